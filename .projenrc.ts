@@ -1,0 +1,150 @@
+import { awscdk, DependencyType, javascript, typescript } from 'projen';
+
+/** The lowest CDK that has everything `src/` uses; `npm run test:lowest-cdk` proves it. */
+const LOWEST_CDK = '2.221.0';
+/** The CDK that this repository develops and tests with. */
+const CDK = '2.276.0';
+
+const project = new awscdk.AwsCdkConstructLibrary({
+  name: 'cdk-serverless-blocks',
+  description: 'AWS CDK constructs for whole serverless systems, each with its own handler code and least-privilege permissions',
+  keywords: ['aws-cdk', 'cdk', 'constructs', 'serverless', 'lambda', 'dynamodb', 'api-gateway', 'sentry', 'webhook'],
+  author: 'The cdk-serverless-blocks authors',
+  authorAddress: 'maintainers@cdk-serverless-blocks.dev',
+  authorOrganization: true,
+  repositoryUrl: 'https://github.com/cdk-serverless-blocks/cdk-serverless-blocks.git',
+  license: 'Apache-2.0',
+  copyrightOwner: 'The cdk-serverless-blocks authors',
+  defaultReleaseBranch: 'main',
+  majorVersion: 1,
+
+  projenrcTs: true,
+  projenVersion: '0.103.25',
+  packageManager: javascript.NodePackageManager.NPM,
+  runner: typescript.TypeScriptRunner.tsx(),
+  cdkVersion: LOWEST_CDK,
+  constructsVersion: '10.5.0',
+  jsiiVersion: '~6.0.16',
+  typescriptVersion: '~6.0.3',
+  minNodeVersion: '20.19.0',
+  workflowNodeVersion: '24',
+
+  publishToPypi: { distName: 'cdk-serverless-blocks', module: 'cdk_serverless_blocks' },
+  publishToMaven: {
+    javaPackage: 'io.github.cdkserverlessblocks',
+    mavenGroupId: 'io.github.cdk-serverless-blocks',
+    mavenArtifactId: 'cdk-serverless-blocks',
+  },
+  publishToGo: { moduleName: 'github.com/cdk-serverless-blocks/cdk-serverless-blocks-go' },
+  publishToNuget: { dotNetNamespace: 'CdkServerlessBlocks', packageId: 'CdkServerlessBlocks' },
+
+  disableTsconfig: true, // jsii generates its own; everything else is checked by tsconfig.dev.json
+  tsconfigDev: {
+    include: [
+      'lambda-src/**/*.ts', 'examples/**/*.ts', 'local/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', '.projenrc.ts', 'vitest.config.mts',
+    ],
+    compilerOptions: { noEmit: true, skipLibCheck: true },
+  },
+  projenrcTsOptions: { projenCodeDir: '.projen' },
+  sampleCode: false,
+  jest: false,
+  typecheckTests: true,
+  lambdaAutoDiscover: false,
+  edgeLambdaAutoDiscover: false,
+  singletonLambdaAutoDiscover: false,
+  lambdaExtensionAutoDiscover: false,
+  integrationTestAutoDiscover: false,
+  eslintOptions: {
+    dirs: ['src', 'lambda-src'],
+    devdirs: ['test', 'examples', 'local', 'bench', 'scripts'],
+    projectService: false,
+    tsconfigPath: './tsconfig.dev.json',
+    commandOptions: { fix: false }, // a test run must not rewrite sources
+  },
+
+  devDeps: [
+    'vitest@~4.1.12', '@vitest/coverage-v8@~4.1.12', 'esbuild@0.28.2', 'cdk-nag@~3.0.2', '@types/aws-lambda',
+    '@types/node@^20', '@aws-sdk/client-dynamodb', '@aws-sdk/client-secrets-manager', '@aws-sdk/client-lambda',
+    'dynalite@4.0.0', '@cloud-copilot/iam-simulate',
+  ],
+
+  githubOptions: { mergify: false, pullRequestLint: false },
+  depsUpgrade: false,
+  release: false,
+});
+
+
+// The peer range says the lowest CDK, the tests run with a current one.
+for (const [name, version] of [['aws-cdk-lib', CDK], ['constructs', '10.8.1']]) {
+  project.deps.removeDependency(name, DependencyType.TEST);
+  project.deps.addDependency(`${name}@${version}`, DependencyType.TEST);
+}
+// 1.13.0 lacks its platform packages, and npm ci then refuses the lock file.
+project.package.addField('overrides', { 'unrs-resolver': '1.12.2' });
+
+// Handlers are bundled, so what they import need not be installed at a user's.
+project.eslint?.allowDevDeps('lambda-src/**');
+// The layers of docs/architecture.md; test/architecture.test.ts checks the rest.
+const forbid = (files: string[], patterns: { group: string[]; message: string }[]) => project.eslint?.addOverride({
+  files, rules: { 'no-restricted-imports': ['error', { patterns }] },
+});
+forbid(['src/**'], [{ group: ['**/lambda-src/**', '**/local/**', '@aws-sdk/*'], message: 'A construct knows its handler by contract.ts only.' }]);
+forbid(['src/*/contract.ts'], [{ group: ['*'], message: 'contract.ts imports nothing: both sides import it.' }]);
+forbid(['lambda-src/**'], [{ group: ['aws-cdk-lib*', 'constructs', '**/local/**'], message: 'Handlers run in Lambda, without the CDK.' }]);
+forbid(['lambda-src/**/domain.ts'], [{ group: ['@aws-sdk/*'], message: 'domain.ts is pure.' }]);
+
+// -- Tasks ------------------------------------------------------------------------------------------------------------
+const { tasks } = project;
+const bundle = project.addTask('bundle', { description: 'Bundle the handlers into assets/', exec: 'tsx scripts/bundle.ts' });
+project.preCompileTask.spawn(bundle);
+
+project.compileTask.reset([
+  'jsii',
+  '--silence-warnings=reserved-word',
+  '--silence-warnings=metadata/missing-dev-dependency', // the lowest CDK is tested by test:lowest-cdk
+].join(' '));
+project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
+
+// `npm test` is the whole truth: what it does not see is not checked.
+project.testTask.reset();
+project.testTask.spawn(bundle);
+project.testTask.spawn(project.compileTask);
+project.testTask.exec('tsc --noEmit -p tsconfig.dev.json', { name: 'type check' });
+project.testTask.spawn(tasks.tryFind('eslint')!);
+project.testTask.exec('vitest run --coverage', { name: 'unit and integration tests', receiveArgs: true });
+project.testTask.exec('tsx scripts/check-generated.ts', { name: 'generated files are up to date, README snippets compile' });
+project.testTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
+
+project.addTask('test:node24', {
+  description: 'The integration tests with the functions on Node.js 24, as deployed',
+  steps: [
+    { spawn: bundle.name },
+    { exec: 'npm exec --yes --package=node@24 -- sh -c \'LOCAL_NODE="$(command -v node)" && export LOCAL_NODE && "$LOCAL_NODE" --version && vitest run test/integration\'' },
+  ],
+});
+project.addTask('test:lowest-cdk', {
+  description: 'Packs the library and synthesizes every block in an empty app with the lowest CDK of the peer range',
+  exec: 'tsx scripts/try-package.ts --lowest-cdk',
+});
+project.addTask('test:package', {
+  description: 'Packs the library and synthesizes every block in an empty app, with only node on the PATH',
+  exec: 'tsx scripts/try-package.ts',
+});
+
+project.packageTask.reset();
+project.packageTask.spawn(tasks.tryFind('package:js')!);
+
+// Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up.
+project.setScript('demo', 'tsx scripts/bundle.ts && exec node --import tsx local/demo.ts');
+project.setScript('invoke', 'tsx scripts/bundle.ts && exec node --import tsx local/invoke.ts');
+
+// -- Files ------------------------------------------------------------------------------------------------------------
+project.gitignore.removePatterns('tsconfig.json');
+project.gitignore.exclude('/tsconfig.json', '/assets/', '/coverage/', 'cdk.out', '.jsii.tabl.json');
+project.npmignore!.exclude(
+  '/lambda-src/', '/local/', '/bench/', '/examples/', '/scripts/', '/docs/', '/rosetta/', '/coverage/', '/.ci/', '/vitest.config.mts',
+  '/CONTRIBUTING.md', 'cdk.out', '/.npmrc', '.jsii.tabl.json',
+);
+project.npmignore!.include('/assets/');
+
+project.synth();

@@ -1,0 +1,84 @@
+import { createHash, createHmac } from 'crypto';
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import { dateIn, daysUntilBirthday, greeting, isBefore, MAX_USER_LENGTH, parseDate, parseUser } from './domain';
+import { LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
+import type { Clock } from '../shared/clock';
+import { describe, HttpError, HttpHandler, httpHandler, json, jsonObjectBody, noContent } from '../shared/http';
+import type { Log } from '../shared/log';
+
+/** Where birthdays are kept: a hash of the user's name to a date `YYYY-MM-DD`. */
+export interface BirthdayStore {
+  put(key: string, dateOfBirth: string): Promise<void>;
+  get(key: string): Promise<string | undefined>;
+}
+
+export interface Ports {
+  readonly store: BirthdayStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Decides which day is today: an IANA name. */
+  readonly timeZone: string;
+  /** The key that makes the stored hashes impossible to guess; without one they are plain SHA-256. */
+  readonly hashKey?: () => Promise<string>;
+}
+
+const EXAMPLE = '{"dateOfBirth":"1978-06-18"}';
+
+/** `PUT /hello/{user}` */
+export function createPutHandler({ store, clock, log, timeZone, hashKey }: Ports): HttpHandler {
+  return httpHandler(log, async event => {
+    const user = userOf(event);
+    const dateOfBirth = dateOfBirthOf(jsonObjectBody(event, EXAMPLE));
+    const date = parseDate(dateOfBirth);
+    if (!date) {
+      throw new HttpError(400, '`dateOfBirth` must be a calendar date written YYYY-MM-DD, for instance "1978-06-18"');
+    }
+    if (!isBefore(date, dateIn(timeZone, clock.now()))) {
+      throw new HttpError(400, `\`dateOfBirth\` must be before today (${timeZone})`);
+    }
+    await store.put(await keyOf(user, hashKey), dateOfBirth);
+    return noContent();
+  });
+}
+
+/** `GET /hello/{user}` */
+export function createGetHandler({ store, clock, log, timeZone, hashKey, leapDayRule }: Ports & { readonly leapDayRule: LeapDayRule }): HttpHandler {
+  return httpHandler(log, async event => {
+    const user = userOf(event);
+    const stored = await store.get(await keyOf(user, hashKey));
+    if (stored === undefined) {
+      throw new HttpError(404, `No birthday is known for ${user}: PUT one first, for instance ${EXAMPLE}`);
+    }
+    const date = parseDate(stored);
+    if (!date) throw new Error('The stored date of birth is not a date written YYYY-MM-DD: who else writes to this table?');
+    const days = daysUntilBirthday(date, dateIn(timeZone, clock.now()), leapDayRule);
+    return json(200, { message: greeting(user, days) });
+  });
+}
+
+/** API Gateway has percent-decoded path parameters already; doing it again would let `%2541` mean `A`. */
+function userOf(event: APIGatewayProxyEventV2): string {
+  const user = parseUser(event.pathParameters?.[USER_PARAMETER]);
+  if (user === undefined) {
+    throw new HttpError(400, `The user name must be 1 to ${MAX_USER_LENGTH} letters, of any script, with nothing between them`);
+  }
+  return user;
+}
+
+function dateOfBirthOf(body: Record<string, unknown>): string {
+  const unknown = Object.keys(body).find(name => name !== 'dateOfBirth');
+  if (unknown !== undefined) {
+    throw new HttpError(400, `Unknown member ${JSON.stringify(unknown.slice(0, 40))}: send a JSON object such as ${EXAMPLE}`);
+  }
+  const { dateOfBirth } = body;
+  if (dateOfBirth === undefined) throw new HttpError(400, `\`dateOfBirth\` is missing: send a JSON object such as ${EXAMPLE}`);
+  if (typeof dateOfBirth !== 'string') {
+    throw new HttpError(400, `\`dateOfBirth\` must be a string such as "1978-06-18", got ${describe(dateOfBirth)}`);
+  }
+  return dateOfBirth;
+}
+
+/** Spreads the keys over the table's partitions, and keeps the name itself out of it. */
+async function keyOf(user: string, hashKey: Ports['hashKey']): Promise<string> {
+  return (hashKey ? createHmac('sha256', await hashKey()) : createHash('sha256')).update(user, 'utf8').digest('hex');
+}

@@ -1,0 +1,22 @@
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+
+/**
+ * Reads a secret when it is first needed and keeps it for the life of the execution environment.
+ * A failed read is not kept: the next request tries again.
+ */
+export function cachedSecret(client: SecretsManagerClient, secretArn: string): () => Promise<string> {
+  let value: Promise<string> | undefined;
+  return () => {
+    value ??= readSecret(client, secretArn).catch(error => {
+      value = undefined;
+      throw error;
+    });
+    return value;
+  };
+}
+
+async function readSecret(client: SecretsManagerClient, secretArn: string): Promise<string> {
+  const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: secretArn }));
+  if (!SecretString) throw new Error(`The secret ${secretArn} has no text value`);
+  return SecretString;
+}

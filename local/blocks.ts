@@ -1,0 +1,58 @@
+/** The blocks of the example app: what the demo prints, and the tour that it makes. */
+
+export interface Step {
+  readonly title: string;
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly expect: number;
+}
+
+export interface Block {
+  /** As in `--json`, and the beginning of the example app's output names. */
+  readonly name: string;
+  /** The output that holds the block's address. */
+  readonly url: string;
+  readonly tour: Step[];
+}
+
+export const BLOCKS: Block[] = [
+  {
+    name: 'birthdayApi',
+    url: 'url',
+    tour: [
+      { title: 'Store a birthday', method: 'PUT', path: '/hello/nando', body: { dateOfBirth: '1978-06-18' }, expect: 204 },
+      { title: 'Greet', method: 'GET', path: '/hello/nando', expect: 200 },
+      { title: 'A date that does not exist', method: 'PUT', path: '/hello/nando', body: { dateOfBirth: '2023-02-29' }, expect: 400 },
+      { title: 'Somebody unknown', method: 'GET', path: '/hello/nobody', expect: 404 },
+    ],
+  },
+];
+
+/** `{"birthdayApi":{"url":"http://…"}}` out of the outputs `BirthdayApiUrl`, …; outputs of no block are left out. */
+export function blockOutputs(outputs: Readonly<Record<string, string>>): Record<string, Record<string, string>> {
+  const result: Record<string, Record<string, string>> = {};
+  for (const [name, value] of Object.entries(outputs)) {
+    const block = BLOCKS.find(candidate => name.startsWith(upperFirst(candidate.name)));
+    if (!block) continue;
+    const property = name.slice(block.name.length);
+    result[block.name] = { ...result[block.name], [property[0].toLowerCase() + property.slice(1)]: value };
+  }
+  return result;
+}
+
+/** A line to copy into a shell. */
+export function curl({ method, path, body, headers = {} }: Step, url: string): string {
+  return [
+    'curl -i',
+    ...(method === 'GET' ? [] : [`-X ${method}`]),
+    ...Object.entries({ ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }).map(([name, value]) => `-H '${name}: ${value}'`),
+    ...(body === undefined ? [] : [`-d '${JSON.stringify(body)}'`]),
+    `${url}${path}`,
+  ].join(' ');
+}
+
+function upperFirst(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,77 @@
+/** `npm run demo`: runs the example system on localhost until it is told to stop. */
+import { rmSync } from 'fs';
+import { BLOCKS, blockOutputs, curl } from './blocks';
+import { HttpApis } from './http-api';
+import { Lambda } from './lambda/service';
+import { DemoOptions, parseOptions, USAGE } from './options';
+import { synthesizeExamples } from './synth';
+import { System } from './system';
+import { takeTour } from './tour';
+import { watchBundles } from './watch';
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  // With --json, stdout belongs to one line of JSON.
+  const print = (line: string) => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
+  const stopped = new Promise<void>(resolve => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
+  });
+  print(`Starting ${options.app ?? 'the example app'} …`);
+  const assembly = options.app ?? synthesizeExamples();
+  try {
+    const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${line}`) });
+    try {
+      return await serve(system, options, print, stopped);
+    } finally {
+      await system.stop();
+    }
+  } finally {
+    if (!options.app) rmSync(assembly, { recursive: true, force: true });
+  }
+}
+
+async function serve(system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>): Promise<number> {
+  const blocks = blockOutputs(system.outputs);
+  if (options.tour) return await takeTour(blocks, print) ? 0 : 1;
+  const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
+  try {
+    describe(system, blocks, print);
+    if (options.json) process.stdout.write(`${JSON.stringify({ blocks, services: system.endpoints })}\n`);
+    await stopped;
+    print('Stopping …');
+    return 0;
+  } finally {
+    await watcher?.stop();
+  }
+}
+
+function describe(system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
+  print('\nHTTP APIs');
+  for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
+  print('Functions (npm run invoke -- <function> -e event.json)');
+  for (const { name } of system.service(Lambda).configs) print(`  ${name}`);
+  print('Services, for the AWS CLI and SDKs');
+  for (const [name, url] of Object.entries(system.endpoints)) print(`  ${url}   ${name}`);
+  if (system.notices.length > 0) print('What differs from AWS');
+  for (const notice of system.notices) print(`  ${notice}`);
+  print('\nTry');
+  for (const block of BLOCKS) {
+    const url = blocks[block.name]?.[block.url];
+    if (url) for (const step of block.tour.slice(0, 2)) print(`  ${curl(step, url)}`);
+  }
+  print('\nReady. Ctrl-C stops everything.');
+}
+
+main().then(
+  code => { process.exitCode = code; },
+  (error: Error) => {
+    process.stderr.write(`${process.env.DEBUG ? error.stack : error.message}\n`);
+    process.exitCode = 1;
+  },
+);

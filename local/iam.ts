@@ -1,0 +1,105 @@
+/**
+ * Who may do what: every function has an access key of its own, and a call that its synthesized role does not allow is denied.
+ *
+ * Only identity policies of the template count. Resource policies, permissions boundaries and the content of AWS managed
+ * policies are not evaluated. An access key that belongs to no function is the developer's, who may do everything.
+ */
+import { createHash } from 'crypto';
+import type { IncomingHttpHeaders } from 'http';
+import { runSimulation } from '@cloud-copilot/iam-simulate';
+import { PSEUDO_PARAMETERS } from './intrinsics';
+
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+}
+
+export interface Call {
+  /** The function that called. */
+  readonly caller: string;
+  readonly action: string;
+  readonly resource: string;
+  readonly allowed: boolean;
+}
+
+interface Principal {
+  readonly name: string;
+  readonly roleArn: string;
+}
+
+type PolicyDocument = { Statement: unknown };
+type RequestContext = Record<string, string | string[]>;
+
+export class AccessDenied extends Error {
+  public constructor(principal: Principal, action: string, resource: string) {
+    super(`User: ${principal.roleArn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${principal.name} is not authorized to perform: `
+      + `${action} on resource: ${resource} because no identity-based policy allows the ${action} action`);
+    this.name = 'AccessDenied';
+  }
+}
+
+export class Iam {
+  private readonly policies = new Map<string, PolicyDocument[]>();
+  private readonly principals = new Map<string, Principal>();
+  private readonly decisions = new Map<string, Promise<boolean>>();
+  private readonly seen = new Map<string, Call>();
+
+  public addPolicy(roleArn: string, document: PolicyDocument): void {
+    this.policies.set(roleArn, [...this.policies.get(roleArn) ?? [], document]);
+  }
+
+  /** The identity policies of a role. */
+  public policiesOf(roleArn: string): PolicyDocument[] {
+    return this.policies.get(roleArn) ?? [];
+  }
+
+  public createCredentials(name: string, roleArn: string): Credentials {
+    const digest = createHash('sha256').update(name).digest('hex');
+    const accessKeyId = `ASIA${digest.slice(0, 16).toUpperCase()}`;
+    this.principals.set(accessKeyId, { name, roleArn });
+    return { accessKeyId, secretAccessKey: `local-${digest.slice(16, 48)}`, sessionToken: `local-${digest.slice(48)}` };
+  }
+
+  /** Every different call that functions have made so far. */
+  public get calls(): Call[] {
+    return [...this.seen.values()];
+  }
+
+  /**
+   * Throws AccessDenied where the role of the caller does not allow the action.
+   *
+   * @param context condition keys of the request, for instance `dynamodb:LeadingKeys`
+   */
+  public async authorize(headers: IncomingHttpHeaders, action: string, resource: string, context: RequestContext = {}): Promise<void> {
+    const principal = this.principals.get(accessKeyOf(headers) ?? '');
+    if (!principal) return;
+    const key = JSON.stringify([principal.name, action, resource, context]);
+    if (!this.decisions.has(key)) this.decisions.set(key, this.decide(principal, action, resource, context));
+    const allowed = await this.decisions.get(key)!;
+    this.seen.set(key, { caller: principal.name, action, resource, allowed });
+    if (!allowed) throw new AccessDenied(principal, action, resource);
+  }
+
+  private async decide(principal: Principal, action: string, resource: string, context: RequestContext): Promise<boolean> {
+    const result = await runSimulation({
+      request: {
+        action,
+        resource: { resource, accountId: PSEUDO_PARAMETERS['AWS::AccountId'] },
+        principal: principal.roleArn,
+        contextVariables: context,
+      },
+      identityPolicies: this.policiesOf(principal.roleArn).map((policy, index) => ({ name: `policy-${index}`, policy })),
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+    }, {});
+    if (result.resultType === 'error') {
+      throw new Error(`The policies of ${principal.roleArn} cannot be evaluated for ${action}: ${JSON.stringify(result.errors)}`);
+    }
+    return result.overallResult === 'Allowed';
+  }
+}
+
+function accessKeyOf(headers: IncomingHttpHeaders): string | undefined {
+  return /Credential=([^/]+)\//.exec(headers.authorization ?? '')?.[1];
+}

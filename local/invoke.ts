@@ -1,0 +1,68 @@
+/** `npm run invoke -- <function> -e event.json`: runs one function of the example app once and prints its answer. */
+import { readFileSync, rmSync } from 'fs';
+import { parseArgs } from 'util';
+import { Lambda } from './lambda/service';
+import { synthesizeExamples } from './synth';
+import { System } from './system';
+
+const USAGE = `Runs one function of the example app once: its answer on stdout, its logs on stderr.
+
+  npm run invoke -- <function> -e event.json      the event from a file; - reads stdin
+  npm run invoke                                  lists the functions
+
+Sample events are in examples/<block>/events/. Each run starts with empty tables.
+To call a function of a running demo, use its Lambda address: aws lambda invoke --endpoint-url …
+`;
+
+async function main(): Promise<number> {
+  const { values, positionals: [name] } = parseArgs({
+    args: process.argv.slice(2),
+    allowPositionals: true,
+    options: { event: { type: 'string', short: 'e' }, help: { type: 'boolean', default: false } },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const event = values.event === undefined ? '{}' : readEvent(values.event);
+  const assembly = synthesizeExamples();
+  const system = await System.start({ assembly, log: (source, line) => void process.stderr.write(`${source} | ${line}\n`) });
+  try {
+    const lambda = system.service(Lambda);
+    const names = lambda.configs.map(config => config.name);
+    if (!name) {
+      process.stdout.write(`${USAGE}\nFunctions:\n${names.map(known => `  ${known}\n`).join('')}`);
+      return 0;
+    }
+    if (!lambda.find(name)) throw new Error(`There is no function ${name}. There are: ${names.join(', ')}`);
+    const { payload, isError } = await lambda.invoke(name, event);
+    process.stdout.write(`${payload}\n`);
+    return isError ? 1 : 0;
+  } finally {
+    await system.stop();
+    rmSync(assembly, { recursive: true, force: true });
+  }
+}
+
+function readEvent(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new Error(`The event cannot be read: ${(error as Error).message}`);
+  }
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new Error(`The event ${file} is not JSON: ${(error as Error).message}`);
+  }
+  return text;
+}
+
+main().then(
+  code => { process.exitCode = code; },
+  (error: Error) => {
+    process.stderr.write(`${process.env.DEBUG ? error.stack : error.message}\n`);
+    process.exitCode = 1;
+  },
+);

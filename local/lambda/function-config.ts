@@ -1,0 +1,16 @@
+/** A function as its template describes it, with every intrinsic function resolved. */
+export interface FunctionConfig {
+  readonly name: string;
+  readonly arn: string;
+  readonly logicalId: string;
+  /** Where its code lies; a folder, as Lambda would have unpacked it. */
+  readonly codePath: string;
+  readonly handler: string;
+  readonly runtime: string;
+  readonly memoryMiB: number;
+  readonly timeoutSeconds: number;
+  readonly environment: Record<string, string>;
+  readonly roleArn: string;
+  readonly jsonLogs: boolean;
+  readonly logLevel: string;
+}

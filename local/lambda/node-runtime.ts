@@ -1,0 +1,169 @@
+/**
+ * The Node.js side of an execution environment: loads a handler and serves the Runtime API's loop, as Lambda's own runtime does.
+ * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+ *
+ * It runs alone in the child process of a function, with nothing but Node.js.
+ */
+import { existsSync } from 'fs';
+import * as http from 'http';
+import { createRequire } from 'module';
+import * as path from 'path';
+import { pathToFileURL } from 'url';
+import { format } from 'util';
+
+type Handler = (event: unknown, context: unknown, callback?: (error: unknown, result?: unknown) => void) => unknown;
+
+const { AWS_LAMBDA_RUNTIME_API: api = '', _HANDLER: handlerName = '', LAMBDA_TASK_ROOT: root = '.' } = process.env;
+const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+const agent = new http.Agent({ keepAlive: true });
+let requestId: string | undefined;
+
+class RuntimeError extends Error {
+  public constructor(public readonly errorType: string, message: string) {
+    super(message);
+    this.name = errorType;
+  }
+}
+
+async function main(): Promise<void> {
+  patchConsole();
+  process.on('uncaughtException', error => dieOf('Uncaught Exception', error, 129));
+  process.on('unhandledRejection', reason => {
+    const error = new RuntimeError('Runtime.UnhandledPromiseRejection', String(reason));
+    dieOf('Unhandled Promise Rejection', Object.assign(error, { reason }), 128);
+  });
+  // The event loop is empty although the handler has not answered: its promise can never settle.
+  process.on('beforeExit', () => {
+    const error = new RuntimeError('Runtime.NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit');
+    logError('Invoke Error', error);
+    void postError(`invocation/${requestId}/error`, error).then(() => process.exit(0));
+  });
+  let handler: Handler;
+  try {
+    handler = await loadHandler();
+  } catch (error) {
+    logError('Uncaught Exception', error);
+    await postError('init/error', error);
+    process.exit(1);
+  }
+  for (;;) await serveOne(handler);
+}
+
+async function serveOne(handler: Handler): Promise<void> {
+  const { headers, body } = await call('GET', 'invocation/next');
+  const id = String(headers['lambda-runtime-aws-request-id']);
+  requestId = id;
+  const deadline = Number(headers['lambda-runtime-deadline-ms']);
+  process.env._X_AMZN_TRACE_ID = String(headers['lambda-runtime-trace-id'] ?? '');
+  const context = {
+    awsRequestId: id,
+    invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
+    functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
+    functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
+    memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+    callbackWaitsForEmptyEventLoop: true,
+    getRemainingTimeInMillis: () => deadline - Date.now(),
+  };
+  try {
+    const result = await run(handler, JSON.parse(body || 'null'), context);
+    await call('POST', `invocation/${id}/response`, JSON.stringify(result) ?? 'null');
+  } catch (error) {
+    logError('Invoke Error', error);
+    await postError(`invocation/${id}/error`, error);
+  }
+}
+
+function run(handler: Handler, event: unknown, context: unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const result = handler(event, context, (error, value) => error ? reject(error) : resolve(value));
+    if (handler.length < 3 || result instanceof Promise) resolve(result);
+  });
+}
+
+async function loadHandler(): Promise<Handler> {
+  const match = /^(.*)\.([^./]+)$/.exec(handlerName);
+  if (!match) throw new RuntimeError('Runtime.MalformedHandlerName', `Bad handler "${handlerName}": it must be file.export`);
+  const [, file, name] = match;
+  const base = path.resolve(root, file);
+  const found = ['.js', '.mjs', '.cjs'].map(extension => base + extension).find(existsSync);
+  if (!found) throw new RuntimeError('Runtime.ImportModuleError', `Error: Cannot find module '${file}'`);
+  const loaded = await load(found);
+  const handler = loaded[name] ?? (loaded.default as Record<string, unknown> | undefined)?.[name];
+  if (handler === undefined) throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is undefined or not exported`);
+  if (typeof handler !== 'function') throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is not a function`);
+  return handler as Handler;
+}
+
+async function load(file: string): Promise<Record<string, unknown>> {
+  try {
+    if (file.endsWith('.mjs')) return await import(pathToFileURL(file).href) as Record<string, unknown>;
+    return createRequire(file)(file) as Record<string, unknown>;
+  } catch (error) {
+    const { code, message, stack } = error as NodeJS.ErrnoException;
+    const type = error instanceof SyntaxError ? 'Runtime.UserCodeSyntaxError'
+      : code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND' ? 'Runtime.ImportModuleError' : undefined;
+    if (!type) throw error;
+    throw Object.assign(new RuntimeError(type, `${(error as Error).name}: ${message}`), { stack });
+  }
+}
+
+function call(method: string, resource: string, body?: string, headers: http.OutgoingHttpHeaders = {}):
+Promise<{ headers: http.IncomingHttpHeaders; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = http.request(`http://${api}/2018-06-01/runtime/${resource}`, { method, agent, headers }, response => {
+      const chunks: Buffer[] = [];
+      response.on('data', chunk => chunks.push(chunk as Buffer));
+      response.on('end', () => resolve({ headers: response.headers, body: Buffer.concat(chunks).toString('utf8') }));
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+async function postError(resource: string, error: unknown): Promise<void> {
+  const { errorType, errorMessage, trace } = describeError(error);
+  await call('POST', resource, JSON.stringify({ errorType, errorMessage, trace }), { 'lambda-runtime-function-error-type': errorType });
+}
+
+function describeError(error: unknown): { errorType: string; errorMessage: string; trace: string[] } {
+  if (!(error instanceof Error)) return { errorType: typeof error, errorMessage: String(error), trace: [] };
+  return { errorType: error.name, errorMessage: error.message, trace: error.stack?.split('\n') ?? [] };
+}
+
+function dieOf(label: string, error: unknown, exitCode: number): void {
+  logError(label, error);
+  const resource = requestId ? `invocation/${requestId}/error` : 'init/error';
+  void postError(resource, error).finally(() => process.exit(exitCode));
+}
+
+/** The two shapes in which Lambda's own runtime writes an error down. */
+function logError(label: string, error: unknown): void {
+  const { errorType, errorMessage, trace } = describeError(error);
+  if (jsonLogs) {
+    writeLine({ timestamp: new Date().toISOString(), level: 'ERROR', requestId, message: { errorType, errorMessage, stackTrace: trace } });
+    return;
+  }
+  const own = error instanceof Error ? Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'errorType' && key !== 'name')) : {};
+  const line = JSON.stringify({ errorType, errorMessage, ...own, stack: trace });
+  process.stdout.write(`${new Date().toISOString()}\t${requestId}\tERROR\t${label} \t${line}\n`);
+}
+
+function patchConsole(): void {
+  const levels = { trace: 'TRACE', debug: 'DEBUG', log: 'INFO', info: 'INFO', warn: 'WARN', error: 'ERROR' } as const;
+  for (const [method, level] of Object.entries(levels) as [keyof typeof levels, string][]) {
+    console[method] = (...args: unknown[]) => {
+      const timestamp = new Date().toISOString();
+      if (jsonLogs) writeLine({ timestamp, level, requestId, message: format(...args) });
+      else process.stdout.write(`${timestamp}\t${requestId}\t${level}\t${format(...args).replace(/\n/g, '\r')}\n`);
+    };
+  }
+}
+
+function writeLine(line: Record<string, unknown>): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+void main();

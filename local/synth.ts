@@ -1,0 +1,25 @@
+/** Synthesizes the example app, with what a local run wants to know in the template. */
+import { existsSync, mkdtempSync } from 'fs';
+import { tmpdir } from 'os';
+import * as path from 'path';
+import { App } from 'aws-cdk-lib';
+import { DemoStack } from '../examples/app';
+
+export const ROOT = path.resolve(__dirname, '..');
+
+/** @returns the cloud assembly's folder; the caller deletes it */
+export function synthesizeExamples(): string {
+  if (!existsSync(path.join(ROOT, 'assets'))) throw new Error('The bundles are missing: run `npx projen bundle` first');
+  // A second of CloudFormation validation at every start; the tests do it.
+  process.env.CDK_VALIDATION ??= 'false';
+  const app = new App({
+    outdir: mkdtempSync(path.join(tmpdir(), 'serverless-blocks-app-')),
+    analyticsReporting: false,
+    context: {
+      'aws:cdk:enable-path-metadata': true, // names of functions and tables that a person can read
+      'aws:cdk:disable-asset-staging': true, // functions run from assets/, so that a new bundle takes effect
+    },
+  });
+  new DemoStack(app, 'Demo');
+  return app.synth().directory;
+}

@@ -1,0 +1,30 @@
+/** `--watch`: builds a bundle again when its source changes, and restarts the functions that run it. */
+import * as path from 'path';
+import { context } from 'esbuild';
+import type { Lambda } from './lambda/service';
+import { OPTIONS } from '../scripts/bundle';
+
+export async function watchBundles(lambda: Lambda, print: (line: string) => void): Promise<{ stop(): Promise<void> }> {
+  let built = false;
+  const builder = await context({
+    ...OPTIONS,
+    logLevel: 'silent',
+    metafile: true,
+    plugins: [{
+      name: 'restart',
+      setup: build => build.onEnd(async ({ errors, metafile }) => {
+        for (const { text, location } of errors) print(`Not built: ${location?.file}:${location?.line} ${text}`);
+        const first = !built;
+        built = true;
+        if (first || errors.length > 0) return;
+        for (const file of Object.keys(metafile?.outputs ?? {})) {
+          const restarted = await lambda.renew(path.resolve(OPTIONS.absWorkingDir!, path.dirname(file)));
+          if (restarted.length > 0) print(`Built ${file}, restarted ${restarted.join(', ')}`);
+        }
+      }),
+    }],
+  });
+  await builder.watch();
+  print('Watching lambda-src/ …');
+  return { stop: () => builder.dispose() };
+}

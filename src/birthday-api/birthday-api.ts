@@ -1,0 +1,273 @@
+import { RemovalPolicy, Token } from 'aws-cdk-lib';
+import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+import { ENV, EXPORT, TABLE, USER_PARAMETER } from './contract';
+import { ApiOptions } from '../shared/api-options';
+import { createDeploymentTarget } from '../shared/deployment';
+import { createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
+import { HandlerProps } from '../shared/handler-props';
+import { createHttpApi } from '../shared/http-api';
+import { grantSecretValue } from '../shared/secret';
+import { InvalidPropError, validateExclusive, validateInteger } from '../shared/validate';
+
+/**
+ * The day on which somebody born on 29 February has a birthday in a common year.
+ */
+export enum LeapDayBirthday {
+  /** The last day of February. */
+  FEBRUARY_28 = 'FEBRUARY_28',
+  /** The day after the last day of February. */
+  MARCH_1 = 'MARCH_1',
+}
+
+/**
+ * Properties of a `BirthdayApi`.
+ */
+export interface BirthdayApiProps extends HandlerProps, ApiOptions {
+  /**
+   * An existing table. Its partition key must be the string attribute `Id`, and it must have no sort key.
+   * Cannot be combined with `billing`, `removalPolicy` and `pointInTimeRecovery`, which describe a new one.
+   *
+   * @default - a new table
+   */
+  readonly table?: dynamodb.ITable;
+
+  /**
+   * How the new table is paid for: `Billing.onDemand()`, or `Billing.provisioned(…)` with autoscaled capacity.
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/capacity-mode.html
+   * @default - dynamodb.Billing.onDemand()
+   */
+  readonly billing?: dynamodb.Billing;
+
+  /**
+   * The KMS key of the new table. With `table`: the key that it is encrypted with.
+   * Adds `kms:Decrypt` and `kms:DescribeKey` on that key to both functions' roles, and `kms:Encrypt`, `kms:GenerateDataKey*` and
+   * `kms:ReEncrypt*` to the writer's.
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+   * @default - the key that DynamoDB owns
+   */
+  readonly encryptionKey?: kms.IKey;
+
+  /**
+   * What happens to the new table, and the birthdays in it, when the construct is removed from the stack.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy;
+
+  /**
+   * Whether the new table can be restored to any second of the last 35 days.
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html
+   * @default true
+   */
+  readonly pointInTimeRecovery?: boolean;
+
+  /**
+   * Where it is decided which day is today: an IANA time zone name, for instance `Europe/Madrid`.
+   *
+   * @see https://www.iana.org/time-zones
+   * @default 'UTC'
+   */
+  readonly timeZone?: string;
+
+  /**
+   * When a birthday of 29 February is kept in a common year.
+   *
+   * @default LeapDayBirthday.MARCH_1
+   */
+  readonly leapDayBirthday?: LeapDayBirthday;
+
+  /**
+   * A secret whose value turns the stored hash of a user name into an HMAC.
+   *
+   * Names are stored only as SHA-256, but who reads the table can hash likely names and compare. With a key they cannot.
+   * The value is the key, as text of at least 16 bytes; it is read once per execution environment. Changing it makes the stored
+   * birthdays unreachable. Adds `secretsmanager:GetSecretValue` on that secret to both functions' roles.
+   *
+   * @see https://www.rfc-editor.org/rfc/rfc2104
+   * @default - a plain SHA-256
+   */
+  readonly hashKey?: secretsmanager.ISecret;
+
+  /**
+   * How CodeDeploy shifts traffic to a new version of the functions, for instance
+   * `LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES`. It goes back when a new version fails; the alarms for that are made.
+   *
+   * @see https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html
+   * @default - all at once
+   */
+  readonly gradualDeployment?: codedeploy.ILambdaDeploymentConfig;
+
+  /**
+   * How many execution environments of each function are kept warm.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
+   * @default - none
+   */
+  readonly provisionedConcurrentExecutions?: number;
+}
+
+/**
+ * A birthday greeter: PUT a date of birth, GET a greeting.
+ *
+ * An HTTP API with one Lambda function per endpoint and a DynamoDB table. The reader may only read from the table, the writer
+ * only write to it. User names are not stored, only their hash.
+ *
+ *     PUT /hello/{user}   {"dateOfBirth":"YYYY-MM-DD"}   204
+ *     GET /hello/{user}                                  200 {"message":"Hello, {user}! Your birthday is in N day(s)"}
+ */
+export class BirthdayApi extends Construct {
+  /** The address of the API, without a slash at the end: `https://…`. */
+  public readonly url: string;
+
+  /** The HTTP API. */
+  public readonly api: apigwv2.HttpApi;
+
+  /** The table: string partition key `Id` (hash of the user name), attribute `DateOfBirth` (`YYYY-MM-DD`). */
+  public readonly table: dynamodb.ITable;
+
+  /** The function behind `PUT /hello/{user}`. */
+  public readonly putFunction: lambda.Function;
+
+  /** The function behind `GET /hello/{user}`. (jsii keeps names that begin with `get` for Java's getters.) */
+  public readonly greetFunction: lambda.Function;
+
+  /** All functions of the block. */
+  public readonly functions: lambda.Function[];
+
+  private readonly encryptionKey?: kms.IKey;
+
+  public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
+    super(scope, id);
+    this.validate(props);
+    this.encryptionKey = props.encryptionKey;
+    this.table = props.table ?? new dynamodb.TableV2(this, 'Table', {
+      partitionKey: { name: TABLE.key, type: dynamodb.AttributeType.STRING },
+      billing: props.billing ?? dynamodb.Billing.onDemand(),
+      encryption: props.encryptionKey && dynamodb.TableEncryptionV2.customerManagedKey(props.encryptionKey),
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: props.pointInTimeRecovery ?? true },
+      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
+    });
+
+    const environment: Record<string, string> = {
+      [ENV.tableName]: this.table.tableName,
+      ...(props.hashKey && { [ENV.hashKeySecretArn]: props.hashKey.secretArn }),
+    };
+    this.putFunction = createHandlerFunction(this, 'PutHandler', {
+      description: 'Stores a birthday',
+      asset: 'birthday-api',
+      export: EXPORT.put,
+      environment: { ...environment, [ENV.timeZone]: props.timeZone ?? 'UTC' },
+    }, props);
+    this.greetFunction = createHandlerFunction(this, 'GetHandler', {
+      description: 'Greets a user and counts the days to the next birthday',
+      asset: 'birthday-api',
+      export: EXPORT.get,
+      environment: {
+        ...environment,
+        [ENV.timeZone]: props.timeZone ?? 'UTC',
+        [ENV.leapDayBirthday]: props.leapDayBirthday ?? LeapDayBirthday.MARCH_1,
+      },
+    }, props);
+    this.functions = [this.putFunction, this.greetFunction];
+    this.grantWrite(this.putFunction);
+    this.grantRead(this.greetFunction);
+    if (props.hashKey) {
+      for (const fn of this.functions) grantSecretValue(props.hashKey, fn);
+    }
+
+    const path = `/hello/{${USER_PARAMETER}}`;
+    const front = createHttpApi(this, 'Api', [
+      { method: apigwv2.HttpMethod.PUT, path, target: createDeploymentTarget(this, 'PutHandler', this.putFunction, props) },
+      { method: apigwv2.HttpMethod.GET, path, target: createDeploymentTarget(this, 'GetHandler', this.greetFunction, props) },
+    ], props);
+    this.api = front.api;
+    this.url = front.url;
+  }
+
+  /**
+   * Lets somebody read a stored birthday: `dynamodb:GetItem` on the table, and its key where it has one of its own.
+   *
+   * @param grantee who may read
+   */
+  public grantRead(grantee: iam.IGrantable): iam.Grant {
+    this.encryptionKey?.grant(grantee, 'kms:Decrypt', 'kms:DescribeKey');
+    return this.table.grant(grantee, 'dynamodb:GetItem');
+  }
+
+  /**
+   * Lets somebody store a birthday: `dynamodb:PutItem` on the table, and its key where it has one of its own.
+   *
+   * @param grantee who may write
+   */
+  public grantWrite(grantee: iam.IGrantable): iam.Grant {
+    this.encryptionKey?.grant(grantee, 'kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*');
+    return this.table.grant(grantee, 'dynamodb:PutItem');
+  }
+
+  /**
+   * How many requests the API received.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.api.metricCount({ statistic: cloudwatch.Stats.SUM, ...options });
+  }
+
+  /**
+   * How many requests were refused as the caller's mistake (4xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.api.metricClientError({ statistic: cloudwatch.Stats.SUM, ...options });
+  }
+
+  /**
+   * How many requests failed as our mistake (5xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.api.metricServerError({ statistic: cloudwatch.Stats.SUM, ...options });
+  }
+
+  /**
+   * The time from a request's arrival to its answer, in milliseconds.
+   *
+   * @default - the average over 5 minutes
+   */
+  public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.api.metricLatency(options);
+  }
+
+  private validate(props: BirthdayApiProps): void {
+    validateHandlerProps(this, props);
+    for (const prop of ['billing', 'removalPolicy', 'pointInTimeRecovery']) {
+      validateExclusive(this, props, 'table', prop, `\`${prop}\` describes a new table, set it on the one that you pass`);
+    }
+    validateInteger(this, 'provisionedConcurrentExecutions', props.provisionedConcurrentExecutions, 1, 1_000_000);
+    if (props.timeZone !== undefined && !Token.isUnresolved(props.timeZone) && !isTimeZone(props.timeZone)) {
+      throw new InvalidPropError(this, `\`timeZone\` must be an IANA time zone name such as "Europe/Madrid", got "${props.timeZone}"`);
+    }
+  }
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,27 @@
+/** What the construct and the handler agree on. Nothing is imported here: both sides import this file. */
+
+/** Names of the environment variables that the construct sets and the handler reads. */
+export const ENV = {
+  tableName: 'TABLE_NAME',
+  timeZone: 'TIME_ZONE',
+  leapDayBirthday: 'LEAP_DAY_BIRTHDAY',
+  /** Set only where a `hashKey` was given: the secret's ARN, never its value. */
+  hashKeySecretArn: 'HASH_KEY_SECRET_ARN',
+} as const;
+
+/** When a birthday of 29 February is kept in a common year. */
+export type LeapDayRule = 'FEBRUARY_28' | 'MARCH_1';
+
+/** The table: one item a user. */
+export const TABLE = {
+  /** Partition key: SHA-256 of the user name, or its HMAC, as 64 lower-case hex digits. */
+  key: 'Id',
+  /** The date of birth, `YYYY-MM-DD`. */
+  dateOfBirth: 'DateOfBirth',
+} as const;
+
+/** The path parameter of both routes. */
+export const USER_PARAMETER = 'user';
+
+/** The two exports of the bundle. */
+export const EXPORT = { put: 'put', get: 'get' } as const;

@@ -1,0 +1,83 @@
+import { Duration } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { assetPath } from './assets';
+import { HandlerProps } from './handler-props';
+import { NODEJS_RUNTIME } from './runtime';
+import { validateDuration, validateExclusive, validateInteger, validateNeeds } from './validate';
+
+/** What a block adds to the user's `HandlerProps` for one of its functions. */
+export interface HandlerFunctionProps {
+  /** What the function does, in one sentence: the console shows it. */
+  readonly description: string;
+  /** The folder below `assets/`. */
+  readonly asset: string;
+  /** The export of the bundle's `index.js`. */
+  readonly export: string;
+  readonly environment: Record<string, string>;
+  /** The block's own defaults, which the user's props override. */
+  readonly memorySize?: number;
+  readonly timeout?: Duration;
+}
+
+/** Lambda creates, looks up and deletes the network interfaces itself, and the service authorizes none of these by resource. */
+const VPC_ACTIONS = [
+  'ec2:AssignPrivateIpAddresses', 'ec2:CreateNetworkInterface', 'ec2:DeleteNetworkInterface',
+  'ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets', 'ec2:UnassignPrivateIpAddresses',
+];
+
+/** Checks the user's props once per block, so that a mistake is told once and names the block. */
+export function validateHandlerProps(scope: Construct, props: HandlerProps): void {
+  validateInteger(scope, 'memorySize', props.memorySize, 128, 10_240);
+  validateDuration(scope, 'timeout', props.timeout, Duration.seconds(1), Duration.seconds(900));
+  validateInteger(scope, 'reservedConcurrentExecutions', props.reservedConcurrentExecutions, 0, 1_000_000);
+  validateExclusive(scope, props, 'logGroup', 'logRetention', 'set the retention on the log group that you pass');
+  validateNeeds(scope, props, 'vpcSubnets', 'vpc', 'subnets are chosen from a VPC');
+  validateNeeds(scope, props, 'securityGroups', 'vpc', 'security groups belong to a VPC');
+}
+
+/**
+ * Makes one of a block's functions: the only place in this library that does.
+ *
+ * The role is our own, because the role that `lambda.Function` makes may write to every log group of the account.
+ */
+export function createHandlerFunction(scope: Construct, id: string, own: HandlerFunctionProps, props: HandlerProps): lambda.Function {
+  const logGroup = props.logGroup ?? new logs.LogGroup(scope, `${id}Logs`, {
+    retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
+  });
+  const role = new iam.Role(scope, `${id}Role`, {
+    assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+    description: `Execution role: ${own.description}`,
+  });
+  logGroup.grantWrite(role);
+  if (props.vpc) {
+    role.addToPolicy(new iam.PolicyStatement({ actions: VPC_ACTIONS, resources: ['*'] }));
+  }
+  const vpcAccess = role.node.tryFindChild('DefaultPolicy');
+  const fn = new lambda.Function(scope, id, {
+    description: own.description,
+    runtime: new lambda.Runtime(NODEJS_RUNTIME, lambda.RuntimeFamily.NODEJS),
+    code: lambda.Code.fromAsset(assetPath(own.asset)),
+    handler: `index.${own.export}`,
+    environment: own.environment,
+    environmentEncryption: props.environmentEncryption,
+    architecture: props.architecture ?? lambda.Architecture.ARM_64,
+    memorySize: props.memorySize ?? own.memorySize ?? 256,
+    timeout: props.timeout ?? own.timeout ?? Duration.seconds(10),
+    tracing: props.tracing ?? lambda.Tracing.DISABLED,
+    insightsVersion: props.lambdaInsights,
+    loggingFormat: lambda.LoggingFormat.JSON,
+    applicationLogLevelV2: props.logLevel ?? lambda.ApplicationLogLevel.INFO,
+    logGroup,
+    role,
+    vpc: props.vpc,
+    vpcSubnets: props.vpcSubnets,
+    securityGroups: props.securityGroups,
+    reservedConcurrentExecutions: props.reservedConcurrentExecutions,
+  });
+  // Lambda makes the network interfaces while it creates the function, so the role must be complete by then.
+  if (props.vpc && vpcAccess) fn.node.addDependency(vpcAccess);
+  return fn;
+}

@@ -1,0 +1,116 @@
+import { Duration } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+
+/**
+ * What can be said about the Lambda functions inside every block.
+ *
+ * With none of these set, a function's role may write to its own log group and use the resources of its block, nothing else.
+ * `tracing`, `vpc`, `lambdaInsights` and `environmentEncryption` add exactly what AWS demands for them; each says what that is.
+ */
+export interface HandlerProps {
+  /**
+   * The instruction set of the functions. The bundles are pure JavaScript and run on both.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html
+   * @default - lambda.Architecture.ARM_64
+   */
+  readonly architecture?: lambda.Architecture;
+
+  /**
+   * The memory of each function, in MiB, from 128 to 10,240. CPU grows with it; a full vCPU comes at 1,769.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+   * @default - 256, unless the block says otherwise
+   */
+  readonly memorySize?: number;
+
+  /**
+   * How long one invocation may run, from 1 to 900 seconds.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+   * @default - 10 seconds, unless the block says otherwise
+   */
+  readonly timeout?: Duration;
+
+  /**
+   * X-Ray tracing. `ACTIVE` and `PASS_THROUGH` add `xray:PutTraceSegments` and `xray:PutTelemetryRecords` on `*`:
+   * X-Ray has no resource to narrow them to.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+   * @default - lambda.Tracing.DISABLED
+   */
+  readonly tracing?: lambda.Tracing;
+
+  /**
+   * CloudWatch Lambda Insights. Adds AWS's layer and the managed policy `CloudWatchLambdaInsightsExecutionRolePolicy`.
+   * In a stack without a fixed region use `LambdaInsightsVersion.fromInsightVersionArn`, which needs no table of regions.
+   *
+   * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Lambda-Insights.html
+   * @default - off
+   */
+  readonly lambdaInsights?: lambda.LambdaInsightsVersion;
+
+  /**
+   * The least severe log line that is written. Functions log one JSON object a line, each with the request id.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+   * @default - lambda.ApplicationLogLevel.INFO
+   */
+  readonly logLevel?: lambda.ApplicationLogLevel;
+
+  /**
+   * An existing log group for all functions of the block. Cannot be combined with `logRetention`.
+   *
+   * @default - one new log group for each function
+   */
+  readonly logGroup?: logs.ILogGroup;
+
+  /**
+   * How long the new log groups keep their lines. It is set on the log group itself: no custom resource is involved.
+   *
+   * @default - logs.RetentionDays.ONE_MONTH
+   */
+  readonly logRetention?: logs.RetentionDays;
+
+  /**
+   * The VPC in which the functions run. Adds the six `ec2` actions on network interfaces that Lambda demands, on `*`.
+   * The subnets need a NAT gateway, or an endpoint for each service that the block's page names.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+   * @default - no VPC
+   */
+  readonly vpc?: ec2.IVpc;
+
+  /**
+   * Which subnets of `vpc` the functions use. Needs `vpc`.
+   *
+   * @default - the private subnets with egress, as `ec2.IVpc.selectSubnets` chooses them
+   */
+  readonly vpcSubnets?: ec2.SubnetSelection;
+
+  /**
+   * The security groups of the functions. Needs `vpc`.
+   *
+   * @default - one new security group for each function
+   */
+  readonly securityGroups?: ec2.ISecurityGroup[];
+
+  /**
+   * How many invocations of each function may run at once, taken out of the account's pool.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+   * @default - no reservation, the account's limit
+   */
+  readonly reservedConcurrentExecutions?: number;
+
+  /**
+   * A KMS key for the functions' environment variables. Adds `kms:Decrypt` on that key. No block keeps a secret there.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+   * @default - the key that Lambda owns
+   */
+  readonly environmentEncryption?: kms.IKey;
+}

@@ -1,0 +1,18 @@
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+
+/**
+ * Lets a function read the value of exactly one secret.
+ *
+ * `ISecret.grantRead` also allows `secretsmanager:DescribeSecret`, which no handler calls.
+ */
+export function grantSecretValue(secret: secretsmanager.ISecret, grantee: iam.IGrantable): iam.Grant {
+  secret.encryptionKey?.grantDecrypt(grantee);
+  return iam.Grant.addToPrincipal({
+    grantee,
+    actions: ['secretsmanager:GetSecretValue'],
+    // Secrets Manager ends every ARN with six random characters; a secret known by name only has none to show.
+    resourceArns: [secret.secretFullArn ?? `${secret.secretArn}-??????`],
+    scope: secret,
+  });
+}

@@ -1,0 +1,43 @@
+import { Duration, Token } from 'aws-cdk-lib';
+import { IConstruct } from 'constructs';
+
+/** An error of a block's user: it names what is wrong and where, so that the stack trace is not needed. */
+export class InvalidPropError extends Error {
+  public constructor(scope: IConstruct, message: string) {
+    super(`${message} (at ${scope.node.path || 'the app'})`);
+    this.name = 'InvalidPropError';
+  }
+}
+
+/** Checks a whole number. Tokens pass: their value is known only at deployment. */
+export function validateInteger(scope: IConstruct, prop: string, value: number | undefined, min: number, max: number): void {
+  if (value === undefined || Token.isUnresolved(value)) return;
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new InvalidPropError(scope, `\`${prop}\` must be an integer from ${min} to ${max}, got ${value}`);
+  }
+}
+
+/** Checks a duration against limits in seconds. Tokens pass. */
+export function validateDuration(scope: IConstruct, prop: string, value: Duration | undefined, min: Duration, max: Duration): void {
+  if (value === undefined || value.isUnresolved()) return;
+  const seconds = value.toSeconds({ integral: false });
+  if (seconds < min.toSeconds() || seconds > max.toSeconds()) {
+    throw new InvalidPropError(scope, `\`${prop}\` must be from ${min.toHumanString()} to ${max.toHumanString()}, got ${value.toHumanString()}`);
+  }
+}
+
+/** Checks that of two props at most one is set. */
+export function validateExclusive(scope: IConstruct, props: object, one: string, other: string, why: string): void {
+  const values = props as Record<string, unknown>;
+  if (values[one] !== undefined && values[other] !== undefined) {
+    throw new InvalidPropError(scope, `\`${one}\` and \`${other}\` cannot be combined: ${why}`);
+  }
+}
+
+/** Checks that a prop comes with the one that it needs. */
+export function validateNeeds(scope: IConstruct, props: object, prop: string, needed: string, why: string): void {
+  const values = props as Record<string, unknown>;
+  if (values[prop] !== undefined && values[needed] === undefined) {
+    throw new InvalidPropError(scope, `\`${prop}\` needs \`${needed}\`: ${why}`);
+  }
+}

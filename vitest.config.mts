@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no changed globals.
+    pool: 'threads',
+    isolate: false,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    env: { CDK_VALIDATION: 'false' }, // a second per synth; test/template.test.ts has it on
+    coverage: {
+      provider: 'v8',
+      include: ['src/**', 'lambda-src/**/*.ts'],
+      reporter: ['text-summary', 'lcovonly'],
+      thresholds: { lines: 95 },
+    },
+  },
+});
