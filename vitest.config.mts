@@ -14,7 +14,7 @@ export default defineConfig({
     },
     coverage: {
       provider: 'v8',
-      include: ['src/**', 'lambda-src/**/*.ts'],
+      include: ['src/**/*.ts', 'lambda-src/**/*.ts'],
       reporter: ['text-summary', 'lcovonly'],
       thresholds: { lines: 95 },
     },

@@ -12,6 +12,10 @@ import { BirthdayStack } from '../examples/birthday-api/app';
 /** Service principals are the same in every partition. */
 const SERVICE_PRINCIPAL = /"(Service|Principal)":"[a-z0-9.-]+\.amazonaws\.com(\.cn)?"/g;
 
+interface PolicyResource {
+  readonly Properties: { readonly PolicyDocument: { readonly Statement: { Action: string | string[]; Resource: unknown }[] } };
+}
+
 describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
   describe.each([['few', minimal], ['many', maximal]] as const)('with %s props', (_, create) => {
     test('fits twice in one stack', () => {
@@ -53,9 +57,8 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
     const stack = new Stack(new App(), 'Test');
     minimal(stack, 'Block');
     const template = Template.fromStack(stack);
-    const statements = Object.values(template.findResources('AWS::IAM::Policy'))
-      .flatMap(({ Properties }) => (Properties as { PolicyDocument: { Statement: { Action: string | string[]; Resource: unknown }[] } }).PolicyDocument.Statement);
-    for (const { Action, Resource } of statements) {
+    const policies = Object.values(template.findResources('AWS::IAM::Policy')) as PolicyResource[];
+    for (const { Action, Resource } of policies.flatMap(({ Properties }) => Properties.PolicyDocument.Statement)) {
       expect(Resource).not.toBe('*');
       for (const action of [Action].flat()) expect(action).not.toMatch(/\*$/);
     }

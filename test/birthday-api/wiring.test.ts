@@ -1,8 +1,8 @@
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { HttpHandler } from '../../lambda-src/shared/http';
-import { RunningExample, startExample } from '../integration/example';
 import { lambdaContext, sampleEvent } from '../events';
+import { RunningExample, startExample } from '../integration/example';
 
 /** The bundle's own index.ts, in this process: what it reads from the environment, and the real DynamoDB adapter. */
 const ENVIRONMENT = ['TABLE_NAME', 'TIME_ZONE', 'HASH_KEY_SECRET_ARN', 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_ENDPOINT_URL_DYNAMODB'];

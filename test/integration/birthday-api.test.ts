@@ -1,10 +1,14 @@
-import { createHash } from 'crypto';
+import { createHash, createHmac } from 'crypto';
 import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { CfnOutput, SecretValue } from 'aws-cdk-lib';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
+import { BirthdayApi } from '../../src';
 import { sampleEvent } from '../events';
+import { startStack } from '../local/stack';
 
 const client = { region: 'us-east-1', credentials: { accessKeyId: 'developer', secretAccessKey: 'local' } };
 
@@ -126,6 +130,31 @@ describe('a role without dynamodb:PutItem', () => {
       expect(greeting.status).toBe(404); // the reader still may read
     } finally {
       await denied.stop();
+    }
+  });
+});
+
+describe('with a hash key', () => {
+  test('the table holds HMACs, and the functions may read that one secret', async () => {
+    const running = await startStack(stack => {
+      const { url: address } = new BirthdayApi(stack, 'Keyed', {
+        hashKey: new secretsmanager.Secret(stack, 'Key', { secretStringValue: SecretValue.unsafePlainText('a key of sixteen bytes or more') }),
+      });
+      new CfnOutput(stack, 'Url', { value: address });
+    });
+    try {
+      const address = `${running.system.outputs.Url}/hello/Morgan`;
+      expect((await fetch(address, { method: 'PUT', body: '{"dateOfBirth":"1978-06-18"}' })).status).toBe(204);
+      expect((await fetch(address)).status).toBe(200);
+      const dynamodb = new DynamoDBClient({ ...client, endpoint: running.system.endpoints.dynamodb });
+      const { Items = [] } = await dynamodb.send(new ScanCommand({ TableName: 'Keyed-Table' }));
+      expect(Items.map(({ Id }) => Id.S)).toEqual([createHmac('sha256', 'a key of sixteen bytes or more').update('Morgan').digest('hex')]);
+      for (const name of ['Keyed-PutHandler', 'Keyed-GetHandler']) {
+        expect(deniedCalls(running.system, name)).toEqual([]);
+        expect(unusedGrants(running.system, name)).toEqual([]);
+      }
+    } finally {
+      await running.stop();
     }
   });
 });

@@ -45,8 +45,11 @@ function build(stack: Stack): void {
   const made: Record<string, lambda.Function> = {};
   for (const [name, code] of Object.entries(FUNCTIONS)) {
     made[name] = new lambda.Function(stack, name, {
-      code: lambda.Code.fromInline(code), handler: 'index.handler', runtime: NODEJS,
-      timeout: name === 'Sleeps' ? Duration.seconds(1) : Duration.seconds(10), environment: { FROM_TEMPLATE: stack.region },
+      code: lambda.Code.fromInline(code),
+      handler: 'index.handler',
+      runtime: NODEJS,
+      timeout: name === 'Sleeps' ? Duration.seconds(1) : Duration.seconds(10),
+      environment: { FROM_TEMPLATE: stack.region },
     });
   }
   const ruby = new lambda.Runtime('ruby3.4', lambda.RuntimeFamily.RUBY, { supportsInlineCode: true });
