@@ -3,6 +3,8 @@ import { readAssembly, Stack } from './assembly';
 import { answerError, notImplemented } from './aws-json';
 import { Clock, SYSTEM_CLOCK } from './clock';
 import { DynamoDb } from './dynamodb';
+import { EventBridge } from './event-bridge';
+import { EventSourceMappings } from './event-source-mappings';
 import { HttpApis } from './http-api';
 import { Iam } from './iam';
 import { PSEUDO_PARAMETERS, Resolver, Template, TemplateResource } from './intrinsics';
@@ -11,6 +13,7 @@ import { S3 } from './s3';
 import { SecretsManager } from './secrets-manager';
 import { listen, RunningServer } from './server';
 import { Context, Resource, Service, unknownAttribute } from './service';
+import { Sqs } from './sqs';
 
 export interface SystemOptions {
   /** The folder that `cdk synth` wrote. */
@@ -126,13 +129,16 @@ export class System {
       new DynamoDb(context),
       new SecretsManager(context),
       new S3(context),
+      new Sqs(context),
       new Lambda(context, {
         nodePath: this.options.nodePath ?? process.execPath,
         concurrency: this.options.concurrency ?? 4,
         assetPath: stack.assetPath,
         environmentOverrides: this.options.environmentOverrides ?? {},
       }),
+      new EventBridge(context),
       new HttpApis(context, this.options.port ?? 0),
+      new EventSourceMappings(context), // last made, so that all they need is there; first stopped
     );
   }
 

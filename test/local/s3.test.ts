@@ -3,8 +3,9 @@ import * as http from 'http';
 import { Readable } from 'stream';
 import {
   AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CopyObjectCommand, CreateBucketCommand, CreateMultipartUploadCommand,
-  DeleteBucketCommand, DeleteObjectCommand, DeleteObjectsCommand, GetBucketLocationCommand, GetObjectCommand, HeadBucketCommand, HeadObjectCommand, ListBucketsCommand,
-  ListObjectsV2Command, ListObjectVersionsCommand, PutBucketTaggingCommand, PutObjectCommand, PutObjectCommandInput, S3Client, UploadPartCommand,
+  DeleteBucketCommand, DeleteObjectCommand, DeleteObjectsCommand, GetBucketLocationCommand, GetObjectCommand, HeadBucketCommand, HeadObjectCommand,
+  ListBucketsCommand, ListObjectsV2Command, ListObjectVersionsCommand, PutBucketTaggingCommand, PutObjectCommand, PutObjectCommandInput, S3Client,
+  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -333,7 +334,8 @@ describe('a multipart upload', () => {
     const command = new CreateMultipartUploadCommand({ Bucket, Key, ContentType: 'application/zip', Metadata: { m: '1' } });
     return (await client.send(command)).UploadId!;
   };
-  const upload = (Key: string, UploadId: string, PartNumber: number, Body: Buffer) => client.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body }));
+  const upload = (Key: string, UploadId: string, PartNumber: number, Body: Buffer) =>
+    client.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body }));
   const complete = (Key: string, UploadId: string, Parts: object[], rest = {}) =>
     client.send(new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts }, ...rest }));
 
