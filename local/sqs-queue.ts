@@ -76,12 +76,13 @@ export class Queue {
     const key = deduplicationId && (this.settings.deduplicationPerGroup ? JSON.stringify([message.groupId, deduplicationId]) : deduplicationId);
     for (const [id, { at }] of this.sent) if (now - at >= DEDUPLICATION_MS) this.sent.delete(id);
     const duplicate = key === undefined ? undefined : this.sent.get(key);
-    if (duplicate) return duplicate.message;
+    const md5 = createHash('md5').update(message.body).digest('hex');
+    if (duplicate) return { ...duplicate.message, md5 }; // clients check the digest of what they have just sent
     const delay = message.delaySeconds ?? this.settings.delaySeconds;
     const added: Message = {
       id: randomUUID(),
       body: message.body,
-      md5: createHash('md5').update(message.body).digest('hex'),
+      md5,
       attributes: message.attributes ?? {},
       attributesMd5: md5OfAttributes(message.attributes ?? {}),
       traceHeader: message.systemAttributes?.AWSTraceHeader?.StringValue,

@@ -118,6 +118,7 @@ export class Sqs implements Service {
     response.once('close', () => gone.abort());
     try {
       const operation = operationOf(request);
+      if (!operation) throw notImplemented('SQS', 'the query protocol');
       const body = JSON.parse((await readBody(request)).toString('utf8') || '{}') as Body;
       const failure = this.faults.take(operation);
       if (failure) throw new ServiceError(failure === 503 ? 'ServiceUnavailable' : 'InternalFailure', 'This call was told to fail', failure);
@@ -130,7 +131,7 @@ export class Sqs implements Service {
 
   private async answer(operation: string, body: Body, headers: http.IncomingHttpHeaders, signal: AbortSignal): Promise<object> {
     const perform = this.operations[operation];
-    if (!perform && operation !== 'CreateQueue' && operation !== 'ListQueues') throw notImplemented('SQS', operation || 'the query protocol');
+    if (!perform && operation !== 'CreateQueue' && operation !== 'ListQueues') throw notImplemented('SQS', operation);
     const name = nameIn(body);
     // A batch has no permission of its own.
     await this.context.iam.authorize(headers, `sqs:${operation.replace(/Batch$/, '')}`, this.arnOf(operation === 'ListQueues' ? '*' : name));

@@ -64,6 +64,11 @@ export class TurnedClock implements Clock {
     return () => void this.waiting.delete(entry);
   }
 
+  /** How many callbacks wait for their time. */
+  public get pending(): number {
+    return this.waiting.size;
+  }
+
   public turn(seconds: number): void {
     this.time += seconds * 1000;
     for (const entry of [...this.waiting].filter(({ time }) => time <= this.time).sort((a, b) => a.time - b.time)) {
