@@ -141,7 +141,7 @@ export class EventBridge implements Service {
       checkEntries(Entries);
       for (const { EventBusName, Source = '', DetailType = '' } of Entries) {
         await this.context.iam.authorize(request.headers, 'events:PutEvents', this.busArn(busName(EventBusName)), {
-          'events:source': Source, 'events:detail-type': DetailType,
+          'events:source': [Source], 'events:detail-type': [DetailType], // keys of many values: policies compare them with ForAllValues
         });
       }
       const results = Entries.map(entry => this.put(entry));
