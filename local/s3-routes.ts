@@ -27,6 +27,7 @@ interface Route {
   readonly optional?: string[];
 }
 
+const THINGS = { service: 'the service', bucket: 'a bucket', object: 'an object' };
 const PAGE = ['prefix', 'delimiter', 'max-keys', 'encoding-type'];
 
 const ROUTES: Route[] = [
@@ -64,7 +65,7 @@ export function parseRequest(request: IncomingMessage, now: number): S3Request {
   const found = ROUTES.find(({ method, on: level, required = [], optional = [] }) => method === request.method && level === on
     && required.every(name => names.includes(name)) && names.every(name => required.includes(name) || optional.includes(name)));
   const copies = request.headers['x-amz-copy-source'] !== undefined;
-  if (!found || copies && found.operation !== 'PutObject') throw notImplemented('S3', `${request.method} on a ${on} with ${describe(names, copies)}`);
+  if (!found || copies && found.operation !== 'PutObject') throw notImplemented('S3', `${request.method} on ${THINGS[on]} with ${describe(names, copies)}`);
   const refused = Object.keys(request.headers).find(name => REFUSED_HEADER.test(name));
   if (refused) throw notImplemented('S3', `${found.operation} with the header ${refused}`);
   const operation = copies ? 'CopyObject' : found.operation;

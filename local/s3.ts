@@ -155,7 +155,10 @@ export class S3 implements Service {
 
   private createBucket(call: Call): void {
     const { bucket } = call;
-    if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) throw new ServiceError('InvalidBucketName', 'The specified bucket is not valid.', 400, { BucketName: bucket });
+    // S3 itself wants three characters at least; on localhost `s3 mb s3://x` is quickly tried.
+    if (!/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/.test(bucket)) {
+      throw new ServiceError('InvalidBucketName', 'The specified bucket is not valid.', 400, { BucketName: bucket });
+    }
     // Making one's own bucket again is no error in us-east-1.
     if (!this.buckets.has(bucket)) this.buckets.set(bucket, new Bucket(bucket, false, this.context.clock.now()));
     answer(call, 200, { location: `/${bucket}` });
