@@ -67,6 +67,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@types/node@^20', '@aws-sdk/client-dynamodb', '@aws-sdk/client-secrets-manager', '@aws-sdk/client-lambda',
     '@aws-sdk/client-s3', '@aws-sdk/client-sqs', '@aws-sdk/client-eventbridge',
     'dynalite@4.0.0', '@cloud-copilot/iam-simulate',
+    'ssh2@^1.17.0', '@types/ssh2@^1.15.6', '@octokit/webhooks-examples@^7.6.1',
   ],
 
   githubOptions: { mergify: false, pullRequestLint: false },

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as esbuild from 'esbuild';
-import { GIT_ENV, gitText, selfSignedCertificate, serveHttps } from '../test/git-push-pipeline/git-server';
+import { GIT_ENV, gitText, selfSignedCertificate, serveHttps } from '../local/git-server';
 
 interface Size {
   readonly files: number;

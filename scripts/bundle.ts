@@ -10,7 +10,7 @@ import { build, BuildOptions } from 'esbuild';
 import { ESBUILD_TARGET } from '../src/shared/runtime';
 
 /** Folders below `lambda-src/` that have an `index.ts`. */
-export const BUNDLES = ['birthday-api'];
+export const BUNDLES = ['birthday-api', 'git-push-pipeline/accept', 'git-push-pipeline/work'];
 
 const ROOT = path.resolve(__dirname, '..');
 
@@ -30,6 +30,7 @@ export const OPTIONS: BuildOptions = {
   charset: 'utf8',
   legalComments: 'inline',
   tsconfigRaw: {},
+  external: ['cpu-features', '*.node'], // ssh2 does without its native parts
   logLevel: 'warning',
 };
 

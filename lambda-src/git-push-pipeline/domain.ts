@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
 import { BuildInfo, PushMessage, PushMessageRouting, PushProvider } from '../../src/git-push-pipeline/contract';
-import { hostAndPort, parseAddress, RepositoryAddress, repositoryIdentity, repositoryPath } from './repository-address';
+import { parseAddress, repositoryIdentity } from '../../src/git-push-pipeline/repository-address';
 
 export class InvalidMessageError extends Error {
   public constructor(message: string) {
@@ -85,53 +85,6 @@ export function routing(message: PushMessage): PushMessageRouting {
 
 function sha256(...parts: readonly string[]): string {
   return crypto.createHash('sha256').update(parts.join('\0')).digest('hex');
-}
-
-export const DEFAULT_KEY_TEMPLATE = '{host}/{path}/{ref}.zip';
-
-const PLACEHOLDER = /\{([^{}]*)\}/g;
-const PLACEHOLDERS: readonly string[] = ['host', 'path', 'ref', 'commit'];
-const MAX_KEY_BYTES = 1024;
-
-/** What is wrong with a template, or undefined. */
-export function keyTemplateProblem(template: string): string | undefined {
-  const names = [...template.matchAll(PLACEHOLDER)].map(([, name]) => name);
-  const unknown = names.find((name) => !PLACEHOLDERS.includes(name));
-  if (unknown !== undefined) return `{${unknown}} is not one of ${PLACEHOLDERS.map((name) => `{${name}}`).join(', ')}`;
-  if (/[{}]/.test(template.replace(PLACEHOLDER, ''))) return 'a brace is not closed';
-  if (template === '' || template.startsWith('/')) return 'a key must not be empty or begin with a slash';
-  if (template.split('/').some((part) => part === '.' || part === '..')) return 'a key must not have "." or ".." as a part';
-  return undefined;
-}
-
-/** Whether every commit has a key of its own, so that an object once there is never written again. */
-export function isCommitKey(template: string): boolean {
-  return template.includes('{commit}');
-}
-
-/** The key of a zip. `{ref}` is `heads/main` or `tags/v1`; with the default template two sources never share a key. */
-export function renderKey(template: string, source: { address: RepositoryAddress; ref: string; commit: string }): string {
-  const problem = keyTemplateProblem(template);
-  if (problem !== undefined) throw new Error(`the key template "${template}" cannot be used: ${problem}`);
-  const values: Record<string, string> = {
-    host: hostAndPort(source.address),
-    path: keyPath(source.address),
-    ref: source.ref.replace(/^refs\//, ''),
-    commit: source.commit,
-  };
-  const key = template.replace(PLACEHOLDER, (_, name: string) => values[name]);
-  if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
-    throw new Error(`the key is longer than the ${MAX_KEY_BYTES} bytes that S3 allows: use a shorter key template`);
-  }
-  return key;
-}
-
-/**
- * The path, where a directory named `heads` or `tags` gets an underscore more: otherwise branch `heads/x` of `a` and
- * branch `x` of `a/heads` would be one key.
- */
-function keyPath(address: RepositoryAddress): string {
-  return repositoryPath(address).split('/').map((part) => /^(heads|tags)_*$/.test(part) ? `${part}_` : part).join('/');
 }
 
 export function buildInfo(facts: {

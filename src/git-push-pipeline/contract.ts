@@ -1,3 +1,101 @@
+/** What the construct and the handlers agree on. Nothing is imported here: both sides import this file. */
+
+/** Names of the environment variables that the construct sets and the handlers read. None holds a secret. */
+export const ENV = {
+  /** JSON: a list of patterns such as `github.com/acme/*`. */
+  repositories: 'REPOSITORIES',
+  queueUrl: 'QUEUE_URL',
+  /** Set only where a `webhookSecret` was given: the secret's ARN, never its value. */
+  webhookSecretArn: 'WEBHOOK_SECRET_ARN',
+  /** `true` where an authorizer stands before the accept function. */
+  hasAuthorizer: 'HAS_AUTHORIZER',
+  /** JSON: lists of patterns. */
+  branches: 'BRANCHES',
+  tags: 'TAGS',
+  paths: 'PATHS',
+  /** JSON: the hosts that are cloned from by SSH. */
+  sshHosts: 'SSH_HOSTS',
+  /** JSON: a list of `CredentialReference`. */
+  credentials: 'CREDENTIALS',
+  allowPrivateHosts: 'ALLOW_PRIVATE_HOSTS',
+  /** PEM, public. */
+  certificateAuthority: 'CERTIFICATE_AUTHORITY',
+  proxyUrl: 'PROXY_URL',
+  bucketName: 'BUCKET_NAME',
+  keyTemplate: 'KEY_TEMPLATE',
+  addCommitFiles: 'ADD_COMMIT_FILES',
+  fetchSubmodules: 'FETCH_SUBMODULES',
+  deadLetterQueueUrl: 'DEAD_LETTER_QUEUE_URL',
+  maxReceiveCount: 'MAX_RECEIVE_COUNT',
+  ephemeralStorageMib: 'EPHEMERAL_STORAGE_MIB',
+  eventBusName: 'EVENT_BUS_NAME',
+  /** Set only where CodeCommit is used: the partition's domain. */
+  codeCommitUrlSuffix: 'CODECOMMIT_URL_SUFFIX',
+} as const;
+
+/** The export of both bundles. */
+export const HANDLER_EXPORT = 'handler';
+
+/** Where the value that opens a host lies: never the value itself. */
+export type CredentialReference =
+  | { readonly host: string; readonly kind: 'https'; readonly secretArn: string }
+  | { readonly host: string; readonly kind: 'ssh'; readonly secretArn: string; readonly knownHosts: string };
+
+/** Metrics are written by the functions, under the dimension `FunctionName`. */
+export const METRIC_NAMESPACE = 'GitPushPipeline';
+export const METRIC = {
+  /** Accept: changes of refs that were put into the queue. */
+  accepted: 'PushesAccepted',
+  /** Accept: changes and deliveries of which nothing was wanted. */
+  skipped: 'PushesSkipped',
+  /** Accept: requests that were refused with a 4xx. */
+  refused: 'WebhooksRefused',
+  published: 'PushesPublished',
+  failed: 'PushesFailed',
+  /** Work: the ref had moved on, or was gone, when the push's turn came. */
+  superseded: 'PushesSuperseded',
+} as const;
+
+/** The source of the events that the work function puts on the bus. */
+export const EVENT_SOURCE = 'cdk-serverless-blocks.git-push-pipeline';
+export const EVENT = { published: 'Git Push Published', failed: 'Git Push Failed' } as const;
+
+/** The detail of a `Git Push Published` event. Its `resources` hold the ARN of the queue that the push came through. */
+export interface PublishedDetail {
+  readonly repository: string;
+  readonly ref: string;
+  /** The commit in the zip. */
+  readonly commit: string;
+  /** ISO 8601 in UTC. */
+  readonly commitTime: string;
+  readonly bucket: string;
+  readonly key: string;
+  /** Of the object; absent where the bucket keeps no versions. */
+  readonly versionId?: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly deliveryId: string;
+  readonly pusher?: string;
+}
+
+/** The detail of a `Git Push Failed` event. Its `resources` hold the ARN of the queue that the push came through. */
+export interface FailedDetail {
+  /** Of these, what could be read in the message. */
+  readonly repository?: string;
+  readonly ref?: string;
+  readonly commit?: string;
+  readonly deliveryId?: string;
+  /** For programs, for instance `AUTH` or `LIMIT`. */
+  readonly code: string;
+  /** For people. Holds nothing secret. */
+  readonly reason: string;
+  /** How often the work was begun. */
+  readonly attempts: number;
+}
+
+/** Message attributes of what lies in the dead-letter queue; the body is the message itself, so that it can be sent again. */
+export const DEAD_LETTER_ATTRIBUTE = { code: 'code', reason: 'reason' } as const;
+
 /** The hosts whose webhooks are understood. */
 export type PushProvider =
   | 'github' | 'gitlab' | 'gitea' | 'bitbucket-cloud' | 'bitbucket-data-center' | 'azure-devops' | 'codecommit' | 'generic';

@@ -7,7 +7,7 @@ import { isAuthentic } from '../../lambda-src/git-push-pipeline/accept/authentic
 import { acceptCodeCommitEvent } from '../../lambda-src/git-push-pipeline/accept/codecommit';
 import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/accept/webhook-request';
 import { parsePushMessage } from '../../lambda-src/git-push-pipeline/domain';
-import { parsePattern } from '../../lambda-src/git-push-pipeline/repository-address';
+import { parsePattern } from '../../src/git-push-pipeline/repository-address';
 import { AFTER, azurePush, BEFORE, bitbucketCloudPush, bitbucketDataCenterPush, codeCommitEvent, genericPush, giteaPush, githubPush, gitlabPush, ZERO } from './payloads';
 
 const SECRET = 'It\'s a Secret to Everybody';

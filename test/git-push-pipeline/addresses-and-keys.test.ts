@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { PushMessage } from '../../src/git-push-pipeline/contract';
-import { isBranchOrTag, keyTemplateProblem, metadata, parsePushMessage, renderKey, REVISION_SUMMARY, routing } from '../../lambda-src/git-push-pipeline/domain';
-import { formatAddress, isListed, parseAddress, parsePattern, repositoryIdentity } from '../../lambda-src/git-push-pipeline/repository-address';
+import { isBranchOrTag, metadata, parsePushMessage, REVISION_SUMMARY, routing } from '../../lambda-src/git-push-pipeline/domain';
+import { keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
+import { formatAddress, isListed, parseAddress, parsePattern, repositoryIdentity } from '../../src/git-push-pipeline/repository-address';
 
 const message: PushMessage = {
   version: 1,

@@ -5,7 +5,7 @@ import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { DEFAULT_LIMITS } from '../../lambda-src/git-push-pipeline/work/limits';
-import { git } from './git-server';
+import { git } from '../../local/git-server';
 import { RemoteOptions, withRemote } from './harness';
 import { TOKEN, useServers } from './servers';
 

@@ -2,10 +2,10 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { utils } from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseAddress } from '../../lambda-src/git-push-pipeline/repository-address';
+import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 import { GitClient, GitClientOptions, sha256OfFile } from '../../lambda-src/git-push-pipeline/work/commit-zip';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
-import { Certificate, git, gitText, Listening, selfSignedCertificate, serveHttps, serveSsh, temporaryDirectory } from './git-server';
+import { Certificate, git, gitText, Listening, selfSignedCertificate, serveHttps, serveSsh, temporaryDirectory } from '../../local/git-server';
 import { fetchToZip, listZip, loopbackGuard, lsTree, RemoteOptions, unzip, withRemote } from './harness';
 import { createSampleRepository, noise } from './sample-repository';
 

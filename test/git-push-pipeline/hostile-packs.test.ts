@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS, DiskBudget, Limits, MAX_HELD_BYTES } from '../../lambda
 import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
 import { receivePack } from '../../lambda-src/git-push-pipeline/work/receive-pack';
 import { ScratchFile } from '../../lambda-src/git-push-pipeline/work/scratch-file';
-import { temporaryDirectory } from './git-server';
+import { temporaryDirectory } from '../../local/git-server';
 import { listZip, zipStore } from './harness';
 import { delta, objectId, PackBuilder } from './pack-builder';
 import { noise } from './sample-repository';

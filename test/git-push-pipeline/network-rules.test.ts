@@ -2,8 +2,8 @@ import * as http from 'node:http';
 import * as net from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { AddressGuard, BlockedAddressError } from '../../lambda-src/shared/address-guard';
-import { isListed, parsePattern } from '../../lambda-src/git-push-pipeline/repository-address';
-import { closeServer, HttpsGitOptions, listen, Listening, portOf } from './git-server';
+import { isListed, parsePattern } from '../../src/git-push-pipeline/repository-address';
+import { closeServer, HttpsGitOptions, listen, Listening, portOf } from '../../local/git-server';
 import { loopbackGuard, withRemote } from './harness';
 import { useServers } from './servers';
 
@@ -60,7 +60,7 @@ describe('a fetch', () => {
         lookup: ((_host, _options, callback) => {
           guard.lookups++;
           if (guard.lookups === 1) loopbackGuard.lookup('x', _options, callback);
-          else callback(new BlockedAddressError('git.test resolves to a private address'), []);
+          else callback(new BlockedAddressError('git.test', 'private'), []);
         }) as net.LookupFunction,
       };
       return guard;
@@ -99,7 +99,7 @@ describe('a fetch', () => {
       const guard: AddressGuard = {
         ...loopbackGuard,
         checkHost: (host) => {
-          if (host === '127.0.0.1') throw new BlockedAddressError('127.0.0.1 is a private address');
+          if (host === '127.0.0.1') throw new BlockedAddressError(host, 'loopback');
         },
       };
       const server = await https();

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
 import {
   Certificate, closeServer, HttpsGitOptions, listen, Listening, portOf, selfSignedCertificate, serveHttps, serveSsh, SshGitOptions, temporaryDirectory,
-} from './git-server';
+} from '../../local/git-server';
 import { RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
 

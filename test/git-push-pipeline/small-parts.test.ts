@@ -1,6 +1,6 @@
 import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
-import { parseAddress } from '../../lambda-src/git-push-pipeline/repository-address';
+import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 import { codeCommitCredentials } from '../../lambda-src/git-push-pipeline/work/codecommit-credentials';
 import { safeText } from '../../lambda-src/git-push-pipeline/work/errors';
 import { parseCommit } from '../../lambda-src/git-push-pipeline/work/git-objects';

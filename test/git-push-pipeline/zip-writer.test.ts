@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/work/limits';
 import { ZipWriter } from '../../lambda-src/git-push-pipeline/work/zip-writer';
-import { temporaryDirectory } from './git-server';
+import { temporaryDirectory } from '../../local/git-server';
 import { listZip, unzip } from './harness';
 import { noise } from './sample-repository';
 

@@ -2,7 +2,7 @@ import { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pip
 import { isBranchOrTag, isObjectId, isZeroId } from '../domain';
 import {
   formatAddress, InvalidAddressError, isListed, matchSegments, parseAddress, RepositoryAddress, RepositoryPattern,
-} from '../repository-address';
+} from '../../../src/git-push-pipeline/repository-address';
 import { isAuthentic } from './authentication';
 import { Delivery, RefChange } from './delivery';
 import { PayloadError } from './payload';

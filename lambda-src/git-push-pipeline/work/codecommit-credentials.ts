@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto';
-import { RepositoryAddress } from '../repository-address';
+import { RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { GitCredentials } from './transport';
 
 export interface AwsCredentials {

@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { BUILD_INFO_FILE, COMMIT_ID_FILE } from '../../../src/git-push-pipeline/contract';
 import { buildInfo } from '../domain';
-import { formatAddress, RepositoryAddress } from '../repository-address';
+import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { ExtraFile, ResolvedCommit, resolveCommit, writeArchive } from './commit-archive';
 import { NetworkOptions } from './connect';
 import { Deadline } from './deadline';
@@ -22,7 +22,7 @@ export interface GitConnection {
 
 export interface GitClientOptions {
   /** How to reach a repository; asked again for each submodule. */
-  readonly connection: (address: RepositoryAddress) => GitConnection;
+  readonly connection: (address: RepositoryAddress) => GitConnection | Promise<GitConnection>;
   /** The allow-list. Nothing outside of it is ever connected to: no redirect, no submodule. */
   readonly isAllowed: (address: RepositoryAddress) => boolean;
   /** For scratch files and the zip. */
@@ -70,7 +70,7 @@ export class GitClient {
   /** Whether the ref still is where the push put it. */
   public async refState(push: PushedCommit): Promise<RefState> {
     return this.withDeadline(async (deadline) => {
-      const ref = await this.remote(push.address, deadline).lsRef(push.ref);
+      const ref = await (await this.remote(push.address, deadline)).lsRef(push.ref);
       if (ref === undefined) return 'deleted';
       return ref.id === push.id || ref.peeled === push.id ? 'current' : 'superseded';
     });
@@ -79,7 +79,7 @@ export class GitClient {
   /** Where a ref (or HEAD) stands, for a push made by hand. `ref` is the branch that HEAD names. */
   public async resolve(address: RepositoryAddress, name: string): Promise<PushedCommit | undefined> {
     return this.withDeadline(async (deadline) => {
-      const ref = await this.remote(address, deadline).lsRef(name);
+      const ref = await (await this.remote(address, deadline)).lsRef(name);
       return ref === undefined ? undefined : { address, ref: ref.target ?? name, id: ref.id };
     });
   }
@@ -94,13 +94,13 @@ export class GitClient {
       const stores: ObjectStore[] = [];
       const file = path.join(this.options.directory, `${crypto.randomUUID()}.zip`);
       try {
-        const store = await this.remote(push.address, deadline, disk).fetch(push.id);
+        const store = await (await this.remote(push.address, deadline, disk)).fetch(push.id);
         stores.push(store);
         const resolved = await resolveCommit(store, push.id);
         const submodules = options.fetchSubmodules
           ? await fetchSubmodules(store, resolved.commit.tree, push.address, {
             isAllowed: this.options.isAllowed,
-            fetch: (address, id) => this.remote(address, deadline, disk).fetch(id),
+            fetch: async (address, id) => (await this.remote(address, deadline, disk)).fetch(id),
           }, stores)
           : undefined;
         const extraFiles = options.addCommitFiles ?? true ? commitFiles(push, resolved) : [];
@@ -115,10 +115,10 @@ export class GitClient {
     });
   }
 
-  private remote(address: RepositoryAddress, deadline: Deadline, disk?: DiskBudget): GitRemote {
+  private async remote(address: RepositoryAddress, deadline: Deadline, disk?: DiskBudget): Promise<GitRemote> {
     if (!this.options.isAllowed(address)) throw new GitError('NOT_ALLOWED', `${formatAddress(address)} is not in the list of repositories`);
     const { directory, isAllowed, connection } = this.options;
-    return new GitRemote({ address, ...connection(address), redirectAllowed: isAllowed, directory, limits: this.limits, disk, deadline });
+    return new GitRemote({ address, ...await connection(address), redirectAllowed: isAllowed, directory, limits: this.limits, disk, deadline });
   }
 
   private async withDeadline<T>(act: (deadline: Deadline) => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { formatAddress, RepositoryAddress } from '../repository-address';
+import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { NetworkOptions } from './connect';
 import { Deadline } from './deadline';
 import { GitError } from './errors';
@@ -80,7 +80,7 @@ export class GitRemote {
     }
     if (credentials?.kind !== 'ssh') throw new GitError('CONFIGURATION', `${formatAddress(address)} needs an SSH key`);
     // Loaded only when it is used: it is most of the bundle.
-    const { SshTransport } = await import('./ssh-transport');
+    const { SshTransport } = await import('./ssh-transport.js');
     return new SshTransport(address, { network, credentials, protocolVersion }, deadline.signal);
   }
 }

@@ -1,7 +1,7 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { Duplex } from 'node:stream';
-import { effectivePort, formatAddress, hostAndPort, InvalidAddressError, parseAddress, RepositoryAddress } from '../repository-address';
+import { effectivePort, formatAddress, hostAndPort, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { connectionError, connectTo, NetworkOptions, startTls } from './connect';
 import { errorText, GitError, safeText } from './errors';
 import { PktReader } from './pkt-line';

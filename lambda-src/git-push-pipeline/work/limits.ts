@@ -25,6 +25,12 @@ export const DEFAULT_LIMITS: Limits = {
   maxDiskBytes: 1900 * MIB,
 };
 
+/** The limits that fit a function's ephemeral storage. */
+export function limitsFor(ephemeralStorageMib: number): Limits {
+  const share = (part: number) => Math.floor(ephemeralStorageMib * part) * MIB;
+  return { ...DEFAULT_LIMITS, maxPackBytes: share(0.5), maxObjectBytes: share(0.5), maxZipBytes: share(0.68), maxDiskBytes: share(0.93) };
+}
+
 /** Objects up to this size are held in memory whole, one at a time; larger ones are streamed. */
 export const MAX_HELD_BYTES = 32 * MIB;
 

@@ -1,5 +1,5 @@
 import { Client, ClientChannel, ServerHostKeyAlgorithm, utils } from 'ssh2';
-import { effectivePort, formatAddress, RepositoryAddress } from '../repository-address';
+import { effectivePort, formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { connectTo, DEFAULT_STALL_TIMEOUT_MS, NetworkOptions } from './connect';
 import { errorText, GitError, safeText } from './errors';
 import { hostKeyAlgorithms, keysForHost } from './known-hosts';

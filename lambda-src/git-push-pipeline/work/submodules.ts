@@ -1,4 +1,4 @@
-import { formatAddress, InvalidAddressError, parseAddress, RepositoryAddress } from '../repository-address';
+import { formatAddress, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { readTree, resolveCommit, SubmoduleTree } from './commit-archive';
 import { GitError, safeText } from './errors';
 import { TreeEntry } from './git-objects';

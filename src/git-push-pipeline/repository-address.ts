@@ -116,7 +116,7 @@ export function repositoryPath(address: RepositoryAddress): string {
 }
 
 /** `host` or `host:port`. */
-export function hostAndPort(address: RepositoryAddress): string {
+export function hostAndPort(address: { readonly host: string; readonly port?: number }): string {
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   return address.port === undefined ? host : `${host}:${address.port}`;
 }
