@@ -1,7 +1,7 @@
 import { awscdk, DependencyType, javascript, typescript } from 'projen';
 
 /** The lowest CDK that has everything `src/` uses; `npm run test:lowest-cdk` proves it. */
-const LOWEST_CDK = '2.221.0';
+const LOWEST_CDK = '2.190.0';
 /** The CDK that this repository develops and tests with. */
 const CDK = '2.276.0';
 
@@ -23,7 +23,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
   packageManager: javascript.NodePackageManager.NPM,
   runner: typescript.TypeScriptRunner.tsx(),
   cdkVersion: LOWEST_CDK,
-  constructsVersion: '10.5.0',
+  constructsVersion: '10.0.5',
   jsiiVersion: '~6.0.16',
   typescriptVersion: '~6.0.3',
   minNodeVersion: '20.19.0',
@@ -144,7 +144,7 @@ project.setScript('invoke', 'tsx scripts/bundle.ts && exec node --import tsx loc
 project.gitignore.removePatterns('tsconfig.json');
 project.gitignore.exclude('/tsconfig.json', '/assets/', '/coverage/', 'cdk.out', '.jsii.tabl.json');
 project.npmignore!.exclude(
-  '/lambda-src/', '/local/', '/bench/', '/examples/', '/scripts/', '/docs/', '/rosetta/', '/coverage/', '/.ci/', '/vitest.config.mts',
+  '/lambda-src/', '/local/', '/bench/', '/examples/', '/scripts/', '/docs/', '/coverage/', '/.ci/', '/vitest.config.mts',
   '/CONTRIBUTING.md', 'cdk.out', '/.npmrc', '.jsii.tabl.json',
 );
 project.npmignore!.include('/assets/');

@@ -1,3 +1,4 @@
 export * from './shared/api-options';
 export * from './shared/handler-props';
+export * from './shared/table-billing';
 export * from './birthday-api';

@@ -22,6 +22,9 @@ export interface Ports {
   readonly hashKey?: () => Promise<string>;
 }
 
+/** A shorter key could be tried out. */
+const MIN_KEY_BYTES = 16;
+
 const EXAMPLE = '{"dateOfBirth":"1978-06-18"}';
 
 /** `PUT /hello/{user}` */
@@ -80,5 +83,8 @@ function dateOfBirthOf(body: Record<string, unknown>): string {
 
 /** Spreads the keys over the table's partitions, and keeps the name itself out of it. */
 async function keyOf(user: string, hashKey: Ports['hashKey']): Promise<string> {
-  return (hashKey ? createHmac('sha256', await hashKey()) : createHash('sha256')).update(user, 'utf8').digest('hex');
+  if (!hashKey) return createHash('sha256').update(user, 'utf8').digest('hex');
+  const key = await hashKey();
+  if (Buffer.byteLength(key) < MIN_KEY_BYTES) throw new Error(`The hash key's secret must be at least ${MIN_KEY_BYTES} bytes long`);
+  return createHmac('sha256', key).update(user, 'utf8').digest('hex');
 }

@@ -3,6 +3,7 @@ import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -11,11 +12,13 @@ import { Construct } from 'constructs';
 import { ENV, EXPORT, TABLE, USER_PARAMETER } from './contract';
 import { ApiOptions } from '../shared/api-options';
 import { createDeploymentTarget } from '../shared/deployment';
-import { createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
+import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import { HandlerProps } from '../shared/handler-props';
 import { createHttpApi } from '../shared/http-api';
 import { grantSecretValue } from '../shared/secret';
-import { InvalidPropError, validateExclusive, validateInteger } from '../shared/validate';
+import { grantTableRead, grantTableWrite, tableFor } from '../shared/table';
+import { TableBilling } from '../shared/table-billing';
+import { InvalidPropError, validateInteger } from '../shared/validate';
 
 /**
  * The day on which somebody born on 29 February has a birthday in a common year.
@@ -40,12 +43,11 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly table?: dynamodb.ITable;
 
   /**
-   * How the new table is paid for: `Billing.onDemand()`, or `Billing.provisioned(…)` with autoscaled capacity.
+   * How the new table is paid for.
    *
-   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/capacity-mode.html
-   * @default - dynamodb.Billing.onDemand()
+   * @default - TableBilling.onDemand()
    */
-  readonly billing?: dynamodb.Billing;
+  readonly billing?: TableBilling;
 
   /**
    * The KMS key of the new table. With `table`: the key that it is encrypted with.
@@ -126,7 +128,7 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
  *     PUT /hello/{user}   {"dateOfBirth":"YYYY-MM-DD"}   204
  *     GET /hello/{user}                                  200 {"message":"Hello, {user}! Your birthday is in N day(s)"}
  */
-export class BirthdayApi extends Construct {
+export class BirthdayApi extends Construct implements ec2.IConnectable {
   /** The address of the API, without a slash at the end: `https://…`. */
   public readonly url: string;
 
@@ -149,15 +151,9 @@ export class BirthdayApi extends Construct {
 
   public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
     super(scope, id);
-    this.validate(props);
+    this.validateProps(props);
     this.encryptionKey = props.encryptionKey;
-    this.table = props.table ?? new dynamodb.TableV2(this, 'Table', {
-      partitionKey: { name: TABLE.key, type: dynamodb.AttributeType.STRING },
-      billing: props.billing ?? dynamodb.Billing.onDemand(),
-      encryption: props.encryptionKey && dynamodb.TableEncryptionV2.customerManagedKey(props.encryptionKey),
-      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: props.pointInTimeRecovery ?? true },
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
-    });
+    this.table = tableFor(this, 'Table', TABLE.key, props);
 
     const environment: Record<string, string> = {
       [ENV.tableName]: this.table.tableName,
@@ -196,13 +192,19 @@ export class BirthdayApi extends Construct {
   }
 
   /**
+   * The network connections of the functions. Throws where the block has no `vpc`.
+   */
+  public get connections(): ec2.Connections {
+    return connectionsOf(this, this.functions);
+  }
+
+  /**
    * Lets somebody read a stored birthday: `dynamodb:GetItem` on the table, and its key where it has one of its own.
    *
    * @param grantee who may read
    */
   public grantRead(grantee: iam.IGrantable): iam.Grant {
-    this.encryptionKey?.grant(grantee, 'kms:Decrypt', 'kms:DescribeKey');
-    return this.table.grant(grantee, 'dynamodb:GetItem');
+    return grantTableRead(this.table, this.encryptionKey, grantee, 'dynamodb:GetItem');
   }
 
   /**
@@ -211,8 +213,7 @@ export class BirthdayApi extends Construct {
    * @param grantee who may write
    */
   public grantWrite(grantee: iam.IGrantable): iam.Grant {
-    this.encryptionKey?.grant(grantee, 'kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*');
-    return this.table.grant(grantee, 'dynamodb:PutItem');
+    return grantTableWrite(this.table, this.encryptionKey, grantee, 'dynamodb:PutItem');
   }
 
   /**
@@ -251,11 +252,8 @@ export class BirthdayApi extends Construct {
     return this.api.metricLatency(options);
   }
 
-  private validate(props: BirthdayApiProps): void {
+  private validateProps(props: BirthdayApiProps): void {
     validateHandlerProps(this, props);
-    for (const prop of ['billing', 'removalPolicy', 'pointInTimeRecovery']) {
-      validateExclusive(this, props, 'table', prop, `\`${prop}\` describes a new table, set it on the one that you pass`);
-    }
     validateInteger(this, 'provisionedConcurrentExecutions', props.provisionedConcurrentExecutions, 1, 1_000_000);
     if (props.timeZone !== undefined && !Token.isUnresolved(props.timeZone) && !isTimeZone(props.timeZone)) {
       throw new InvalidPropError(this, `\`timeZone\` must be an IANA time zone name such as "Europe/Madrid", got "${props.timeZone}"`);

@@ -1,4 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -6,7 +7,7 @@ import { Construct } from 'constructs';
 import { assetPath } from './assets';
 import { HandlerProps } from './handler-props';
 import { NODEJS_RUNTIME } from './runtime';
-import { validateDuration, validateExclusive, validateInteger, validateNeeds } from './validate';
+import { InvalidPropError, validateDuration, validateExclusive, validateInteger, validateNeeds } from './validate';
 
 /** What a block adds to the user's `HandlerProps` for one of its functions. */
 export interface HandlerFunctionProps {
@@ -80,4 +81,13 @@ export function createHandlerFunction(scope: Construct, id: string, own: Handler
   // Lambda makes the network interfaces while it creates the function, so the role must be complete by then.
   if (props.vpc && vpcAccess) fn.node.addDependency(vpcAccess);
   return fn;
+}
+
+/** The connections of all functions of a block together. */
+export function connectionsOf(scope: Construct, functions: lambda.Function[]): ec2.Connections {
+  if (!functions.every(fn => fn.isBoundToVpc)) {
+    throw new InvalidPropError(scope, '`connections` needs `vpc`: functions outside a VPC have no security groups');
+  }
+  const securityGroups = functions.flatMap(fn => fn.connections.securityGroups);
+  return new ec2.Connections({ securityGroups: [...new Set(securityGroups)] });
 }

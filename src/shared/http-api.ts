@@ -30,6 +30,7 @@ export interface BlockHttpApi {
 export function createHttpApi(scope: Construct, id: string, routes: Route[], props: ApiOptions & HandlerProps): BlockHttpApi {
   const { domain } = props;
   const api = new apigwv2.HttpApi(scope, id, {
+    apiName: scope.node.id, // only for people to read: two APIs may have the same name
     createDefaultStage: false,
     corsPreflight: props.corsPreflight,
     disableExecuteApiEndpoint: domain ? true : undefined,

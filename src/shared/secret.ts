@@ -13,6 +13,5 @@ export function grantSecretValue(secret: secretsmanager.ISecret, grantee: iam.IG
     actions: ['secretsmanager:GetSecretValue'],
     // Secrets Manager ends every ARN with six random characters; a secret known by name only has none to show.
     resourceArns: [secret.secretFullArn ?? `${secret.secretArn}-??????`],
-    scope: secret,
   });
 }

@@ -1,0 +1,59 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import { Construct } from 'constructs';
+import { TableBilling } from './table-billing';
+import { validateExclusive } from './validate';
+
+/** What a user can say about the table of a block. */
+export interface TableProps {
+  readonly table?: dynamodb.ITable;
+  readonly billing?: TableBilling;
+  readonly encryptionKey?: kms.IKey;
+  readonly removalPolicy?: RemovalPolicy;
+  readonly pointInTimeRecovery?: boolean;
+}
+
+/** The user's table, or a new one. */
+export function tableFor(scope: Construct, id: string, partitionKey: string, props: TableProps, timeToLiveAttribute?: string): dynamodb.ITable {
+  for (const prop of ['billing', 'removalPolicy', 'pointInTimeRecovery']) {
+    validateExclusive(scope, props, 'table', prop, `\`${prop}\` describes a new table, set it on the one that you pass`);
+  }
+  if (props.table) return props.table;
+  const provisioned = props.billing?._provisioned;
+  // Not TableV2: that one refuses a key of one's own in a stack without a fixed region.
+  const table = new dynamodb.Table(scope, id, {
+    partitionKey: { name: partitionKey, type: dynamodb.AttributeType.STRING },
+    timeToLiveAttribute,
+    encryptionKey: props.encryptionKey,
+    pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: props.pointInTimeRecovery ?? true },
+    removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
+    ...(provisioned
+      ? { billingMode: dynamodb.BillingMode.PROVISIONED, readCapacity: provisioned.minReadCapacity, writeCapacity: provisioned.minWriteCapacity }
+      : { billingMode: dynamodb.BillingMode.PAY_PER_REQUEST }),
+  });
+  if (provisioned) {
+    const { minReadCapacity, maxReadCapacity, minWriteCapacity, maxWriteCapacity, targetUtilization: targetUtilizationPercent } = provisioned;
+    table.autoScaleReadCapacity({ minCapacity: minReadCapacity, maxCapacity: maxReadCapacity }).scaleOnUtilization({ targetUtilizationPercent });
+    table.autoScaleWriteCapacity({ minCapacity: minWriteCapacity, maxCapacity: maxWriteCapacity }).scaleOnUtilization({ targetUtilizationPercent });
+  }
+  return table;
+}
+
+/**
+ * What DynamoDB demands of a caller when the table has a key of its own.
+ * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+ */
+const KEY_ACTIONS_TO_READ = ['kms:Decrypt', 'kms:DescribeKey'];
+const KEY_ACTIONS_TO_WRITE = [...KEY_ACTIONS_TO_READ, 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*'];
+
+export function grantTableRead(table: dynamodb.ITable, key: kms.IKey | undefined, grantee: iam.IGrantable, ...actions: string[]): iam.Grant {
+  key?.grant(grantee, ...KEY_ACTIONS_TO_READ);
+  return table.grant(grantee, ...actions);
+}
+
+export function grantTableWrite(table: dynamodb.ITable, key: kms.IKey | undefined, grantee: iam.IGrantable, ...actions: string[]): iam.Grant {
+  key?.grant(grantee, ...KEY_ACTIONS_TO_WRITE);
+  return table.grant(grantee, ...actions);
+}

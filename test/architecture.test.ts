@@ -1,0 +1,96 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'fs';
+import * as path from 'path';
+import { describe, expect, test } from 'vitest';
+import { BUNDLES } from '../scripts/bundle';
+
+/** The rules of docs/architecture.md, held against the files. */
+const ROOT = path.resolve(__dirname, '..');
+
+function filesBelow(folder: string): string[] {
+  const absolute = path.join(ROOT, folder);
+  if (!existsSync(absolute)) return [];
+  return readdirSync(absolute).flatMap(name => {
+    const relative = path.join(folder, name);
+    return statSync(path.join(ROOT, relative)).isDirectory() ? filesBelow(relative) : [relative];
+  });
+}
+
+const typescript = (folder: string) => filesBelow(folder).filter(file => file.endsWith('.ts'));
+const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
+const code = (file: string) => read(file).replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+
+/** What a file imports, as paths from the root where the import is a relative one. */
+function importsOf(file: string): string[] {
+  return [...code(file).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, name]) => (
+    name.startsWith('.') ? path.join(path.dirname(file), name) : name
+  ));
+}
+
+const blocks = readdirSync(path.join(ROOT, 'src')).filter(name => name !== 'shared' && statSync(path.join(ROOT, 'src', name)).isDirectory());
+
+test('there are blocks', () => expect(blocks).toContain('birthday-api'));
+
+describe.each(blocks)('the block %s', block => {
+  test('is in all five places under its one name', () => {
+    for (const place of [`src/${block}/index.ts`, `src/${block}/${block}.ts`, `src/${block}/contract.ts`, `src/${block}/README.md`]) {
+      expect(existsSync(path.join(ROOT, place)), place).toBe(true);
+    }
+    for (const folder of ['lambda-src', 'test', 'examples']) expect(existsSync(path.join(ROOT, folder, block)), `${folder}/${block}`).toBe(true);
+    expect(filesBelow('assets').some(file => file.startsWith(`assets/${block}`))).toBe(true);
+  });
+
+  test('is exported, its contract is not', () => {
+    expect(read('src/index.ts')).toContain(`export * from './${block}';`);
+    expect(read(`src/${block}/index.ts`)).not.toContain('contract');
+  });
+
+  test('has a contract that imports nothing', () => expect(importsOf(`src/${block}/contract.ts`)).toEqual([]));
+
+  test('never imports another block', () => {
+    for (const file of [...typescript(`src/${block}`), ...typescript(`lambda-src/${block}`)]) {
+      const foreign = importsOf(file).filter(name => blocks.some(other => other !== block && name.includes(`/${other}/`)));
+      expect(foreign, file).toEqual([]);
+    }
+  });
+});
+
+test('constructs never import handlers, and handlers only contracts of constructs', () => {
+  for (const file of typescript('src')) {
+    expect(importsOf(file).filter(name => /^(lambda-src|local|test|examples)\//.test(name) || name.startsWith('@aws-sdk/')), file).toEqual([]);
+  }
+  for (const file of typescript('lambda-src')) {
+    expect(importsOf(file).filter(name => name.startsWith('src/') && !/^src\/[^/]+\/contract$/.test(name)), file).toEqual([]);
+  }
+});
+
+test('a handler reads the environment and builds its clients in index.ts only', () => {
+  for (const file of typescript('lambda-src').filter(name => path.basename(name) !== 'index.ts')) {
+    expect(code(file), file).not.toMatch(/process\.env\b(?!\.NODE)/);
+    expect(code(file), file).not.toMatch(/new [A-Za-z]+Client\(/);
+  }
+});
+
+test('domain code is pure', () => {
+  for (const file of typescript('lambda-src').filter(name => path.basename(name) === 'domain.ts')) {
+    expect(code(file), file).not.toMatch(/Date\.now|new Date\(\)|Math\.random|randomBytes|@aws-sdk|process\./);
+  }
+});
+
+test('functions, asset paths and the runtime are made in one place each', () => {
+  const holding = (pattern: RegExp) => typescript('src').filter(file => pattern.test(code(file)));
+  expect(holding(/new lambda\.Function\(/)).toEqual(['src/shared/handler-function.ts']);
+  expect(holding(/__dirname/)).toEqual(['src/shared/assets.ts']);
+  expect(holding(/nodejs\d+\.x/)).toEqual(['src/shared/runtime.ts']);
+});
+
+test('no partition, no look-up, no physical name is written into a construct', () => {
+  for (const file of typescript('src')) {
+    expect(code(file), file).not.toMatch(/arn:aws:|CfnOutput|fromLookup|Tags\.of/);
+    expect(code(file).replace(/ServicePrincipal\('[a-z]+\.amazonaws\.com'\)/g, ''), file).not.toContain('amazonaws.com');
+  }
+});
+
+test('every bundle that is built is there, and no stray file', () => {
+  const bundles = filesBelow('assets').filter(file => file.endsWith('.js'));
+  expect(bundles.sort()).toEqual(BUNDLES.map(name => `assets/${name}/index.js`).sort());
+});

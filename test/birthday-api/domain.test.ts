@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { CalendarDate, dateIn, daysUntilBirthday, greeting, isBefore, parseDate, parseUser } from '../../lambda-src/birthday-api/domain';
+
+const date = (text: string): CalendarDate => parseDate(text)!;
+
+describe('days until the birthday', () => {
+  test.each([
+    // date of birth, today, 29 February kept on 1 March, kept on 28 February
+    ['1990-05-20', '2026-05-20', 0, 0],
+    ['1990-05-19', '2026-05-20', 364, 364],
+    ['1990-05-21', '2026-05-20', 1, 1],
+    ['1990-01-01', '2026-12-31', 1, 1],
+    ['1990-12-31', '2024-01-01', 365, 365],
+    ['1990-12-31', '2026-01-01', 364, 364],
+    ['1990-05-20', '2023-05-21', 365, 365],
+    ['2000-02-29', '2023-02-28', 1, 0],
+    ['2000-02-29', '2023-03-01', 0, 365],
+    ['2000-02-29', '2023-03-02', 364, 364],
+    ['2000-02-29', '2024-02-28', 1, 1],
+    ['2000-02-29', '2024-02-29', 0, 0],
+    ['2000-02-29', '2024-03-01', 365, 364],
+    ['2000-02-29', '2096-03-01', 365, 364],
+    ['2000-02-29', '2100-02-28', 1, 0],
+    ['2000-03-01', '2024-02-28', 2, 2],
+  ])('of %s on %s are %i or %i', (dateOfBirth, today, march1, february28) => {
+    expect(daysUntilBirthday(date(dateOfBirth), date(today), 'MARCH_1')).toBe(march1);
+    expect(daysUntilBirthday(date(dateOfBirth), date(today), 'FEBRUARY_28')).toBe(february28);
+  });
+
+  test('count right in the first century, which Date.UTC takes for the twentieth', () => {
+    expect(daysUntilBirthday(date('0001-01-01'), date('0099-12-31'), 'MARCH_1')).toBe(1);
+  });
+
+  test('never leave 0 to 366 and fall by one a day, over four years', () => {
+    for (const rule of ['MARCH_1', 'FEBRUARY_28'] as const) {
+      let previous = daysUntilBirthday(date('2000-02-29'), date('2023-01-01'), rule);
+      for (let day = 1; day < 4 * 365; day++) {
+        const today = dateIn('UTC', new Date(Date.UTC(2023, 0, 1 + day)));
+        const days = daysUntilBirthday(date('2000-02-29'), today, rule);
+        if (previous > 0) expect(days).toBe(previous - 1);
+        else expect(days).toBeGreaterThan(363);
+        previous = days;
+      }
+    }
+  });
+});
+
+describe('a date', () => {
+  test.each(['2000-02-29', '0001-01-01', '9999-12-31', '2024-02-29'])('%s is one', text => expect(parseDate(text)).toBeDefined());
+
+  test.each([
+    '2023-02-29', '1900-02-29', '2024-02-30', '0000-01-01', '2024-13-01', '2024-00-01', '2024-04-31', '2024-01-00', '2024-1-1',
+    '2024-01-01T00:00:00Z', ' 2024-01-01', '+2024-01-01', '２０２４-01-01', '2024-01-01\n', '', '20240101', '2024/01/01',
+  ])('%j is none', text => expect(parseDate(text)).toBeUndefined());
+
+  test('is before another by the calendar', () => {
+    expect(isBefore(date('2024-02-29'), date('2024-03-01'))).toBe(true);
+    expect(isBefore(date('2024-03-01'), date('2024-03-01'))).toBe(false);
+    expect(isBefore(date('2024-03-02'), date('2024-03-01'))).toBe(false);
+  });
+});
+
+test('today depends on the place', () => {
+  const instant = new Date('2026-03-01T03:00:00Z');
+  expect(dateIn('UTC', instant)).toEqual(date('2026-03-01'));
+  expect(dateIn('America/New_York', instant)).toEqual(date('2026-02-28'));
+  expect(dateIn('Pacific/Pago_Pago', instant)).toEqual(date('2026-02-28'));
+  expect(dateIn('Pacific/Kiritimati', instant)).toEqual(date('2026-03-01'));
+  expect(dateIn('Pacific/Kiritimati', new Date('2026-12-31T12:00:00Z'))).toEqual(date('2027-01-01'));
+});
+
+describe('a user name', () => {
+  test.each(['a', 'nando', 'José', 'Ångström', '李雷', 'Мария', 'नमस्ते', 'ก่อน', 'A'.repeat(100)])('%s is one', text => {
+    expect(parseUser(text)).toBe(text.normalize('NFC'));
+  });
+
+  test('is the same whether its accents are composed or not', () => {
+    expect(parseUser('Jose\u0301')).toBe('José');
+    expect(parseUser('\u212Aelvin')).toBe('Kelvin'); // the Kelvin sign is, normalised, the letter K
+  });
+
+  test('keeps upper and lower case apart', () => expect(parseUser('Nando')).not.toBe(parseUser('nando')));
+
+  test.each([
+    undefined, '', 'R2D2', '٣', 'a b', 'a-b', "O'Neill", 'a/b', 'Bob/', '%42ob', 'a.b', '\u0301', 'a\n', '👍', 'A'.repeat(101),
+  ])('%j is none', text => expect(parseUser(text)).toBeUndefined());
+});
+
+test('a greeting says day(s), also for one', () => {
+  expect(greeting('Zoë', 0)).toBe('Hello, Zoë! Happy birthday!');
+  expect(greeting('Zoë', 1)).toBe('Hello, Zoë! Your birthday is in 1 day(s)');
+  expect(greeting('Zoë', 246)).toBe('Hello, Zoë! Your birthday is in 246 day(s)');
+});

@@ -1,0 +1,29 @@
+import { Stack } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { BirthdayApi } from '../src';
+
+export interface BlockCase {
+  readonly name: string;
+  /** With as few props as it takes. */
+  readonly minimal: (stack: Stack, id: string) => { readonly functions: lambda.Function[] };
+  /** With those that add resources and permissions. */
+  readonly maximal: (stack: Stack, id: string) => { readonly functions: lambda.Function[] };
+}
+
+/** What tests over all blocks go through. */
+export const BLOCK_CASES: BlockCase[] = [
+  {
+    name: 'BirthdayApi',
+    minimal: (stack, id) => new BirthdayApi(stack, id),
+    maximal: (stack, id) => new BirthdayApi(stack, id, {
+      hashKey: new secretsmanager.Secret(stack, `${id}HashKey`),
+      encryptionKey: new kms.Key(stack, `${id}Key`),
+      tracing: lambda.Tracing.ACTIVE,
+      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+      provisionedConcurrentExecutions: 1,
+    }),
+  },
+];

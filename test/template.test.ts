@@ -1,0 +1,110 @@
+import { App, Aspects, PermissionsBoundary, Stack, Validations } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { IConstruct } from 'constructs';
+import { describe, expect, test } from 'vitest';
+import { BLOCK_CASES } from './blocks';
+import { DemoStack } from '../examples/app';
+import { BirthdayStack } from '../examples/birthday-api/app';
+
+/** Service principals are the same in every partition. */
+const SERVICE_PRINCIPAL = /"(Service|Principal)":"[a-z0-9.-]+\.amazonaws\.com(\.cn)?"/g;
+
+interface PolicyResource {
+  readonly Properties: { readonly PolicyDocument: { readonly Statement: { Action: string | string[]; Resource: unknown }[] } };
+}
+
+describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
+  describe.each([['few', minimal], ['many', maximal]] as const)('with %s props', (_, create) => {
+    test('fits twice in one stack', () => {
+      const stack = new Stack(new App(), 'Test');
+      create(stack, 'One');
+      create(stack, 'Two');
+      expect(() => Template.fromStack(stack)).not.toThrow();
+    });
+
+    test.each([undefined, 'us-gov-west-1', 'cn-north-1', 'eusc-de-east-1'])('knows nothing of partitions (region %s)', region => {
+      const stack = new Stack(new App(), 'Test', { env: region ? { region, account: '123456789012' } : undefined });
+      create(stack, 'Block');
+      const template = Template.fromStack(stack).toJSON() as Record<string, unknown>;
+      const text = JSON.stringify(template).replace(SERVICE_PRINCIPAL, '');
+      expect(text.match(/.{0,40}(arn:aws:|amazonaws\.com).{0,40}/g)).toBeNull();
+      expect(template.Mappings).toBeUndefined();
+    });
+
+    test('honours a permissions boundary and other aspects', () => {
+      const app = new App();
+      const stack = new Stack(app, 'Test', { permissionsBoundary: PermissionsBoundary.fromName('boundary') });
+      const { functions } = create(stack, 'Block');
+      const seen: IConstruct[] = [];
+      Aspects.of(stack).add({ visit: node => { if (node instanceof lambda.Function) seen.push(node); } });
+      const template = Template.fromStack(stack);
+      for (const role of Object.values(template.findResources('AWS::IAM::Role'))) expect(role.Properties.PermissionsBoundary).toBeDefined();
+      expect(seen).toEqual(expect.arrayContaining(functions));
+    });
+
+    test('shows its functions', () => {
+      const stack = new Stack(new App(), 'Test');
+      const { functions } = create(stack, 'Block');
+      const all = stack.node.findAll().filter(node => node instanceof lambda.Function);
+      expect(functions).toEqual(all);
+    });
+  });
+
+  test('with few props grants nothing on everything, and no managed policy', () => {
+    const stack = new Stack(new App(), 'Test');
+    minimal(stack, 'Block');
+    const template = Template.fromStack(stack);
+    const policies = Object.values(template.findResources('AWS::IAM::Policy')) as PolicyResource[];
+    for (const { Action, Resource } of policies.flatMap(({ Properties }) => Properties.PolicyDocument.Statement)) {
+      expect(Resource).not.toBe('*');
+      for (const action of [Action].flat()) expect(action).not.toMatch(/\*$/);
+    }
+    for (const role of Object.values(template.findResources('AWS::IAM::Role'))) expect(role.Properties.ManagedPolicyArns).toBeUndefined();
+  });
+
+  test('lets a grantee from another stack in', () => {
+    const app = new App();
+    const stack = new Stack(app, 'Test');
+    const { functions } = minimal(stack, 'Block');
+    const role = new iam.Role(new Stack(app, 'Other'), 'Role', { assumedBy: new iam.AccountRootPrincipal() });
+    functions[0].grantInvoke(role);
+    expect(() => app.synth()).not.toThrow();
+  });
+});
+
+/** Each finding of cdk-nag's AwsSolutions that is left, and why. */
+const ACKNOWLEDGED: Record<string, string> = {
+  'AwsSolutions-APIG4': 'The example is open to everybody on purpose; `authorizer` closes it.',
+};
+
+describe('the example app', () => {
+  test.each([['all blocks', DemoStack], ['BirthdayApi', BirthdayStack]])('%s: cdk-nag finds nothing that has no written reason', (_, ExampleStack) => {
+    const app = new App();
+    const stack = new ExampleStack(app, 'Example');
+    Validations.of(app).addPlugins(new AwsSolutionsChecks());
+    for (const [id, reason] of Object.entries(ACKNOWLEDGED)) Validations.of(stack).acknowledge({ id, reason });
+    expect(() => app.synth()).not.toThrow();
+  });
+
+  test('cdk-nag does find what is not acknowledged', () => {
+    const app = new App();
+    new DemoStack(app, 'Example');
+    Validations.of(app).addPlugins(new AwsSolutionsChecks());
+    expect(() => app.synth()).toThrow();
+  });
+
+  test('passes CloudFormation\'s own validation, which the other tests have switched off for its time', () => {
+    const saved = process.env.CDK_VALIDATION;
+    delete process.env.CDK_VALIDATION;
+    try {
+      const app = new App();
+      new DemoStack(app, 'Example');
+      expect(() => app.synth()).not.toThrow();
+    } finally {
+      process.env.CDK_VALIDATION = saved;
+    }
+  });
+});
