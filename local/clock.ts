@@ -16,17 +16,3 @@ export const SYSTEM_CLOCK: Clock = {
     return () => clearTimeout(timer);
   },
 };
-
-/** Waits until the time has come or the signal is given, whichever is first. */
-export function waitUntil(clock: Clock, time: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.at(time, done);
-    signal.addEventListener('abort', done);
-  });
-}

@@ -6,14 +6,15 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { clientFor, eventually, LocalStack, startStack } from './local-stack';
+import { RunningStack, startStack } from './stack';
+import { clientFor, eventually } from './stand-ins';
 import { EventBridge } from '../../local/event-bridge';
 import { compileInput, compilePath } from '../../local/event-input';
 import { compilePattern } from '../../local/event-pattern';
 import { Sqs } from '../../local/sqs';
 
 const lines: string[] = [];
-let stack: LocalStack;
+let stack: RunningStack;
 let client: EventBridgeClient;
 
 beforeAll(async () => {

@@ -7,7 +7,8 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource, SqsEventSourceProps } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, LocalStack, startStack, TurnedClock } from './local-stack';
+import { RunningStack, startStack } from './stack';
+import { eventually, TurnedClock } from './stand-ins';
 import { Sqs } from '../../local/sqs';
 
 /** Says what it got, and does what the messages ask for. */
@@ -32,7 +33,7 @@ interface LambdaRecord {
 const clock = new TurnedClock();
 const folder = mkdtempSync(path.join(tmpdir(), 'poller-test-'));
 const lines: { source: string; line: string }[] = [];
-let stack: LocalStack;
+let stack: RunningStack;
 
 function addFunction(scope: Stack, id: string): lambda.Function {
   return new lambda.Function(scope, id, {

@@ -11,11 +11,12 @@ import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { clientFor, LocalStack, startStack } from './local-stack';
+import { RunningStack, startStack } from './stack';
+import { clientFor } from './stand-ins';
 import { S3 } from '../../local/s3';
 import { ALGORITHMS, checksum } from '../../local/s3-checksums';
 
-let stack: LocalStack;
+let stack: RunningStack;
 let client: S3Client;
 
 beforeAll(async () => {

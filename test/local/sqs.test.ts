@@ -8,11 +8,12 @@ import { CfnOutput, Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { clientFor, eventually, LocalStack, startStack, TurnedClock } from './local-stack';
+import { RunningStack, startStack } from './stack';
+import { clientFor, eventually, TurnedClock } from './stand-ins';
 import { Sqs } from '../../local/sqs';
 
 const clock = new TurnedClock();
-let stack: LocalStack;
+let stack: RunningStack;
 let client: SQSClient;
 
 beforeAll(async () => {

@@ -1,38 +1,9 @@
-/** A small stack of a test's own, running on the local runner. */
-import { mkdtempSync, rmSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
-import { App, Stack } from 'aws-cdk-lib';
+/** What tests of the stand-ins share: clients with a role's credentials, waiting for a condition, and a clock to turn. */
+import type { RunningStack } from './stack';
 import type { Clock } from '../../local/clock';
-import { System, SystemOptions } from '../../local/system';
-
-export interface LocalStack {
-  readonly system: System;
-  stop(): Promise<void>;
-}
-
-export async function startStack(build: (stack: Stack) => void, options: Omit<SystemOptions, 'assembly'> = {}): Promise<LocalStack> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'local-stack-test-'));
-  try {
-    const app = new App({ outdir: folder, analyticsReporting: false, context: { 'aws:cdk:enable-path-metadata': true } });
-    build(new Stack(app, 'Test'));
-    app.synth();
-    const system = await System.start({ ...options, assembly: folder });
-    return {
-      system,
-      stop: async () => {
-        await system.stop();
-        rmSync(folder, { recursive: true, force: true });
-      },
-    };
-  } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
-    throw error;
-  }
-}
 
 /** What an SDK client needs to talk to a stand-in as a developer, or as a role of the stack. */
-export function clientFor({ system }: LocalStack, service: string, roleName?: string) {
+export function clientFor({ system }: RunningStack, service: string, roleName?: string) {
   return {
     region: 'us-east-1',
     endpoint: system.endpoints[service],
