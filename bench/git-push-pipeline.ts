@@ -4,7 +4,8 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as esbuild from 'esbuild';
-import { GIT_ENV, gitText, selfSignedCertificate, serveHttps } from '../local/git-server';
+import { GIT_ENV, gitText, serveHttps } from '../local/git-server';
+import { selfSignedCertificate } from '../local/self-signed';
 
 interface Size {
   readonly files: number;
@@ -113,7 +114,7 @@ async function main(): Promise<void> {
   const names = args.length > 0 ? args : Object.keys(SIZES);
   const root = keep ?? fs.mkdtempSync(path.join(os.tmpdir(), 'git-push-bench-'));
   fs.mkdirSync(root, { recursive: true });
-  const certificate = selfSignedCertificate(root);
+  const certificate = selfSignedCertificate('git.test', 'other.test', 'localhost', '127.0.0.1');
   const ca = path.join(root, 'cert.pem');
   const worker = path.join(root, 'worker.js');
   await esbuild.build({

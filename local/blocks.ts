@@ -41,6 +41,13 @@ export const BLOCKS: Block[] = [
       { title: 'A length that cannot be', method: 'POST', path: '/codes', body: { length: 0 }, expect: 400 },
     ],
   },
+  {
+    name: 'gitPushPipeline',
+    url: 'webhookUrl',
+    tour: [
+      { title: 'A webhook that nobody signed', method: 'POST', path: '', body: {}, headers: { 'x-github-event': 'push' }, expect: 401 },
+    ],
+  },
 ];
 
 /** `{"birthdayApi":{"url":"http://…"}}` out of the outputs `BirthdayApiUrl`, …; outputs of no block are left out. */

@@ -1,10 +1,12 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
 import { rmSync } from 'fs';
 import { BLOCKS, blockOutputs, curl } from './blocks';
+import { LocalGitHost } from './git-host';
 import { HttpApis } from './http-api';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
 import { DemoOptions, parseOptions, USAGE } from './options';
+import { tourOfPushes } from './push-tour';
 import { synthesizeExamples } from './synth';
 import { System } from './system';
 import { takeTour } from './tour';
@@ -24,25 +26,30 @@ async function main(): Promise<number> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);
-  const assembly = options.app ?? synthesizeExamples();
+  const gitHost = options.app ? undefined : await LocalGitHost.start(line => print(`git host | ${line}`));
+  const assembly = options.app ?? synthesizeExamples(gitHost?.settings);
   try {
     const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${readable(line)}`) });
     try {
-      return await serve(system, options, print, stopped);
+      await gitHost?.connect(system.endpoints.secretsManager, system.outputs.GitPushPipelineWebhookUrl);
+      return await serve(system, options, print, stopped, gitHost);
     } finally {
       await system.stop();
     }
   } finally {
+    await gitHost?.stop();
     if (!options.app) rmSync(assembly, { recursive: true, force: true });
   }
 }
 
-async function serve(system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>): Promise<number> {
+async function serve(
+  system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>, gitHost: LocalGitHost | undefined,
+): Promise<number> {
   const blocks = blockOutputs(system.outputs);
-  if (options.tour) return await takeTour(blocks, print) ? 0 : 1;
+  if (options.tour) return await takeTour(blocks, print, async () => !gitHost || tourOfPushes(gitHost, system, print)) ? 0 : 1;
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
-    describe(system, blocks, print);
+    describe(system, blocks, print, gitHost);
     if (options.json) process.stdout.write(`${JSON.stringify({ blocks, services: system.endpoints })}\n`);
     await stopped;
     print('Stopping …');
@@ -52,7 +59,7 @@ async function serve(system: System, options: DemoOptions, print: (line: string)
   }
 }
 
-function describe(system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
+function describe(system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, gitHost: LocalGitHost | undefined): void {
   print('\nHTTP APIs');
   for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
   print('Functions (npm run invoke -- <function> -e event.json)');
@@ -66,6 +73,7 @@ function describe(system: System, blocks: Record<string, Record<string, string>>
     const url = blocks[block.name]?.[block.url];
     if (url) for (const step of block.tour.slice(0, 2)) print(`  ${curl(step, url)}`);
   }
+  if (gitHost) print(`  ${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`);
   print('\nReady. Ctrl-C stops everything.');
 }
 

@@ -6,6 +6,7 @@ import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { Connection, Server as SshServer, utils } from 'ssh2';
+import type { Certificate } from './self-signed';
 
 /** Real git, untouched by whatever configuration the machine has. */
 export const GIT_ENV: NodeJS.ProcessEnv = {
@@ -36,27 +37,14 @@ export function temporaryDirectory(): string {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'git-push-test-'));
 }
 
-export interface Certificate {
-  readonly key: string;
-  readonly cert: string;
-}
-
-export function selfSignedCertificate(directory: string): Certificate {
-  const key = path.join(directory, 'key.pem');
-  const cert = path.join(directory, 'cert.pem');
-  childProcess.execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=git.test',
-    '-addext', 'subjectAltName=DNS:git.test,DNS:other.test,DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert,
-  ], { stdio: 'pipe' });
-  return { key: fs.readFileSync(key, 'utf8'), cert: fs.readFileSync(cert, 'utf8') };
-}
-
 export interface HttpsGitOptions {
   readonly login?: string;
   /** Answers a request itself and returns true, or leaves it to git. */
   readonly intercept?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
   /** Changes what git answers. */
   readonly rewrite?: (body: Buffer, request: http.IncomingMessage) => Buffer;
+  /** Called after a push over HTTPS, which only works where it is allowed to, with the repository's path. */
+  readonly onPush?: (repository: string) => void;
   /** Keeps the server from seeing that v2 is asked for. */
   readonly version0?: boolean;
 }
@@ -91,6 +79,7 @@ function cgi(root: string, request: http.IncomingMessage, response: http.ServerR
       ...GIT_ENV,
       GIT_PROJECT_ROOT: root,
       GIT_HTTP_EXPORT_ALL: '1',
+      ...(options.onPush && { REMOTE_USER: 'developer' }), // git takes pushes of known users only
       PATH_INFO: decodeURIComponent(url.pathname),
       QUERY_STRING: url.search.slice(1),
       REQUEST_METHOD: request.method,
@@ -117,7 +106,10 @@ function cgi(root: string, request: http.IncomingMessage, response: http.ServerR
   });
   response.on('drain', () => child.stdout.resume());
   response.on('close', () => child.kill());
-  child.on('close', () => response.end(options.rewrite?.(Buffer.concat(parts ?? []), request)));
+  child.on('close', () => {
+    response.end(options.rewrite?.(Buffer.concat(parts ?? []), request));
+    if (request.method === 'POST' && url.pathname.endsWith('/git-receive-pack')) options.onPush?.(url.pathname.slice(1, -'/git-receive-pack'.length));
+  });
 }
 
 function writeCgiHead(response: http.ServerResponse, head: string): void {

@@ -4,11 +4,15 @@ import { tmpdir } from 'os';
 import * as path from 'path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
+import type { GitHost } from '../examples/git-push-pipeline/app';
 
 export const ROOT = path.resolve(__dirname, '..');
 
-/** @returns the cloud assembly's folder; the caller deletes it */
-export function synthesizeExamples(): string {
+/**
+ * @param gitHost whose pushes the example takes
+ * @returns the cloud assembly's folder; the caller deletes it
+ */
+export function synthesizeExamples(gitHost?: GitHost): string {
   if (!existsSync(path.join(ROOT, 'assets'))) throw new Error('The bundles are missing: run `npx projen bundle` first');
   // A second of CloudFormation validation at every start; the tests do it.
   process.env.CDK_VALIDATION ??= 'false';
@@ -20,6 +24,6 @@ export function synthesizeExamples(): string {
       'aws:cdk:disable-asset-staging': true, // functions run from assets/, so that a new bundle takes effect
     },
   });
-  new DemoStack(app, 'Demo');
+  new DemoStack(app, 'Demo', { gitHost });
   return app.synth().directory;
 }

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 import { GitClient, GitClientOptions, sha256OfFile } from '../../lambda-src/git-push-pipeline/work/commit-zip';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
-import { Certificate, git, gitText, Listening, selfSignedCertificate, serveHttps, serveSsh, temporaryDirectory } from '../../local/git-server';
+import { git, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from '../../local/git-server';
+import { Certificate, selfSignedCertificate } from '../../local/self-signed';
 import { fetchToZip, listZip, loopbackGuard, lsTree, RemoteOptions, unzip, withRemote } from './harness';
 import { createSampleRepository, noise } from './sample-repository';
 
@@ -41,7 +42,7 @@ describe('a fetched commit as a zip', () => {
   beforeAll(async () => {
     root = temporaryDirectory();
     sample = createSampleRepository(root, 'sample.git');
-    certificate = selfSignedCertificate(root);
+    certificate = selfSignedCertificate('git.test', 'other.test', 'localhost', '127.0.0.1');
     const clientKey = utils.generateKeyPairSync('ed25519');
     const host = utils.generateKeyPairSync('ed25519');
     const server = { hostKey: host.private, authorizedKey: clientKey.public };

@@ -4,8 +4,9 @@ import { utils } from 'ssh2';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
 import {
-  Certificate, closeServer, HttpsGitOptions, listen, Listening, portOf, selfSignedCertificate, serveHttps, serveSsh, SshGitOptions, temporaryDirectory,
+  closeServer, HttpsGitOptions, listen, Listening, portOf, serveHttps, serveSsh, SshGitOptions, temporaryDirectory,
 } from '../../local/git-server';
+import { Certificate, selfSignedCertificate } from '../../local/self-signed';
 import { RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
 
@@ -23,7 +24,7 @@ export function useServers() {
   beforeAll(() => {
     root = temporaryDirectory();
     sample = createSampleRepository(root, 'sample.git');
-    certificate = selfSignedCertificate(root);
+    certificate = selfSignedCertificate('git.test', 'other.test', 'localhost', '127.0.0.1');
   });
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((close) => close()));

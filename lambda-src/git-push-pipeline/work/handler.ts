@@ -135,7 +135,7 @@ async function publish(message: PushMessage, record: SQSRecord, context: Context
   const { versionId, sha256 } = await store.put(zip.file, key, {
     metadata: metadata({ repository, ref, commit: commitId, commitTime: commit.committer.time, message: commit.message, deliveryId, pusher }),
     onlyIfNew,
-    signal: AbortSignal.timeout(Math.max(0, now + remaining * (1 - KEPT_FOR_REPORT) - clock.now().getTime())),
+    signal: AbortSignal.timeout(Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now().getTime()))),
   });
   await events.published({
     repository, ref, commit: commitId, commitTime: isoTime(commit.committer.time), bucket: store.bucket, key, versionId, sha256, bytes, deliveryId, pusher,
