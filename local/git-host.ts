@@ -14,6 +14,13 @@ const REPOSITORY = 'demo.git';
 const CERTIFICATE = 'certificate.pem';
 const ZERO_ID = '0'.repeat(40);
 
+export interface RefChange {
+  readonly ref: string;
+  /** None where the ref is new. */
+  readonly before?: string;
+  readonly after: string;
+}
+
 export class LocalGitHost {
   public static async start(log: (line: string) => void = () => undefined): Promise<LocalGitHost> {
     const folder = temporaryDirectory();
@@ -52,13 +59,27 @@ export class LocalGitHost {
     };
   }
 
+  /** What must show nowhere. */
+  public get secrets(): { readonly token: string; readonly webhookSecret: string; readonly privateKey: string } {
+    return { token: this.token, webhookSecret: this.webhookSecret, privateKey: this.clientKey.private };
+  }
+
+  /** How often this host has been asked for something. */
+  public get requestCount(): number {
+    return this.https!.requests.length + this.ssh!.requests.length;
+  }
+
   /** For git's own command line. */
   public get cloneCommand(): string {
     return `git -c http.sslCAInfo=${path.join(this.folder, CERTIFICATE)} clone ${this.cloneAddress}`;
   }
 
-  /** Puts the values of the secrets where the functions read them, and from now on sends webhooks. */
-  public async connect(secretsManagerUrl: string, webhookUrl: string): Promise<void> {
+  /**
+   * Puts the values of the secrets where the functions read them.
+   *
+   * @param webhookUrl where every push is told from now on
+   */
+  public async connect(secretsManagerUrl: string, webhookUrl?: string): Promise<void> {
     const client = new SecretsManagerClient({ region: 'us-east-1', endpoint: secretsManagerUrl, credentials: { accessKeyId: 'developer', secretAccessKey: 'local' } });
     for (const [SecretId, SecretString] of [
       ['WebhookSecret', this.webhookSecret], ['GitToken', this.token], ['GitKey', this.clientKey.private],
@@ -88,6 +109,34 @@ export class LocalGitHost {
     return gitText(work, 'rev-parse', 'HEAD');
   }
 
+  /** Puts a commit of so many files, all the same, straight into the repository. */
+  public async pushWideTree(ref: string, files: number): Promise<string> {
+    const bare = path.join(this.folder, REPOSITORY);
+    const blob = git(bare, ['hash-object', '-w', '--stdin'], 'the same\n').toString().trim();
+    const lines = Array.from({ length: files }, (_, index) => `100644 blob ${blob}\tfile-${String(index).padStart(8, '0')}\n`);
+    const tree = git(bare, ['mktree'], lines.join('')).toString().trim();
+    const commit = gitText(bare, 'commit-tree', '-m', 'Wide', tree);
+    git(bare, ['update-ref', ref, commit]);
+    return commit;
+  }
+
+  /** In GitHub's form. Branches are told with the address for HTTPS, tags with that for SSH, so that both are seen. */
+  public async sendWebhook(url: string, change: RefChange, deliveryId: string = crypto.randomUUID()): Promise<Response> {
+    const { https, ssh } = this.settings;
+    const address = change.ref.startsWith('refs/tags/') ? { ssh_url: `ssh://git@${ssh}/${REPOSITORY}` } : { clone_url: `https://${https}/${REPOSITORY}` };
+    const body = JSON.stringify({ before: ZERO_ID, ...change, deleted: change.after === ZERO_ID, commits: [], pusher: { name: 'developer' }, repository: address });
+    return fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'x-github-event': 'push',
+        'x-github-delivery': deliveryId,
+        'x-hub-signature-256': `sha256=${crypto.createHmac('sha256', this.webhookSecret).update(body).digest('hex')}`,
+      },
+      body,
+    });
+  }
+
   public async stop(): Promise<void> {
     await Promise.all([this.https?.close(), this.ssh?.close()]);
     fs.rmSync(this.folder, { recursive: true, force: true });
@@ -112,26 +161,9 @@ export class LocalGitHost {
     this.refs = after;
     for (const ref of new Set([...before.keys(), ...after.keys()])) {
       const change = { ref, before: before.get(ref) ?? ZERO_ID, after: after.get(ref) ?? ZERO_ID };
-      if (change.before !== change.after) await this.sendWebhook(change);
+      if (change.before === change.after || this.webhookUrl === undefined) continue;
+      const response = await this.sendWebhook(this.webhookUrl, change);
+      this.log(`webhook for ${ref}: ${response.status} ${await response.text()}`);
     }
-  }
-
-  /** In GitHub's form. Branches are told with the address for HTTPS, tags with that for SSH, so that both are seen. */
-  private async sendWebhook(change: { ref: string; before: string; after: string }): Promise<void> {
-    if (this.webhookUrl === undefined) return;
-    const { https, ssh } = this.settings;
-    const address = change.ref.startsWith('refs/tags/') ? { ssh_url: `ssh://git@${ssh}/${REPOSITORY}` } : { clone_url: `https://${https}/${REPOSITORY}` };
-    const body = JSON.stringify({ ...change, deleted: change.after === ZERO_ID, commits: [], pusher: { name: 'developer' }, repository: address });
-    const response = await fetch(this.webhookUrl, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'x-github-event': 'push',
-        'x-github-delivery': crypto.randomUUID(),
-        'x-hub-signature-256': `sha256=${crypto.createHmac('sha256', this.webhookSecret).update(body).digest('hex')}`,
-      },
-      body,
-    });
-    this.log(`webhook for ${change.ref}: ${response.status} ${await response.text()}`);
   }
 }
