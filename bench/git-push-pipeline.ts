@@ -118,8 +118,15 @@ async function main(): Promise<void> {
   const ca = path.join(root, 'cert.pem');
   const worker = path.join(root, 'worker.js');
   await esbuild.build({
-    entryPoints: [path.join(__dirname, 'git-push-worker.ts')], outfile: worker, bundle: true, minify: true, platform: 'node', target: 'node20', mainFields: ['module', 'main'],
-    external: ['cpu-features', '*.node'], logLevel: 'error',
+    entryPoints: [path.join(__dirname, 'git-push-worker.ts')],
+    outfile: worker,
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    target: 'node20',
+    mainFields: ['module', 'main'],
+    external: ['cpu-features', '*.node'],
+    logLevel: 'error',
   });
   const server = await serveHttps(root, certificate);
   const results: Measured[] = [];

@@ -1,11 +1,11 @@
 // The measured side of the benchmark: what the work function does between the message and the PutObject.
 import * as dns from 'node:dns';
 import * as fs from 'node:fs';
-import { parseAddress } from '../src/git-push-pipeline/repository-address';
 import { resolveCommit, writeArchive } from '../lambda-src/git-push-pipeline/work/commit-archive';
 import { Deadline } from '../lambda-src/git-push-pipeline/work/deadline';
 import { GitRemote } from '../lambda-src/git-push-pipeline/work/git-remote';
 import { DEFAULT_LIMITS, DiskBudget } from '../lambda-src/git-push-pipeline/work/limits';
+import { parseAddress } from '../src/git-push-pipeline/repository-address';
 
 async function main(): Promise<void> {
   const [address, commit, caFile, directory, file] = process.argv.slice(2);

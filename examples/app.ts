@@ -1,7 +1,7 @@
 import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { addPushes, GitHost } from './git-push-pipeline/app';
 import { BirthdayApi, UniqueCodeTable } from '../src';
+import { addPushes, GitHost } from './git-push-pipeline/app';
 
 /**
  * Every block in one stack: what `npm run demo` runs on localhost. In an app of your own, import from 'cdk-serverless-blocks'.

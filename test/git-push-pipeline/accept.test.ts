@@ -1,14 +1,14 @@
 import * as crypto from 'node:crypto';
 import samples from '@octokit/webhooks-examples';
 import { describe, expect, it } from 'vitest';
-import { PushProvider } from '../../src/git-push-pipeline/contract';
+import { AFTER, azurePush, BEFORE, bitbucketCloudPush, bitbucketDataCenterPush, codeCommitEvent, genericPush, giteaPush, githubPush, gitlabPush, ZERO } from './payloads';
 import { acceptWebhook, Acceptance, AcceptPolicy, MAX_BODY_BYTES } from '../../lambda-src/git-push-pipeline/accept/accept-webhook';
 import { isAuthentic } from '../../lambda-src/git-push-pipeline/accept/authentication';
 import { acceptCodeCommitEvent } from '../../lambda-src/git-push-pipeline/accept/codecommit';
 import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/accept/webhook-request';
 import { parsePushMessage } from '../../lambda-src/git-push-pipeline/domain';
+import { PushProvider } from '../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
-import { AFTER, azurePush, BEFORE, bitbucketCloudPush, bitbucketDataCenterPush, codeCommitEvent, genericPush, giteaPush, githubPush, gitlabPush, ZERO } from './payloads';
 
 const SECRET = 'It\'s a Secret to Everybody';
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -334,8 +334,15 @@ describe('a CodeCommit event', () => {
 
   it('becomes a message with the HTTPS address of its region', () => {
     expect(accept().messages).toEqual([{
-      version: 1, provider: 'codecommit', repository: 'https://git-codecommit.eu-west-1.example.com/v1/repos/app', ref: 'refs/heads/main',
-      before: BEFORE, after: AFTER, deliveryId: 'e1', receivedAt: '2026-01-02T03:04:05.000Z', pusher: 'someone',
+      version: 1,
+      provider: 'codecommit',
+      repository: 'https://git-codecommit.eu-west-1.example.com/v1/repos/app',
+      ref: 'refs/heads/main',
+      before: BEFORE,
+      after: AFTER,
+      deliveryId: 'e1',
+      receivedAt: '2026-01-02T03:04:05.000Z',
+      pusher: 'someone',
     }]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { PushMessage } from '../../src/git-push-pipeline/contract';
 import { isBranchOrTag, metadata, parsePushMessage, REVISION_SUMMARY, routing } from '../../lambda-src/git-push-pipeline/domain';
+import { PushMessage } from '../../src/git-push-pipeline/contract';
 import { keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
 import { formatAddress, isListed, parseAddress, parsePattern, repositoryIdentity } from '../../src/git-push-pipeline/repository-address';
 

@@ -3,11 +3,11 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
+import { RemoteOptions, withRemote } from './harness';
+import { TOKEN, useServers } from './servers';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { DEFAULT_LIMITS } from '../../lambda-src/git-push-pipeline/work/limits';
 import { git } from '../../local/git-server';
-import { RemoteOptions, withRemote } from './harness';
-import { TOKEN, useServers } from './servers';
 
 describe('a fetch that fails', () => {
   const servers = useServers();

@@ -2,13 +2,13 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { utils } from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseAddress } from '../../src/git-push-pipeline/repository-address';
+import { fetchToZip, listZip, loopbackGuard, lsTree, RemoteOptions, unzip, withRemote } from './harness';
+import { createSampleRepository, noise } from './sample-repository';
 import { GitClient, GitClientOptions, sha256OfFile } from '../../lambda-src/git-push-pipeline/work/commit-zip';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
 import { git, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from '../../local/git-server';
 import { Certificate, selfSignedCertificate } from '../../local/self-signed';
-import { fetchToZip, listZip, loopbackGuard, lsTree, RemoteOptions, unzip, withRemote } from './harness';
-import { createSampleRepository, noise } from './sample-repository';
+import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 describe('a fetched commit as a zip', () => {
   let root: string;

@@ -85,7 +85,11 @@ describe('the work function', () => {
   let happened: Happened;
   const identity = { name: 'Ada', email: 'ada@example.com', time: 0, zone: '+0000' };
   const zip = (): CommitZip => ({
-    file: '/nowhere.zip', bytes: 10, entries: 1, skippedExtraFiles: ['commit-id'], commitId: COMMIT,
+    file: '/nowhere.zip',
+    bytes: 10,
+    entries: 1,
+    skippedExtraFiles: ['commit-id'],
+    commitId: COMMIT,
     commit: { tree: 'b'.repeat(40), author: identity, committer: identity, message: 'First' } as unknown as CommitZip['commit'],
   });
   beforeEach(() => {

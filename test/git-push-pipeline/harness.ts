@@ -2,14 +2,14 @@ import * as childProcess from 'node:child_process';
 import * as dns from 'node:dns';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { AddressGuard } from '../../lambda-src/shared/address-guard';
-import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 import { writeArchive, resolveCommit, ArchiveOptions } from '../../lambda-src/git-push-pipeline/work/commit-archive';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { GitRemote, GitRemoteOptions } from '../../lambda-src/git-push-pipeline/work/git-remote';
 import { DEFAULT_LIMITS, DiskBudget, Limits } from '../../lambda-src/git-push-pipeline/work/limits';
 import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
+import { AddressGuard } from '../../lambda-src/shared/address-guard';
 import { git } from '../../local/git-server';
+import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 /** Every name is on loopback. */
 export const loopbackGuard: AddressGuard = {

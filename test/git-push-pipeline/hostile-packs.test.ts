@@ -1,14 +1,14 @@
 import * as fs from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listZip, zipStore } from './harness';
+import { delta, objectId, PackBuilder } from './pack-builder';
+import { noise } from './sample-repository';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { DEFAULT_LIMITS, DiskBudget, Limits, MAX_HELD_BYTES } from '../../lambda-src/git-push-pipeline/work/limits';
 import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
 import { receivePack } from '../../lambda-src/git-push-pipeline/work/receive-pack';
 import { ScratchFile } from '../../lambda-src/git-push-pipeline/work/scratch-file';
 import { temporaryDirectory } from '../../local/git-server';
-import { listZip, zipStore } from './harness';
-import { delta, objectId, PackBuilder } from './pack-builder';
-import { noise } from './sample-repository';
 
 async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);

@@ -1,11 +1,11 @@
 import * as http from 'node:http';
 import * as net from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { AddressGuard, BlockedAddressError } from '../../lambda-src/shared/address-guard';
-import { isListed, parsePattern } from '../../src/git-push-pipeline/repository-address';
-import { closeServer, HttpsGitOptions, listen, Listening, portOf } from '../../local/git-server';
 import { loopbackGuard, withRemote } from './harness';
 import { useServers } from './servers';
+import { AddressGuard, BlockedAddressError } from '../../lambda-src/shared/address-guard';
+import { closeServer, HttpsGitOptions, listen, Listening, portOf } from '../../local/git-server';
+import { isListed, parsePattern } from '../../src/git-push-pipeline/repository-address';
 
 describe('a fetch', () => {
   const servers = useServers();

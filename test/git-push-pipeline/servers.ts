@@ -2,13 +2,13 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import { utils } from 'ssh2';
 import { afterAll, afterEach, beforeAll } from 'vitest';
+import { RemoteOptions, withRemote } from './harness';
+import { createSampleRepository } from './sample-repository';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
 import {
   closeServer, HttpsGitOptions, listen, Listening, portOf, serveHttps, serveSsh, SshGitOptions, temporaryDirectory,
 } from '../../local/git-server';
 import { Certificate, selfSignedCertificate } from '../../local/self-signed';
-import { RemoteOptions, withRemote } from './harness';
-import { createSampleRepository } from './sample-repository';
 
 export const TOKEN = 's3cret-t0ken';
 
@@ -76,6 +76,14 @@ export function useServers() {
     get certificate() {
       return certificate;
     },
-    opened, hostKey, clientKey, https, ssh, tcp, fetchFrom, fetchSsh, failure,
+    opened,
+    hostKey,
+    clientKey,
+    https,
+    ssh,
+    tcp,
+    fetchFrom,
+    fetchSsh,
+    failure,
   };
 }

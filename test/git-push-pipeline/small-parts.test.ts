@@ -1,12 +1,12 @@
 import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
-import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 import { codeCommitCredentials } from '../../lambda-src/git-push-pipeline/work/codecommit-credentials';
 import { safeText } from '../../lambda-src/git-push-pipeline/work/errors';
 import { parseCommit } from '../../lambda-src/git-push-pipeline/work/git-objects';
 import { hostKeyAlgorithms, keysForHost } from '../../lambda-src/git-push-pipeline/work/known-hosts';
 import { PktReader } from '../../lambda-src/git-push-pipeline/work/pkt-line';
 import { parseGitmodules } from '../../lambda-src/git-push-pipeline/work/submodules';
+import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 describe('known hosts', () => {
   const key = 'AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';

@@ -2,11 +2,11 @@ import * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listZip, unzip } from './harness';
+import { noise } from './sample-repository';
 import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/work/limits';
 import { ZipWriter } from '../../lambda-src/git-push-pipeline/work/zip-writer';
 import { temporaryDirectory } from '../../local/git-server';
-import { listZip, unzip } from './harness';
-import { noise } from './sample-repository';
 
 const NEVER = new AbortController().signal;
 

@@ -235,8 +235,14 @@ describe('through the real bundles', () => {
 
   test('a repository outside the list is refused by both functions', async () => {
     const body = JSON.stringify({
-      version: 1, provider: 'generic', repository: 'https://elsewhere.example/a', ref: 'refs/heads/x', before: '0'.repeat(40), after: 'a'.repeat(40),
-      deliveryId: 'd', receivedAt: '2026-01-01T00:00:00Z',
+      version: 1,
+      provider: 'generic',
+      repository: 'https://elsewhere.example/a',
+      ref: 'refs/heads/x',
+      before: '0'.repeat(40),
+      after: 'a'.repeat(40),
+      deliveryId: 'd',
+      receivedAt: '2026-01-01T00:00:00Z',
     });
     await running.sqs.send(new SendMessageCommand({
       QueueUrl: running.system.outputs.GitPushPipelineQueue, MessageBody: body, MessageGroupId: 'x', MessageDeduplicationId: 'x',

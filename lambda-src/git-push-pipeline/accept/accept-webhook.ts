@@ -1,13 +1,13 @@
-import { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
-import { isBranchOrTag, isObjectId, isZeroId } from '../domain';
-import {
-  formatAddress, InvalidAddressError, isListed, matchSegments, parseAddress, RepositoryAddress, RepositoryPattern,
-} from '../../../src/git-push-pipeline/repository-address';
 import { isAuthentic } from './authentication';
 import { Delivery, RefChange } from './delivery';
 import { PayloadError } from './payload';
 import { detectProvider, readDelivery } from './providers';
 import { WebhookRequest } from './webhook-request';
+import { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
+import {
+  formatAddress, InvalidAddressError, isListed, matchSegments, parseAddress, RepositoryAddress, RepositoryPattern,
+} from '../../../src/git-push-pipeline/repository-address';
+import { isBranchOrTag, isObjectId, isZeroId } from '../domain';
 
 export interface AcceptPolicy {
   /** Any of these proves a sender; two at once while a secret is rotated. */

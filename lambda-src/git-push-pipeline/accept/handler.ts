@@ -1,12 +1,12 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 as HttpResponse, Context } from 'aws-lambda';
+import { Acceptance, AcceptPolicy, acceptWebhook } from './accept-webhook';
+import { acceptCodeCommitEvent } from './codecommit';
+import { requestFromHttpApiEvent } from './webhook-request';
 import { METRIC, PushMessage } from '../../../src/git-push-pipeline/contract';
 import type { Clock } from '../../shared/clock';
 import { json } from '../../shared/http';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
-import { Acceptance, AcceptPolicy, acceptWebhook } from './accept-webhook';
-import { acceptCodeCommitEvent } from './codecommit';
-import { requestFromHttpApiEvent } from './webhook-request';
 
 /** Where accepted pushes wait for the work function. */
 export interface PushQueue {

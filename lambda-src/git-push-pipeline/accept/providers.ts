@@ -1,8 +1,8 @@
 import * as crypto from 'node:crypto';
-import { PushProvider } from '../../../src/git-push-pipeline/contract';
 import { Delivery, RefChange, Unwanted, ZERO_ID } from './delivery';
 import { Payload, PayloadError } from './payload';
 import { WebhookRequest } from './webhook-request';
+import { PushProvider } from '../../../src/git-push-pipeline/contract';
 
 /** Which provider's form the request has, judged by its headers alone, or undefined. */
 export function detectProvider({ headers }: WebhookRequest): PushProvider | undefined {

@@ -1,9 +1,6 @@
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { BUILD_INFO_FILE, COMMIT_ID_FILE } from '../../../src/git-push-pipeline/contract';
-import { buildInfo } from '../domain';
-import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { ExtraFile, ResolvedCommit, resolveCommit, writeArchive } from './commit-archive';
 import { NetworkOptions } from './connect';
 import { Deadline } from './deadline';
@@ -14,6 +11,9 @@ import { DEFAULT_LIMITS, DiskBudget, Limits } from './limits';
 import { ObjectStore } from './object-store';
 import { fetchSubmodules } from './submodules';
 import { GitCredentials } from './transport';
+import { BUILD_INFO_FILE, COMMIT_ID_FILE } from '../../../src/git-push-pipeline/contract';
+import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import { buildInfo } from '../domain';
 
 export interface GitConnection {
   readonly network: NetworkOptions;

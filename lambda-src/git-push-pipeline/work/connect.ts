@@ -1,8 +1,8 @@
 import * as http from 'node:http';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
-import { AddressGuard, BlockedAddressError } from '../../shared/address-guard';
 import { errorCode, errorText, GitError, safeText } from './errors';
+import { AddressGuard, BlockedAddressError } from '../../shared/address-guard';
 
 export interface NetworkOptions {
   readonly guard: AddressGuard;

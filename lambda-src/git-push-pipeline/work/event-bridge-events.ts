@@ -1,6 +1,6 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import { EVENT, EVENT_SOURCE } from '../../../src/git-push-pipeline/contract';
 import type { PushEvents } from './handler';
+import { EVENT, EVENT_SOURCE } from '../../../src/git-push-pipeline/contract';
 
 export function eventBridgeEvents(client: EventBridgeClient, eventBusName: string): PushEvents {
   const put = async (detailType: string, detail: object, queueArn: string) => {

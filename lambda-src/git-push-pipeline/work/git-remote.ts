@@ -1,5 +1,4 @@
 import * as fs from 'node:fs';
-import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { NetworkOptions } from './connect';
 import { Deadline } from './deadline';
 import { GitError } from './errors';
@@ -10,6 +9,7 @@ import { receivePack } from './receive-pack';
 import { ScratchFile } from './scratch-file';
 import { GitCredentials, Transport } from './transport';
 import { OBJECT_ID, RemoteRef, UploadPack } from './upload-pack';
+import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 export interface GitRemoteOptions {
   readonly address: RepositoryAddress;

@@ -1,7 +1,7 @@
-import { CredentialReference } from '../../../src/git-push-pipeline/contract';
-import { hostAndPort, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { GitError } from './errors';
 import { GitCredentials } from './transport';
+import { CredentialReference } from '../../../src/git-push-pipeline/contract';
+import { hostAndPort, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 /**
  * What is configured for a repository's host, read anew for each push: a rotated secret is in use with the next one.

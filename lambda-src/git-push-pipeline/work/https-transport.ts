@@ -1,11 +1,11 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { Duplex } from 'node:stream';
-import { effectivePort, formatAddress, hostAndPort, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { connectionError, connectTo, NetworkOptions, startTls } from './connect';
 import { errorText, GitError, safeText } from './errors';
 import { PktReader } from './pkt-line';
 import { flowing, GitCredentials, Transport } from './transport';
+import { effectivePort, formatAddress, hostAndPort, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_REDIRECTS = 5;
 const SERVICE = 'git-upload-pack';

@@ -1,10 +1,10 @@
 import { Client, ClientChannel, ServerHostKeyAlgorithm, utils } from 'ssh2';
-import { effectivePort, formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { connectTo, DEFAULT_STALL_TIMEOUT_MS, NetworkOptions } from './connect';
 import { errorText, GitError, safeText } from './errors';
 import { hostKeyAlgorithms, keysForHost } from './known-hosts';
 import { PktReader } from './pkt-line';
 import { flowing, GitCredentials, Transport } from './transport';
+import { effectivePort, formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_STDERR = 1000;
 

@@ -1,8 +1,8 @@
-import { formatAddress, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { readTree, resolveCommit, SubmoduleTree } from './commit-archive';
 import { GitError, safeText } from './errors';
 import { TreeEntry } from './git-objects';
 import { ObjectStore } from './object-store';
+import { formatAddress, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_DEPTH = 5;
 const MAX_SUBMODULES = 100;

@@ -39,6 +39,7 @@ export async function* flowing(stream: Readable, signal: AbortSignal, stallTimeo
   };
   const aborted = (): void => stop(signal.reason);
   const timer = setTimeout(() => stop(new GitError('STALLED', `the host sent nothing for ${stallTimeoutMs / 1000} s`)), stallTimeoutMs);
+  timer.unref(); // who does not read to the end leaves it behind, and a process that is done must not wait for it
   if (signal.aborted) aborted();
   signal.addEventListener('abort', aborted, { once: true });
   try {
