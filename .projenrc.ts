@@ -96,7 +96,8 @@ forbid(['lambda-src/**'], [{ group: ['aws-cdk-lib*', 'constructs', '**/local/**'
 forbid(['lambda-src/**/domain.ts'], [{ group: ['@aws-sdk/*'], message: 'domain.ts is pure.' }]);
 // Checksums and wire formats are arithmetic on bits.
 project.eslint?.addOverride({
-  files: ['local/s3-checksums.ts', 'lambda-src/git-push-pipeline/work/*.ts', 'test/git-push-pipeline/*.ts', 'lambda-src/shared/address-guard.ts'],
+  files: ['local/s3-checksums.ts', 'lambda-src/git-push-pipeline/work/*.ts', 'test/git-push-pipeline/*.ts', 'lambda-src/shared/address-guard.ts',
+    'bench/git-push-pipeline.ts'],
   rules: { 'no-bitwise': 'off' },
 });
 

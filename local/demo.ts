@@ -59,7 +59,9 @@ async function serve(
   }
 }
 
-function describe(system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, gitHost: LocalGitHost | undefined): void {
+function describe(
+  system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, gitHost: LocalGitHost | undefined,
+): void {
   print('\nHTTP APIs');
   for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
   print('Functions (npm run invoke -- <function> -e event.json)');

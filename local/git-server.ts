@@ -26,7 +26,7 @@ export const GIT_ENV: NodeJS.ProcessEnv = {
 };
 
 export function git(cwd: string, args: readonly string[], input?: Buffer | string): Buffer {
-  return childProcess.execFileSync('git', args as string[], { cwd, env: GIT_ENV, input, maxBuffer: 1 << 30, stdio: ['pipe', 'pipe', 'pipe'] });
+  return childProcess.execFileSync('git', args as string[], { cwd, env: GIT_ENV, input, maxBuffer: 1024 ** 3, stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 export function gitText(cwd: string, ...args: string[]): string {
@@ -193,7 +193,7 @@ export function portOf(server: { address(): net.AddressInfo | string | null }): 
   return (server.address() as net.AddressInfo).port;
 }
 
-export async function closeServer(server: { close(done: () => void): unknown; closeAllConnections?: () => void }): Promise<void> {
+export async function closeServer(server: { closeAllConnections?: () => void; close(done: () => void): unknown }): Promise<void> {
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections?.();

@@ -66,7 +66,8 @@ async function main(): Promise<number> {
     if (push === undefined) throw new Error(`${formatAddress(address)} has no ${values.ref}`);
     const zip = await step(`Fetching and zipping ${push.id} (${push.ref})`, () => git.zip(push));
     process.stderr.write(`  ${zip.entries} entries, ${zip.bytes} bytes\n`);
-    const facts = { repository: formatAddress(address), ref: push.ref, commit: zip.commitId, commitTime: zip.commit.committer.time, message: zip.commit.message };
+    const { commitId: commit, commit: { committer, message } } = zip;
+    const facts = { repository: formatAddress(address), ref: push.ref, commit, commitTime: committer.time, message };
     await step(`Storing ${target}/${key}`, () => store(zip.file, target, key, metadata(facts), deadline));
     process.stdout.write(`${zip.commitId}\n`);
     return 0;

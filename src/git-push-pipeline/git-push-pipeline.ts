@@ -124,7 +124,9 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    */
   public grantRead(grantee: iam.IGrantable): iam.Grant {
     (this.encryptionKey ?? this.bucket.encryptionKey)?.grantDecrypt(grantee);
-    const grant = (actions: string[], resourceArns: string[]) => iam.Grant.addToPrincipalOrResource({ grantee, actions, resourceArns, resource: this.bucket });
+    const grant = (actions: string[], resourceArns: string[]) => (
+      iam.Grant.addToPrincipalOrResource({ grantee, actions, resourceArns, resource: this.bucket })
+    );
     return grant(['s3:GetObject', 's3:GetObjectVersion'], [this.bucket.arnForObjects('*')])
       .combine(grant(['s3:ListBucket', 's3:ListBucketVersions', 's3:GetBucketVersioning', 's3:GetBucketLocation'], [this.bucket.bucketArn]));
   }

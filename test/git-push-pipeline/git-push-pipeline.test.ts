@@ -195,7 +195,8 @@ test('onPushed and onFailed are rules on the block\'s own events', () => {
 
 test('metrics', () => {
   const { block } = synth();
-  expect([block.metricPushesPublished(), block.metricPushesFailed(), block.metricQueueAge(), block.metricDeadLetters()].map(({ namespace, metricName }) => [namespace, metricName])).toEqual([
+  const metrics = [block.metricPushesPublished(), block.metricPushesFailed(), block.metricQueueAge(), block.metricDeadLetters()];
+  expect(metrics.map(({ namespace, metricName }) => [namespace, metricName])).toEqual([
     ['GitPushPipeline', 'PushesPublished'], ['GitPushPipeline', 'PushesFailed'], ['AWS/SQS', 'ApproximateAgeOfOldestMessage'], ['AWS/SQS', 'ApproximateNumberOfMessagesVisible'],
   ]);
 });

@@ -96,7 +96,7 @@ with zipfile.ZipFile(sys.argv[1]) as z:
 
 /** What Python's zipfile reads in a zip, every CRC checked, with the git id of each entry's bytes. */
 export function listZip(file: string): { entries: ListedEntry[]; times: number[][]; comment: string } {
-  const output = childProcess.execFileSync('python3', ['-c', LIST_ZIP, file], { maxBuffer: 1 << 30, encoding: 'utf8' });
+  const output = childProcess.execFileSync('python3', ['-c', LIST_ZIP, file], { maxBuffer: 1024 ** 3, encoding: 'utf8' });
   const { entries, comment } = JSON.parse(output) as { entries: (ListedEntry & { time: number[] })[]; comment: string };
   return { entries: entries.map(({ name, mode, id }) => ({ name, mode, id })), times: entries.map(({ time }) => time), comment };
 }

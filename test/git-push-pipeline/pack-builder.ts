@@ -15,15 +15,15 @@ export class PackBuilder {
     return { id: objectId(type, bytes), offset };
   }
 
-  public offsetDelta(baseOffset: number, delta: Buffer): number {
+  public offsetDelta(baseOffset: number, steps: Buffer): number {
     let distance = this.length - baseOffset;
     const bytes = [distance & 0x7f];
     while ((distance = Math.floor(distance / 128)) > 0) bytes.unshift(0x80 | (--distance & 0x7f));
-    return this.entry(6, delta.length, Buffer.from(bytes), zlib.deflateSync(delta));
+    return this.entry(6, steps.length, Buffer.from(bytes), zlib.deflateSync(steps));
   }
 
-  public idDelta(baseId: string, delta: Buffer): number {
-    return this.entry(7, delta.length, Buffer.from(baseId, 'hex'), zlib.deflateSync(delta));
+  public idDelta(baseId: string, steps: Buffer): number {
+    return this.entry(7, steps.length, Buffer.from(baseId, 'hex'), zlib.deflateSync(steps));
   }
 
   /** An entry with whatever size and bytes. */

@@ -101,7 +101,8 @@ class Running {
       QueueUrl: `${this.system.endpoints.sqs}/123456789012/${QueueUrl}`, MessageAttributeNames: ['All'],
     }));
     const [message] = Messages;
-    return message && { body: message.Body!, code: message.MessageAttributes?.code.StringValue, reason: message.MessageAttributes?.reason.StringValue };
+    const { code, reason } = message?.MessageAttributes ?? {};
+    return message && { body: message.Body!, code: code?.StringValue, reason: reason?.StringValue };
   }
 
   public async stop(): Promise<void> {

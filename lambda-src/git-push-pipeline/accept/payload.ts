@@ -8,8 +8,6 @@ export class PayloadError extends Error {
 
 /** A view of hostile JSON: every step is checked, and an error names where. */
 export class Payload {
-  public constructor(private readonly value: unknown, private readonly path = 'the payload') {}
-
   public static parse(text: string): Payload {
     let value: unknown;
     try {
@@ -21,6 +19,8 @@ export class Payload {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new PayloadError('the body must be a JSON object');
     return payload;
   }
+
+  public constructor(private readonly value: unknown, private readonly path = 'the payload') {}
 
   /** A member, which may be absent. */
   public get(...names: readonly string[]): Payload {

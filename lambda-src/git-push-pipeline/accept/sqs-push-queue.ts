@@ -18,8 +18,8 @@ async function sendBatch(client: SQSClient, queueUrl: string, messages: readonly
   const { Failed = [] } = await client.send(new SendMessageBatchCommand({
     QueueUrl: queueUrl,
     Entries: messages.map((message, index) => {
-      const { messageGroupId, messageDeduplicationId } = routing(message);
-      return { Id: String(index), MessageBody: JSON.stringify(message), MessageGroupId: messageGroupId, MessageDeduplicationId: messageDeduplicationId };
+      const { messageGroupId: MessageGroupId, messageDeduplicationId: MessageDeduplicationId } = routing(message);
+      return { Id: String(index), MessageBody: JSON.stringify(message), MessageGroupId, MessageDeduplicationId };
     }),
   }));
   if (Failed.length > 0) throw new Error(`${Failed.length} of ${messages.length} pushes could not be queued: ${Failed[0].Code}`);

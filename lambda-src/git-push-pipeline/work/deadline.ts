@@ -2,10 +2,13 @@ import { GitError } from './errors';
 
 /** One limit in time over everything an operation does, and the caller's abort signal, as one signal. */
 export class Deadline {
+  private static error(): GitError {
+    return new GitError('TIMEOUT', 'the overall deadline passed before the work was done');
+  }
+
   public readonly signal: AbortSignal;
   private readonly controller = new AbortController();
   private readonly timer: NodeJS.Timeout;
-  private readonly onParentAbort = (): void => this.controller.abort(new GitError('ABORTED', 'the operation was aborted'));
   private lastBreath = Date.now();
 
   public constructor(private readonly at: number, private readonly parent?: AbortSignal) {
@@ -15,6 +18,8 @@ export class Deadline {
     if (parent?.aborted) this.onParentAbort();
     parent?.addEventListener('abort', this.onParentAbort, { once: true });
   }
+
+  private readonly onParentAbort = (): void => this.controller.abort(new GitError('ABORTED', 'the operation was aborted'));
 
   public check(): void {
     this.signal.throwIfAborted();
@@ -33,9 +38,5 @@ export class Deadline {
   public dispose(): void {
     clearTimeout(this.timer);
     this.parent?.removeEventListener('abort', this.onParentAbort);
-  }
-
-  private static error(): GitError {
-    return new GitError('TIMEOUT', 'the overall deadline passed before the work was done');
   }
 }

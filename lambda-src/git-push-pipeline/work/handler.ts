@@ -138,7 +138,17 @@ async function publish(message: PushMessage, record: SQSRecord, context: Context
     signal: AbortSignal.timeout(Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now().getTime()))),
   });
   await events.published({
-    repository, ref, commit: commitId, commitTime: isoTime(commit.committer.time), bucket: store.bucket, key, versionId, sha256, bytes, deliveryId, pusher,
+    repository,
+    ref,
+    commit: commitId,
+    commitTime: isoTime(commit.committer.time),
+    bucket: store.bucket,
+    key,
+    versionId,
+    sha256,
+    bytes,
+    deliveryId,
+    pusher,
   }, record.eventSourceARN);
   log.info('published', { ...idsOf(message), key, versionId, sha256, bytes, entries, ...(skippedExtraFiles.length > 0 && { skippedExtraFiles }) });
   metrics({ [METRIC.published]: 1 });

@@ -23,6 +23,18 @@ interface Region {
 
 /** The objects of one pack, each under the id that was computed from its bytes. */
 export class ObjectStore {
+  /** Reads the whole pack once, resolves its deltas and computes every id. Takes over the file. */
+  public static async index(pack: ScratchFile, directory: string, limits: Limits, disk: DiskBudget, deadline: Deadline): Promise<ObjectStore> {
+    const store = new ObjectStore(pack, directory, limits, disk, readPackHeader(pack, limits));
+    try {
+      await store.scan(deadline);
+      return store;
+    } catch (error) {
+      store.close();
+      throw error;
+    }
+  }
+
   private readonly reader: PackReader;
   private readonly cache = new ObjectCache(CACHE_BYTES);
   private readonly byId = new Map<string, number>();
@@ -48,18 +60,6 @@ export class ObjectStore {
     this.types = new Uint8Array(count);
     this.sizes = new Float64Array(count);
     this.bases = new Int32Array(count).fill(NO_BASE);
-  }
-
-  /** Reads the whole pack once, resolves its deltas and computes every id. Takes over the file. */
-  public static async index(pack: ScratchFile, directory: string, limits: Limits, disk: DiskBudget, deadline: Deadline): Promise<ObjectStore> {
-    const store = new ObjectStore(pack, directory, limits, disk, readPackHeader(pack, limits));
-    try {
-      await store.scan(deadline);
-      return store;
-    } catch (error) {
-      store.close();
-      throw error;
-    }
   }
 
   public find(id: string): number | undefined {

@@ -19,13 +19,6 @@ export interface RemoteRef {
 
 /** One exchange with git-upload-pack: protocol v2, or v0 where the host has nothing newer. */
 export class UploadPack {
-  private constructor(
-    private readonly transport: Transport,
-    private readonly version: 0 | 2,
-    private readonly capabilities: ReadonlyMap<string, string>,
-    private readonly advertised: readonly RemoteRef[],
-  ) {}
-
   /** `names` are the refs that may be asked for: of all that a v0 host lists, only these are kept. */
   public static async open(transport: Transport, names: readonly string[]): Promise<UploadPack> {
     const reader = await transport.open();
@@ -45,6 +38,13 @@ export class UploadPack {
     }
     return opened;
   }
+
+  private constructor(
+    private readonly transport: Transport,
+    private readonly version: 0 | 2,
+    private readonly capabilities: ReadonlyMap<string, string>,
+    private readonly advertised: readonly RemoteRef[],
+  ) {}
 
   public async lsRefs(names: readonly string[]): Promise<readonly RemoteRef[]> {
     if (this.version === 0) {
