@@ -10,6 +10,7 @@ import * as path from 'path';
 const ROOT = path.resolve(__dirname, '..');
 const APP = `
 const { App, Stack } = require('aws-cdk-lib');
+const { Secret } = require('aws-cdk-lib/aws-secretsmanager');
 const blocks = require('cdk-serverless-blocks');
 const app = new App({ outdir: 'cdk.out' });
 const stack = new Stack(app, 'Consumer');
