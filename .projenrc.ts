@@ -139,13 +139,19 @@ project.addTask('test:package', {
   exec: 'tsx scripts/try-package.ts',
 });
 
+project.addTask('bench:handlers', {
+  description: 'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
+  steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],
+});
+
 project.packageTask.reset();
 project.packageTask.spawn(tasks.tryFind('package:js')!);
 
-// Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up.
-project.setScript('demo', 'tsx scripts/bundle.ts && exec node --import tsx local/demo.ts');
-project.setScript('invoke', 'tsx scripts/bundle.ts && exec node --import tsx local/invoke.ts');
-project.setScript('push-code', 'exec node --import tsx local/push-code.ts');
+// Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
+// Node.js 20 takes a later `--env-file` for its own.
+project.setScript('demo', 'tsx scripts/bundle.ts && exec node --import tsx -- local/demo.ts');
+project.setScript('invoke', 'tsx scripts/bundle.ts && exec node --import tsx -- local/invoke.ts');
+project.setScript('push-code', 'exec node --import tsx -- local/push-code.ts');
 
 // -- Files ------------------------------------------------------------------------------------------------------------
 project.gitignore.removePatterns('tsconfig.json');
