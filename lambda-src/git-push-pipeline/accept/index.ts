@@ -17,7 +17,7 @@ export const handler = createHandler({
   queue: sqsPushQueue(new SQSClient({}), requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }),
+  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL),
   policy: {
     hasAuthorizer: env[ENV.hasAuthorizer] === 'true',
     repositories: (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern),

@@ -56,7 +56,7 @@ export const handler = createHandler({
   retries: sqsRetries(sqs, requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }),
+  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL),
   keyTemplate: requireEnv(env, ENV.keyTemplate),
   maxReceiveCount: Number(requireEnv(env, ENV.maxReceiveCount)),
   zipOptions: { addCommitFiles: env[ENV.addCommitFiles] !== 'false', fetchSubmodules: env[ENV.fetchSubmodules] === 'true' },
