@@ -1,6 +1,6 @@
 import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { BirthdayApi } from '../src';
+import { BirthdayApi, UniqueCodeTable } from '../src';
 
 /**
  * Every block in one stack: what `npm run demo` runs on localhost. In an app of your own, import from 'cdk-serverless-blocks'.
@@ -13,6 +13,9 @@ export class DemoStack extends Stack {
 
     const birthdays = new BirthdayApi(this, 'Birthdays', { removalPolicy: RemovalPolicy.DESTROY });
     new CfnOutput(this, 'BirthdayApiUrl', { value: birthdays.url });
+
+    const codes = new UniqueCodeTable(this, 'Codes', { httpApi: {}, removalPolicy: RemovalPolicy.DESTROY });
+    new CfnOutput(this, 'UniqueCodeTableUrl', { value: codes.url! });
   }
 }
 

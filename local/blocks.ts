@@ -28,6 +28,19 @@ export const BLOCKS: Block[] = [
       { title: 'Somebody unknown', method: 'GET', path: '/hello/nobody', expect: 404 },
     ],
   },
+  {
+    name: 'uniqueCodeTable',
+    url: 'url',
+    tour: [
+      { title: 'A code', method: 'POST', path: '/codes', body: { reference: 'order 7' }, expect: 201 },
+      { title: 'Three codes, all or none', method: 'POST', path: '/codes', body: { count: 3, length: 12 }, expect: 201 },
+      {
+        title: 'The same answer for the same key', method: 'POST', path: '/codes', body: {}, headers: { 'idempotency-key': 'tour' }, expect: 201,
+      },
+      { title: 'Again', method: 'POST', path: '/codes', body: {}, headers: { 'idempotency-key': 'tour' }, expect: 201 },
+      { title: 'A length that cannot be', method: 'POST', path: '/codes', body: { length: 0 }, expect: 400 },
+    ],
+  },
 ];
 
 /** `{"birthdayApi":{"url":"http://…"}}` out of the outputs `BirthdayApiUrl`, …; outputs of no block are left out. */

@@ -3,6 +3,7 @@ import { rmSync } from 'fs';
 import { BLOCKS, blockOutputs, curl } from './blocks';
 import { HttpApis } from './http-api';
 import { Lambda } from './lambda/service';
+import { readable } from './log-line';
 import { DemoOptions, parseOptions, USAGE } from './options';
 import { synthesizeExamples } from './synth';
 import { System } from './system';
@@ -25,7 +26,7 @@ async function main(): Promise<number> {
   print(`Starting ${options.app ?? 'the example app'} …`);
   const assembly = options.app ?? synthesizeExamples();
   try {
-    const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${line}`) });
+    const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${readable(line)}`) });
     try {
       return await serve(system, options, print, stopped);
     } finally {

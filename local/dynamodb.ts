@@ -1,13 +1,16 @@
 /**
  * DynamoDB: dynalite, behind a server that checks each caller's permissions.
  *
- * dynalite speaks the real protocol. It has no streams, no backups and no time to live; tags, encryption, deletion protection and
- * capacity are accepted by a template and have no effect here.
+ * dynalite speaks the real protocol. Transactions and `ReturnValuesOnConditionCheckFailure`, which it lacks, are added here
+ * (dynamodb-transactions.ts). There are no streams, no backups and no time to live; tags, encryption, deletion protection and
+ * capacity are accepted by a template and have no effect.
  */
 import * as http from 'http';
 import type { AddressInfo } from 'net';
 import dynalite from 'dynalite';
-import { answerError, notImplemented, operationOf } from './aws-json';
+import { answerError, answerJson, notImplemented, operationOf } from './aws-json';
+import { TransactBody, transactActions, Transactions } from './dynamodb-transactions';
+import { Lock } from './lock';
 import { listen, readBody, RunningServer } from './server';
 import { Context, Resource, Service, unknownAttribute } from './service';
 
@@ -15,11 +18,18 @@ interface Body {
   TableName?: string;
   IndexName?: string;
   RequestItems?: Record<string, unknown>;
+  ReturnValuesOnConditionCheckFailure?: string;
+}
+
+interface Answer {
+  readonly statusCode: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: Buffer;
 }
 
 const OPERATIONS = new Set([
   'BatchGetItem', 'BatchWriteItem', 'CreateTable', 'DeleteItem', 'DeleteTable', 'DescribeTable', 'DescribeTimeToLive', 'GetItem',
-  'ListTables', 'PutItem', 'Query', 'Scan', 'UpdateItem', 'UpdateTable',
+  'ListTables', 'PutItem', 'Query', 'Scan', 'TransactWriteItems', 'UpdateItem', 'UpdateTable',
 ]);
 
 export class DynamoDb implements Service {
@@ -28,6 +38,8 @@ export class DynamoDb implements Service {
   private server!: RunningServer;
   private readonly engine = dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 });
   private enginePort = 0;
+  private readonly lock = new Lock();
+  private readonly transactions = new Transactions((operation, body) => this.call(operation, body));
   private readonly agent = new http.Agent({ keepAlive: true });
 
   public constructor(private readonly context: Context) {}
@@ -49,7 +61,7 @@ export class DynamoDb implements Service {
 
   public async create(resource: Resource): Promise<void> {
     const properties = this.context.resolver.resolve(resource.properties) as TableProperties;
-    await this.send('CreateTable', {
+    const made = await this.call('CreateTable', {
       TableName: tableName(resource),
       AttributeDefinitions: properties.AttributeDefinitions,
       KeySchema: properties.KeySchema,
@@ -61,6 +73,7 @@ export class DynamoDb implements Service {
       }),
       ...(properties.LocalSecondaryIndexes && { LocalSecondaryIndexes: properties.LocalSecondaryIndexes }),
     });
+    if (made.statusCode !== 200) throw new Error(`The table ${resource.name} cannot be made: ${JSON.stringify(made.body)}`);
     if (properties.TimeToLiveSpecification) this.context.notice(`${resource.name}: items do not expire here (time to live)`);
     if (properties.StreamSpecification) this.context.notice(`${resource.name}: the table has no stream here`);
   }
@@ -76,26 +89,47 @@ export class DynamoDb implements Service {
     const operation = operationOf(request);
     try {
       if (!OPERATIONS.has(operation)) throw notImplemented('DynamoDB', operation);
-      const parsed = JSON.parse(body.toString('utf8') || '{}') as Body;
-      for (const resource of this.resourcesOf(parsed)) await this.context.iam.authorize(request.headers, `dynamodb:${operation}`, resource);
+      const parsed = JSON.parse(body.toString('utf8') || '{}') as Body & TransactBody;
+      for (const { action, table } of this.actionsOf(operation, parsed)) {
+        await this.context.iam.authorize(request.headers, `dynamodb:${action}`, this.tableArn(table));
+      }
+      if (operation === 'TransactWriteItems') {
+        return answerJson(response, 200, await this.lock.alone(() => this.transactions.write(parsed)));
+      }
+      const answer = parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD'
+        ? await this.lock.alone(() => this.forwardAndTellItem(request.headers, body, parsed))
+        : await this.lock.together(() => this.forward(request.headers, body));
+      response.writeHead(answer.statusCode, answer.headers).end(answer.body);
     } catch (error) {
-      return answerError(response, error);
+      answerError(response, error);
     }
-    const answer = await this.forward(request.headers, body);
-    response.writeHead(answer.statusCode, answer.headers).end(answer.body);
   }
 
-  /** What a request touches, as IAM sees it. */
-  private resourcesOf({ TableName, IndexName, RequestItems }: Body): string[] {
+  /** A conditional write whose failure shows the item that was in the way. */
+  private async forwardAndTellItem(headers: http.IncomingHttpHeaders, body: Buffer, parsed: Body): Promise<Answer> {
+    const answer = await this.forward(headers, body);
+    const content = JSON.parse(answer.body.toString('utf8')) as { __type?: string };
+    if (!content.__type?.endsWith('ConditionalCheckFailedException')) return answer;
+    const Item = await this.transactions.itemInTheWay({ ...parsed, TableName: parsed.TableName! });
+    const told = Buffer.from(JSON.stringify({ ...content, Item }));
+    const { 'x-amz-crc32': stale, ...rest } = answer.headers;
+    return { ...answer, headers: { ...rest, 'content-length': String(told.length) }, body: told };
+  }
+
+  /** What a request does, as IAM sees it. */
+  private actionsOf(operation: string, body: Body & TransactBody): { action: string; table: string }[] {
+    if (operation === 'TransactWriteItems') return transactActions(body);
+    const { TableName, IndexName, RequestItems } = body;
     const tables = RequestItems ? Object.keys(RequestItems) : [TableName ?? '*'];
-    return tables.map(table => `${this.tableArn(table.split('/').pop() ?? table)}${IndexName ? `/index/${IndexName}` : ''}`);
+    return tables.map(table => ({ action: operation, table: `${table.split('/').pop()}${IndexName ? `/index/${IndexName}` : ''}` }));
   }
 
   private tableArn(name: string): string {
     return this.context.arn('dynamodb', `table/${name}`);
   }
 
-  private async send(operation: string, body: object): Promise<void> {
+  /** A call of our own to the engine. */
+  private async call(operation: string, body: object): Promise<{ statusCode: number; body: { __type?: string } }> {
     const headers = {
       'x-amz-target': `DynamoDB_20120810.${operation}`,
       'content-type': 'application/x-amz-json-1.0',
@@ -103,10 +137,10 @@ export class DynamoDb implements Service {
       'x-amz-date': '20260101T000000Z',
     };
     const answer = await this.forward(headers, Buffer.from(JSON.stringify(body)));
-    if (answer.statusCode !== 200) throw new Error(`dynalite refused ${operation}: ${answer.body.toString('utf8')}`);
+    return { statusCode: answer.statusCode, body: JSON.parse(answer.body.toString('utf8')) as { __type?: string } };
   }
 
-  private forward(headers: http.IncomingHttpHeaders, body: Buffer): Promise<{ statusCode: number; headers: http.IncomingHttpHeaders; body: Buffer }> {
+  private forward(headers: http.IncomingHttpHeaders, body: Buffer): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const { host, connection, 'transfer-encoding': chunked, ...rest } = headers;
       const request = http.request({

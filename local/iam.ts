@@ -44,6 +44,7 @@ export class Iam {
   private readonly principals = new Map<string, Principal>();
   private readonly decisions = new Map<string, Promise<boolean>>();
   private readonly seen = new Map<string, Call>();
+  private readonly seenByAws = new Map<string, Call>();
 
   public addPolicy(roleArn: string, document: PolicyDocument): void {
     this.policies.set(roleArn, [...this.policies.get(roleArn) ?? [], document]);
@@ -66,6 +67,11 @@ export class Iam {
     return [...this.seen.values()];
   }
 
+  /** Every different call that AWS itself has made with functions' roles: no function's own code shows them. */
+  public get callsByAws(): Call[] {
+    return [...this.seenByAws.values()];
+  }
+
   /**
    * Throws AccessDenied where the role of the caller does not allow the action.
    *
@@ -74,11 +80,30 @@ export class Iam {
   public async authorize(headers: IncomingHttpHeaders, action: string, resource: string, context: RequestContext = {}): Promise<void> {
     const principal = this.principals.get(accessKeyOf(headers) ?? '');
     if (!principal) return;
-    const key = JSON.stringify([principal.name, action, resource, context]);
-    if (!this.decisions.has(key)) this.decisions.set(key, this.decide(principal, action, resource, context));
-    const allowed = await this.decisions.get(key)!;
-    this.seen.set(key, { caller: principal.name, action, resource, allowed });
+    const allowed = await this.decideOnce(principal, action, resource, context);
+    this.seen.set(JSON.stringify([principal.name, action, resource, context]), { caller: principal.name, action, resource, allowed });
     if (!allowed) throw new AccessDenied(principal, action, resource);
+  }
+
+  /** Whether the caller may do that, where an answer depends on it. It is no call: it does not count among `calls`. */
+  public async allows(headers: IncomingHttpHeaders, action: string, resource: string): Promise<boolean> {
+    const principal = this.principals.get(accessKeyOf(headers) ?? '');
+    return !principal || this.decideOnce(principal, action, resource, {});
+  }
+
+  /** Like `authorize`, for calls that AWS itself makes with a function's role, such as those of its SQS poller. */
+  public async authorizeAws(name: string, roleArn: string, action: string, resource: string): Promise<void> {
+    const principal = { name, roleArn };
+    const allowed = await this.decideOnce(principal, action, resource, {});
+    this.seenByAws.set(JSON.stringify([name, action, resource]), { caller: name, action, resource, allowed });
+    if (!allowed) throw new AccessDenied(principal, action, resource);
+  }
+
+  private decideOnce(principal: Principal, action: string, resource: string, context: RequestContext): Promise<boolean> {
+    const key = JSON.stringify([principal, action, resource, context]);
+    const decision = this.decisions.get(key) ?? this.decide(principal, action, resource, context);
+    this.decisions.set(key, decision);
+    return decision;
   }
 
   private async decide(principal: Principal, action: string, resource: string, context: RequestContext): Promise<boolean> {

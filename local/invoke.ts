@@ -2,6 +2,7 @@
 import { readFileSync, rmSync } from 'fs';
 import { parseArgs } from 'util';
 import { Lambda } from './lambda/service';
+import { readable } from './log-line';
 import { synthesizeExamples } from './synth';
 import { System } from './system';
 
@@ -26,7 +27,7 @@ async function main(): Promise<number> {
   }
   const event = values.event === undefined ? '{}' : readEvent(values.event);
   const assembly = synthesizeExamples();
-  const system = await System.start({ assembly, log: (source, line) => void process.stderr.write(`${source} | ${line}\n`) });
+  const system = await System.start({ assembly, log: (source, line) => void process.stderr.write(`${source} | ${readable(line)}\n`) });
   try {
     const lambda = system.service(Lambda);
     const names = lambda.configs.map(config => config.name);

@@ -1,4 +1,5 @@
 /** How an AWS service takes part in a local run. */
+import type { Clock } from './clock';
 import type { Iam } from './iam';
 import type { Resolver } from './intrinsics';
 
@@ -15,6 +16,7 @@ export interface Resource {
 export interface Context {
   readonly iam: Iam;
   readonly resolver: Resolver;
+  readonly clock: Clock;
   /** Where a developer reads what happens; `source` is a function's or a service's name. */
   log(source: string, line: string): void;
   /** Says at start what of a resource is not done locally. */

@@ -1,14 +1,19 @@
 /** Runs the resources of synthesized stacks on 127.0.0.1. It reads the templates, so it runs any app's, not only our constructs'. */
 import { readAssembly, Stack } from './assembly';
 import { answerError, notImplemented } from './aws-json';
+import { Clock, SYSTEM_CLOCK } from './clock';
 import { DynamoDb } from './dynamodb';
+import { EventBridge } from './event-bridge';
+import { EventSourceMappings } from './event-source-mappings';
 import { HttpApis } from './http-api';
 import { Iam } from './iam';
 import { PSEUDO_PARAMETERS, Resolver, Template, TemplateResource } from './intrinsics';
 import { Lambda } from './lambda/service';
+import { S3 } from './s3';
 import { SecretsManager } from './secrets-manager';
 import { listen, RunningServer } from './server';
 import { Context, Resource, Service, unknownAttribute } from './service';
+import { Sqs } from './sqs';
 
 export interface SystemOptions {
   /** The folder that `cdk synth` wrote. */
@@ -21,6 +26,8 @@ export interface SystemOptions {
   readonly concurrency?: number;
   readonly environmentOverrides?: Record<string, Record<string, string>>;
   readonly log?: (source: string, line: string) => void;
+  /** The time of queues and objects, for tests that turn it. */
+  readonly clock?: Clock;
   /** A last change to the template before it runs, for tests. */
   readonly transform?: (template: Template) => void;
 }
@@ -108,6 +115,7 @@ export class System {
     const context: Context = {
       iam: this.iam,
       resolver,
+      clock: this.options.clock ?? SYSTEM_CLOCK,
       log: this.options.log ?? (() => undefined),
       notice: text => { this.notices.push(text); },
       endpoints: () => this.endpointVariables(),
@@ -120,13 +128,17 @@ export class System {
     this.services.push(
       new DynamoDb(context),
       new SecretsManager(context),
+      new S3(context),
+      new Sqs(context),
       new Lambda(context, {
         nodePath: this.options.nodePath ?? process.execPath,
         concurrency: this.options.concurrency ?? 4,
         assetPath: stack.assetPath,
         environmentOverrides: this.options.environmentOverrides ?? {},
       }),
+      new EventBridge(context),
       new HttpApis(context, this.options.port ?? 0),
+      new EventSourceMappings(context), // last made, so that all they need is there; first stopped
     );
   }
 

@@ -14,6 +14,7 @@ const blocks = require('cdk-serverless-blocks');
 const app = new App({ outdir: 'cdk.out' });
 const stack = new Stack(app, 'Consumer');
 new blocks.BirthdayApi(stack, 'Birthdays');
+new blocks.UniqueCodeTable(stack, 'Codes', { httpApi: {} });
 app.synth();
 `;
 

@@ -2,3 +2,4 @@ export * from './shared/api-options';
 export * from './shared/handler-props';
 export * from './shared/table-billing';
 export * from './birthday-api';
+export * from './unique-code-table';

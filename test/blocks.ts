@@ -1,9 +1,9 @@
-import { Stack } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { BirthdayApi } from '../src';
+import { BirthdayApi, UniqueCodeTable } from '../src';
 
 export interface BlockCase {
   readonly name: string;
@@ -24,6 +24,17 @@ export const BLOCK_CASES: BlockCase[] = [
       tracing: lambda.Tracing.ACTIVE,
       vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
       provisionedConcurrentExecutions: 1,
+    }),
+  },
+  {
+    name: 'UniqueCodeTable',
+    minimal: (stack, id) => new UniqueCodeTable(stack, id),
+    maximal: (stack, id) => new UniqueCodeTable(stack, id, {
+      httpApi: {},
+      timeToLive: Duration.days(30),
+      encryptionKey: new kms.Key(stack, `${id}Key`),
+      tracing: lambda.Tracing.ACTIVE,
+      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
     }),
   },
 ];

@@ -1,0 +1,20 @@
+import { App, CfnOutput, Duration, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { CodeAlphabet, CodeFormat, UniqueCodeTable } from '../../src';
+
+/** Vouchers that people read and type: groups, no letters that look alike, a check character. */
+export class VoucherStack extends Stack {
+  public constructor(scope: Construct, id: string, props?: StackProps) {
+    super(scope, id, props);
+    const vouchers = new UniqueCodeTable(this, 'Vouchers', {
+      format: CodeFormat.of({ alphabet: CodeAlphabet.CROCKFORD_BASE32, length: 11, groupSize: 4, checkCharacter: true, prefix: 'V-' }),
+      expectedCodes: 1_000_000,
+      timeToLive: Duration.days(365),
+      httpApi: {},
+      removalPolicy: RemovalPolicy.DESTROY, // an example may forget its vouchers
+    });
+    new CfnOutput(this, 'UniqueCodeTableUrl', { value: vouchers.url! });
+  }
+}
+
+if (require.main === module) new VoucherStack(new App(), 'VoucherExample');

@@ -1,0 +1,147 @@
+import { Format, isWellFormed, MAX_LENGTH } from './contract';
+
+/**
+ * The characters that codes are made of.
+ */
+export class CodeAlphabet {
+  /** `A` to `Z` and `0` to `9`: 36 characters. */
+  public static readonly ALPHANUMERIC_UPPER = new CodeAlphabet('ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789');
+
+  /**
+   * Crockford's base 32, without `I`, `L`, `O` and `U`: for codes that people read and type.
+   *
+   * @see https://www.crockford.com/base32.html
+   */
+  public static readonly CROCKFORD_BASE32 = new CodeAlphabet('0123456789ABCDEFGHJKMNPQRSTVWXYZ');
+
+  /** `0` to `9`. */
+  public static readonly DIGITS = new CodeAlphabet('0123456789');
+
+  /**
+   * Characters of one's own.
+   *
+   * @param characters 2 to 93 different printable ASCII characters, without space and without `#`
+   */
+  public static custom(characters: string): CodeAlphabet {
+    const wrong = [...characters].find(character => !/^[!-~]$/.test(character) || character === '#');
+    if (wrong !== undefined) {
+      throw new Error(`The alphabet holds ${JSON.stringify(wrong)}: its characters must be printable ASCII, without space and without #`);
+    }
+    const twice = [...characters].find((character, index) => characters.indexOf(character) !== index);
+    if (twice !== undefined) throw new Error(`The alphabet holds ${JSON.stringify(twice)} twice: remove one, or that character comes too often`);
+    if (characters.length < 2) throw new Error(`The alphabet must have at least 2 characters, got ${JSON.stringify(characters)}`);
+    return new CodeAlphabet(characters);
+  }
+
+  private constructor(
+    /** The characters. */
+    public readonly characters: string,
+  ) {}
+}
+
+/**
+ * What a code looks like.
+ */
+export interface CodeFormatOptions {
+  /**
+   * The characters that codes are made of.
+   *
+   * @default - CodeAlphabet.ALPHANUMERIC_UPPER
+   */
+  readonly alphabet?: CodeAlphabet;
+
+  /**
+   * How many random characters a code has, from 1 to 256. A caller may ask for another length.
+   *
+   * @default 8
+   */
+  readonly length?: number;
+
+  /**
+   * What every code begins with, for instance `ORDER-`: up to 64 printable ASCII characters, without space and without `#`.
+   *
+   * @default - nothing
+   */
+  readonly prefix?: string;
+
+  /**
+   * How many characters stand together before a separator: 4 makes `ABCD-EFGH`.
+   *
+   * @default - no groups
+   */
+  readonly groupSize?: number;
+
+  /**
+   * What stands between groups: one printable ASCII character that the alphabet does not hold. Needs `groupSize`.
+   *
+   * @default '-'
+   */
+  readonly separator?: string;
+
+  /**
+   * Whether a last character is added that tells mistyped codes from right ones (ISO/IEC 7064, hybrid system). Needs an alphabet of
+   * an even number of characters.
+   *
+   * @see https://www.iso.org/standard/31531.html
+   * @default false
+   */
+  readonly checkCharacter?: boolean;
+}
+
+/**
+ * The form of codes: alphabet, length, prefix, groups, check character.
+ */
+export class CodeFormat {
+  /** Eight characters of `A` to `Z` and `0` to `9`. */
+  public static readonly DEFAULT = CodeFormat.of({});
+
+  /**
+   * A format of one's own. Throws where the options make no sense.
+   *
+   * @param options what codes look like
+   */
+  public static of(options: CodeFormatOptions): CodeFormat {
+    const { alphabet = CodeAlphabet.ALPHANUMERIC_UPPER, length = 8, prefix = '', groupSize, separator = '-', checkCharacter = false } = options;
+    if (!Number.isInteger(length) || length < 1 || length > MAX_LENGTH) {
+      throw new Error(`\`length\` must be an integer from 1 to ${MAX_LENGTH}, got ${length}`);
+    }
+    if (!/^[!-~]{0,64}$/.test(prefix) || prefix.includes('#')) {
+      throw new Error(`\`prefix\` must be up to 64 printable ASCII characters, without space and without #, got ${JSON.stringify(prefix)}`);
+    }
+    if (groupSize !== undefined && (!Number.isInteger(groupSize) || groupSize < 1 || groupSize > MAX_LENGTH)) {
+      throw new Error(`\`groupSize\` must be an integer from 1 to ${MAX_LENGTH}, got ${groupSize}`);
+    }
+    if (options.separator !== undefined && groupSize === undefined) throw new Error('`separator` needs `groupSize`: it stands between groups');
+    if (groupSize !== undefined && (!/^[!-~]$/.test(separator) || separator === '#' || alphabet.characters.includes(separator))) {
+      throw new Error(`\`separator\` must be one printable ASCII character, not #, that the alphabet does not hold, got ${JSON.stringify(separator)}`);
+    }
+    if (checkCharacter && alphabet.characters.length % 2 !== 0) {
+      throw new Error(`\`checkCharacter\` needs an alphabet of an even number of characters, got ${alphabet.characters.length}: add or remove one`);
+    }
+    return new CodeFormat({ alphabet: alphabet.characters, length, prefix, groupSize: groupSize ?? 0, separator, checkCharacter });
+  }
+
+  /** How many different codes there are, as a floating-point number. */
+  public readonly space: number;
+
+  /** @internal */
+  public readonly _format: Format;
+
+  private constructor(format: Format) {
+    this._format = format;
+    this.space = format.alphabet.length ** format.length;
+  }
+
+  /**
+   * Whether a text looks like a code of this format, with the right check character where there is one. It does not say whether the
+   * code was ever handed out.
+   *
+   * In a function of your own, where the CDK is no company, import the same check from
+   * `cdk-serverless-blocks/lib/unique-code-table/contract` as `isWellFormed(code, format)`.
+   *
+   * @param code what somebody typed
+   */
+  public isWellFormed(code: string): boolean {
+    return isWellFormed(code, this._format);
+  }
+}

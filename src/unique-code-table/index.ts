@@ -1,0 +1,2 @@
+export * from './code-format';
+export * from './unique-code-table';

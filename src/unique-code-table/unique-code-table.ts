@@ -1,0 +1,325 @@
+import { Annotations, Duration, RemovalPolicy, Token } from 'aws-cdk-lib';
+import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { Construct, IConstruct } from 'constructs';
+import { CodeFormat } from './code-format';
+import { ENV, EXPORT, METRICS, TABLE } from './contract';
+import { ApiOptions } from '../shared/api-options';
+import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
+import { HandlerProps } from '../shared/handler-props';
+import { createHttpApi } from '../shared/http-api';
+import { handlerMetric } from '../shared/metric';
+import { grantTableRead, grantTableWrite, tableFor } from '../shared/table';
+import { TableBilling } from '../shared/table-billing';
+import { InvalidPropError, validateDuration } from '../shared/validate';
+
+/** How often one request draws anew when its code is taken. */
+const ATTEMPTS = 5;
+
+/**
+ * Properties of a `UniqueCodeTable`.
+ */
+export interface UniqueCodeTableProps extends HandlerProps {
+  /**
+   * What codes look like.
+   *
+   * @default - CodeFormat.DEFAULT, eight characters of `A` to `Z` and `0` to `9`
+   */
+  readonly format?: CodeFormat;
+
+  /**
+   * How many codes there will be at a time. Nothing is reserved: where the format has too few codes for that many, a warning at synth
+   * gives the figures, or an error where it cannot be.
+   *
+   * @default - no check
+   */
+  readonly expectedCodes?: number;
+
+  /**
+   * An existing table. Its partition key must be the string attribute `Code`, it must have no sort key, and its time to live
+   * attribute must be `TimeToExist`. Cannot be combined with `billing`, `removalPolicy` and `pointInTimeRecovery`.
+   *
+   * @default - a new table
+   */
+  readonly table?: dynamodb.ITable;
+
+  /**
+   * How the new table is paid for.
+   *
+   * @default - TableBilling.onDemand()
+   */
+  readonly billing?: TableBilling;
+
+  /**
+   * The KMS key of the new table. With `table`: the key that it is encrypted with. Adds `kms:Decrypt`, `kms:DescribeKey`,
+   * `kms:Encrypt`, `kms:GenerateDataKey*` and `kms:ReEncrypt*` on that key to the function's role.
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+   * @default - the key that DynamoDB owns
+   */
+  readonly encryptionKey?: kms.IKey;
+
+  /**
+   * What happens to the new table, and the codes in it, when the construct is removed from the stack.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy;
+
+  /**
+   * Whether the new table can be restored to any second of the last 35 days.
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html
+   * @default true
+   */
+  readonly pointInTimeRecovery?: boolean;
+
+  /**
+   * How long a code is kept, at least one second. DynamoDB deletes its item within a few days after.
+   *
+   * The code is still never handed out again, unless `reuseExpiredCodes`: a second, small item remembers it for ever. Batches are then
+   * limited to 50 codes (49 with an idempotency key).
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+   * @default - for ever
+   */
+  readonly timeToLive?: Duration;
+
+  /**
+   * Whether a code may be handed out again after its `timeToLive`. Needs `timeToLive`.
+   *
+   * @default false
+   */
+  readonly reuseExpiredCodes?: boolean;
+
+  /**
+   * How long a repeated request with the same idempotency key gets the same answer, at least one second.
+   *
+   * @default Duration.hours(24)
+   */
+  readonly idempotencyWindow?: Duration;
+
+  /**
+   * An HTTP API with the route `POST /codes`; `{}` takes the defaults.
+   *
+   * @default - no API: the function is invoked directly
+   */
+  readonly httpApi?: ApiOptions;
+}
+
+/**
+ * What is needed to use a `UniqueCodeTable` that another stack has made.
+ */
+export interface UniqueCodeTableAttributes {
+  /** The ARN of the table. */
+  readonly tableArn: string;
+
+  /** The ARN of the function that issues codes. */
+  readonly issueFunctionArn: string;
+
+  /**
+   * The KMS key of the table, where it has one of its own.
+   *
+   * @default - the key that DynamoDB owns
+   */
+  readonly encryptionKey?: kms.IKey;
+}
+
+/**
+ * A table of unique codes, made here or elsewhere.
+ */
+export interface IUniqueCodeTable extends IConstruct {
+  /** The table: string partition key `Code`. */
+  readonly table: dynamodb.ITable;
+
+  /** The function that issues codes. */
+  readonly issueFunction: lambda.IFunction;
+
+  /**
+   * Lets somebody issue codes: `lambda:InvokeFunction` on the function.
+   *
+   * @param grantee who may issue
+   */
+  grantIssue(grantee: iam.IGrantable): iam.Grant;
+
+  /**
+   * Lets somebody look a code up: `dynamodb:GetItem` on the table, and its key where it has one of its own.
+   *
+   * @param grantee who may read
+   */
+  grantRead(grantee: iam.IGrantable): iam.Grant;
+
+  /**
+   * Lets a function issue codes, and tells it which function to invoke for that, in `UniqueCodeTable.FUNCTION_NAME_VARIABLE`.
+   *
+   * @param fn a function of yours
+   */
+  bindTo(fn: lambda.Function): iam.Grant;
+
+  /**
+   * How many codes were issued.
+   *
+   * @default - the sum over 5 minutes
+   */
+  metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
+   * How many drawn codes were taken already. More than a few mean that the space fills up.
+   *
+   * @default - the sum over 5 minutes
+   */
+  metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
+   * How many requests found no free code.
+   *
+   * @default - the sum over 5 minutes
+   */
+  metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+}
+
+abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable {
+  public abstract readonly table: dynamodb.ITable;
+  public abstract readonly issueFunction: lambda.IFunction;
+  protected abstract readonly encryptionKey?: kms.IKey;
+
+  public grantIssue(grantee: iam.IGrantable): iam.Grant {
+    return this.issueFunction.grantInvoke(grantee);
+  }
+
+  public grantRead(grantee: iam.IGrantable): iam.Grant {
+    return grantTableRead(this.table, this.encryptionKey, grantee, 'dynamodb:GetItem');
+  }
+
+  public bindTo(fn: lambda.Function): iam.Grant {
+    fn.addEnvironment(UniqueCodeTable.FUNCTION_NAME_VARIABLE, this.issueFunction.functionName);
+    return this.grantIssue(fn);
+  }
+
+  public metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.issueFunction, METRICS.namespace, METRICS.codesIssued, options);
+  }
+
+  public metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.issueFunction, METRICS.namespace, METRICS.collisions, options);
+  }
+
+  public metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.issueFunction, METRICS.namespace, METRICS.exhausted, options);
+  }
+}
+
+/**
+ * Codes that are never handed out twice: a DynamoDB table, and a function that draws a code and writes it down on the condition that
+ * it is new.
+ *
+ * The function takes `{"usedBy"?, "length"?, "reference"?, "description"?, "count"?, "idempotencyKey"?}` and answers
+ * `{"code":"…"}`, or `{"codes":["…"]}` where `count` was given. It is invoked directly, by Step Functions, or behind an API Gateway.
+ */
+export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable {
+  /** The environment variable in which `bindTo` tells a function whom to invoke. */
+  public static readonly FUNCTION_NAME_VARIABLE = 'UNIQUE_CODE_FUNCTION_NAME';
+
+  /**
+   * Uses a table of codes that another stack has made.
+   *
+   * @param scope the scope
+   * @param id the id
+   * @param attributes where it is
+   */
+  public static fromUniqueCodeTableAttributes(scope: Construct, id: string, attributes: UniqueCodeTableAttributes): IUniqueCodeTable {
+    class Import extends UniqueCodeTableBase {
+      public readonly table = dynamodb.Table.fromTableArn(this, 'Table', attributes.tableArn);
+      public readonly issueFunction = lambda.Function.fromFunctionAttributes(this, 'Handler', {
+        functionArn: attributes.issueFunctionArn, sameEnvironment: true,
+      });
+      protected readonly encryptionKey = attributes.encryptionKey;
+    }
+    return new Import(scope, id);
+  }
+
+  /** The table: string partition key `Code`. Items whose key begins with `#` are records of the block's own. */
+  public readonly table: dynamodb.ITable;
+
+  /** The function that issues codes. */
+  public readonly issueFunction: lambda.IFunction;
+
+  /** All functions of the block: the one that issues codes. */
+  public readonly functions: lambda.Function[];
+
+  /** The HTTP API, where there is one. */
+  public readonly api?: apigwv2.HttpApi;
+
+  /** The address of the API, without a slash at the end: codes are issued at `<url>/codes`. */
+  public readonly url?: string;
+
+  protected readonly encryptionKey?: kms.IKey;
+
+  public constructor(scope: Construct, id: string, props: UniqueCodeTableProps = {}) {
+    super(scope, id);
+    validateHandlerProps(this, props);
+    validateDuration(this, 'timeToLive', props.timeToLive, Duration.seconds(1), Duration.days(36_500));
+    validateDuration(this, 'idempotencyWindow', props.idempotencyWindow, Duration.seconds(1), Duration.days(3650));
+    if (props.reuseExpiredCodes && !props.timeToLive) {
+      throw new InvalidPropError(this, '`reuseExpiredCodes` needs `timeToLive`: without it no code expires');
+    }
+    const format = props.format ?? CodeFormat.DEFAULT;
+    this.checkSpace(format, props.expectedCodes);
+    this.encryptionKey = props.encryptionKey;
+    this.table = tableFor(this, 'Table', TABLE.key, props, TABLE.timeToExist);
+    const issueFunction = createHandlerFunction(this, 'IssueHandler', {
+      description: 'Issues codes that are never handed out twice',
+      asset: 'unique-code-table',
+      export: EXPORT,
+      environment: {
+        [ENV.tableName]: this.table.tableName,
+        [ENV.format]: JSON.stringify(format._format),
+        [ENV.idempotencyWindow]: String((props.idempotencyWindow ?? Duration.hours(24)).toSeconds()),
+        ...(props.timeToLive && { [ENV.timeToLive]: String(props.timeToLive.toSeconds()) }),
+        ...(props.reuseExpiredCodes && { [ENV.reuseExpiredCodes]: 'true' }),
+      },
+    }, props);
+    this.issueFunction = issueFunction;
+    this.functions = [issueFunction];
+    grantTableWrite(this.table, props.encryptionKey, issueFunction, 'dynamodb:PutItem');
+
+    if (props.httpApi) {
+      const route = { method: apigwv2.HttpMethod.POST, path: '/codes', target: issueFunction };
+      const front = createHttpApi(this, 'Api', [route], { ...props.httpApi, logRetention: props.logRetention });
+      this.api = front.api;
+      this.url = front.url;
+    }
+  }
+
+  /**
+   * The network connections of the function. Throws where the block has no `vpc`.
+   */
+  public get connections(): ec2.Connections {
+    return connectionsOf(this, this.functions);
+  }
+
+  private checkSpace(format: CodeFormat, expectedCodes: number | undefined): void {
+    if (expectedCodes === undefined || Token.isUnresolved(expectedCodes)) return;
+    if (!Number.isInteger(expectedCodes) || expectedCodes < 1) {
+      throw new InvalidPropError(this, `\`expectedCodes\` must be a positive integer, got ${expectedCodes}`);
+    }
+    const { space } = format;
+    if (expectedCodes > space) {
+      throw new InvalidPropError(this, `\`expectedCodes\` is ${expectedCodes}, but the format has only ${space} codes: `
+        + 'take a longer `length` or a larger alphabet');
+    }
+    const fill = expectedCodes / space;
+    const failing = fill ** ATTEMPTS;
+    if (failing < 1e-6) return;
+    const percent = (share: number) => `${Number((share * 100).toPrecision(2))} %`;
+    Annotations.of(this).addWarningV2('cdk-serverless-blocks:unique-code-table.small-space',
+      `With ${expectedCodes} of ${space} codes handed out, ${percent(fill)} of all draws meet a taken code, and ${percent(failing)} of all requests `
+      + `end in 409 after ${ATTEMPTS} draws. The first such meeting is as likely as not after ${Math.ceil(Math.sqrt(2 * Math.LN2 * space))} codes. `
+      + 'Take a longer `length` or a larger alphabet');
+  }
+}
