@@ -11,9 +11,10 @@ import { answerError, answerJson, ServiceError } from '../aws-json';
 import { PSEUDO_PARAMETERS } from '../intrinsics';
 import { listen, readBody, RunningServer } from '../server';
 import { Context, Resource, Service, unknownAttribute } from '../service';
-import { Environment, InvocationResult } from './environment';
+import { Environment } from './environment';
 import type { FunctionConfig } from './function-config';
 import { Pool } from './pool';
+import type { InvocationResult } from './runtime-process';
 
 export interface LambdaOptions {
   /** The Node.js program that runs the functions. */
