@@ -1,11 +1,12 @@
 /** `--watch`: builds a bundle again when its source changes, and restarts the functions that run it. */
+import { readFileSync } from 'fs';
 import * as path from 'path';
 import { context } from 'esbuild';
 import type { Lambda } from './lambda/service';
 import { OPTIONS } from '../scripts/bundle';
 
 export async function watchBundles(lambda: Lambda, print: (line: string) => void): Promise<{ stop(): Promise<void> }> {
-  let built = false;
+  const contents = new Map<string, string>();
   const builder = await context({
     ...OPTIONS,
     logLevel: 'silent',
@@ -14,11 +15,14 @@ export async function watchBundles(lambda: Lambda, print: (line: string) => void
       name: 'restart',
       setup: build => build.onEnd(async ({ errors, metafile }) => {
         for (const { text, location } of errors) print(`Not built: ${location?.file}:${location?.line} ${text}`);
-        const first = !built;
-        built = true;
-        if (first || errors.length > 0) return;
+        if (errors.length > 0) return;
         for (const file of Object.keys(metafile?.outputs ?? {})) {
-          const restarted = await lambda.renew(path.resolve(OPTIONS.absWorkingDir!, path.dirname(file)));
+          const bundle = path.resolve(OPTIONS.absWorkingDir!, file);
+          const content = readFileSync(bundle, 'utf8');
+          const before = contents.get(file);
+          contents.set(file, content);
+          if (before === undefined || before === content) continue;
+          const restarted = await lambda.renew(path.dirname(bundle));
           if (restarted.length > 0) print(`Built ${file}, restarted ${restarted.join(', ')}`);
         }
       }),

@@ -91,11 +91,12 @@ describe('PUT', () => {
   });
 
   test.each([
-    ['not base64', '%%%'],
-    ['base64 with white space', 'eyJk YXRl'],
-    ['base64 of no UTF-8', Buffer.from([0x22, 0xff, 0x22]).toString('base64')],
-  ])('refuses a body that is %s', async (_, body) => {
-    expect((await put('Morgan', body, { isBase64Encoded: true })).statusCode).toBe(400);
+    ['not base64', '%%%', /not valid base64/],
+    ['base64 with white space', Buffer.from('{"dateOfBirth":"1978-06-18"}').toString('base64').replace(/(.{8})/, '$1 '), /not valid base64/],
+    ['base64 of no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]).toString('base64'), /not JSON/],
+  ])('refuses a body that is %s', async (_, body, message) => {
+    const response = await put('Morgan', body, { isBase64Encoded: true });
+    expect([response.statusCode, messageOf(response)]).toEqual([400, expect.stringMatching(message)]);
   });
 
   test('takes yesterday, where yesterday is decided in the time zone', async () => {

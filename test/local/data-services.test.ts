@@ -1,4 +1,6 @@
-import { CreateTableCommand, DynamoDBClient, ExecuteStatementCommand, ListTablesCommand } from '@aws-sdk/client-dynamodb';
+import {
+  CreateTableCommand, DynamoDBClient, ExecuteStatementCommand, GetItemCommand, ListTablesCommand, TransactWriteItemsCommand,
+} from '@aws-sdk/client-dynamodb';
 import {
   DescribeSecretCommand, GetSecretValueCommand, ListSecretsCommand, PutSecretValueCommand, SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
@@ -34,6 +36,62 @@ describe('DynamoDB', () => {
   test('has the tables of the template, and says what it leaves out', async () => {
     expect((await tables.send(new ListTablesCommand({}))).TableNames).toEqual(['Orders']);
     expect(running.system.notices).toContainEqual('Orders: items do not expire here (time to live)');
+  });
+
+  describe('a transaction', () => {
+    const put = (id: string, more: object = {}) => ({ Put: { TableName: 'Orders', Item: { Id: { S: id }, ...more } } });
+    const condition = { ConditionExpression: 'attribute_not_exists(Id)' };
+    const item = async (id: string) => (await tables.send(new GetItemCommand({ TableName: 'Orders', Key: { Id: { S: id } } }))).Item;
+
+    test('does all of its operations', async () => {
+      await tables.send(new TransactWriteItemsCommand({ TransactItems: [put('t1', { N: { N: '1' } }), put('t2')] }));
+      await tables.send(new TransactWriteItemsCommand({
+        TransactItems: [
+          { ConditionCheck: { TableName: 'Orders', Key: { Id: { S: 'none' } }, ...condition } },
+          { Update: { TableName: 'Orders', Key: { Id: { S: 't1' } }, UpdateExpression: 'ADD N :n', ExpressionAttributeValues: { ':n': { N: '2' } } } },
+          { Delete: { TableName: 'Orders', Key: { Id: { S: 't2' } } } },
+        ],
+      }));
+      expect([await item('t1'), await item('t2'), await item('none')]).toEqual([{ Id: { S: 't1' }, N: { N: '3' } }, undefined, undefined]);
+    });
+
+    test('undoes all of them where one condition fails, and says which', async () => {
+      await tables.send(new TransactWriteItemsCommand({ TransactItems: [put('u1', { A: { S: 'old' } })] }));
+      const refused = tables.send(new TransactWriteItemsCommand({
+        TransactItems: [
+          put('u2'),
+          { ConditionCheck: { TableName: 'Orders', Key: { Id: { S: 'u1' } }, ...condition, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } },
+        ],
+      }));
+      await expect(refused).rejects.toMatchObject({
+        name: 'TransactionCanceledException',
+        CancellationReasons: [{ Code: 'None' }, { Code: 'ConditionalCheckFailed', Item: { Id: { S: 'u1' }, A: { S: 'old' } } }],
+      });
+      expect([await item('u1'), await item('u2')]).toEqual([{ Id: { S: 'u1' }, A: { S: 'old' } }, undefined]);
+    });
+
+    test('with the same token is done once', async () => {
+      const add = new TransactWriteItemsCommand({
+        ClientRequestToken: 'token-1',
+        TransactItems: [
+          { Update: { TableName: 'Orders', Key: { Id: { S: 'v1' } }, UpdateExpression: 'ADD N :n', ExpressionAttributeValues: { ':n': { N: '1' } } } },
+        ],
+      });
+      await tables.send(add);
+      await tables.send(add);
+      expect(await item('v1')).toEqual({ Id: { S: 'v1' }, N: { N: '1' } });
+      await expect(tables.send(new TransactWriteItemsCommand({ ClientRequestToken: 'token-1', TransactItems: [put('v2')] }))).rejects.toMatchObject({
+        name: 'IdempotentParameterMismatchException',
+      });
+    });
+
+    test('refuses two operations on one item, more than a hundred, and an unknown table', async () => {
+      for (const TransactItems of [[put('w1'), put('w1')], Array.from({ length: 101 }, (_, index) => put(`w${index}`)), [{ ...put('x'), Delete: undefined }, {}]]) {
+        await expect(tables.send(new TransactWriteItemsCommand({ TransactItems }))).rejects.toMatchObject({ name: 'ValidationException' });
+      }
+      await expect(tables.send(new TransactWriteItemsCommand({ TransactItems: [{ Put: { TableName: 'Nowhere', Item: { Id: { S: 'x' } } } }] })))
+        .rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+    });
   });
 
   test('answers what it does not do with a loud 501 that names it', async () => {

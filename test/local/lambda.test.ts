@@ -17,7 +17,7 @@ const FUNCTIONS: Record<string, string> = {
   Count: 'let count = 0; exports.handler = async event => { if (event.exit) process.exit(3); return ++count; }',
   Throws: 'exports.handler = async () => { throw new TypeError("no luck") }',
   ThrowsText: 'exports.handler = async () => { throw "just text" }',
-  Sleeps: 'exports.handler = () => new Promise(resolve => setTimeout(resolve, 60_000))',
+  Sleeps: 'exports.handler = () => { console.log(process.pid); return new Promise(resolve => setTimeout(resolve, 60_000)); }',
   NeverSettles: 'exports.handler = () => new Promise(() => undefined)',
   Callback: 'exports.handler = (event, context, callback) => { setImmediate(() => callback(null, "called back")) }',
   Rejects: 'exports.handler = () => new Promise(() => { Promise.reject(new Error("nobody looked")); setTimeout(() => {}, 5000) })',
@@ -63,6 +63,14 @@ function build(stack: Stack): void {
   new CfnOutput(stack, 'Url', { value: api.apiEndpoint });
 }
 
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 async function invoke(name: string, event: unknown = {}): Promise<{ isError: boolean; value: Record<string, unknown> }> {
   const { isError, payload } = await functions.invoke(name, JSON.stringify(event));
   return { isError, value: JSON.parse(payload) as Record<string, unknown> };
@@ -101,6 +109,8 @@ describe('a function', () => {
     expect(isError).toBe(true);
     expect(value).toEqual({ errorType: 'Sandbox.Timedout', errorMessage: expect.stringMatching(/^RequestId: \S+ Error: Task timed out after 1.00 seconds$/) });
     expect(running.logs).toContain('Sleeps | Task timed out after 1.00 seconds');
+    const pid = Number(running.logs.find(line => /^Sleeps .*\tINFO\t\d+$/.test(line))!.split('\t').pop());
+    await expect.poll(() => isRunning(pid)).toBe(false);
   });
 
   test.each([
