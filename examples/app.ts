@@ -1,6 +1,14 @@
 import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { BirthdayApi, UniqueCodeTable } from '../src';
+import { Crashes } from './crash-reporter-layer/crashes';
+import { BirthdayApi, CrashReporterLayer, CrashReporterMode, SentryDsn, UniqueCodeTable } from '../src';
+
+export interface DemoProps extends StackProps {
+  /** Whether the extension of the CrashReporterLayer has been built, which needs Go. */
+  readonly withCrashReporter?: boolean;
+}
 
 /**
  * Every block in one stack: what `npm run demo` runs on localhost. In an app of your own, import from 'cdk-serverless-blocks'.
@@ -8,7 +16,7 @@ import { BirthdayApi, UniqueCodeTable } from '../src';
  * An output's name is the block and a property: that is how the demo learns where to reach it.
  */
 export class DemoStack extends Stack {
-  public constructor(scope: Construct, id: string, props?: StackProps) {
+  public constructor(scope: Construct, id: string, props: DemoProps = {}) {
     super(scope, id, props);
 
     const birthdays = new BirthdayApi(this, 'Birthdays', { removalPolicy: RemovalPolicy.DESTROY });
@@ -16,6 +24,21 @@ export class DemoStack extends Stack {
 
     const codes = new UniqueCodeTable(this, 'Codes', { httpApi: {}, removalPolicy: RemovalPolicy.DESTROY });
     new CfnOutput(this, 'UniqueCodeTableUrl', { value: codes.url! });
+
+    if (props.withCrashReporter ?? true) this.addCrashReporter();
+  }
+
+  private addCrashReporter(): void {
+    // Locally the extension is executed on the machine where this runs.
+    const architecture = process.arch === 'arm64' ? lambda.Architecture.ARM_64 : lambda.Architecture.X86_64;
+    const broken = new Crashes(this, 'Crashes', architecture);
+    const reporter = new CrashReporterLayer(this, 'CrashReporter', {
+      dsn: SentryDsn.fromSecret(new secretsmanager.Secret(this, 'SentryDsn', { description: 'Where crashes are reported', removalPolicy: RemovalPolicy.DESTROY })),
+      mode: CrashReporterMode.ERRORS,
+      environmentName: 'demo',
+    });
+    reporter.addToAll(broken);
+    new CfnOutput(this, 'CrashReporterLayerUrl', { value: broken.url });
   }
 }
 

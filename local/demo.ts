@@ -1,12 +1,12 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
-import { rmSync } from 'fs';
 import { BLOCKS, blockOutputs, curl } from './blocks';
+import { runExample } from './example';
 import { HttpApis } from './http-api';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
 import { DemoOptions, parseOptions, USAGE } from './options';
-import { synthesizeExamples } from './synth';
-import { System } from './system';
+import { Sentry } from './sentry';
+import { System, SystemOptions } from './system';
 import { takeTour } from './tour';
 import { watchBundles } from './watch';
 
@@ -24,16 +24,12 @@ async function main(): Promise<number> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);
-  const assembly = options.app ?? synthesizeExamples();
+  const runOptions: Omit<SystemOptions, 'assembly'> = { ...options, log: (source, line) => print(`${source} | ${readable(line)}`) };
+  const system = options.app ? await System.start({ ...runOptions, assembly: options.app }) : await runExample(runOptions);
   try {
-    const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${readable(line)}`) });
-    try {
-      return await serve(system, options, print, stopped);
-    } finally {
-      await system.stop();
-    }
+    return await serve(system, options, print, stopped);
   } finally {
-    if (!options.app) rmSync(assembly, { recursive: true, force: true });
+    await system.stop();
   }
 }
 
@@ -64,8 +60,10 @@ function describe(system: System, blocks: Record<string, Record<string, string>>
   print('\nTry');
   for (const block of BLOCKS) {
     const url = blocks[block.name]?.[block.url];
-    if (url) for (const step of block.tour.slice(0, 2)) print(`  ${curl(step, url)}`);
+    if (url) for (const step of block.tour.slice(0, block.shown ?? 2)) print(`  ${curl(step, url)}`);
   }
+  const { url, buttons } = system.service(Sentry).sink;
+  if (buttons.length > 0) print(`Crashes, as Sentry gets them\n  ${url}/   a page with buttons that crash functions\n  curl ${url}/events`);
   print('\nReady. Ctrl-C stops everything.');
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'os';
 import * as path from 'path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
+import { LAYER_ZIPS } from '../scripts/build-extension';
 
 export const ROOT = path.resolve(__dirname, '..');
 
@@ -20,6 +21,11 @@ export function synthesizeExamples(): string {
       'aws:cdk:disable-asset-staging': true, // functions run from assets/, so that a new bundle takes effect
     },
   });
-  new DemoStack(app, 'Demo');
+  new DemoStack(app, 'Demo', { withCrashReporter: hasExtension() });
   return app.synth().directory;
+}
+
+/** Whether the extension has been built. Without Go everything else runs. */
+export function hasExtension(): boolean {
+  return LAYER_ZIPS.every(name => existsSync(path.join(ROOT, 'assets', name)));
 }
