@@ -85,7 +85,8 @@ export class SentrySink {
 
   private async take(path: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const posted = await readBody(request);
-    const wanted = this.answer?.(++this.attempts);
+    this.attempts++;
+    const wanted = this.answer?.(this.attempts);
     if (wanted === 'reset') return void request.socket.destroy();
     if (wanted === 'hang') return;
     if (wanted === 'drip') return drip(response);

@@ -161,7 +161,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     ]);
     for (const agent of extensions.api.agents.values()) telemetry.emit(...platform.extension(agent.name, 'Ready', agent.events));
     for (const event of platform.initEnd(instance, phase, failure, performance.now() - begun, this.errorTypes)) telemetry.emit(...event);
-    telemetry.closeSubscriptions();
+    if (!failure) telemetry.closeSubscriptions(); // of a start that failed, an extension hears until it is shut down
     return failure;
   }
 
@@ -185,6 +185,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
   ): Promise<platform.Failure | undefined> {
     const { timeoutSeconds } = this.options.config;
     const runtime = life.runtime!;
+    sampleMemory(life);
     const sampler = setInterval(() => sampleMemory(life), MEMORY_SAMPLE_MS);
     let reported: InvocationResult | undefined;
     try {

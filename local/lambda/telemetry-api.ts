@@ -47,7 +47,7 @@ export class TelemetryApi {
     for (const queue of this.queues.values()) queue.add(event);
   }
 
-  /** The end of the init phase: nobody can subscribe any more. */
+  /** The end of an init phase that went well: nobody can subscribe any more. */
   public closeSubscriptions(): void {
     this.open = false;
     this.history = [];
