@@ -39,9 +39,9 @@ export async function buildExtension(): Promise<string | undefined> {
   const go = goVersion();
   const stamp = readStamp();
   if (stamp?.sources === sources && (go === undefined || stamp.go === go) && zipsAre(stamp.zips)) return undefined;
-  if (go === undefined || !isEnough(go)) {
+  if (!isEnough(go)) {
     rmSync(OUTPUT, { recursive: true, force: true }); // a layer of other sources must not be taken for this one
-    return `Go ${GO_VERSION} or later is needed to build the extension of CrashReporterLayer, and ${go ? `this is ${go}` : 'there is no `go` on the PATH'}: https://go.dev/dl/`;
+    return goNeeded(go);
   }
   mkdirSync(OUTPUT, { recursive: true });
   const folder = mkdtempSync(path.join(tmpdir(), 'crash-reporter-'));
@@ -80,7 +80,19 @@ function goVersion(): string | undefined {
   }
 }
 
-function isEnough(version: string): boolean {
+/** What is to be said where there is no Go that builds and tests the extension. */
+export function missingGo(): string | undefined {
+  const go = goVersion();
+  return isEnough(go) ? undefined : goNeeded(go);
+}
+
+function goNeeded(go: string | undefined): string {
+  return `Go ${GO_VERSION} or later is needed for the extension of CrashReporterLayer, and ${go ? `this is ${go}` : 'there is no `go` on the PATH'}: https://go.dev/dl/`;
+}
+
+function isEnough(version: string | undefined): version is string {
+  if (version === undefined) return false;
+
   const numbers = (text: string) => (/(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
   const [[major, minor], [neededMajor, neededMinor]] = [numbers(version), numbers(GO_VERSION)];
   return major > neededMajor || (major === neededMajor && minor >= neededMinor);

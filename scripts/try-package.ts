@@ -15,6 +15,7 @@ const app = new App({ outdir: 'cdk.out' });
 const stack = new Stack(app, 'Consumer');
 new blocks.BirthdayApi(stack, 'Birthdays');
 new blocks.UniqueCodeTable(stack, 'Codes', { httpApi: {} });
+new blocks.CrashReporterLayer(stack, 'Crashes', { dsn: blocks.SentryDsn.fromPlainText('https://key@sentry.example/1') }).addToAll(stack);
 app.synth();
 `;
 

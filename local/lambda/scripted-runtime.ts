@@ -13,7 +13,8 @@ export type Step =
   | { readonly respond: unknown }
   | { readonly exit: number }
   | { readonly signal: 'SIGSEGV' | 'SIGKILL' | 'SIGABRT' }
-  | { readonly hang: true };
+  | { readonly hang: true }
+  | { readonly flood: { readonly bytesPerSecond: number; readonly seconds: number } }; // of ordinary log records
 
 const api = process.env.AWS_LAMBDA_RUNTIME_API ?? '';
 const logPipe = Number(process.env._LAMBDA_TELEMETRY_LOG_FD ?? 1);
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
 async function take(step: Step, area: string): Promise<boolean> {
   if ('line' in step) writeSync(1, `${step.line}\n`);
   if ('record' in step) writeRecord(step.record);
+  if ('flood' in step) await flood(step.flood);
   if ('signal' in step) process.kill(process.pid, step.signal);
   if ('hang' in step || 'signal' in step) await new Promise(resolve => setTimeout(resolve, 3_600_000));
   if ('initError' in step) await call('POST', 'init/error', errorBody(step.initError), step.initError);
@@ -39,6 +41,15 @@ async function take(step: Step, area: string): Promise<boolean> {
   if ('respond' in step) await call('POST', `${area}/response`, JSON.stringify(step.respond));
   if ('error' in step) await call('POST', `${area}/error`, errorBody(step.error), step.error);
   return 'respond' in step || 'error' in step;
+}
+
+async function flood({ bytesPerSecond, seconds }: { bytesPerSecond: number; seconds: number }): Promise<void> {
+  const record = `2026-11-21T02:30:00.000Z\tr1\tINFO\t${'some ordinary words '.repeat(20)}\n`;
+  const began = Date.now();
+  for (let written = 0; written < bytesPerSecond * seconds; written += record.length) {
+    writeRecord(record);
+    if (written > bytesPerSecond * (Date.now() - began) / 1000) await new Promise(resolve => setTimeout(resolve, 5));
+  }
 }
 
 function errorBody(errorType: string): string {

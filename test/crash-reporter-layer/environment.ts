@@ -48,6 +48,8 @@ export function createWorkbench(): Workbench {
 export interface ScriptedOptions extends Partial<Pick<ExtendedEnvironmentOptions,
 'errorTypes' | 'initializationType' | 'initTimeoutMs' | 'telemetry' | 'onLifecycle' | 'command' | 'extensions'>> {
   readonly runtimeName?: string;
+  /** Where the function's code is; an empty folder unless said. */
+  readonly codePath?: string;
   readonly init?: Step[];
   /** Of the function. */
   readonly env?: Record<string, string>;
@@ -83,7 +85,7 @@ export async function startScripted(workbench: Workbench, options: ScriptedOptio
       name: 'my-fn',
       arn: 'arn:aws:lambda:eu-central-1:123456789012:function:my-fn',
       logicalId: 'MyFn',
-      codePath: folder,
+      codePath: options.codePath ?? folder,
       handler: 'index.handler',
       runtime: options.runtimeName ?? 'nodejs24.x',
       memoryMiB: 128,
