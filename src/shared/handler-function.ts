@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Size } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -21,6 +21,7 @@ export interface HandlerFunctionProps {
   /** The block's own defaults, which the user's props override. */
   readonly memorySize?: number;
   readonly timeout?: Duration;
+  readonly ephemeralStorageSize?: Size;
 }
 
 /** Lambda creates, looks up and deletes the network interfaces itself, and the service authorizes none of these by resource. */
@@ -67,6 +68,7 @@ export function createHandlerFunction(scope: Construct, id: string, own: Handler
     architecture: props.architecture ?? lambda.Architecture.ARM_64,
     memorySize: props.memorySize ?? own.memorySize ?? 256,
     timeout: props.timeout ?? own.timeout ?? Duration.seconds(10),
+    ephemeralStorageSize: own.ephemeralStorageSize,
     tracing: props.tracing ?? lambda.Tracing.DISABLED,
     insightsVersion: props.lambdaInsights,
     loggingFormat: lambda.LoggingFormat.JSON,
