@@ -10,7 +10,7 @@ import { build, BuildOptions } from 'esbuild';
 import { ESBUILD_TARGET } from '../src/shared/runtime';
 
 /** Folders below `lambda-src/` that have an `index.ts`. */
-export const BUNDLES = ['birthday-api', 'unique-code-table'];
+export const BUNDLES = ['birthday-api', 'unique-code-table', 'webhook-runner/accept', 'webhook-runner/run'];
 
 const ROOT = path.resolve(__dirname, '..');
 

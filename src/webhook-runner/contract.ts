@@ -12,7 +12,51 @@ export const Env = {
   /** JSON of `DestinationSettings`. */
   DESTINATION: 'DESTINATION',
   DESTINATION_SECRET_ARN: 'DESTINATION_SECRET_ARN',
-  METRICS_NAMESPACE: 'METRICS_NAMESPACE',
+  /** Accept function: JSON of `RequestRules`. */
+  REQUEST_RULES: 'REQUEST_RULES',
+} as const;
+
+/** The export of both bundles. */
+export const HANDLER_EXPORT = 'handler';
+
+export const METRIC_NAMESPACE = 'CdkServerlessBlocks/WebhookRunner';
+
+/** The table that lets one invocation at a time work on a run: one item a run. */
+export const LEASE_TABLE = {
+  key: 'RunId',
+  /** The slice that is worked on, see `RunMessage.hop`. */
+  hop: 'Hop',
+  /** Grows with each holder: who comes with an older one is too late. */
+  epoch: 'Epoch',
+  /** Milliseconds since 1970; nobody may take the lease before, while `Hop` is the same. */
+  leasedUntil: 'LeasedUntil',
+  /** JSON of the last checkpoint, for who takes over. */
+  checkpoint: 'Checkpoint',
+  timeToExist: 'TimeToExist',
+} as const;
+
+/** How often one slice is tried; the receive after these reports the failure. */
+export const MAX_TRIES = 5;
+/** The queue itself moves a message then, should not even the failure be reportable. */
+export const MAX_RECEIVE_COUNT = 10;
+/** Slices of one run: far more than a run of the longest duration needs. */
+export const MAX_HOPS = 1000;
+/** The longest that SQS delays a message is 15 minutes; the platform wants to hear something every ten. */
+export const MAX_DELAY_SECONDS = 540;
+
+/** What a message in the dead-letter queue carries beside its body. */
+export const DEAD_LETTER_REASON_ATTRIBUTE = 'reason';
+
+/** The most bytes of a request to a destination, its frame included. */
+export const DESTINATION_BYTES = {
+  http: 64 * 1024 * 1024,
+  none: 64 * 1024 * 1024,
+  /** A synchronous invocation takes 6 MB. */
+  lambda: 5 * 1024 * 1024,
+  /** 256 KB with source and detail type. */
+  eventBus: 240 * 1024,
+  /** 256 KiB with the attributes. */
+  queue: 250 * 1024,
 } as const;
 
 /**
@@ -25,6 +69,7 @@ export const Metric = {
   RECORDS_DELIVERED: 'RecordsDelivered',
   BATCHES_FAILED: 'BatchesFailed',
   RUNS_FAILED: 'RunsFailed',
+  /** In seconds. */
   RUN_DURATION: 'RunDuration',
 } as const;
 
@@ -148,6 +193,12 @@ export const DEFAULT_SETTINGS: Omit<RunnerSettings, 'allowedHosts'> = {
   heartbeatMs: 60_000,
   retry: { maxAttempts: 8, baseDelayMs: 500, maxDelayMs: 20_000 },
 };
+
+/** What the accept function holds a request against. */
+export interface RequestRules {
+  readonly allowedHosts: readonly string[];
+  readonly allowHttp?: boolean;
+}
 
 /** Credentials are not in here: they come from a secret at run time. */
 export type DestinationSettings =
