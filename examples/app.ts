@@ -1,5 +1,6 @@
 import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { addWebhookRunner, WebhookHosts } from './webhook-runner/app';
 import { BirthdayApi, UniqueCodeTable } from '../src';
 
 /**
@@ -8,7 +9,7 @@ import { BirthdayApi, UniqueCodeTable } from '../src';
  * An output's name is the block and a property: that is how the demo learns where to reach it.
  */
 export class DemoStack extends Stack {
-  public constructor(scope: Construct, id: string, props?: StackProps) {
+  public constructor(scope: Construct, id: string, props?: StackProps & { readonly webhookHosts?: WebhookHosts }) {
     super(scope, id, props);
 
     const birthdays = new BirthdayApi(this, 'Birthdays', { removalPolicy: RemovalPolicy.DESTROY });
@@ -16,6 +17,8 @@ export class DemoStack extends Stack {
 
     const codes = new UniqueCodeTable(this, 'Codes', { httpApi: {}, removalPolicy: RemovalPolicy.DESTROY });
     new CfnOutput(this, 'UniqueCodeTableUrl', { value: codes.url! });
+
+    addWebhookRunner(this, props?.webhookHosts);
   }
 }
 

@@ -41,6 +41,14 @@ export const BLOCKS: Block[] = [
       { title: 'A length that cannot be', method: 'POST', path: '/codes', body: { length: 0 }, expect: 400 },
     ],
   },
+  {
+    name: 'webhookRunner',
+    url: 'url',
+    tour: [
+      { title: 'A run without the key', method: 'POST', path: '', body: {}, expect: 401 },
+      { title: 'A run without a file', method: 'POST', path: '', body: { webhook_id: 'wh-0' }, headers: { 'x-api-key': 'demo-key' }, expect: 400 },
+    ],
+  },
 ];
 
 /** `{"birthdayApi":{"url":"http://…"}}` out of the outputs `BirthdayApiUrl`, …; outputs of no block are left out. */

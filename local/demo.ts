@@ -9,6 +9,8 @@ import { synthesizeExamples } from './synth';
 import { System } from './system';
 import { takeTour } from './tour';
 import { watchBundles } from './watch';
+import { WebhookHost } from './webhook-host';
+import { tourOfRuns } from './webhook-tour';
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -24,25 +26,31 @@ async function main(): Promise<number> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);
-  const assembly = options.app ?? synthesizeExamples();
+  const webhookHost = options.app ? undefined : await WebhookHost.start();
+  const assembly = options.app ?? synthesizeExamples(webhookHost?.settings);
   try {
     const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${readable(line)}`) });
     try {
-      return await serve(system, options, print, stopped);
+      await webhookHost?.connect(system);
+      return await serve(system, options, print, stopped, webhookHost);
     } finally {
       await system.stop();
     }
   } finally {
+    await webhookHost?.stop();
     if (!options.app) rmSync(assembly, { recursive: true, force: true });
   }
 }
 
-async function serve(system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>): Promise<number> {
-  const blocks = blockOutputs(system.outputs);
-  if (options.tour) return await takeTour(blocks, print) ? 0 : 1;
+async function serve(
+  system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>, webhookHost: WebhookHost | undefined,
+): Promise<number> {
+  const outputs = blockOutputs(system.outputs);
+  const blocks = webhookHost ? { ...outputs, webhookRunner: { ...outputs.webhookRunner, ...webhookHost.urls } } : outputs;
+  if (options.tour) return await takeTour(blocks, print, async () => !webhookHost || tourOfRuns(webhookHost, blocks.webhookRunner.url, print)) ? 0 : 1;
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
-    describe(system, blocks, print);
+    describe(system, blocks, print, webhookHost);
     if (options.json) process.stdout.write(`${JSON.stringify({ blocks, services: system.endpoints })}\n`);
     await stopped;
     print('Stopping …');
@@ -52,7 +60,7 @@ async function serve(system: System, options: DemoOptions, print: (line: string)
   }
 }
 
-function describe(system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
+function describe(system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, webhookHost: WebhookHost | undefined): void {
   print('\nHTTP APIs');
   for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
   print('Functions (npm run invoke -- <function> -e event.json)');
@@ -65,6 +73,10 @@ function describe(system: System, blocks: Record<string, Record<string, string>>
   for (const block of BLOCKS) {
     const url = blocks[block.name]?.[block.url];
     if (url) for (const step of block.tour.slice(0, 2)) print(`  ${curl(step, url)}`);
+  }
+  if (webhookHost) {
+    print(`  ${webhookHost.curl(blocks.webhookRunner.url)}`);
+    for (const [name, url] of Object.entries(webhookHost.urls)) print(`  curl ${url}   ${name}`);
   }
   print('\nReady. Ctrl-C stops everything.');
 }

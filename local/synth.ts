@@ -4,11 +4,23 @@ import { tmpdir } from 'os';
 import * as path from 'path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
+import type { WebhookHosts } from '../examples/webhook-runner/app';
 
 export const ROOT = path.resolve(__dirname, '..');
 
-/** @returns the cloud assembly's folder; the caller deletes it */
-export function synthesizeExamples(): string {
+/**
+ * @param webhookHosts where the example's files, records and reports go
+ * @returns the cloud assembly's folder; the caller deletes it
+ */
+export function synthesizeExamples(webhookHosts?: WebhookHosts): string {
+  return synthesize(app => new DemoStack(app, 'Demo', { webhookHosts }));
+}
+
+/**
+ * @param build adds the stack
+ * @returns the cloud assembly's folder; the caller deletes it, when nothing of it runs any more
+ */
+export function synthesize(build: (app: App) => void): string {
   if (!existsSync(path.join(ROOT, 'assets'))) throw new Error('The bundles are missing: run `npx projen bundle` first');
   // A second of CloudFormation validation at every start; the tests do it.
   process.env.CDK_VALIDATION ??= 'false';
@@ -20,6 +32,6 @@ export function synthesizeExamples(): string {
       'aws:cdk:disable-asset-staging': true, // functions run from assets/, so that a new bundle takes effect
     },
   });
-  new DemoStack(app, 'Demo');
+  build(app);
   return app.synth().directory;
 }

@@ -1,8 +1,11 @@
 /** A short walk through the running system: real requests, printed with their answers. */
 import { BLOCKS, curl } from './blocks';
 
-/** @returns whether every answer was the expected one */
-export async function takeTour(urls: Record<string, Record<string, string>>, print: (line: string) => void): Promise<boolean> {
+/**
+ * @param more what of the tour is no single request
+ * @returns whether every answer was the expected one
+ */
+export async function takeTour(urls: Record<string, Record<string, string>>, print: (line: string) => void, more: () => Promise<boolean>): Promise<boolean> {
   let ok = true;
   for (const block of BLOCKS) {
     const url = urls[block.name]?.[block.url];
@@ -19,6 +22,7 @@ export async function takeTour(urls: Record<string, Record<string, string>>, pri
       ok &&= expected;
     }
   }
+  ok = await more() && ok;
   print(ok ? '\nThe tour went as expected.' : '\nThe tour found something unexpected, see above.');
   return ok;
 }

@@ -3,3 +3,4 @@ export * from './shared/handler-props';
 export * from './shared/table-billing';
 export * from './birthday-api';
 export * from './unique-code-table';
+export * from './webhook-runner';

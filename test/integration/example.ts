@@ -19,8 +19,16 @@ export async function startExample(options: Partial<SystemOptions> = {}): Promis
     const system = await System.start({
       assembly, nodePath: process.env.LOCAL_NODE, log: (source, line) => logs.push(`${source} | ${line}`), ...options,
     });
-    return { system, logs, stop: () => system.stop() };
-  } finally {
+    return {
+      system,
+      logs,
+      stop: async () => {
+        await system.stop();
+        rmSync(assembly, { recursive: true, force: true });
+      },
+    };
+  } catch (error) {
     rmSync(assembly, { recursive: true, force: true });
+    throw error;
   }
 }
