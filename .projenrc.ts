@@ -144,6 +144,7 @@ project.packageTask.spawn(tasks.tryFind('package:js')!);
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up.
 project.setScript('demo', 'tsx scripts/bundle.ts && exec node --import tsx local/demo.ts');
 project.setScript('invoke', 'tsx scripts/bundle.ts && exec node --import tsx local/invoke.ts');
+project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx local/webhook-run.ts');
 
 // -- Files ------------------------------------------------------------------------------------------------------------
 project.gitignore.removePatterns('tsconfig.json');

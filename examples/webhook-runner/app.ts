@@ -8,7 +8,7 @@ export interface WebhookHosts {
   /** Where batches go. */
   readonly destinationUrl: string;
   /** What the demo's command tries out. */
-  readonly mapping?: RecordMapping;
+  readonly mapping?: RecordMapping | 'none';
   readonly batchSize?: number;
 }
 
@@ -21,7 +21,7 @@ export function addWebhookRunner(stack: Stack, hosts?: WebhookHosts): WebhookRun
   });
   const runner = new WebhookRunner(stack, 'Runner', {
     apiKey,
-    mapping: hosts?.mapping ?? RecordMapping.all().rename('email', 'user_email').fromRequest('audience', 'label_name'),
+    mapping: hosts?.mapping === 'none' ? undefined : hosts?.mapping ?? RecordMapping.all().rename('email', 'user_email').fromRequest('audience', 'label_name'),
     ...(hosts ? {
       destination: WebhookDestination.http({ url: hosts.destinationUrl, auth: DestinationAuth.bearer(token) }),
       allowedHosts: ['127.0.0.1'],
