@@ -3,7 +3,7 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { BirthdayApi, UniqueCodeTable } from '../src';
+import { BirthdayApi, DestinationAuth, UniqueCodeTable, WebhookDestination, WebhookRunner } from '../src';
 
 export interface BlockCase {
   readonly name: string;
@@ -32,6 +32,24 @@ export const BLOCK_CASES: BlockCase[] = [
     maximal: (stack, id) => new UniqueCodeTable(stack, id, {
       httpApi: {},
       timeToLive: Duration.days(30),
+      encryptionKey: new kms.Key(stack, `${id}Key`),
+      tracing: lambda.Tracing.ACTIVE,
+      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+    }),
+  },
+  {
+    name: 'WebhookRunner',
+    minimal: (stack, id) => new WebhookRunner(stack, id, {
+      destination: WebhookDestination.none(),
+      allowedHosts: ['files.example.com'],
+      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
+    }),
+    maximal: (stack, id) => new WebhookRunner(stack, id, {
+      destination: WebhookDestination.http({
+        url: 'https://api.example.com/records', auth: DestinationAuth.basic(new secretsmanager.Secret(stack, `${id}Login`)),
+      }),
+      allowedHosts: ['files.example.com'],
+      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
       encryptionKey: new kms.Key(stack, `${id}Key`),
       tracing: lambda.Tracing.ACTIVE,
       vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
