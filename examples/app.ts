@@ -1,7 +1,7 @@
 import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { addWebhookRunner, WebhookHosts } from './webhook-runner/app';
 import { BirthdayApi, UniqueCodeTable } from '../src';
+import { addWebhookRunner, WebhookHosts } from './webhook-runner/app';
 
 /**
  * Every block in one stack: what `npm run demo` runs on localhost. In an app of your own, import from 'cdk-serverless-blocks'.

@@ -75,8 +75,14 @@ export class WebhookHost {
   public request(webhookId: string, changes: Partial<RunRequest> = {}): RunRequest {
     const { dataUrl, callbackUrl } = this.urls;
     return {
-      settings: {}, label_name: 'demo audience', data_url: dataUrl, access_token: 'demo-token', webhook_id: webhookId, callback_url: callbackUrl,
-      tenant_id: 'demo', ...changes,
+      settings: {},
+      label_name: 'demo audience',
+      data_url: dataUrl,
+      access_token: 'demo-token',
+      webhook_id: webhookId,
+      callback_url: callbackUrl,
+      tenant_id: 'demo',
+      ...changes,
     };
   }
 

@@ -85,7 +85,9 @@ async function main(): Promise<number> {
     }));
     const counts: Counts = { records: 0, delivered: 0, failedRecords: 0, failedBatches: 0 };
     system = await System.start({
-      assembly, transform: reportOften, log: (source, line) => {
+      assembly,
+      transform: reportOften,
+      log: (source, line) => {
         if (options.verbose) process.stderr.write(`${source} | ${readable(line)}\n`);
         readCounts(line, counts);
       },

@@ -1,5 +1,5 @@
-import type { LambdaBatchAnswer } from '../../src/webhook-runner/contract';
 import type { Delivery } from './ports';
+import type { LambdaBatchAnswer } from '../../src/webhook-runner/contract';
 
 /** Reads what a destination function answered: nothing means that every record was taken. */
 export function parseLambdaAnswer(payload: string, functionError: string | undefined, count: number): Delivery {
@@ -31,7 +31,7 @@ export function parseLambdaAnswer(payload: string, functionError: string | undef
   return understood
     ? { kind: 'delivered', failures }
     : {
-        kind: 'refused',
-        reason: `the function's answer is not understood: \`failures\` must list {index, reason} with index from 0 to ${count - 1}`,
-      };
+      kind: 'refused',
+      reason: `the function's answer is not understood: \`failures\` must list {index, reason} with index from 0 to ${count - 1}`,
+    };
 }

@@ -1,5 +1,5 @@
-import type { Json, JsonObject, MappingRequest, MappingStep } from '../../src/webhook-runner/contract';
 import type { AssemblerOptions, Transformed } from './batch';
+import type { Json, JsonObject, MappingRequest, MappingStep } from '../../src/webhook-runner/contract';
 
 /** A record as it is to be sent, a body of its own with its content type, or nothing to leave the record out. */
 export type MappedRecord = { readonly [member: string]: Json | undefined } | OwnBody | undefined;
@@ -199,9 +199,9 @@ function path(field: string): readonly string[] {
   }
   const keys = field.startsWith('/')
     ? field
-        .slice(1)
-        .split('/')
-        .map((key) => key.replace(/~1/g, '/').replace(/~0/g, '~'))
+      .slice(1)
+      .split('/')
+      .map((key) => key.replace(/~1/g, '/').replace(/~0/g, '~'))
     : [field];
   if (keys.includes('__proto__')) {
     throw new MappingError('a field of a mapping must not be named "__proto__"');

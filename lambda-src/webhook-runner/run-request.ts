@@ -1,6 +1,6 @@
+import { statusUrl } from './status-reporter';
 import type { Json, JsonObject, MappingRequest, RunRequest } from '../../src/webhook-runner/contract';
 import { hostAllowed } from '../shared/guarded-http';
-import { statusUrl } from './status-reporter';
 
 export type ParsedRequest = { readonly request: RunRequest } | { readonly message: string };
 

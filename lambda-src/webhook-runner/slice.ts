@@ -1,4 +1,3 @@
-import type { Checkpoint, RunnerSettings } from '../../src/webhook-runner/contract';
 import { backoffDelay } from './backoff';
 import { ContentError } from './batch';
 import type { AssemblerOptions, Batch } from './batch';
@@ -8,6 +7,7 @@ import { outcomeOf } from './outcome';
 import type { Delivery, SlicePorts, SourceStream } from './ports';
 import { SourceError } from './ports';
 import { RateLimiter } from './rate-limiter';
+import type { Checkpoint, RunnerSettings } from '../../src/webhook-runner/contract';
 
 export interface SliceOptions {
   readonly webhookId: string;

@@ -1,9 +1,9 @@
+import { backoffDelay } from './backoff';
+import type { Effort, Report, Reporter, Timing } from './ports';
 import type { RetryPolicy, RunRequest, RunStatus, StatusProtocol } from '../../src/webhook-runner/contract';
 import { DEFAULT_STATUS_PROTOCOL } from '../../src/webhook-runner/contract';
 import type { HttpClient } from '../shared/guarded-http';
 import { HttpRequestError } from '../shared/guarded-http';
-import { backoffDelay } from './backoff';
-import type { Effort, Report, Reporter, Timing } from './ports';
 
 export interface StatusReporterOptions {
   readonly request: Pick<RunRequest, 'callback_url' | 'webhook_id' | 'access_token' | 'tenant_id'>;

@@ -2,12 +2,12 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { selfSigned } from './self-signed';
 import { createAddressGuard } from '../../lambda-src/shared/address-guard';
 import { createHttpClient, hostAllowed } from '../../lambda-src/shared/guarded-http';
 import type { HttpClient, HttpClientOptions } from '../../lambda-src/shared/guarded-http';
 import { serve } from '../webhook-runner/servers';
 import type { Handler } from '../webhook-runner/servers';
-import { selfSigned } from './self-signed';
 
 const open: Array<{ close(): unknown }> = [];
 afterEach(async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { Harness, ndjson } from './harness';
 import { failed } from '../../lambda-src/webhook-runner/run';
 import type { Checkpoint } from '../../src/webhook-runner/contract';
-import { Harness, ndjson } from './harness';
 
 const states = (harness: Harness) => harness.callback.statuses.map((status) => status.state);
 const ids = (harness: Harness) => harness.sink.records.map((record) => (JSON.parse(record) as { id: number }).id);

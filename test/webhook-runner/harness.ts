@@ -1,3 +1,5 @@
+import { Callback, FileHost, serve, Sink } from './servers';
+import type { LocalServer } from './servers';
 import { createAddressGuard } from '../../lambda-src/shared/address-guard';
 import { createHttpClient } from '../../lambda-src/shared/guarded-http';
 import type { HttpClient } from '../../lambda-src/shared/guarded-http';
@@ -13,8 +15,6 @@ import type { SliceOptions } from '../../lambda-src/webhook-runner/slice';
 import { createStatusReporter } from '../../lambda-src/webhook-runner/status-reporter';
 import { DEFAULT_SETTINGS } from '../../src/webhook-runner/contract';
 import type { Checkpoint, MappingStep, RunnerSettings } from '../../src/webhook-runner/contract';
-import { Callback, FileHost, serve, Sink } from './servers';
-import type { LocalServer } from './servers';
 
 export interface Setup {
   readonly content: string | Buffer;

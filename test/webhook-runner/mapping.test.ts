@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { Harness, ndjson } from './harness';
 import type { Batch } from '../../lambda-src/webhook-runner/batch';
 import { BatchAssembler } from '../../lambda-src/webhook-runner/batch-assembler';
 import { compileMapping, lineHandling, mapperOf, validateLine } from '../../lambda-src/webhook-runner/record-mapping';
 import type { JsonObject, MappingStep } from '../../src/webhook-runner/contract';
-import { Harness, ndjson } from './harness';
 
 const REQUEST = { label_name: 'label', settings: { audience: 'Gold', tags: ['x'] } };
 const map = (steps: MappingStep[], record: JsonObject) =>

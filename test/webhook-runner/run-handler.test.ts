@@ -41,8 +41,8 @@ function ports(): Ports {
     now: () => now,
     sleep: async ms => { now += ms; },
     random: () => 0.5,
-    connect: async () => {
-      if (brokenConnect) throw new Error('no secret at https://x.example/?token=1');
+    connect: async (_, reportOnly) => {
+      if (brokenConnect && !reportOnly) throw new Error('no secret at https://x.example/?token=1');
       return {
         source: { open: async () => ({ size: content.length, share: 1, chunks: async function* () { yield Buffer.from(content); }, close: () => undefined }) },
         destination: { overheadBytes: 2, deliver: async () => deliver() },
@@ -136,10 +136,12 @@ test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint"
   expect(dead).toEqual([{ body, reason: 'The message is no run.' }]);
 });
 
-test('whatever else goes wrong is tried again', async () => {
+test('whatever else goes wrong is tried again, and is reported in the end even where the destination\'s secret is what is broken', async () => {
   brokenConnect = true;
   expect(await handle()).toEqual(AGAIN);
   expect([reports, dead]).toEqual([[], []]);
+  expect(await handle({}, MAX_TRIES + 1)).toEqual(DONE);
+  expect(reports).toMatchObject([{ state: 'failed' }]);
 });
 
 test('credentials are read out of the secret, whose text no error repeats', () => {

@@ -153,9 +153,7 @@ export function splitTopLevel(array: string): string[] {
     if (inString) {
       if (char === '\\') i += 1;
       else if (char === '"') inString = false;
-    } else if (char === '"') inString = true;
-    else if (char === '[' || char === '{') depth += 1;
-    else if (char === ']' || char === '}') depth -= 1;
+    } else if (char === '"') {inString = true;} else if (char === '[' || char === '{') {depth += 1;} else if (char === ']' || char === '}') {depth -= 1;}
     if (!inString && ((char === ',' && depth === 1) || depth === 0)) {
       texts.push(array.slice(start, i).trim());
       start = i + 1;

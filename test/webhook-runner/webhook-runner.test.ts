@@ -109,19 +109,33 @@ describe('resources', () => {
 describe('settings', () => {
   test('are what the props say', () => {
     const template = create({
-      batchSize: 7, requestsPerMinute: 60, concurrency: 2, tenantId: 'acme', failureThreshold: 0.1, maxRunDuration: Duration.hours(1),
+      batchSize: 7,
+      requestsPerMinute: 60,
+      concurrency: 2,
+      tenantId: 'acme',
+      failureThreshold: 0.1,
+      maxRunDuration: Duration.hours(1),
       statusProtocol: StatusProtocol.of({ method: 'POST', tenantHeader: 'X-Tenant', succeeded: 'done' }),
       mapping: RecordMapping.pick('id', '/a/b').rename('id', 'key').copy('key', 'copy').remove('x').set('type', 'track').defaultTo('n', 0)
         .fromRequest('audience', 'label_name').nest('record'),
     }).template();
     expect(settingsOf(template)).toMatchObject({
-      batchSize: 7, requestsPerMinute: 60, concurrency: 2, tenantId: 'acme', failureThreshold: 0.1, maxRunDurationMs: 3_600_000, validate: true,
+      batchSize: 7,
+      requestsPerMinute: 60,
+      concurrency: 2,
+      tenantId: 'acme',
+      failureThreshold: 0.1,
+      maxRunDurationMs: 3_600_000,
+      validate: true,
       statusProtocol: { method: 'POST', tenantHeader: 'X-Tenant', authorizationHeader: 'Authorization', states: { succeeded: 'done', failed: 'failed' } },
-      mapping: { kind: 'declarative', steps: [
-        { op: 'pick', fields: ['id', '/a/b'] }, { op: 'rename', from: 'id', to: 'key' }, { op: 'copy', from: 'key', to: 'copy' },
-        { op: 'remove', fields: ['x'] }, { op: 'set', field: 'type', value: 'track' }, { op: 'default', field: 'n', value: 0 },
-        { op: 'fromRequest', field: 'audience', member: 'label_name' }, { op: 'nest', field: 'record' },
-      ] },
+      mapping: {
+        kind: 'declarative',
+        steps: [
+          { op: 'pick', fields: ['id', '/a/b'] }, { op: 'rename', from: 'id', to: 'key' }, { op: 'copy', from: 'key', to: 'copy' },
+          { op: 'remove', fields: ['x'] }, { op: 'set', field: 'type', value: 'track' }, { op: 'default', field: 'n', value: 0 },
+          { op: 'fromRequest', field: 'audience', member: 'label_name' }, { op: 'nest', field: 'record' },
+        ],
+      },
     });
   });
 

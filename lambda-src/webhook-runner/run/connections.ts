@@ -34,10 +34,10 @@ const EFFORTS: { readonly [Key in 'first' | 'heartbeat' | 'terminal']: RetryPoli
 };
 
 /** What one run talks to: file and callback behind the guard, the destination as the deployment named it. */
-export function createConnect(options: ConnectOptions): (request: RunRequest) => Promise<Connections> {
+export function createConnect(options: ConnectOptions): (request: RunRequest, reportOnly: boolean) => Promise<Connections> {
   const { settings, timing } = options;
   const { allowPrivateHosts, allowHttp, allowedHosts } = settings;
-  return async request => {
+  return async (request, reportOnly) => {
     const outside = createHttpClient({
       target: { kind: 'untrusted', guard: createAddressGuard({ allowPrivateHosts }), allowedHosts },
       allowHttp,
@@ -53,7 +53,7 @@ export function createConnect(options: ConnectOptions): (request: RunRequest) =>
     try {
       return {
         source: createHttpSource({ url: request.data_url, retry: settings.retry, idleTimeoutMs: IDLE_MS }, outside, timing),
-        destination: await destinationOf(request, options, trusted),
+        destination: reportOnly ? createNoDestination() : await destinationOf(request, options, trusted),
         reporter: createStatusReporter(
           { request, protocol: settings.statusProtocol, tenantId: settings.tenantId, efforts: EFFORTS }, outside, timing,
         ),

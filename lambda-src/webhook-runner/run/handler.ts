@@ -40,7 +40,8 @@ export interface Connections {
 }
 
 export interface Ports extends Timing {
-  readonly connect: (request: RunRequest) => Promise<Connections>;
+  /** `reportOnly`: without the destination, which may be what is broken. */
+  readonly connect: (request: RunRequest, reportOnly: boolean) => Promise<Connections>;
   readonly queue: RunQueue;
   readonly deadLetters: { send(body: string, reason: string): Promise<void> };
   readonly leases: Leases;
@@ -94,7 +95,11 @@ async function handle(record: SQSRecord, context: Context, ports: Ports): Promis
   const begin = further(lease.checkpoint, message.checkpoint);
   const reason = reasonToGiveUp(record, message);
   const end = await runSlice({
-    message, runId, lease, leasedUntil, context,
+    message,
+    runId,
+    lease,
+    leasedUntil,
+    context,
     begin: reason === undefined || begin.outcome ? begin : failed(begin, reason),
     ports: { ...ports, log },
   });
@@ -128,7 +133,7 @@ async function runSlice({ message: { request }, runId, lease, leasedUntil, begin
     deadline: ports.now() + remaining - Math.min(KEPT_MS, remaining * KEPT_SHARE),
     ...lineHandling(mapper ?? steps, settings.validate ?? false, mappingRequest(request)),
   };
-  const { source, destination, reporter, close } = await ports.connect(request);
+  const { source, destination, reporter, close } = await ports.connect(request, begin.outcome !== undefined);
   try {
     const { now, sleep, random } = ports;
     const save = (checkpoint: Checkpoint) => leases.save(runId, lease.epoch, checkpoint, leasedUntil);
