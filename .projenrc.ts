@@ -133,6 +133,11 @@ project.addTask('test:package', {
   exec: 'tsx scripts/try-package.ts',
 });
 
+project.addTask('bench:webhook-runner', {
+  description: 'CPU and memory of the webhook runner beside a Python loop that does the same work',
+  exec: 'tsx bench/webhook-runner.ts',
+  receiveArgs: true,
+});
 project.addTask('bench:handlers', {
   description: 'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],

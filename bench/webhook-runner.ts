@@ -82,7 +82,7 @@ function writeFile(file: string, bytes: number, recordBytes: number): { records:
     blockBytes += size;
     written += size;
     records += 1;
-    if (blockBytes > 1 << 20 || written >= bytes) {
+    if (blockBytes > 1024 * 1024 || written >= bytes) {
       fs.writeSync(out, block.join(''));
       block = [];
       blockBytes = 0;

@@ -47,7 +47,10 @@ async function serve(
 ): Promise<number> {
   const outputs = blockOutputs(system.outputs);
   const blocks = webhookHost ? { ...outputs, webhookRunner: { ...outputs.webhookRunner, ...webhookHost.urls } } : outputs;
-  if (options.tour) return await takeTour(blocks, print, async () => !webhookHost || tourOfRuns(webhookHost, blocks.webhookRunner.url, print)) ? 0 : 1;
+  if (options.tour) {
+    const more = async () => !webhookHost || tourOfRuns(webhookHost, blocks.webhookRunner.url, print);
+    return await takeTour(blocks, print, more) ? 0 : 1;
+  }
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
     describe(system, blocks, print, webhookHost);
@@ -60,7 +63,9 @@ async function serve(
   }
 }
 
-function describe(system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, webhookHost: WebhookHost | undefined): void {
+function describe(
+  system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, webhookHost: WebhookHost | undefined,
+): void {
   print('\nHTTP APIs');
   for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
   print('Functions (npm run invoke -- <function> -e event.json)');

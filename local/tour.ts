@@ -5,7 +5,9 @@ import { BLOCKS, curl } from './blocks';
  * @param more what of the tour is no single request
  * @returns whether every answer was the expected one
  */
-export async function takeTour(urls: Record<string, Record<string, string>>, print: (line: string) => void, more: () => Promise<boolean>): Promise<boolean> {
+export async function takeTour(
+  urls: Record<string, Record<string, string>>, print: (line: string) => void, more: () => Promise<boolean>,
+): Promise<boolean> {
   let ok = true;
   for (const block of BLOCKS) {
     const url = urls[block.name]?.[block.url];

@@ -51,12 +51,12 @@ export class WebhookHost {
   public behaviour: Behaviour | undefined;
   /** Requests of the callback that fail with 503. */
   public callbackFailures = 0;
-  /** Looks at each request for a file, and may answer it. */
-  public onFile: (request: http.IncomingMessage, response: http.ServerResponse) => boolean = () => false;
   /** Keeps what batches hold; the command has too many of them. */
   public keepBodies = true;
   private server!: RunningServer;
   private left = 0;
+  /** Looks at each request for a file, and may answer it. */
+  public onFile: (request: http.IncomingMessage, response: http.ServerResponse) => boolean = () => false;
 
   public get urls(): { dataUrl: string; destinationUrl: string; callbackUrl: string } {
     const { url } = this.server;

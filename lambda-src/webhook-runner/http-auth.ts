@@ -19,10 +19,10 @@ export interface OAuth2ClientCredentials {
 }
 
 export interface Authorizer {
-  /** The headers to send. `refused` are those that were just answered with 401. */
-  headers(refused?: { readonly [name: string]: string }, signal?: AbortSignal): Promise<{ readonly [name: string]: string }>;
   /** Another call of `headers` may bring other ones. */
   readonly refreshable: boolean;
+  /** The headers to send. `refused` are those that were just answered with 401. */
+  headers(refused?: { readonly [name: string]: string }, signal?: AbortSignal): Promise<{ readonly [name: string]: string }>;
   /** Takes the credentials out of a text that is to be shown. */
   redact(text: string): string;
 }

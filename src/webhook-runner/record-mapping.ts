@@ -8,23 +8,14 @@ const URL_MEMBERS = ['access_token', 'data_url', 'callback_url'];
 /**
  * What becomes of each record before it is sent. Steps are applied in the order in which they are written.
  *
- *     RecordMapping.pick('id', 'email').rename('email', 'user_email').set('source', 'crm')
+ *     RecordMapping.all().pick('id', 'email').rename('email', 'user_email').set('source', 'crm')
  *
  * A field is a top-level key, or a JSON Pointer such as `/properties/audience`.
  *
  * @see https://www.rfc-editor.org/rfc/rfc6901
  */
 export class RecordMapping {
-  /**
-   * Keeps these fields and no others.
-   *
-   * @param fields keys or JSON Pointers
-   */
-  public static pick(...fields: string[]): RecordMapping {
-    return RecordMapping.all().pick(...fields);
-  }
-
-  /** Keeps the whole record; the beginning of a mapping that adds to it. */
+  /** The whole record: the beginning of every mapping made of steps. */
   public static all(): RecordMapping {
     return new RecordMapping([]);
   }

@@ -376,6 +376,7 @@ describe('at the end', () => {
 
   test('metrics are in the log', () => {
     const lines = running.logs.filter(line => line.startsWith('Plain-RunHandler') && line.includes('"_aws"')).map(line => line.slice(line.indexOf('{')));
-    expect(lines.map(line => JSON.parse(line) as object)).toContainEqual(expect.objectContaining({ RecordsDelivered: RECORDS, BatchesFailed: 0, RunsFailed: 0 }));
+    const metrics = lines.map(line => JSON.parse(line) as object);
+    expect(metrics).toContainEqual(expect.objectContaining({ RecordsDelivered: RECORDS, BatchesFailed: 0, RunsFailed: 0 }));
   });
 });

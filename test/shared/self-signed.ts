@@ -31,6 +31,6 @@ function sequence(...parts: Buffer[]): Buffer {
 
 function tag(type: number, ...parts: Buffer[]): Buffer {
   const content = Buffer.concat(parts);
-  const length = content.length < 128 ? Buffer.from([content.length]) : Buffer.from([0x82, content.length >> 8, content.length & 255]);
+  const length = content.length < 128 ? Buffer.from([content.length]) : Buffer.from([0x82, Math.floor(content.length / 256), content.length % 256]);
   return Buffer.concat([Buffer.from([type]), length, content]);
 }

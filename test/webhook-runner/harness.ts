@@ -29,22 +29,6 @@ export interface Setup {
 
 /** A run against real servers on localhost, with a clock that the test moves and waits that take no time. */
 export class Harness {
-  public readonly host: FileHost;
-  public readonly sink = new Sink();
-  public readonly callback = new Callback();
-  public time = 1_700_000_000_000;
-  public readonly sleeps: number[] = [];
-  public saved: Checkpoint[] = [];
-  public onSave: ((checkpoint: Checkpoint) => void) | undefined;
-  public destinationUrl!: string;
-  private servers: LocalServer[] = [];
-  private clients: HttpClient[] = [];
-  private ports!: SlicePorts;
-
-  private constructor(private readonly setup: Setup) {
-    this.host = new FileHost(setup.content);
-  }
-
   public static async create(setup: Setup): Promise<Harness> {
     const harness = new Harness(setup);
     await harness.start();
@@ -58,6 +42,23 @@ export class Harness {
     } finally {
       await harness.close();
     }
+  }
+
+  public readonly host: FileHost;
+  public readonly sink = new Sink();
+  public readonly callback = new Callback();
+  public time = 1_700_000_000_000;
+  public readonly sleeps: number[] = [];
+  public saved: Checkpoint[] = [];
+  public onSave: ((checkpoint: Checkpoint) => void) | undefined;
+  public destinationUrl!: string;
+  private servers: LocalServer[] = [];
+  private clients: HttpClient[] = [];
+  private ports!: SlicePorts;
+  private deadlineAfter = Infinity;
+
+  private constructor(private readonly setup: Setup) {
+    this.host = new FileHost(setup.content);
   }
 
   public get settings(): RunnerSettings {
@@ -96,8 +97,6 @@ export class Harness {
     }
     return checkpoint;
   }
-
-  private deadlineAfter = Infinity;
 
   private async start(): Promise<void> {
     const [host, sink, callback] = await Promise.all([serve(this.host.handle), serve(this.sink.handle), serve(this.callback.handle)]);

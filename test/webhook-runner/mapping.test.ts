@@ -216,9 +216,9 @@ describe("a user's mapping", () => {
 });
 
 test('a mapping module exports its function in one of three ways, or is refused with what to do', () => {
-  const map = () => undefined;
-  expect([mapperOf(map), mapperOf({ map }), mapperOf({ default: map })]).toEqual([map, map, map]);
-  expect(() => mapperOf({ mapping: map })).toThrow('must export a function (record, request) => record');
+  const mapper = () => undefined;
+  expect([mapperOf(mapper), mapperOf({ map: mapper }), mapperOf({ default: mapper })]).toEqual([mapper, mapper, mapper]);
+  expect(() => mapperOf({ mapping: mapper })).toThrow('must export a function (record, request) => record');
 });
 
 describe('records that are no good', () => {

@@ -44,7 +44,9 @@ function ports(): Ports {
     connect: async (_, reportOnly) => {
       if (brokenConnect && !reportOnly) throw new Error('no secret at https://x.example/?token=1');
       return {
-        source: { open: async () => ({ size: content.length, share: 1, chunks: async function* () { yield Buffer.from(content); }, close: () => undefined }) },
+        source: {
+          open: async () => ({ size: content.length, share: 1, chunks: async function* () { yield Buffer.from(content); }, close: () => undefined }),
+        },
         destination: { overheadBytes: 2, deliver: async () => deliver() },
         reporter: { report: async report => { reports.push(report); return true; } },
         close: () => undefined,

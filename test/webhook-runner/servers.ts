@@ -40,16 +40,16 @@ export class FileHost {
   public useRange = true;
   public sendLength = true;
   public encoding: string | undefined;
-  /** Answers before the file does: a status, or `undefined` to let the file answer. */
-  public intercept: (request: http.IncomingMessage, response: http.ServerResponse) => boolean = () => false;
   /** Cuts the connection after this many bytes of each answer. */
   public cutAfter: number[] = [];
   public readonly requests: Array<{ range?: string; ifMatch?: string; url: string }> = [];
-
   public constructor(content: Buffer | string) {
     this.content = Buffer.from(content as Buffer);
     this.etag = `"${crypto.createHash('md5').update(this.content).digest('hex')}"`;
   }
+
+  /** Answers before the file does: a status, or `undefined` to let the file answer. */
+  public intercept: (request: http.IncomingMessage, response: http.ServerResponse) => boolean = () => false;
 
   public replace(content: string): void {
     this.content = Buffer.from(content);
@@ -114,9 +114,9 @@ export interface ReceivedBatch {
 /** A destination: lists what it received; `answer` may answer in its place. */
 export class Sink {
   public readonly received: ReceivedBatch[] = [];
-  public answer: (request: http.IncomingMessage, response: http.ServerResponse, index: number) => boolean = () => false;
   public active = 0;
   public mostActive = 0;
+  public answer: (request: http.IncomingMessage, response: http.ServerResponse, index: number) => boolean = () => false;
 
   public readonly handle: Handler = (request, response, body) => {
     const index = this.received.length;

@@ -116,7 +116,7 @@ describe('settings', () => {
       failureThreshold: 0.1,
       maxRunDuration: Duration.hours(1),
       statusProtocol: StatusProtocol.of({ method: 'POST', tenantHeader: 'X-Tenant', succeeded: 'done' }),
-      mapping: RecordMapping.pick('id', '/a/b').rename('id', 'key').copy('key', 'copy').remove('x').set('type', 'track').defaultTo('n', 0)
+      mapping: RecordMapping.all().pick('id', '/a/b').rename('id', 'key').copy('key', 'copy').remove('x').set('type', 'track').defaultTo('n', 0)
         .fromRequest('audience', 'label_name').nest('record'),
     }).template();
     expect(settingsOf(template)).toMatchObject({
@@ -176,7 +176,7 @@ describe('a mapping module', () => {
     [() => RecordMapping.module('map.ts'), /must be a CommonJS file/],
     [() => RecordMapping.module(__filename.replace(/\.ts$/, '.mjs')), /must be a CommonJS file/],
     [() => RecordMapping.all().set('x', undefined), /must be a JSON value/],
-    [() => RecordMapping.pick(''), /must be a key or a JSON Pointer/],
+    [() => RecordMapping.all().pick(''), /must be a key or a JSON Pointer/],
     [() => RecordMapping.all().fromRequest('x', 'access_token'), /must not leave with the records/],
   ])('what cannot be meant is refused (%#)', (make, message) => expect(make).toThrow(message));
 });

@@ -11,7 +11,9 @@ export interface EventBusTarget {
 const FRAME_BYTES = 700;
 
 /** Each batch is one event: `detail` has `webhook_id`, `idempotency_key`, `first_record` and `records`. */
-export function eventBridgeDestination(client: EventBridgeClient, { eventBusName, source, detailType }: EventBusTarget, webhookId: string): Destination {
+export function eventBridgeDestination(
+  client: EventBridgeClient, { eventBusName, source, detailType }: EventBusTarget, webhookId: string,
+): Destination {
   return {
     overheadBytes: FRAME_BYTES,
     async deliver(batch, signal) {
