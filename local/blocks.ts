@@ -42,6 +42,13 @@ export const BLOCKS: Block[] = [
     ],
   },
   {
+    name: 'gitPushPipeline',
+    url: 'webhookUrl',
+    tour: [
+      { title: 'A webhook that nobody signed', method: 'POST', path: '', body: {}, headers: { 'x-github-event': 'push' }, expect: 401 },
+    ],
+  },
+  {
     name: 'webhookRunner',
     url: 'url',
     tour: [

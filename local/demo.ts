@@ -1,16 +1,24 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
 import { rmSync } from 'fs';
 import { BLOCKS, blockOutputs, curl } from './blocks';
+import { LocalGitHost } from './git-host';
 import { HttpApis } from './http-api';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
 import { DemoOptions, parseOptions, USAGE } from './options';
+import { tourOfPushes } from './push-tour';
 import { synthesizeExamples } from './synth';
 import { System } from './system';
 import { takeTour } from './tour';
 import { watchBundles } from './watch';
 import { WebhookHost } from './webhook-host';
 import { tourOfRuns } from './webhook-tour';
+
+/** What the example talks to beside AWS. */
+interface Hosts {
+  readonly gitHost?: LocalGitHost;
+  readonly webhookHost?: WebhookHost;
+}
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -26,34 +34,42 @@ async function main(): Promise<number> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);
+  const gitHost = options.app ? undefined : await LocalGitHost.start(line => print(`git host | ${line}`));
   const webhookHost = options.app ? undefined : await WebhookHost.start();
-  const assembly = options.app ?? synthesizeExamples(webhookHost?.settings);
+  const assembly = options.app ?? synthesizeExamples({ gitHost: gitHost?.settings, webhookHosts: webhookHost?.settings });
   try {
     const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${readable(line)}`) });
     try {
+      await gitHost?.connect(system.endpoints.secretsManager, system.outputs.GitPushPipelineWebhookUrl);
       await webhookHost?.connect(system);
-      return await serve(system, options, print, stopped, webhookHost);
+      return await serve(system, options, print, stopped, { gitHost, webhookHost });
     } finally {
       await system.stop();
     }
   } finally {
+    await gitHost?.stop();
     await webhookHost?.stop();
     if (!options.app) rmSync(assembly, { recursive: true, force: true });
   }
 }
 
 async function serve(
-  system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>, webhookHost: WebhookHost | undefined,
+  system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>, hosts: Hosts,
 ): Promise<number> {
+  const { gitHost, webhookHost } = hosts;
   const outputs = blockOutputs(system.outputs);
   const blocks = webhookHost ? { ...outputs, webhookRunner: { ...outputs.webhookRunner, ...webhookHost.urls } } : outputs;
   if (options.tour) {
-    const more = async () => !webhookHost || tourOfRuns(webhookHost, blocks.webhookRunner.url, print);
+    const more = async () => {
+      const pushes = !gitHost || await tourOfPushes(gitHost, system, print);
+      const runs = !webhookHost || await tourOfRuns(webhookHost, blocks.webhookRunner.url, print);
+      return pushes && runs;
+    };
     return await takeTour(blocks, print, more) ? 0 : 1;
   }
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
-    describe(system, blocks, print, webhookHost);
+    describe(system, blocks, print, hosts);
     if (options.json) process.stdout.write(`${JSON.stringify({ blocks, services: system.endpoints })}\n`);
     await stopped;
     print('Stopping …');
@@ -64,7 +80,7 @@ async function serve(
 }
 
 function describe(
-  system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, webhookHost: WebhookHost | undefined,
+  system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, { gitHost, webhookHost }: Hosts,
 ): void {
   print('\nHTTP APIs');
   for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
@@ -79,6 +95,7 @@ function describe(
     const url = blocks[block.name]?.[block.url];
     if (url) for (const step of block.tour.slice(0, 2)) print(`  ${curl(step, url)}`);
   }
+  if (gitHost) print(`  ${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`);
   if (webhookHost) {
     print(`  ${webhookHost.curl(blocks.webhookRunner.url)}`);
     for (const [name, url] of Object.entries(webhookHost.urls)) print(`  curl ${url}   ${name}`);

@@ -1,4 +1,5 @@
 /** The command line of `npm run demo`. */
+import { execFileSync } from 'child_process';
 import { readFileSync } from 'fs';
 import { parseArgs } from 'util';
 
@@ -53,7 +54,7 @@ export function parseOptions(args: string[]): DemoOptions {
     watch: values.watch,
     help: values.help,
     app: values.app,
-    nodePath: values.node ?? process.execPath,
+    nodePath: values.node === undefined ? process.execPath : checkedNode(values.node),
     concurrency: integer('--concurrency', values.concurrency, 4, 1, 64),
     environmentOverrides: values['env-file'] ? readEnvironment(values['env-file']) : {},
   };
@@ -64,6 +65,15 @@ function integer(flag: string, text: string | undefined, fallback: number, min: 
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < min || value > max) throw new Error(`${flag} must be an integer from ${min} to ${max}, got "${text}"`);
   return value;
+}
+
+function checkedNode(program: string): string {
+  try {
+    execFileSync(program, ['--version'], { stdio: 'ignore' });
+    return program;
+  } catch (error) {
+    throw new Error(`--node ${program} does not run: ${(error as Error).message}`);
+  }
 }
 
 function readEnvironment(file: string): Record<string, Record<string, string>> {

@@ -4,16 +4,17 @@ import { tmpdir } from 'os';
 import * as path from 'path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
+import type { GitHost } from '../examples/git-push-pipeline/app';
 import type { WebhookHosts } from '../examples/webhook-runner/app';
 
 export const ROOT = path.resolve(__dirname, '..');
 
 /**
- * @param webhookHosts where the example's files, records and reports go
+ * @param hosts of this machine's own, which the example talks to
  * @returns the cloud assembly's folder; the caller deletes it
  */
-export function synthesizeExamples(webhookHosts?: WebhookHosts): string {
-  return synthesize(app => new DemoStack(app, 'Demo', { webhookHosts }));
+export function synthesizeExamples(hosts: { gitHost?: GitHost; webhookHosts?: WebhookHosts } = {}): string {
+  return synthesize(app => new DemoStack(app, 'Demo', hosts));
 }
 
 /**

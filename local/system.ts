@@ -108,6 +108,7 @@ export class System {
     }
     await this.service(HttpApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGatewayV2::Route'));
     this.noticeTheRest(wanted);
+    this.checkOverrides();
     for (const [name, output] of Object.entries(stack.template.Outputs ?? {})) this.outputValues[name] = String(resolver.resolve(output.Value));
   }
 
@@ -179,6 +180,12 @@ export class System {
         }
       }
     }
+  }
+
+  private checkOverrides(): void {
+    const names = this.service(Lambda).configs.map(({ name }) => name);
+    const unknown = Object.keys(this.options.environmentOverrides ?? {}).find(name => name !== 'Parameters' && !names.includes(name));
+    if (unknown !== undefined) throw new Error(`The environment overrides name a function ${unknown}. There are: ${names.join(', ')}`);
   }
 
   private noticeTheRest(resources: Resource[]): void {

@@ -10,7 +10,9 @@ import { build, BuildOptions } from 'esbuild';
 import { ESBUILD_TARGET } from '../src/shared/runtime';
 
 /** Folders below `lambda-src/` that have an `index.ts`. */
-export const BUNDLES = ['birthday-api', 'unique-code-table', 'webhook-runner/accept', 'webhook-runner/run'];
+export const BUNDLES = [
+  'birthday-api', 'unique-code-table', 'git-push-pipeline/accept', 'git-push-pipeline/work', 'webhook-runner/accept', 'webhook-runner/run',
+];
 
 const ROOT = path.resolve(__dirname, '..');
 
@@ -30,6 +32,7 @@ export const OPTIONS: BuildOptions = {
   charset: 'utf8',
   legalComments: 'inline',
   tsconfigRaw: {},
+  external: ['cpu-features', '*.node'], // ssh2 does without its native parts
   logLevel: 'warning',
 };
 

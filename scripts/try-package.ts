@@ -10,11 +10,16 @@ import * as path from 'path';
 const ROOT = path.resolve(__dirname, '..');
 const APP = `
 const { App, Stack } = require('aws-cdk-lib');
+const { Secret } = require('aws-cdk-lib/aws-secretsmanager');
 const blocks = require('cdk-serverless-blocks');
 const app = new App({ outdir: 'cdk.out' });
 const stack = new Stack(app, 'Consumer');
 new blocks.BirthdayApi(stack, 'Birthdays');
 new blocks.UniqueCodeTable(stack, 'Codes', { httpApi: {} });
+new blocks.GitPushPipeline(stack, 'Pushes', {
+  repositories: ['github.com/acme/*'],
+  webhookSecret: blocks.WebhookSecret.fromSecret(new Secret(stack, 'WebhookSecret')),
+});
 app.synth();
 `;
 

@@ -1,9 +1,13 @@
 import { Duration, Stack } from 'aws-cdk-lib';
+import * as codecommit from 'aws-cdk-lib/aws-codecommit';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as events from 'aws-cdk-lib/aws-events';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { BirthdayApi, DestinationAuth, UniqueCodeTable, WebhookDestination, WebhookRunner } from '../src';
+import {
+  BirthdayApi, DestinationAuth, GitCredentials, GitPushPipeline, UniqueCodeTable, WebhookDestination, WebhookRunner, WebhookSecret,
+} from '../src';
 
 export interface BlockCase {
   readonly name: string;
@@ -33,6 +37,23 @@ export const BLOCK_CASES: BlockCase[] = [
       httpApi: {},
       timeToLive: Duration.days(30),
       encryptionKey: new kms.Key(stack, `${id}Key`),
+      tracing: lambda.Tracing.ACTIVE,
+      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+    }),
+  },
+  {
+    name: 'GitPushPipeline',
+    minimal: (stack, id) => new GitPushPipeline(stack, id, {
+      repositories: ['github.com/acme/*'],
+      webhookSecret: WebhookSecret.fromSecret(new secretsmanager.Secret(stack, `${id}Webhook`)),
+    }),
+    maximal: (stack, id) => new GitPushPipeline(stack, id, {
+      repositories: ['github.com/acme/*'],
+      webhookSecret: WebhookSecret.fromSecret(new secretsmanager.Secret(stack, `${id}Webhook`)),
+      credentials: { 'github.com': GitCredentials.sshKey(new secretsmanager.Secret(stack, `${id}Git`), 'github.com ssh-ed25519 AAAA') },
+      codeCommitRepositories: [new codecommit.Repository(stack, `${id}Repository`, { repositoryName: `${id}-app` })],
+      encryptionKey: new kms.Key(stack, `${id}Key`),
+      eventBus: new events.EventBus(stack, `${id}Bus`),
       tracing: lambda.Tracing.ACTIVE,
       vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
     }),

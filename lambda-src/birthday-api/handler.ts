@@ -3,7 +3,8 @@ import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { dateIn, daysUntilBirthday, greeting, isBefore, MAX_USER_LENGTH, parseDate, parseUser } from './domain';
 import { LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
 import type { Clock } from '../shared/clock';
-import { describe, HttpError, HttpHandler, httpHandler, json, jsonObjectBody, noContent } from '../shared/http';
+import { describe } from '../shared/describe';
+import { HttpError, HttpHandler, httpHandler, json, jsonObjectBody, noContent } from '../shared/http';
 import type { Log } from '../shared/log';
 
 /** Where birthdays are kept: a hash of the user's name to a date `YYYY-MM-DD`. */

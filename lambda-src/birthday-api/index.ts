@@ -3,6 +3,7 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { dynamodbStore } from './dynamodb-store';
 import { createGetHandler, createPutHandler, Ports } from './handler';
 import { ENV, LeapDayRule } from '../../src/birthday-api/contract';
+import { CLIENT_OPTIONS } from '../shared/aws-client';
 import { systemClock } from '../shared/clock';
 import { requireEnv } from '../shared/env';
 import { createLog } from '../shared/log';
@@ -11,11 +12,11 @@ import { cachedSecret } from '../shared/secret';
 const hashKeySecretArn = process.env[ENV.hashKeySecretArn];
 
 const ports: Ports = {
-  store: dynamodbStore(new DynamoDBClient({}), requireEnv(process.env, ENV.tableName)),
+  store: dynamodbStore(new DynamoDBClient(CLIENT_OPTIONS), requireEnv(process.env, ENV.tableName)),
   clock: systemClock,
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
   timeZone: requireEnv(process.env, ENV.timeZone),
-  hashKey: hashKeySecretArn ? cachedSecret(new SecretsManagerClient({}), hashKeySecretArn) : undefined,
+  hashKey: hashKeySecretArn ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), hashKeySecretArn) : undefined,
 };
 
 export const put = createPutHandler(ports);

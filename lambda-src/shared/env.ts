@@ -4,3 +4,9 @@ export function requireEnv(env: NodeJS.ProcessEnv, name: string): string {
   if (!value) throw new Error(`The environment variable ${name} is not set: this function is meant to be deployed by its construct`);
   return value;
 }
+
+/** A variable that the construct sets as JSON, or undefined where it set none. */
+export function jsonEnv<T>(env: NodeJS.ProcessEnv, name: string): T | undefined {
+  const value = env[name];
+  return value ? JSON.parse(value) as T : undefined;
+}

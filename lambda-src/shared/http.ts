@@ -1,4 +1,5 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 as HttpResponse, Context } from 'aws-lambda';
+import { describe } from './describe';
 import type { Log } from './log';
 
 /** The caller's mistake: the message says what to send instead, and is the answer's body. */
@@ -62,11 +63,4 @@ export function jsonObjectBody(event: { body?: string | null; isBase64Encoded?: 
     throw new HttpError(400, `The body must be a JSON object such as ${example}, got ${describe(value)}`);
   }
   return value as Record<string, unknown>;
-}
-
-/** What a JSON value is, for messages: never the value itself, which may be long or private. */
-export function describe(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

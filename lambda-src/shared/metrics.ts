@@ -4,9 +4,13 @@
  */
 export type Metrics = (values: Record<string, number>) => void;
 
-/** @param dimensions name and value of what the metrics are told apart by */
+/**
+ * @param dimensions name and value of what the metrics are told apart by
+ * @param level the function's log level (`AWS_LAMBDA_LOG_LEVEL`): a line without one counts as INFO, and would be dropped where the
+ * level is higher. https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+ */
 export function createMetrics(
-  namespace: string, dimensions: Record<string, string>, write: (line: string) => void = line => process.stdout.write(line), now = Date.now,
+  namespace: string, dimensions: Record<string, string>, level = 'INFO', write: (line: string) => void = line => process.stdout.write(line),
 ): Metrics {
   return values => {
     const definition = {
@@ -14,6 +18,8 @@ export function createMetrics(
       Dimensions: [Object.keys(dimensions)],
       Metrics: Object.keys(values).map(Name => ({ Name, Unit: 'Count' })),
     };
-    write(`${JSON.stringify({ _aws: { Timestamp: now(), CloudWatchMetrics: [definition] }, ...dimensions, ...values })}\n`);
+    const now = new Date();
+    const line = { timestamp: now.toISOString(), level, _aws: { Timestamp: now.getTime(), CloudWatchMetrics: [definition] } };
+    write(`${JSON.stringify({ ...line, ...dimensions, ...values })}\n`);
   };
 }

@@ -15,7 +15,8 @@ export function cachedSecret(client: SecretsManagerClient, secretArn: string): (
   };
 }
 
-async function readSecret(client: SecretsManagerClient, secretArn: string): Promise<string> {
+/** The text value of a secret. */
+export async function readSecret(client: SecretsManagerClient, secretArn: string): Promise<string> {
   const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: secretArn }));
   if (!SecretString) throw new Error(`The secret ${secretArn} has no text value`);
   return SecretString;

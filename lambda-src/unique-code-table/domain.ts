@@ -1,4 +1,5 @@
 import { Format, formatCode, INPUT_MEMBERS, MAX_LENGTH, MAX_TRANSACTION_ITEMS } from '../../src/unique-code-table/contract';
+import { describe } from '../shared/describe';
 
 /** Draws random bytes; passed in, so that this file is pure. */
 export type RandomBytes = (count: number) => Uint8Array;
@@ -56,7 +57,7 @@ export interface Limits {
 /** Reads the input of a request, or throws InvalidInput. */
 export function parseRequest(input: unknown, { defaultLength, itemsPerCode }: Limits): CodeRequest {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw new InvalidInput(`The input must be a JSON object, {} for defaults, got ${show(input)}`);
+    throw new InvalidInput(`The input must be a JSON object, {} for defaults, got ${describe(input)}`);
   }
   const members = input as Record<string, unknown>;
   const unknown = Object.keys(members).find(name => !INPUT_MEMBERS.includes(name as typeof INPUT_MEMBERS[number]));
@@ -94,13 +95,14 @@ function text(members: Record<string, unknown>, name: string, maxLength: number)
   const value = members[name];
   if (value === undefined) return undefined;
   if (typeof value !== 'string' || value.length > maxLength) {
-    throw new InvalidInput(`\`${name}\` must be a string of at most ${maxLength} characters, got ${typeof value === 'string' ? value.length : show(value)}`);
+    throw new InvalidInput(`\`${name}\` must be a string of at most ${maxLength} characters, got ${typeof value === 'string' ? value.length : describe(value)}`);
   }
   return value.trim() === '' ? undefined : value;
 }
 
-/** A value as it came, cut short. `JSON.stringify` would make null of NaN. */
+/** A number as it came, cut short: a direct caller's error is logged, so nothing else of the input is shown. */
 function show(value: unknown): string {
-  const shown = typeof value === 'number' ? String(value) : JSON.stringify(value) ?? String(value);
+  const isShort = ['number', 'string', 'boolean'].includes(typeof value);
+  const shown = !isShort ? describe(value) : typeof value === 'number' ? String(value) : JSON.stringify(value); // which would make null of NaN
   return shown.length > 60 ? `${shown.slice(0, 60)}…` : shown;
 }

@@ -1,6 +1,6 @@
 import {
   AttributeValue, CancellationReason, ConditionalCheckFailedException, DynamoDBClient, PutItemCommand, TransactionCanceledException,
-  TransactWriteItemsCommand,
+  TransactionConflictException, TransactWriteItemsCommand,
 } from '@aws-sdk/client-dynamodb';
 import type { CodeItem, CodeStore, RequestRecord, Write, WriteResult } from './issue';
 import { requestKey, reservationKey, TABLE } from '../../src/unique-code-table/contract';
@@ -25,30 +25,38 @@ interface Put {
   readonly code?: string;
 }
 
-/** How often a transaction is sent again that met another one, or was throttled in part. The SDK does so for whole requests. */
-const TRANSACTION_ATTEMPTS = 6;
+/** How often a write is sent that met a transaction, or was throttled in part. The SDK does so only for throttled requests as a whole. */
+const CONFLICT_ATTEMPTS = 6;
 
 export function dynamodbStore(client: DynamoDBClient, options: StoreOptions): CodeStore {
   return {
     async write(write) {
       const puts = [...write.items.flatMap(item => putsOf(item, write, options)), ...write.record ? [recordPut(write.record, write)] : []];
-      return puts.length === 1 ? writeOne(client, options.tableName, puts[0], write.nonce) : writeAll(client, options, puts, write.nonce);
+      return puts.length === 1 ? writeOne(client, options, puts[0], write.nonce) : writeAll(client, options, puts, write);
     },
   };
 }
 
-async function writeOne(client: DynamoDBClient, tableName: string, { code, ...put }: Put, nonce: string): Promise<WriteResult> {
-  try {
-    await client.send(new PutItemCommand({ TableName: tableName, ...put, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' }));
-    return { outcome: 'written' };
-  } catch (error) {
-    if (!(error instanceof ConditionalCheckFailedException)) throw error;
-    // The answer to a write was lost, the SDK sent it again, and it met itself.
-    return error.Item?.[TABLE.nonce]?.S === nonce ? { outcome: 'written' } : { outcome: 'taken', codes: [code!] };
+async function writeOne(client: DynamoDBClient, options: StoreOptions, { code, ...put }: Put, nonce: string): Promise<WriteResult> {
+  const command = new PutItemCommand({ TableName: options.tableName, ...put, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.send(command);
+      return { outcome: 'written' };
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) {
+        // The answer to a write was lost, the SDK sent it again, and it met itself.
+        return error.Item?.[TABLE.nonce]?.S === nonce ? { outcome: 'written' } : { outcome: 'taken', codes: [code!] };
+      }
+      // Somebody's batch holds that code; nothing was written.
+      if (!(error instanceof TransactionConflictException)) throw error;
+      if (attempt === CONFLICT_ATTEMPTS) return { outcome: 'taken', codes: [code!] };
+      await options.backoff(attempt);
+    }
   }
 }
 
-async function writeAll(client: DynamoDBClient, options: StoreOptions, puts: Put[], nonce: string): Promise<WriteResult> {
+async function writeAll(client: DynamoDBClient, options: StoreOptions, puts: Put[], write: Write): Promise<WriteResult> {
   const command = new TransactWriteItemsCommand({
     TransactItems: puts.map(({ code, ...put }) => ({
       Put: { TableName: options.tableName, ...put, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' },
@@ -60,9 +68,11 @@ async function writeAll(client: DynamoDBClient, options: StoreOptions, puts: Put
       return { outcome: 'written' };
     } catch (error) {
       if (!(error instanceof TransactionCanceledException)) throw error;
-      const result = outcomeOf(error.CancellationReasons ?? [], puts, nonce);
+      const result = outcomeOf(error.CancellationReasons ?? [], puts, write.nonce);
       if (result) return result;
-      if (attempt === TRANSACTION_ATTEMPTS || !isTransient(error.CancellationReasons ?? [])) throw error;
+      if (!isTransient(error.CancellationReasons ?? [])) throw error;
+      // Others want the same items at the same time: draw new codes, or in the end say that none was found. Nothing was written.
+      if (attempt === CONFLICT_ATTEMPTS) return { outcome: 'taken', codes: write.items.map(({ code }) => code) };
       await options.backoff(attempt);
     }
   }
@@ -121,7 +131,7 @@ function absent() {
 
 function absentOrExpired(now: number) {
   return {
-    ConditionExpression: 'attribute_not_exists(#code) OR #expires < :now',
+    ConditionExpression: 'attribute_not_exists(#code) OR #expires <= :now',
     ExpressionAttributeNames: { '#code': TABLE.key, '#expires': TABLE.timeToExist },
     ExpressionAttributeValues: { ':now': { N: String(now) } },
   };

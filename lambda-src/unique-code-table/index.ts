@@ -3,6 +3,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { dynamodbStore } from './dynamodb-store';
 import { createHandler } from './handler';
 import { ENV, Format, METRICS } from '../../src/unique-code-table/contract';
+import { CLIENT_OPTIONS } from '../shared/aws-client';
 import { systemClock } from '../shared/clock';
 import { requireEnv } from '../shared/env';
 import { createLog } from '../shared/log';
@@ -13,7 +14,7 @@ const timeToLive = process.env[ENV.timeToLive] === undefined ? undefined : Numbe
 const reuseExpiredCodes = process.env[ENV.reuseExpiredCodes] === 'true';
 
 export const issue = createHandler({
-  store: dynamodbStore(new DynamoDBClient({ maxAttempts: 6 }), {
+  store: dynamodbStore(new DynamoDBClient({ ...CLIENT_OPTIONS, maxAttempts: 6 }), {
     tableName: requireEnv(process.env, ENV.tableName),
     timeToLive,
     reuseExpiredCodes,
@@ -27,5 +28,5 @@ export const issue = createHandler({
   idempotencyWindow: Number(requireEnv(process.env, ENV.idempotencyWindow)),
   limits: { defaultLength: format.length, itemsPerCode: timeToLive !== undefined && !reuseExpiredCodes ? 2 : 1 },
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(METRICS.namespace, { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'unknown' }),
+  metrics: createMetrics(METRICS.namespace, { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'unknown' }, process.env.AWS_LAMBDA_LOG_LEVEL),
 });

@@ -92,7 +92,13 @@ export class Lambda implements Service {
     }
     const command = [this.options.nodePath, `--max-old-space-size=${Math.floor(config.memoryMiB * 0.9)}`, this.runtimeFile];
     const onLog = (line: string) => this.context.log(config.name, line);
-    const start = () => Environment.start({ config, command, env: this.childEnvironment(config), onLog });
+    const start = async () => {
+      // Every environment has a /tmp of its own in Lambda; here the variable leads to one.
+      const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
+      const environment = await Environment.start({ config, command, env: { ...this.childEnvironment(config), TMPDIR: temporary }, onLog });
+      void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
+      return environment;
+    };
     this.functions.set(config.name, { config, pool: new Pool(start, this.options.concurrency) });
   }
 

@@ -16,7 +16,7 @@ import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../s
 import { HandlerProps } from '../shared/handler-props';
 import { createHttpApi } from '../shared/http-api';
 import { grantSecretValue } from '../shared/secret';
-import { grantTableRead, grantTableWrite, tableFor } from '../shared/table';
+import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
 import { TableBilling } from '../shared/table-billing';
 import { InvalidPropError, validateInteger } from '../shared/validate';
 
@@ -50,7 +50,7 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly billing?: TableBilling;
 
   /**
-   * The KMS key of the new table. With `table`: the key that it is encrypted with.
+   * The KMS key of the new table. With an imported `table`: the key that it is encrypted with.
    * Adds `kms:Decrypt` and `kms:DescribeKey` on that key to both functions' roles, and `kms:Encrypt`, `kms:GenerateDataKey*` and
    * `kms:ReEncrypt*` to the writer's.
    *
@@ -94,7 +94,8 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
    *
    * Names are stored only as SHA-256, but who reads the table can hash likely names and compare. With a key they cannot.
    * The value is the key, as text of at least 16 bytes; it is read once per execution environment. Changing it makes the stored
-   * birthdays unreachable. Adds `secretsmanager:GetSecretValue` on that secret to both functions' roles.
+   * birthdays unreachable. Adds `secretsmanager:GetSecretValue` on that secret to both functions' roles, and
+   * `kms:Decrypt` on its key where it has one of its own.
    *
    * @see https://www.rfc-editor.org/rfc/rfc2104
    * @default - a plain SHA-256
@@ -152,7 +153,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
   public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
     super(scope, id);
     this.validateProps(props);
-    this.encryptionKey = props.encryptionKey;
+    this.encryptionKey = tableKey(props);
     this.table = tableFor(this, 'Table', TABLE.key, props);
 
     const environment: Record<string, string> = {
@@ -254,7 +255,11 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
 
   private validateProps(props: BirthdayApiProps): void {
     validateHandlerProps(this, props);
-    validateInteger(this, 'provisionedConcurrentExecutions', props.provisionedConcurrentExecutions, 1, 1_000_000);
+    const { reservedConcurrentExecutions: reserved = 1_000_000 } = props;
+    validateInteger(this, 'provisionedConcurrentExecutions', props.provisionedConcurrentExecutions, 1, Token.isUnresolved(reserved) ? 1_000_000 : reserved);
+    if (props.leapDayBirthday !== undefined && !Object.values(LeapDayBirthday).includes(props.leapDayBirthday)) {
+      throw new InvalidPropError(this, `\`leapDayBirthday\` must be a LeapDayBirthday, got "${props.leapDayBirthday}"`);
+    }
     if (props.timeZone !== undefined && !Token.isUnresolved(props.timeZone) && !isTimeZone(props.timeZone)) {
       throw new InvalidPropError(this, `\`timeZone\` must be an IANA time zone name such as "Europe/Madrid", got "${props.timeZone}"`);
     }

@@ -57,7 +57,7 @@ export interface ApiOptions {
    * How many requests the API lets through: a rate a second, and a burst above it. Others get 429.
    *
    * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
-   * @default - 100 a second, with a burst of 500
+   * @default - 100 a second, with a burst of 500; the one that is left out keeps its default
    */
   readonly throttle?: apigwv2.ThrottleSettings;
 }

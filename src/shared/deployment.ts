@@ -1,3 +1,4 @@
+import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -27,7 +28,7 @@ export function createDeploymentTarget(scope: Construct, id: string, fn: lambda.
       deploymentConfig: props.gradualDeployment,
       alarms: [new cloudwatch.Alarm(scope, `${id}Errors`, {
         alarmDescription: `A new version of ${fn.node.path} fails: CodeDeploy goes back to the old one`,
-        metric: alias.metricErrors(),
+        metric: alias.metricErrors({ period: Duration.minutes(1) }), // the shift may take no more than a few
         threshold: 1,
         evaluationPeriods: 1,
         treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,

@@ -59,7 +59,8 @@ export function createHandlerFunction(scope: Construct, id: string, own: Handler
   if (props.vpc) {
     role.addToPolicy(new iam.PolicyStatement({ actions: VPC_ACTIONS, resources: ['*'] }));
   }
-  const vpcAccess = role.node.tryFindChild('DefaultPolicy');
+  props.environmentEncryption?.grant(role, 'kms:Decrypt');
+  const policy = role.node.tryFindChild('DefaultPolicy');
   const fn = new lambda.Function(scope, id, {
     description: own.description,
     runtime: new lambda.Runtime(NODEJS_RUNTIME, lambda.RuntimeFamily.NODEJS),
@@ -82,8 +83,8 @@ export function createHandlerFunction(scope: Construct, id: string, own: Handler
     securityGroups: props.securityGroups,
     reservedConcurrentExecutions: props.reservedConcurrentExecutions,
   });
-  // Lambda makes the network interfaces while it creates the function, so the role must be complete by then.
-  if (props.vpc && vpcAccess) fn.node.addDependency(vpcAccess);
+  // Lambda makes the network interfaces and encrypts the environment while it creates the function: the role must be complete by then.
+  if ((props.vpc || props.environmentEncryption) && policy) fn.node.addDependency(policy);
   return fn;
 }
 

@@ -69,7 +69,8 @@ export interface HandlerProps {
   readonly logGroup?: logs.ILogGroup;
 
   /**
-   * How long the new log groups keep their lines. It is set on the log group itself: no custom resource is involved.
+   * How long the new log groups keep their lines, the API's access log among them. It is set on the log group itself: no custom
+   * resource is involved. With `logGroup` the access log keeps its month.
    *
    * @default - logs.RetentionDays.ONE_MONTH
    */

@@ -8,6 +8,7 @@ import * as targets from 'aws-cdk-lib/aws-route53-targets';
 import { Construct } from 'constructs';
 import { ApiOptions } from './api-options';
 import { HandlerProps } from './handler-props';
+import { validateInteger } from './validate';
 
 /** One route of a block's API. */
 export interface Route {
@@ -29,6 +30,8 @@ export interface BlockHttpApi {
  */
 export function createHttpApi(scope: Construct, id: string, routes: Route[], props: ApiOptions & HandlerProps): BlockHttpApi {
   const { domain } = props;
+  validateInteger(scope, 'throttle.rateLimit', props.throttle?.rateLimit, 0, 1_000_000);
+  validateInteger(scope, 'throttle.burstLimit', props.throttle?.burstLimit, 0, 1_000_000);
   const api = new apigwv2.HttpApi(scope, id, {
     apiName: scope.node.id, // only for people to read: two APIs may have the same name
     createDefaultStage: false,
@@ -47,7 +50,7 @@ export function createHttpApi(scope: Construct, id: string, routes: Route[], pro
     httpApi: api,
     stageName: '$default',
     autoDeploy: true,
-    throttle: props.throttle ?? { rateLimit: 100, burstLimit: 500 },
+    throttle: { rateLimit: 100, burstLimit: 500, ...props.throttle },
     accessLogSettings: {
       destination: new apigwv2.LogGroupLogDestination(new logs.LogGroup(scope, 'AccessLogs', {
         retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,

@@ -56,6 +56,8 @@ export class TableBilling {
    */
   public static provisioned(options: ProvisionedBilling): TableBilling {
     const { minReadCapacity = 1, minWriteCapacity = 1, targetUtilization = 70 } = options;
+    check('maxReadCapacity', options.maxReadCapacity, 1, 1_000_000);
+    check('maxWriteCapacity', options.maxWriteCapacity, 1, 1_000_000);
     check('minReadCapacity', minReadCapacity, 1, options.maxReadCapacity);
     check('minWriteCapacity', minWriteCapacity, 1, options.maxWriteCapacity);
     check('targetUtilization', targetUtilization, 20, 90);

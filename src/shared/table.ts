@@ -1,10 +1,10 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { Annotations, RemovalPolicy } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { TableBilling } from './table-billing';
-import { validateExclusive } from './validate';
+import { InvalidPropError, validateExclusive } from './validate';
 
 /** What a user can say about the table of a block. */
 export interface TableProps {
@@ -20,7 +20,10 @@ export function tableFor(scope: Construct, id: string, partitionKey: string, pro
   for (const prop of ['billing', 'removalPolicy', 'pointInTimeRecovery']) {
     validateExclusive(scope, props, 'table', prop, `\`${prop}\` describes a new table, set it on the one that you pass`);
   }
-  if (props.table) return props.table;
+  if (props.table) {
+    checkTable(scope, props.table, partitionKey, timeToLiveAttribute);
+    return props.table;
+  }
   const provisioned = props.billing?._provisioned;
   // Not TableV2: that one refuses a key of one's own in a stack without a fixed region.
   const table = new dynamodb.Table(scope, id, {
@@ -39,6 +42,29 @@ export function tableFor(scope: Construct, id: string, partitionKey: string, pro
     table.autoScaleWriteCapacity({ minCapacity: minWriteCapacity, maxCapacity: maxWriteCapacity }).scaleOnUtilization({ targetUtilizationPercent });
   }
   return table;
+}
+
+/** What can be seen of a table that is made in the same app; of an imported one nothing can. */
+function checkTable(scope: Construct, table: dynamodb.ITable, partitionKey: string, timeToLiveAttribute: string | undefined): void {
+  const resource = table.node.defaultChild;
+  if (!(resource instanceof dynamodb.CfnTable)) return;
+  const keys = Array.isArray(resource.keySchema) ? resource.keySchema as dynamodb.CfnTable.KeySchemaProperty[] : [];
+  const types = resource.attributeDefinitions as dynamodb.CfnTable.AttributeDefinitionProperty[] | undefined;
+  const typeOf = (name: string) => types?.find(({ attributeName }) => attributeName === name)?.attributeType;
+  if (keys.length !== 1 || keys[0].attributeName !== partitionKey || typeOf(partitionKey) !== dynamodb.AttributeType.STRING) {
+    const actual = keys.map(({ attributeName, keyType }) => `${attributeName} (${typeOf(attributeName)}, ${keyType})`).join(', ');
+    throw new InvalidPropError(scope, `\`table\` must have the string partition key ${partitionKey} and no sort key, got ${actual}`);
+  }
+  const enabled = resource.timeToLiveSpecification as dynamodb.CfnTable.TimeToLiveSpecificationProperty | undefined;
+  if (timeToLiveAttribute && enabled?.attributeName !== timeToLiveAttribute) {
+    Annotations.of(scope).addWarningV2('cdk-serverless-blocks:table.no-time-to-live',
+      `\`table\` has no time to live attribute ${timeToLiveAttribute}: nothing in it will expire. Set \`timeToLiveAttribute\` on it`);
+  }
+}
+
+/** The key of a table: the one that the user names, or the one that an existing table is known to have. */
+export function tableKey(props: TableProps): kms.IKey | undefined {
+  return props.encryptionKey ?? props.table?.encryptionKey;
 }
 
 /**

@@ -17,12 +17,12 @@ export function validateInteger(scope: IConstruct, prop: string, value: number |
   }
 }
 
-/** Checks a duration against limits in seconds. Tokens pass. */
+/** Checks a duration against limits, and that it is whole seconds. Tokens pass. */
 export function validateDuration(scope: IConstruct, prop: string, value: Duration | undefined, min: Duration, max: Duration): void {
   if (value === undefined || value.isUnresolved()) return;
   const seconds = value.toSeconds({ integral: false });
-  if (seconds < min.toSeconds() || seconds > max.toSeconds()) {
-    throw new InvalidPropError(scope, `\`${prop}\` must be from ${min.toHumanString()} to ${max.toHumanString()}, got ${value.toHumanString()}`);
+  if (!Number.isInteger(seconds) || seconds < min.toSeconds() || seconds > max.toSeconds()) {
+    throw new InvalidPropError(scope, `\`${prop}\` must be whole seconds from ${min.toHumanString()} to ${max.toHumanString()}, got ${value.toHumanString()}`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Token } from 'aws-cdk-lib';
 import { Format, isWellFormed, MAX_LENGTH } from './contract';
 
 /**
@@ -102,6 +103,9 @@ export class CodeFormat {
    */
   public static of(options: CodeFormatOptions): CodeFormat {
     const { alphabet = CodeAlphabet.ALPHANUMERIC_UPPER, length = 8, prefix = '', groupSize, separator = '-', checkCharacter = false } = options;
+    if (Token.isUnresolved(length) || Token.isUnresolved(prefix)) {
+      throw new Error('A CodeFormat cannot be made of tokens: the function needs it as it is');
+    }
     if (!Number.isInteger(length) || length < 1 || length > MAX_LENGTH) {
       throw new Error(`\`length\` must be an integer from 1 to ${MAX_LENGTH}, got ${length}`);
     }

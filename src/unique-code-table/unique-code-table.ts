@@ -14,7 +14,7 @@ import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../s
 import { HandlerProps } from '../shared/handler-props';
 import { createHttpApi } from '../shared/http-api';
 import { handlerMetric } from '../shared/metric';
-import { grantTableRead, grantTableWrite, tableFor } from '../shared/table';
+import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
 import { TableBilling } from '../shared/table-billing';
 import { InvalidPropError, validateDuration } from '../shared/validate';
 
@@ -56,7 +56,7 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly billing?: TableBilling;
 
   /**
-   * The KMS key of the new table. With `table`: the key that it is encrypted with. Adds `kms:Decrypt`, `kms:DescribeKey`,
+   * The KMS key of the new table. With an imported `table`: the key that it is encrypted with. Adds `kms:Decrypt`, `kms:DescribeKey`,
    * `kms:Encrypt`, `kms:GenerateDataKey*` and `kms:ReEncrypt*` on that key to the function's role.
    *
    * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
@@ -155,11 +155,12 @@ export interface IUniqueCodeTable extends IConstruct {
   grantRead(grantee: iam.IGrantable): iam.Grant;
 
   /**
-   * Lets a function issue codes, and tells it which function to invoke for that, in `UniqueCodeTable.FUNCTION_NAME_VARIABLE`.
+   * Lets a function issue codes, and tells it in an environment variable which function to invoke for that.
    *
    * @param fn a function of yours
+   * @param variable the name of the variable; a function that uses two tables needs two. Default: `UniqueCodeTable.FUNCTION_NAME_VARIABLE`
    */
-  bindTo(fn: lambda.Function): iam.Grant;
+  bindTo(fn: lambda.Function, variable?: string): iam.Grant;
 
   /**
    * How many codes were issued.
@@ -183,6 +184,9 @@ export interface IUniqueCodeTable extends IConstruct {
   metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 }
 
+/** Which table each variable of a consumer means. */
+const BINDINGS = new WeakMap<lambda.Function, Map<string, UniqueCodeTableBase>>();
+
 abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable {
   public abstract readonly table: dynamodb.ITable;
   public abstract readonly issueFunction: lambda.IFunction;
@@ -196,8 +200,14 @@ abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable
     return grantTableRead(this.table, this.encryptionKey, grantee, 'dynamodb:GetItem');
   }
 
-  public bindTo(fn: lambda.Function): iam.Grant {
-    fn.addEnvironment(UniqueCodeTable.FUNCTION_NAME_VARIABLE, this.issueFunction.functionName);
+  public bindTo(fn: lambda.Function, variable: string = UniqueCodeTable.FUNCTION_NAME_VARIABLE): iam.Grant {
+    const bound = BINDINGS.get(fn) ?? new Map<string, UniqueCodeTableBase>();
+    BINDINGS.set(fn, bound);
+    if ((bound.get(variable) ?? this) !== this) {
+      throw new InvalidPropError(this, `${fn.node.path} is bound to another table by ${variable}: give \`bindTo\` another \`variable\``);
+    }
+    bound.set(variable, this);
+    fn.addEnvironment(variable, this.issueFunction.functionName);
     return this.grantIssue(fn);
   }
 
@@ -222,11 +232,11 @@ abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable
  * `{"code":"…"}`, or `{"codes":["…"]}` where `count` was given. It is invoked directly, by Step Functions, or behind an API Gateway.
  */
 export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable {
-  /** The environment variable in which `bindTo` tells a function whom to invoke. */
+  /** The environment variable in which `bindTo` tells a function whom to invoke, unless it is told another. */
   public static readonly FUNCTION_NAME_VARIABLE = 'UNIQUE_CODE_FUNCTION_NAME';
 
   /**
-   * Uses a table of codes that another stack has made.
+   * Uses a table of codes that another stack has made, in the same account and region.
    *
    * @param scope the scope
    * @param id the id
@@ -270,7 +280,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     }
     const format = props.format ?? CodeFormat.DEFAULT;
     this.checkSpace(format, props.expectedCodes);
-    this.encryptionKey = props.encryptionKey;
+    this.encryptionKey = tableKey(props);
     this.table = tableFor(this, 'Table', TABLE.key, props, TABLE.timeToExist);
     const issueFunction = createHandlerFunction(this, 'IssueHandler', {
       description: 'Issues codes that are never handed out twice',
@@ -286,7 +296,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     }, props);
     this.issueFunction = issueFunction;
     this.functions = [issueFunction];
-    grantTableWrite(this.table, props.encryptionKey, issueFunction, 'dynamodb:PutItem');
+    grantTableWrite(this.table, this.encryptionKey, issueFunction, 'dynamodb:PutItem');
 
     if (props.httpApi) {
       const route = { method: apigwv2.HttpMethod.POST, path: '/codes', target: issueFunction };

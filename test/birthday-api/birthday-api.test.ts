@@ -188,6 +188,19 @@ describe('permissions', () => {
     ]);
   });
 
+  test('a key for the environment adds the decryption with that key', () => {
+    const { template } = synth(stack => ({ environmentEncryption: new kms.Key(stack, 'Key') }));
+    for (const role of ['PutHandler', 'GetHandler']) expect(actionsOf(template, role)).toContain('kms:Decrypt');
+    template.allResources('AWS::Lambda::Function', { DependsOn: Match.arrayWith([Match.stringLikeRegexp('RoleDefaultPolicy')]) });
+  });
+
+  test('a hash key with a KMS key of its own adds the decryption with that one', () => {
+    const { template } = synth(stack => ({ hashKey: new secretsmanager.Secret(stack, 'HashKey', { encryptionKey: new kms.Key(stack, 'Key') }) }));
+    expect(actionsOf(template, 'GetHandler')).toEqual(
+      ['dynamodb:GetItem', 'kms:Decrypt', 'logs:CreateLogStream', 'logs:PutLogEvents', 'secretsmanager:GetSecretValue'],
+    );
+  });
+
   test('tracing adds the two X-Ray actions', () => {
     const { template } = synth(() => ({ tracing: lambda.Tracing.ACTIVE }));
     expect(actionsOf(template, 'GetHandler')).toEqual(
@@ -231,6 +244,23 @@ describe('existing resources', () => {
     expect(JSON.stringify(template.findResources('AWS::IAM::Policy'))).toContain(':table/birthdays');
   });
 
+  test('a table\'s own key is found, and granted', () => {
+    const { template } = synth(stack => ({
+      table: new dynamodb.Table(stack, 'Existing', {
+        partitionKey: { name: 'Id', type: dynamodb.AttributeType.STRING }, encryptionKey: new kms.Key(stack, 'Key'),
+      }),
+    }));
+    expect(actionsOf(template, 'GetHandler')).toContain('kms:Decrypt');
+  });
+
+  test('a table with another key schema is refused', () => {
+    expect(() => synth(stack => ({
+      table: new dynamodb.Table(stack, 'Existing', {
+        partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING }, sortKey: { name: 'sk', type: dynamodb.AttributeType.STRING },
+      }),
+    }))).toThrow(/`table` must have the string partition key Id and no sort key, got pk \(S, HASH\), sk \(S, RANGE\)/);
+  });
+
   test('a log group takes the logs of both functions', () => {
     const { template } = synth(stack => ({ logGroup: new logs.LogGroup(stack, 'Logs') }));
     template.resourceCountIs('AWS::Logs::LogGroup', 2); // and the access log
@@ -247,6 +277,12 @@ describe('existing resources', () => {
 
   test('without a VPC there are no connections, and the error says so', () => {
     expect(() => synth().block.connections).toThrow(/`vpc`/);
+  });
+});
+
+test('half of a throttle keeps the other half\'s default', () => {
+  synth(() => ({ throttle: { rateLimit: 5 } })).template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+    DefaultRouteSettings: { ThrottlingRateLimit: 5, ThrottlingBurstLimit: 500 },
   });
 });
 
@@ -276,7 +312,7 @@ test('metrics are those of the API, and can be changed', () => {
 
 describe('refuses', () => {
   test.each([
-    [{ maxReadCapacity: 0, maxWriteCapacity: 1 }, /`minReadCapacity` must be an integer from 1 to 0/],
+    [{ maxReadCapacity: 0, maxWriteCapacity: 1 }, /`maxReadCapacity` must be an integer from 1 to 1000000, got 0/],
     [{ maxReadCapacity: 1, minWriteCapacity: 3, maxWriteCapacity: 2 }, /`minWriteCapacity` .* got 3/],
     [{ maxReadCapacity: 1, maxWriteCapacity: 1, targetUtilization: 95 }, /`targetUtilization` must be an integer from 20 to 90/],
   ])('capacity that cannot be: %o', (options, message) => expect(() => TableBilling.provisioned(options)).toThrow(message));
@@ -285,9 +321,13 @@ describe('refuses', () => {
     ['a wrong time zone', { timeZone: 'Madrid' }, /`timeZone` must be an IANA time zone name such as "Europe\/Madrid", got "Madrid" \(at Test\/Birthdays\)/],
     ['too little memory', { memorySize: 64 }, /`memorySize` must be an integer from 128 to 10240, got 64/],
     ['a fraction of memory', { memorySize: 128.5 }, /`memorySize` .* got 128.5/],
-    ['too long a timeout', { timeout: Duration.minutes(16) }, /`timeout` must be from 1 second to 15 minutes, got 16 minutes/],
+    ['too long a timeout', { timeout: Duration.minutes(16) }, /`timeout` must be whole seconds from 1 second to 15 minutes, got 16 minutes/],
     ['too short a timeout', { timeout: Duration.millis(500) }, /`timeout`/],
     ['no warm environments', { provisionedConcurrentExecutions: 0 }, /`provisionedConcurrentExecutions` must be an integer from 1/],
+    ['more warm environments than may run', { provisionedConcurrentExecutions: 5, reservedConcurrentExecutions: 1 }, /from 1 to 1, got 5/],
+    ['a rule for leap days that is none', { leapDayBirthday: 'FOO' as LeapDayBirthday }, /`leapDayBirthday` must be a LeapDayBirthday, got "FOO"/],
+    ['a negative throttle', { throttle: { rateLimit: -1 } }, /`throttle.rateLimit` must be an integer from 0/],
+    ['half seconds', { timeout: Duration.millis(1500) }, /`timeout` must be whole seconds/],
     ['negative concurrency', { reservedConcurrentExecutions: -1 }, /`reservedConcurrentExecutions`/],
     ['subnets without a VPC', { vpcSubnets: {} }, /`vpcSubnets` needs `vpc`/],
     ['security groups without a VPC', { securityGroups: [] }, /`securityGroups` needs `vpc`/],

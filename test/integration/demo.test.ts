@@ -34,7 +34,7 @@ function start(command: string, args: string[]): Demo {
   return demo;
 }
 
-const demoScript = (...args: string[]) => start(process.execPath, ['--import', 'tsx', 'local/demo.ts', ...args]);
+const demoScript = (...args: string[]) => start(process.execPath, ['--import', 'tsx', '--', 'local/demo.ts', ...args]);
 
 async function until<T>(what: () => T | undefined | false): Promise<T> {
   for (;;) {
@@ -126,8 +126,21 @@ test('--env-file changes what a function is told', async () => {
   rmSync(folder, { recursive: true });
 });
 
+test('--env-file with a function that is not there, or a file that is not there, is one clear line', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-test-'));
+  const file = path.join(folder, 'env.json');
+  writeFileSync(file, '{"Nobody":{"A":"1"}}');
+  const demo = demoScript('--port', '0', '--env-file', file);
+  expect(await demo.exited).toBe(1);
+  expect(demo.stderr).toMatch(/^The environment overrides name a function Nobody. There are: Birthdays-PutHandler, .*\n$/);
+  const missing = demoScript('--env-file', path.join(folder, 'none.json'));
+  expect(await missing.exited).toBe(1);
+  expect(missing.stderr).toMatch(/^--env-file .*none.json cannot be read as JSON/);
+  rmSync(folder, { recursive: true });
+});
+
 describe('npm run invoke', () => {
-  const invoke = (...args: string[]) => start(process.execPath, ['--import', 'tsx', 'local/invoke.ts', ...args]);
+  const invoke = (...args: string[]) => start(process.execPath, ['--import', 'tsx', '--', 'local/invoke.ts', ...args]);
 
   test('runs one function with a sample event', async () => {
     const run = invoke('Birthdays-PutHandler', '-e', 'examples/birthday-api/events/put.json');
@@ -156,6 +169,7 @@ describe('options', () => {
     [['--env-file', '/nonexistent.json'], /--env-file \/nonexistent.json cannot be read/],
     [['--env-file', 'tsconfig.dev.json'], /--env-file tsconfig.dev.json cannot be read as JSON|must look like/],
     [['--nonsense'], /--nonsense/],
+    [['--node', '/nonexistent/node'], /--node \/nonexistent\/node does not run/],
   ])('%j are refused', (args, message) => expect(() => parseOptions(args)).toThrow(message));
 
   test('have defaults', () => {

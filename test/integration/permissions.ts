@@ -10,7 +10,7 @@ export function unusedGrants(system: System, functionName: string): string[] {
   if (!config) throw new Error(`There is no function ${functionName}`);
   const statements = system.iam.policiesOf(config.roleArn).flatMap(({ Statement }) => Statement as { Action: string | string[] }[]);
   const granted = new Set(statements.flatMap(({ Action }) => Action));
-  const used = new Set(system.iam.calls.filter(({ caller }) => caller === functionName).map(({ action }) => action));
+  const used = new Set([...system.iam.calls, ...system.iam.callsByAws].filter(({ caller }) => caller === functionName).map(({ action }) => action));
   return [...granted].filter(action => !used.has(action) && !MADE_BY_AWS.test(action));
 }
 

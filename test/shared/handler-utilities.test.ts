@@ -1,9 +1,10 @@
 import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../lambda-src/shared/clock';
+import { describe as describeValue } from '../../lambda-src/shared/describe';
 import { requireEnv } from '../../lambda-src/shared/env';
-import { describe as describeValue } from '../../lambda-src/shared/http';
 import { createLog } from '../../lambda-src/shared/log';
+import { createMetrics } from '../../lambda-src/shared/metrics';
 import { cachedSecret } from '../../lambda-src/shared/secret';
 
 test('a missing environment variable is named', () => {
@@ -30,6 +31,23 @@ describe('a log', () => {
   test.each([['DEBUG', 4], ['INFO', 3], ['WARN', 2], ['ERROR', 1], ['FATAL', 0], ['nonsense', 3], [undefined, 3]])(
     'of level %s writes %i of the four', (level, count) => expect(write(level)).toHaveLength(count),
   );
+});
+
+test('a metric line passes the function\'s own log level, whatever that is', () => {
+  const lines: string[] = [];
+  createMetrics('Space', { FunctionName: 'f' }, 'ERROR', line => lines.push(line))({ A: 1, B: 0 });
+  expect(lines).toEqual([expect.stringMatching(/\n$/)]);
+  expect(JSON.parse(lines[0])).toEqual({
+    timestamp: expect.stringMatching(/Z$/),
+    level: 'ERROR',
+    _aws: {
+      Timestamp: expect.any(Number),
+      CloudWatchMetrics: [{ Namespace: 'Space', Dimensions: [['FunctionName']], Metrics: [{ Name: 'A', Unit: 'Count' }, { Name: 'B', Unit: 'Count' }] }],
+    },
+    FunctionName: 'f',
+    A: 1,
+    B: 0,
+  });
 });
 
 describe('a secret', () => {
@@ -63,7 +81,7 @@ describe('a secret', () => {
 });
 
 test('values are described, never shown', () => {
-  expect([null, [], {}, 1, 'x', true].map(describeValue)).toEqual(['null', 'an array', 'an object', 'a number', 'a string', 'a boolean']);
+  expect([undefined, null, [], {}, 1, 'x', true].map(describeValue)).toEqual(['nothing', 'null', 'an array', 'an object', 'a number', 'a string', 'a boolean']);
 });
 
 test('the system clock tells the time', () => {

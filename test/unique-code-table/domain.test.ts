@@ -64,15 +64,18 @@ describe('a request', () => {
     [{ count: 0 }, '`count` must be an integer from 1 to 100, got 0'],
     [{ count: 101 }, '`count` must be an integer from 1 to 100, got 101'],
     [{ count: 100, idempotencyKey: 'k' }, '`count` must be an integer from 1 to 99, got 100'],
-    [{ usedBy: 7 }, '`usedBy` must be a string of at most 2048 characters, got 7'],
+    [{ usedBy: 7 }, '`usedBy` must be a string of at most 2048 characters, got a number'],
     [{ reference: 'x'.repeat(2049) }, '`reference` must be a string of at most 2048 characters, got 2049'],
     [{ description: null }, '`description` must be a string of at most 2048 characters, got null'],
     [{ idempotencyKey: 'x'.repeat(257) }, '`idempotencyKey` must be a string of at most 256 characters, got 257'],
     [{ Length: 8 }, 'Unknown member "Length": there are usedBy, length, reference, description, count, idempotencyKey'],
-    [[], 'The input must be a JSON object, {} for defaults, got []'],
+    [[], 'The input must be a JSON object, {} for defaults, got an array'],
     [null, 'The input must be a JSON object, {} for defaults, got null'],
-    ['x'.repeat(100), `The input must be a JSON object, {} for defaults, got "${'x'.repeat(59)}…`],
-    [undefined, 'The input must be a JSON object, {} for defaults, got undefined'],
+    ['secret', 'The input must be a JSON object, {} for defaults, got a string'],
+    [undefined, 'The input must be a JSON object, {} for defaults, got nothing'],
+    [{ usedBy: { email: 'jane@example.com' } }, '`usedBy` must be a string of at most 2048 characters, got an object'],
+    [{ length: { a: 1 } }, '`length` must be an integer from 1 to 256, got an object'],
+    [{ length: 'x'.repeat(100) }, `\`length\` must be an integer from 1 to 256, got "${'x'.repeat(59)}…`],
   ])('%j is refused', (input, message) => {
     expect(() => parseRequest(input, limits)).toThrow(expect.objectContaining({ name: 'InvalidInput', message }) as Error);
   });

@@ -45,6 +45,7 @@ class FaultyWire {
 
 let running: RunningStack;
 let wire: FaultyWire;
+let address: string;
 let client: DynamoDBClient;
 let store: (options?: Partial<StoreOptions>) => CodeStore;
 
@@ -53,8 +54,9 @@ beforeAll(async () => {
     new dynamodb.Table(stack, 'Codes', { partitionKey: { name: 'Code', type: dynamodb.AttributeType.STRING } });
   });
   wire = new FaultyWire(running.system.endpoints.dynamodb);
+  address = await wire.listen();
   client = new DynamoDBClient({
-    region: 'us-east-1', endpoint: await wire.listen(), credentials: { accessKeyId: 'developer', secretAccessKey: 'local' }, maxAttempts: 4,
+    region: 'us-east-1', endpoint: address, credentials: { accessKeyId: 'developer', secretAccessKey: 'local' }, maxAttempts: 4,
   });
   store = options => dynamodbStore(client, { tableName: 'Codes', reuseExpiredCodes: false, backoff: async () => undefined, ...options });
 });
@@ -108,6 +110,34 @@ describe('one code', () => {
     expect(wire.bodies[0]).toBe(wire.bodies[1]);
   });
 
+  test('that somebody\'s batch holds is tried again, and then given up for another one', async () => {
+    const conflict = async (response: http.ServerResponse) => {
+      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' })
+        .end(JSON.stringify({ __type: 'com.amazonaws.dynamodb.v20120810#TransactionConflictException', message: 'Transaction is ongoing for the item' }));
+    };
+    wire.fault = conflict;
+    expect(await store().write(write(['HELD']))).toEqual({ outcome: 'written' });
+    expect(wire.bodies).toHaveLength(2);
+    const always = store({ backoff: async () => { wire.fault = conflict; } });
+    wire.fault = conflict;
+    expect(await always.write(write(['HELD2']))).toEqual({ outcome: 'taken', codes: ['HELD2'] });
+    expect(await item('HELD2')).toBeUndefined();
+  });
+
+  test('is sent again when DynamoDB stays silent', async () => {
+    const silent = new DynamoDBClient({
+      region: 'us-east-1',
+      endpoint: address,
+      credentials: { accessKeyId: 'developer', secretAccessKey: 'local' },
+      requestHandler: { requestTimeout: 100, throwOnRequestTimeout: true },
+    });
+    wire.fault = async () => undefined;
+    const quiet = dynamodbStore(silent, { tableName: 'Codes', reuseExpiredCodes: false, backoff: async () => undefined });
+    expect(await quiet.write(write(['SILENT']))).toEqual({ outcome: 'written' });
+    expect(wire.bodies).toHaveLength(2);
+    silent.destroy();
+  });
+
   test('is not tried again where DynamoDB refuses', async () => {
     wire.fault = async response => {
       response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end('{"__type":"AccessDeniedException","message":"no"}');
@@ -149,6 +179,18 @@ describe('a batch', () => {
     expect(waited).toBe(1);
   });
 
+  test('that always meets others is given up, with nothing written', async () => {
+    const conflict = async (response: http.ServerResponse) => {
+      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({
+        __type: 'TransactionCanceledException', message: 'conflict', CancellationReasons: [{ Code: 'TransactionConflict' }, { Code: 'None' }],
+      }));
+    };
+    wire.fault = conflict;
+    const result = await store({ backoff: async () => { wire.fault = conflict; } }).write(write(['E3', 'E4']));
+    expect(result).toEqual({ outcome: 'taken', codes: ['E3', 'E4'] });
+    expect(await item('E3')).toBeUndefined();
+  });
+
   test('that DynamoDB refuses for another reason is an error', async () => {
     wire.fault = async response => {
       response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({
@@ -170,7 +212,7 @@ describe('a request\'s record', () => {
 
   test('does not count any more when it has expired, although it is still there', async () => {
     await store().write(write(['H1'], { record: record('h', ['H1']) }));
-    expect(await store().write(write(['H2'], { record: record('h', ['H2']), now: NOW + 61 }))).toEqual({ outcome: 'written' });
+    expect(await store().write(write(['H2'], { record: record('h', ['H2']), now: NOW + 60 }))).toEqual({ outcome: 'written' });
   });
 
   test('that is its own, written by a request whose answer and token were lost, is success', async () => {
@@ -195,8 +237,8 @@ describe('a code that expires', () => {
   test('may be handed out again where the user says so', async () => {
     const reusing = store({ timeToLive: 100, reuseExpiredCodes: true });
     expect(await reusing.write(write(['L1']))).toEqual({ outcome: 'written' });
-    expect(await reusing.write(write(['L1'], { now: NOW + 100 }))).toEqual({ outcome: 'taken', codes: ['L1'] });
-    expect(await reusing.write(write(['L1'], { now: NOW + 101 }))).toEqual({ outcome: 'written' });
+    expect(await reusing.write(write(['L1'], { now: NOW + 99 }))).toEqual({ outcome: 'taken', codes: ['L1'] });
+    expect(await reusing.write(write(['L1'], { now: NOW + 100 }))).toEqual({ outcome: 'written' });
     expect(await item('#issued#L1')).toBeUndefined();
   });
 });

@@ -103,6 +103,23 @@ describe('a consumer', () => {
     });
   });
 
+  test('bound to two tables needs two variables', () => {
+    const { stack, block } = create();
+    const other = new UniqueCodeTable(stack, 'Others');
+    const fn = consumer(stack);
+    block.bindTo(fn);
+    block.bindTo(fn); // again is the same
+    expect(() => other.bindTo(fn)).toThrow(/bound to another table by UNIQUE_CODE_FUNCTION_NAME: give `bindTo` another `variable`/);
+    other.bindTo(fn, 'OTHERS_FUNCTION_NAME');
+    Template.fromStack(stack).hasResourceProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: {
+          UNIQUE_CODE_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('^Codes') }, OTHERS_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('^Others') },
+        },
+      },
+    });
+  });
+
   test('that may read looks codes up, with the key of the table', () => {
     const { stack, block } = create(scope => ({ encryptionKey: new kms.Key(scope, 'Key') }));
     block.grantRead(consumer(stack));
@@ -161,10 +178,15 @@ describe('the number of expected codes', () => {
 describe('refuses', () => {
   test.each<[UniqueCodeTableProps, RegExp]>([
     [{ reuseExpiredCodes: true }, /`reuseExpiredCodes` needs `timeToLive`/],
-    [{ timeToLive: Duration.millis(1) }, /`timeToLive` must be from 1 second/],
-    [{ idempotencyWindow: Duration.seconds(0) }, /`idempotencyWindow` must be from 1 second/],
+    [{ timeToLive: Duration.millis(1) }, /`timeToLive` must be whole seconds from 1 second/],
+    [{ idempotencyWindow: Duration.seconds(0) }, /`idempotencyWindow` must be whole seconds from 1 second/],
     [{ memorySize: 1 }, /`memorySize`/],
   ])('%o', (props, message) => expect(() => synth(() => props)).toThrow(message));
+
+  test('silently to expire nothing: a table without time to live is a warning', () => {
+    const { stack } = synth(scope => ({ table: new dynamodb.Table(scope, 'T', { partitionKey: { name: 'Code', type: dynamodb.AttributeType.STRING } }) }));
+    expect(warnings(stack)).toEqual([expect.stringContaining('`table` has no time to live attribute TimeToExist')]);
+  });
 
   test('billing for a table that exists already', () => {
     expect(() => synth(stack => ({ table: dynamodb.Table.fromTableName(stack, 'T', 't'), billing: TableBilling.onDemand() }))).toThrow(/`table` and `billing`/);

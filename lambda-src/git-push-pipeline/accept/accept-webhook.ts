@@ -1,0 +1,150 @@
+import { isAuthentic } from './authentication';
+import { Delivery, RefChange } from './delivery';
+import { PayloadError } from './payload';
+import { detectProvider, readDelivery } from './providers';
+import { WebhookRequest } from './webhook-request';
+import { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
+import {
+  formatAddress, InvalidAddressError, isListed, matchSegments, parseAddress, RepositoryAddress, RepositoryPattern,
+} from '../../../src/git-push-pipeline/repository-address';
+import { isBranchOrTag, isObjectId, isZeroId } from '../domain';
+
+export interface AcceptPolicy {
+  /** Any of these proves a sender; two at once while a secret is rotated. */
+  readonly secrets: readonly string[];
+  /** Whether an authorizer stands before this function: then no secret is required. */
+  readonly hasAuthorizer: boolean;
+  readonly repositories: readonly RepositoryPattern[];
+  /** Patterns with `*` within a part of the name and `**` over parts. @default - all branches */
+  readonly branches?: readonly string[];
+  /** @default - all tags */
+  readonly tags?: readonly string[];
+  /** A push to a branch that is known to touch none of these is left out. @default - paths are not looked at */
+  readonly paths?: readonly string[];
+  /** Hosts that are cloned from by SSH where the payload offers both. */
+  readonly sshHosts?: readonly string[];
+}
+
+export interface SkippedChange {
+  readonly ref?: string;
+  readonly reason: SkipReason;
+  readonly detail: string;
+}
+
+export interface Acceptance {
+  /** For the HTTP answer. */
+  readonly status: number;
+  /** For the HTTP answer: nothing secret, nothing of the body. */
+  readonly message: string;
+  readonly provider?: PushProvider;
+  readonly deliveryId?: string;
+  readonly messages: readonly PushMessage[];
+  readonly skipped: readonly SkippedChange[];
+}
+
+export const MAX_BODY_BYTES = 6 * 1024 * 1024;
+const MAX_CHANGES = 500;
+
+/** Decides over one webhook: who sent it, what it says, and what of it goes into the queue. */
+export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, nowMs: number): Acceptance {
+  const secrets = policy.secrets.filter((secret) => secret !== '');
+  if (secrets.length === 0 && !policy.hasAuthorizer) throw new Error('there is neither a webhook secret nor an authorizer: nobody could be let in');
+  if (request.body.length > MAX_BODY_BYTES) return refusal(413, `the body is larger than ${MAX_BODY_BYTES} bytes`);
+  const provider = detectProvider(request);
+  if (provider === undefined && !policy.hasAuthorizer) {
+    return refusal(400, 'the request is of no known provider: it has neither the headers of a git host nor X-Push-Signature-256');
+  }
+  if (secrets.length > 0 && !isAuthentic(provider ?? 'generic', request, secrets, nowMs)) {
+    return refusal(401, 'the signature or token is missing or wrong', provider);
+  }
+  try {
+    const delivery = readDelivery(provider, request);
+    if ('reason' in delivery) return { status: 200, message: delivery.detail, provider: delivery.provider, messages: [], skipped: [delivery] };
+    return acceptDelivery(delivery, policy, nowMs);
+  } catch (error) {
+    if (error instanceof PayloadError) return refusal(400, error.message, provider);
+    throw error;
+  }
+}
+
+/** What of an authentic delivery goes into the queue. */
+export function acceptDelivery(delivery: Delivery, policy: AcceptPolicy, nowMs: number): Acceptance {
+  const { provider } = delivery;
+  const deliveryId = printable(delivery.deliveryId, 256);
+  if (delivery.changes.length > MAX_CHANGES) {
+    return refusal(422, `the push changes ${delivery.changes.length} refs, more than ${MAX_CHANGES}: push them in parts`, provider);
+  }
+  const address = listedAddress(delivery.cloneAddresses, policy);
+  const messages: PushMessage[] = [];
+  const skipped: SkippedChange[] = [];
+  for (const change of delivery.changes) {
+    const skip = address === undefined
+      ? { reason: 'repository-not-allowed' as const, detail: 'no clone address of the payload is in the list of repositories' }
+      : reasonToSkip(change, policy);
+    if (address === undefined || skip !== undefined) {
+      skipped.push({ ref: printable(change.ref, 512), ...skip as SkippedChange });
+      continue;
+    }
+    const { ref, before, after } = change;
+    messages.push({
+      version: 1,
+      provider,
+      repository: formatAddress(address),
+      ref,
+      before,
+      after,
+      deliveryId,
+      receivedAt: new Date(nowMs).toISOString(),
+      ...(delivery.pusher === undefined ? {} : { pusher: printable(delivery.pusher, 256) }),
+    });
+  }
+  const message = messages.length > 0
+    ? `${messages.length} of ${delivery.changes.length} changes accepted`
+    : skipped[0]?.detail ?? 'the push changes nothing';
+  return { status: messages.length > 0 ? 202 : 200, message, provider, deliveryId, messages, skipped };
+}
+
+/** The first address that the allow-list holds; which of https and ssh goes first is the policy's choice. */
+function listedAddress(candidates: readonly string[], policy: AcceptPolicy): RepositoryAddress | undefined {
+  const listed: RepositoryAddress[] = [];
+  for (const candidate of candidates.slice(0, 10)) {
+    try {
+      const address = parseAddress(candidate);
+      if (isListed(address, policy.repositories)) listed.push(address);
+    } catch (error) {
+      if (!(error instanceof InvalidAddressError)) throw error;
+    }
+  }
+  return listed.find(({ scheme, host }) => (scheme === 'ssh') === (policy.sshHosts ?? []).includes(host)) ?? listed[0];
+}
+
+function reasonToSkip(change: RefChange, policy: AcceptPolicy): SkippedChange | undefined {
+  const { ref, before, after } = change;
+  if (!isBranchOrTag(ref)) return { reason: 'ref-not-wanted', detail: 'the ref is neither a branch nor a tag' };
+  if (!isObjectId(before) || !isObjectId(after)) throw new PayloadError('the ids before and after the push must be 40 or 64 hex digits');
+  if (isZeroId(after)) return { reason: 'deleted', detail: 'the ref was deleted' };
+  if (before === after) return { reason: 'unchanged', detail: 'the ref did not change' };
+  const isTag = ref.startsWith('refs/tags/');
+  const patterns = isTag ? policy.tags : policy.branches;
+  if (!matchesAny(ref.replace(/^refs\/(heads|tags)\//, ''), patterns)) {
+    return { reason: 'ref-not-wanted', detail: `the ${isTag ? 'tag' : 'branch'} is not one that is wanted` };
+  }
+  // What is not known to be listed in full counts as touched: better a zip too many than one too few.
+  const { changedPaths } = change;
+  if (!isTag && policy.paths !== undefined && changedPaths !== undefined && !changedPaths.some((path) => matchesAny(path, policy.paths))) {
+    return { reason: 'paths-not-touched', detail: 'the push touches none of the wanted paths' };
+  }
+  return undefined;
+}
+
+function matchesAny(name: string, patterns: readonly string[] | undefined): boolean {
+  return patterns === undefined || patterns.some((pattern) => matchSegments(name.split('/'), pattern.split('/')));
+}
+
+function refusal(status: number, message: string, provider?: PushProvider): Acceptance {
+  return { status, message, provider, messages: [], skipped: [] };
+}
+
+function printable(text: string, length: number): string {
+  return text.replace(/[\0-\x1f\x7f\u2028\u2029]/g, '?').slice(0, length);
+}

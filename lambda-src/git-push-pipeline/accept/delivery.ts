@@ -1,0 +1,29 @@
+import { PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
+
+export interface RefChange {
+  /** In full. */
+  readonly ref: string;
+  readonly before: string;
+  readonly after: string;
+  /** All paths that the push touched, where the payload is known to list them all. */
+  readonly changedPaths?: readonly string[];
+}
+
+/** What one webhook says, in the same form for every provider. */
+export interface Delivery {
+  readonly provider: PushProvider;
+  readonly deliveryId: string;
+  readonly pusher?: string;
+  /** The spellings of where the repository is cloned from that the payload gives. */
+  readonly cloneAddresses: readonly string[];
+  readonly changes: readonly RefChange[];
+}
+
+/** A delivery of which nothing is wanted. */
+export interface Unwanted {
+  readonly provider: PushProvider;
+  readonly reason: SkipReason;
+  readonly detail: string;
+}
+
+export const ZERO_ID = '0'.repeat(40);

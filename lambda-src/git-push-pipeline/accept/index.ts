@@ -1,0 +1,31 @@
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { createHandler } from './handler';
+import { sqsPushQueue } from './sqs-push-queue';
+import { webhookSecrets } from './webhook-secrets';
+import { ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
+import { parsePattern } from '../../../src/git-push-pipeline/repository-address';
+import { systemClock } from '../../shared/clock';
+import { jsonEnv, requireEnv } from '../../shared/env';
+import { createLog } from '../../shared/log';
+import { createMetrics } from '../../shared/metrics';
+
+const { env } = process;
+const webhookSecretArn = env[ENV.webhookSecretArn];
+
+export const handler = createHandler({
+  queue: sqsPushQueue(new SQSClient({}), requireEnv(env, ENV.queueUrl)),
+  clock: systemClock,
+  log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
+  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL),
+  policy: {
+    hasAuthorizer: env[ENV.hasAuthorizer] === 'true',
+    repositories: (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern),
+    branches: jsonEnv<string[]>(env, ENV.branches),
+    tags: jsonEnv<string[]>(env, ENV.tags),
+    paths: jsonEnv<string[]>(env, ENV.paths),
+    sshHosts: jsonEnv<string[]>(env, ENV.sshHosts),
+  },
+  webhookSecrets: webhookSecretArn ? webhookSecrets(new SecretsManagerClient({}), webhookSecretArn, systemClock) : undefined,
+  codeCommitUrlSuffix: env[ENV.codeCommitUrlSuffix],
+});

@@ -1,0 +1,86 @@
+import * as fs from 'node:fs';
+import { NetworkOptions } from './connect';
+import { Deadline } from './deadline';
+import { GitError } from './errors';
+import { HttpsTransport } from './https-transport';
+import { DEFAULT_LIMITS, DiskBudget, Limits } from './limits';
+import { ObjectStore } from './object-store';
+import { receivePack } from './receive-pack';
+import { ScratchFile } from './scratch-file';
+import { GitCredentials, Transport } from './transport';
+import { OBJECT_ID, RemoteRef, UploadPack } from './upload-pack';
+import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+
+export interface GitRemoteOptions {
+  readonly address: RepositoryAddress;
+  readonly network: NetworkOptions;
+  readonly credentials?: GitCredentials;
+  /** Whether an HTTPS redirect may lead to this address. @default - none may */
+  readonly redirectAllowed?: (address: RepositoryAddress) => boolean;
+  /** Asking for 0 keeps to the old protocol. @default 2, and what the host has instead */
+  readonly protocolVersion?: 0 | 2;
+  /** Where packs are kept while they are used. */
+  readonly directory: string;
+  readonly limits?: Limits;
+  readonly disk?: DiskBudget;
+  readonly deadline: Deadline;
+}
+
+/** A repository on a git host. Each call opens its own connection and closes it. */
+export class GitRemote {
+  public readonly address: RepositoryAddress;
+
+  public constructor(private readonly options: GitRemoteOptions) {
+    this.address = options.address;
+  }
+
+  /** What the host says now of one ref (`refs/heads/main`, `HEAD`), or undefined where it has none such. */
+  public async lsRef(name: string): Promise<RemoteRef | undefined> {
+    return this.exchange([name], async (uploadPack) => (await uploadPack.lsRefs([name])).find((ref) => ref.name === name));
+  }
+
+  /** Everything that one commit needs (or the commit that a tag object leads to), and nothing of its history. */
+  public async fetch(id: string): Promise<ObjectStore> {
+    if (!OBJECT_ID.test(id)) {
+      const why = /^[0-9a-f]{64}$/.test(id) ? 'is of a sha256 repository; only sha1 repositories can be fetched' : 'is no commit id of 40 hex digits';
+      throw new GitError('UNSUPPORTED', `the commit asked of ${formatAddress(this.address)} ${why}`);
+    }
+    const { directory, deadline, limits = DEFAULT_LIMITS, disk = new DiskBudget(limits) } = this.options;
+    fs.mkdirSync(directory, { recursive: true });
+    const file = new ScratchFile(directory, disk);
+    try {
+      await this.exchange([], (uploadPack) => receivePack(uploadPack.fetch(id), file, limits));
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    return ObjectStore.index(file, directory, limits, disk, deadline);
+  }
+
+  private async exchange<T>(names: readonly string[], act: (uploadPack: UploadPack) => Promise<T>): Promise<T> {
+    const { deadline } = this.options;
+    deadline.check();
+    const transport = await this.transport();
+    try {
+      return await act(await UploadPack.open(transport, names));
+    } catch (error) {
+      // Whatever an aborted connection complained of, the abort is what happened.
+      deadline.check();
+      throw error;
+    } finally {
+      transport.close();
+    }
+  }
+
+  private async transport(): Promise<Transport> {
+    const { address, network, credentials, redirectAllowed, protocolVersion = 2, deadline } = this.options;
+    if (address.scheme === 'https') {
+      if (credentials?.kind === 'ssh') throw new GitError('CONFIGURATION', `${formatAddress(address)} needs a token, but an SSH key is configured`);
+      return new HttpsTransport(address, { network, credentials, redirectAllowed, protocolVersion }, deadline.signal);
+    }
+    if (credentials?.kind !== 'ssh') throw new GitError('CONFIGURATION', `${formatAddress(address)} needs an SSH key`);
+    // Loaded only when it is used: it is most of the bundle.
+    const { SshTransport } = await import('./ssh-transport.js');
+    return new SshTransport(address, { network, credentials, protocolVersion }, deadline.signal);
+  }
+}

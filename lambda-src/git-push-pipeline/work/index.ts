@@ -1,0 +1,63 @@
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { S3Client } from '@aws-sdk/client-s3';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { codeCommitCredentials } from './codecommit-credentials';
+import { GitClient, GitConnection } from './commit-zip';
+import { eventBridgeEvents } from './event-bridge-events';
+import { createHandler } from './handler';
+import { credentialsFor } from './host-credentials';
+import { limitsFor } from './limits';
+import { s3ZipStore } from './s3-zip-store';
+import { sqsDeadLetters, sqsRetries } from './sqs-queues';
+import { CredentialReference, ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
+import { isListed, parsePattern, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import { createAddressGuard } from '../../shared/address-guard';
+import { systemClock } from '../../shared/clock';
+import { jsonEnv, requireEnv } from '../../shared/env';
+import { createLog } from '../../shared/log';
+import { createMetrics } from '../../shared/metrics';
+import { readSecret } from '../../shared/secret';
+
+const { env } = process;
+/** A folder of our own, so that it can be emptied. */
+const SCRATCH = path.join(os.tmpdir(), 'git-push-pipeline');
+
+const sqs = new SQSClient({});
+const secrets = new SecretsManagerClient({});
+const s3 = new S3Client({ maxAttempts: 1 });
+const patterns = (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern);
+const references = jsonEnv<CredentialReference[]>(env, ENV.credentials) ?? [];
+const limits = limitsFor(Number(requireEnv(env, ENV.ephemeralStorageMib)));
+const codeCommitHost = env[ENV.codeCommitUrlSuffix] && `git-codecommit.${requireEnv(env, 'AWS_REGION')}.${env[ENV.codeCommitUrlSuffix]}`;
+const network = {
+  guard: createAddressGuard({ allowPrivateHosts: env[ENV.allowPrivateHosts] === 'true' }),
+  ca: env[ENV.certificateAuthority],
+  proxy: env[ENV.proxyUrl],
+};
+const isAllowed = (address: RepositoryAddress) => isListed(address, patterns);
+
+async function connection(address: RepositoryAddress): Promise<GitConnection> {
+  const credentials = address.host === codeCommitHost
+    ? codeCommitCredentials(address, await s3.config.credentials(), requireEnv(env, 'AWS_REGION'), Date.now())
+    : await credentialsFor(address, references, arn => readSecret(secrets, arn));
+  return { network, credentials };
+}
+
+export const handler = createHandler({
+  git: deadline => new GitClient({ connection, isAllowed, directory: SCRATCH, limits, deadline }),
+  cleanUp: () => fs.rmSync(SCRATCH, { recursive: true, force: true }),
+  store: s3ZipStore(s3, requireEnv(env, ENV.bucketName)),
+  events: eventBridgeEvents(new EventBridgeClient({}), requireEnv(env, ENV.eventBusName)),
+  deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
+  retries: sqsRetries(sqs, requireEnv(env, ENV.queueUrl)),
+  clock: systemClock,
+  log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
+  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL),
+  keyTemplate: requireEnv(env, ENV.keyTemplate),
+  maxReceiveCount: Number(requireEnv(env, ENV.maxReceiveCount)),
+  zipOptions: { addCommitFiles: env[ENV.addCommitFiles] !== 'false', fetchSubmodules: env[ENV.fetchSubmodules] === 'true' },
+});

@@ -1,0 +1,152 @@
+/** What the construct and the handlers agree on. Nothing is imported here: both sides import this file. */
+
+/** Names of the environment variables that the construct sets and the handlers read. None holds a secret. */
+export const ENV = {
+  /** JSON: a list of patterns such as `github.com/acme/*`. */
+  repositories: 'REPOSITORIES',
+  queueUrl: 'QUEUE_URL',
+  /** Set only where a `webhookSecret` was given: the secret's ARN, never its value. */
+  webhookSecretArn: 'WEBHOOK_SECRET_ARN',
+  /** `true` where an authorizer stands before the accept function. */
+  hasAuthorizer: 'HAS_AUTHORIZER',
+  /** JSON: lists of patterns. */
+  branches: 'BRANCHES',
+  tags: 'TAGS',
+  paths: 'PATHS',
+  /** JSON: the hosts that are cloned from by SSH. */
+  sshHosts: 'SSH_HOSTS',
+  /** JSON: a list of `CredentialReference`. */
+  credentials: 'CREDENTIALS',
+  allowPrivateHosts: 'ALLOW_PRIVATE_HOSTS',
+  /** PEM, public. */
+  certificateAuthority: 'CERTIFICATE_AUTHORITY',
+  proxyUrl: 'PROXY_URL',
+  bucketName: 'BUCKET_NAME',
+  keyTemplate: 'KEY_TEMPLATE',
+  addCommitFiles: 'ADD_COMMIT_FILES',
+  fetchSubmodules: 'FETCH_SUBMODULES',
+  deadLetterQueueUrl: 'DEAD_LETTER_QUEUE_URL',
+  maxReceiveCount: 'MAX_RECEIVE_COUNT',
+  ephemeralStorageMib: 'EPHEMERAL_STORAGE_MIB',
+  eventBusName: 'EVENT_BUS_NAME',
+  /** Set only where CodeCommit is used: the partition's domain. */
+  codeCommitUrlSuffix: 'CODECOMMIT_URL_SUFFIX',
+} as const;
+
+/** The export of both bundles. */
+export const HANDLER_EXPORT = 'handler';
+
+/** Where the value that opens a host lies: never the value itself. */
+export type CredentialReference =
+  | { readonly host: string; readonly kind: 'https'; readonly secretArn: string }
+  | { readonly host: string; readonly kind: 'ssh'; readonly secretArn: string; readonly knownHosts: string };
+
+/** Metrics are written by the functions, under the dimension `FunctionName`. */
+export const METRIC_NAMESPACE = 'GitPushPipeline';
+export const METRIC = {
+  /** Accept: changes of refs that were put into the queue. */
+  accepted: 'PushesAccepted',
+  /** Accept: changes and deliveries of which nothing was wanted. */
+  skipped: 'PushesSkipped',
+  /** Accept: requests that were refused with a 4xx. */
+  refused: 'WebhooksRefused',
+  published: 'PushesPublished',
+  failed: 'PushesFailed',
+  /** Work: the ref had moved on, or was gone, when the push's turn came. */
+  superseded: 'PushesSuperseded',
+} as const;
+
+/** The source of the events that the work function puts on the bus. */
+export const EVENT_SOURCE = 'cdk-serverless-blocks.git-push-pipeline';
+export const EVENT = { published: 'Git Push Published', failed: 'Git Push Failed' } as const;
+
+/** The detail of a `Git Push Published` event. Its `resources` hold the ARN of the queue that the push came through. */
+export interface PublishedDetail {
+  readonly repository: string;
+  readonly ref: string;
+  /** The commit in the zip. */
+  readonly commit: string;
+  /** ISO 8601 in UTC. */
+  readonly commitTime: string;
+  readonly bucket: string;
+  readonly key: string;
+  /** Of the object; absent where the bucket keeps no versions. */
+  readonly versionId?: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly deliveryId: string;
+  readonly pusher?: string;
+}
+
+/** The detail of a `Git Push Failed` event. Its `resources` hold the ARN of the queue that the push came through. */
+export interface FailedDetail {
+  /** Of these, what could be read in the message. */
+  readonly repository?: string;
+  readonly ref?: string;
+  readonly commit?: string;
+  readonly deliveryId?: string;
+  /** For programs, for instance `AUTH` or `LIMIT`. */
+  readonly code: string;
+  /** For people. Holds nothing secret. */
+  readonly reason: string;
+  /** How often the work was begun. */
+  readonly attempts: number;
+}
+
+/** Message attributes of what lies in the dead-letter queue; the body is the message itself, so that it can be sent again. */
+export const DEAD_LETTER_ATTRIBUTE = { code: 'code', reason: 'reason' } as const;
+
+/** The hosts whose webhooks are understood. */
+export type PushProvider =
+  | 'github' | 'gitlab' | 'gitea' | 'bitbucket-cloud' | 'bitbucket-data-center' | 'azure-devops' | 'codecommit' | 'generic';
+
+/**
+ * One change of one ref, as it lies in the queue. Whoever may send to the queue can send this.
+ * It holds nothing secret; the work function checks all of it again.
+ */
+export interface PushMessage {
+  readonly version: 1;
+  readonly provider: PushProvider;
+  /** The clone address: `https://host/path`, `ssh://user@host/path` or `user@host:path`, without credentials. */
+  readonly repository: string;
+  /** In full: `refs/heads/main` or `refs/tags/v1`. */
+  readonly ref: string;
+  /** The id that the ref had before, 40 zeros where it is new. */
+  readonly before: string;
+  /** The id to fetch: a commit, or the tag object of an annotated tag. */
+  readonly after: string;
+  /** What the host calls this delivery. The same when it is delivered again. */
+  readonly deliveryId: string;
+  /** When the push was accepted, ISO 8601 in UTC. */
+  readonly receivedAt: string;
+  /** Who pushed, as the host says. */
+  readonly pusher?: string;
+}
+
+/** Where a message goes in a FIFO queue. */
+export interface PushMessageRouting {
+  /** The same for all changes of one ref of one repository, so that they are done in order. */
+  readonly messageGroupId: string;
+  /** The same for one change however often it is delivered within five minutes. */
+  readonly messageDeduplicationId: string;
+}
+
+/** Why a change of a ref, or a whole delivery, led to no message. */
+export type SkipReason =
+  | 'ping' | 'event-not-wanted' | 'deleted' | 'unchanged' | 'ref-not-wanted' | 'paths-not-touched' | 'repository-not-allowed';
+
+/** The file that says which commit a zip holds, as the only text in it. */
+export const COMMIT_ID_FILE = 'commit-id';
+
+/** The file with the facts of the commit as JSON. */
+export const BUILD_INFO_FILE = 'build-info.json';
+
+/** What `build-info.json` holds: facts of the commit only, so that the zip stays the same byte for byte. */
+export interface BuildInfo {
+  readonly repository: string;
+  readonly ref: string;
+  readonly commit: string;
+  readonly author: { readonly name: string; readonly email: string };
+  readonly authorTime: string;
+  readonly commitTime: string;
+}

@@ -1,0 +1,363 @@
+import { ArnFormat, Duration, Size, Stack } from 'aws-cdk-lib';
+import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as codepipeline from 'aws-cdk-lib/aws-codepipeline';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { CredentialReference, ENV, EVENT, EVENT_SOURCE, HANDLER_EXPORT, METRIC, METRIC_NAMESPACE } from './contract';
+import { DEFAULT_KEY_TEMPLATE, isCommitKey, keyPatterns, renderKey } from './object-key';
+import { GitPushPipelineProps, PushSourceOptions } from './props';
+import { PushSourceAction } from './push-source-action';
+import { formatAddress, isListed, parseAddress, RepositoryAddress, RepositoryPattern } from './repository-address';
+import { hasWildcard, validateProps } from './validate-props';
+import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
+import { createHttpApi } from '../shared/http-api';
+import { handlerMetric } from '../shared/metric';
+import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
+import { grantSecretValue } from '../shared/secret';
+import { InvalidPropError } from '../shared/validate';
+
+const DEFAULT_WORK_TIMEOUT = Duration.minutes(5);
+const DEFAULT_WORK_MEMORY_SIZE = 1769;
+const DEFAULT_EPHEMERAL_STORAGE = Size.gibibytes(2);
+const DEFAULT_MAX_RECEIVE_COUNT = 2;
+
+/**
+ * A push becomes a zip in S3: a git host's webhook in, the repository at the pushed commit out, ready for CodePipeline or CodeBuild.
+ *
+ * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function that fetches exactly the
+ * pushed commit and stores it. Failures are told as events and kept in a dead-letter queue.
+ */
+export class GitPushPipeline extends Construct implements ec2.IConnectable {
+  /** The bucket of the zips. */
+  public readonly bucket: s3.IBucket;
+
+  /** The FIFO queue of accepted pushes, one message a changed ref. */
+  public readonly queue: sqs.Queue;
+
+  /** The FIFO queue of pushes that could not be done, each with its reason. */
+  public readonly deadLetterQueue: sqs.IQueue;
+
+  /** The HTTP API of the webhook. Undefined where there are only CodeCommit repositories. */
+  public readonly api?: apigwv2.HttpApi;
+
+  /** The function that checks webhooks and queues pushes. */
+  public readonly acceptFunction: lambda.Function;
+
+  /** The function that fetches, zips and stores. */
+  public readonly workFunction: lambda.Function;
+
+  /** All functions of the block. */
+  public readonly functions: lambda.Function[];
+
+  private readonly patterns: RepositoryPattern[];
+  private readonly keyTemplate: string;
+  private readonly encryptionKey?: kms.IKey;
+  private readonly eventBus?: events.IEventBus;
+  private readonly address?: string;
+
+  public constructor(scope: Construct, id: string, props: GitPushPipelineProps) {
+    super(scope, id);
+    this.keyTemplate = props.keyTemplate ?? DEFAULT_KEY_TEMPLATE;
+    this.patterns = validateProps(this, props, this.keyTemplate);
+    this.encryptionKey = props.encryptionKey;
+    this.eventBus = props.eventBus;
+    const maxReceiveCount = props.maxReceiveCount ?? DEFAULT_MAX_RECEIVE_COUNT;
+
+    this.bucket = props.bucket ?? new s3.Bucket(this, 'Bucket', {
+      versioned: true,
+      encryption: props.encryptionKey ? s3.BucketEncryption.KMS : s3.BucketEncryption.S3_MANAGED,
+      encryptionKey: props.encryptionKey,
+      bucketKeyEnabled: props.encryptionKey ? true : undefined,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      enforceSSL: true,
+      removalPolicy: props.removalPolicy,
+    });
+    const queues = createQueueWithDeadLetters(this, {
+      fifo: true,
+      // One more than the tries: on that receive the work function itself tells the failure. The queue stands behind it.
+      maxReceiveCount: maxReceiveCount + 1,
+      handlerTimeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
+      deadLetterQueue: props.deadLetterQueue,
+      encryptionKey: props.encryptionKey,
+    });
+    this.queue = queues.queue;
+    this.deadLetterQueue = queues.deadLetterQueue;
+
+    this.acceptFunction = this.createAcceptFunction(props);
+    this.workFunction = this.createWorkFunction(props, maxReceiveCount);
+    this.functions = [this.acceptFunction, this.workFunction];
+    this.addCodeCommit(props);
+    if (props.repositories.length > 0) {
+      const path = props.path ?? '/';
+      const front = createHttpApi(this, 'Api', [{ method: apigwv2.HttpMethod.POST, path, target: this.acceptFunction }], props);
+      this.api = front.api;
+      this.address = front.url + path;
+    }
+  }
+
+  /** The address to give to the git host: `https://…/`. */
+  public get webhookUrl(): string {
+    if (this.address === undefined) throw new InvalidPropError(this, 'There is no `webhookUrl`: `repositories` is empty, and CodeCommit needs none');
+    return this.address;
+  }
+
+  /**
+   * The network connections of the functions. Throws where the block has no `vpc`.
+   */
+  public get connections(): ec2.Connections {
+    return connectionsOf(this, this.functions);
+  }
+
+  /**
+   * Lets somebody read the zips, their older versions too, and list them.
+   *
+   * @param grantee who may read
+   */
+  public grantRead(grantee: iam.IGrantable): iam.Grant {
+    (this.encryptionKey ?? this.bucket.encryptionKey)?.grantDecrypt(grantee);
+    const grant = (actions: string[], resourceArns: string[]) => (
+      iam.Grant.addToPrincipalOrResource({ grantee, actions, resourceArns, resource: this.bucket })
+    );
+    return grant(['s3:GetObject', 's3:GetObjectVersion'], [this.bucket.arnForObjects('*')])
+      .combine(grant(['s3:ListBucket', 's3:ListBucketVersions', 's3:GetBucketVersioning', 's3:GetBucketLocation'], [this.bucket.bucketArn]));
+  }
+
+  /**
+   * Lets somebody put pushes into the queue, for instance an accept function of your own. The block's page has the message's shape.
+   *
+   * @param grantee who may send
+   */
+  public grantSend(grantee: iam.IGrantable): iam.Grant {
+    return grantQueueSend(this.queue, grantee);
+  }
+
+  /**
+   * A source action for CodePipeline. The published event starts the pipeline: nothing polls, and CloudTrail is not needed.
+   *
+   * @param output the artifact that the action makes of the zip
+   * @param ref a branch's name such as `main`, or a ref in full such as `refs/tags/v1`
+   * @param options which repository, where `repositories` names more than one
+   */
+  public sourceAction(output: codepipeline.Artifact, ref: string, options: PushSourceOptions = {}): codepipeline.IAction {
+    if (isCommitKey(this.keyTemplate)) {
+      throw new InvalidPropError(this, `\`sourceAction\` needs a key that does not change with each commit, and \`keyTemplate\` is "${this.keyTemplate}"`);
+    }
+    const address = this.addressOf(options.repository);
+    const fullRef = ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
+    const bucketKey = renderKey(this.keyTemplate, { address, ref: fullRef, commit: '' });
+    return new PushSourceAction({
+      actionName: options.actionName ?? 'Source',
+      bucket: this.bucket,
+      bucketKey,
+      output,
+      role: options.role,
+      variablesNamespace: options.variablesNamespace,
+      eventBus: this.eventBus,
+      eventPattern: { ...this.eventPattern(EVENT.published), detail: { key: [bucketKey] } },
+    });
+  }
+
+  /**
+   * Adds a rule for the events of published pushes, `Git Push Published`.
+   *
+   * @param id of the rule
+   * @param options its target, and what more the event must match
+   */
+  public onPushed(id: string, options: events.OnEventOptions = {}): events.Rule {
+    return this.onEvent(id, EVENT.published, options);
+  }
+
+  /**
+   * Adds a rule for the events of failed pushes, `Git Push Failed`.
+   *
+   * @param id of the rule
+   * @param options its target, and what more the event must match
+   */
+  public onFailed(id: string, options: events.OnEventOptions = {}): events.Rule {
+    return this.onEvent(id, EVENT.failed, options);
+  }
+
+  /**
+   * How many pushes became a zip.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricPushesPublished(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.published, options);
+  }
+
+  /**
+   * How many pushes could not be done and went to the dead-letter queue.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.failed, options);
+  }
+
+  /**
+   * How long the oldest push has been waiting, in seconds.
+   *
+   * @default - the maximum over 5 minutes
+   */
+  public metricQueueAge(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.queue.metricApproximateAgeOfOldestMessage(options);
+  }
+
+  /**
+   * How many pushes lie in the dead-letter queue.
+   *
+   * @default - the maximum over 5 minutes
+   */
+  public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  private createAcceptFunction(props: GitPushPipelineProps): lambda.Function {
+    const sshHosts = Object.entries(props.credentials ?? {}).filter(([, { _kind }]) => _kind === 'ssh').map(([host]) => host.replace(/:\d+$/, ''));
+    const fn = createHandlerFunction(this, 'AcceptHandler', {
+      description: 'Checks webhooks of git hosts and queues their pushes',
+      asset: 'git-push-pipeline/accept',
+      export: HANDLER_EXPORT,
+      environment: {
+        ...this.commonEnvironment(props),
+        ...(props.webhookSecret && { [ENV.webhookSecretArn]: props.webhookSecret._secret.secretArn }),
+        ...(props.authorizer && { [ENV.hasAuthorizer]: 'true' }),
+        ...jsonVariables({ [ENV.branches]: props.branches, [ENV.tags]: props.tags, [ENV.paths]: props.paths }),
+        ...(sshHosts.length > 0 && jsonVariables({ [ENV.sshHosts]: sshHosts })),
+      },
+    }, props);
+    this.grantSend(fn);
+    if (props.webhookSecret) grantSecretValue(props.webhookSecret._secret, fn);
+    return fn;
+  }
+
+  private createWorkFunction(props: GitPushPipelineProps, maxReceiveCount: number): lambda.Function {
+    const storage = props.ephemeralStorageSize ?? DEFAULT_EPHEMERAL_STORAGE;
+    const references = Object.entries(props.credentials ?? {}).map(([host, { _kind, _secret, _knownHosts }]): CredentialReference => (
+      _kind === 'ssh' ? { host, kind: _kind, secretArn: _secret.secretArn, knownHosts: _knownHosts! } : { host, kind: _kind, secretArn: _secret.secretArn }
+    ));
+    const fn = createHandlerFunction(this, 'WorkHandler', {
+      description: 'Fetches pushed commits and stores them as zips',
+      asset: 'git-push-pipeline/work',
+      export: HANDLER_EXPORT,
+      ephemeralStorageSize: storage,
+      environment: {
+        ...this.commonEnvironment(props),
+        ...(references.length > 0 && { [ENV.credentials]: Stack.of(this).toJsonString(references) }),
+        ...(props.allowPrivateHosts && { [ENV.allowPrivateHosts]: 'true' }),
+        ...(props.certificateAuthority && { [ENV.certificateAuthority]: props.certificateAuthority }),
+        ...(props.proxyUrl && { [ENV.proxyUrl]: props.proxyUrl }),
+        ...(props.addCommitFiles === false && { [ENV.addCommitFiles]: 'false' }),
+        ...(props.fetchSubmodules && { [ENV.fetchSubmodules]: 'true' }),
+        [ENV.bucketName]: this.bucket.bucketName,
+        [ENV.keyTemplate]: this.keyTemplate,
+        [ENV.deadLetterQueueUrl]: this.deadLetterQueue.queueUrl,
+        [ENV.maxReceiveCount]: String(maxReceiveCount),
+        [ENV.ephemeralStorageMib]: String(storage.toMebibytes()),
+        [ENV.eventBusName]: this.eventBus?.eventBusName ?? 'default',
+      },
+    }, {
+      ...props,
+      memorySize: props.workMemorySize ?? DEFAULT_WORK_MEMORY_SIZE,
+      timeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
+    });
+    consumeQueue(this.queue, fn, 1);
+    grantQueueSend(this.deadLetterQueue, fn);
+    for (const { _secret } of Object.values(props.credentials ?? {})) grantSecretValue(_secret, fn);
+    this.grantPut(fn, props);
+    this.grantPutEvents(fn);
+    return fn;
+  }
+
+  private commonEnvironment(props: GitPushPipelineProps): Record<string, string> {
+    const codeCommit = (props.codeCommitRepositories ?? []).map(repository => `${this.codeCommitHost}/v1/repos/${repository.repositoryName}`);
+    return {
+      [ENV.repositories]: Stack.of(this).toJsonString([...props.repositories, ...codeCommit]),
+      [ENV.queueUrl]: this.queue.queueUrl,
+      ...(codeCommit.length > 0 && { [ENV.codeCommitUrlSuffix]: Stack.of(this).urlSuffix }),
+    };
+  }
+
+  private get codeCommitHost(): string {
+    const { region, urlSuffix } = Stack.of(this);
+    return `git-codecommit.${region}.${urlSuffix}`;
+  }
+
+  /** No more than the keys that pushes of the listed repositories can have. */
+  private grantPut(grantee: iam.IGrantable, { codeCommitRepositories = [] }: GitPushPipelineProps): void {
+    this.encryptionKey?.grant(grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
+    const codeCommit = codeCommitRepositories.map(({ repositoryName }): RepositoryPattern => (
+      { host: this.codeCommitHost, segments: ['v1', 'repos', repositoryName] }
+    ));
+    iam.Grant.addToPrincipal({
+      grantee,
+      actions: ['s3:PutObject'],
+      resourceArns: keyPatterns(this.keyTemplate, [...this.patterns, ...codeCommit]).map(pattern => this.bucket.arnForObjects(pattern)),
+    });
+  }
+
+  private grantPutEvents(fn: lambda.Function): void {
+    const defaultBus = { service: 'events', resource: 'event-bus', resourceName: 'default', arnFormat: ArnFormat.SLASH_RESOURCE_NAME };
+    fn.addToRolePolicy(new iam.PolicyStatement({
+      actions: ['events:PutEvents'],
+      resources: [this.eventBus?.eventBusArn ?? Stack.of(this).formatArn(defaultBus)],
+      // One call may hold events of many sources, which makes this a key of many values, and such a condition true where the key is missing.
+      conditions: { 'ForAllValues:StringEquals': { 'events:source': [EVENT_SOURCE] }, 'Null': { 'events:source': 'false' } },
+    }));
+  }
+
+  private addCodeCommit({ codeCommitRepositories = [] }: GitPushPipelineProps): void {
+    if (codeCommitRepositories.length === 0) return;
+    const resources = codeCommitRepositories.map(({ repositoryArn }) => repositoryArn);
+    iam.Grant.addToPrincipal({ grantee: this.workFunction, actions: ['codecommit:GitPull'], resourceArns: resources });
+    new events.Rule(this, 'CodeCommitRule', {
+      description: 'Hands pushes to CodeCommit repositories to the accept function',
+      eventPattern: { source: ['aws.codecommit'], detailType: ['CodeCommit Repository State Change'], resources },
+      targets: [new targets.LambdaFunction(this.acceptFunction)],
+    });
+  }
+
+  private addressOf(repository: string | undefined): RepositoryAddress {
+    if (repository !== undefined) {
+      const address = parseAddress(repository);
+      if (!isListed(address, this.patterns)) throw new InvalidPropError(this, `\`repository\` ${formatAddress(address)} is not among \`repositories\``);
+      return address;
+    }
+    const [only, ...others] = this.patterns;
+    if (only === undefined || others.length > 0 || hasWildcard(only)) {
+      throw new InvalidPropError(this, '`sourceAction` needs `repository`: `repositories` does not name exactly one repository');
+    }
+    return { scheme: only.scheme ?? 'https', host: only.host, port: only.port, path: only.segments.join('/') };
+  }
+
+  private onEvent(id: string, detailType: string, options: events.OnEventOptions): events.Rule {
+    const rule = new events.Rule(options.crossStackScope ?? this, id, {
+      ruleName: options.ruleName,
+      description: options.description,
+      eventBus: this.eventBus,
+      eventPattern: this.eventPattern(detailType),
+    });
+    if (options.eventPattern) rule.addEventPattern(options.eventPattern);
+    rule.addTarget(options.target);
+    return rule;
+  }
+
+  /** Of this pipeline only: others may put events on the same bus. */
+  private eventPattern(detailType: string): events.EventPattern {
+    return { source: [EVENT_SOURCE], detailType: [detailType], resources: [this.queue.queueArn] };
+  }
+}
+
+function jsonVariables(values: Record<string, readonly string[] | undefined>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).flatMap(([name, value]) => value === undefined ? [] : [[name, JSON.stringify(value)]]));
+}

@@ -1,0 +1,3 @@
+export * from './git-push-pipeline';
+export * from './props';
+export * from './secrets';

@@ -1,0 +1,206 @@
+/** Where a repository is cloned from. Never holds a credential. */
+export interface RepositoryAddress {
+  readonly scheme: 'https' | 'ssh';
+  /** Lower case; an IPv6 literal without its brackets. */
+  readonly host: string;
+  /** Only when it is not the scheme's own. */
+  readonly port?: number;
+  /** SSH only. */
+  readonly user?: string;
+  /** Without a leading slash, as the host spells it. */
+  readonly path: string;
+  /** `user@host:path`: the path is relative to the user's home on the host. */
+  readonly scpLike?: boolean;
+}
+
+export class InvalidAddressError extends Error {
+  public constructor(message: string) {
+    super(message);
+    this.name = 'InvalidAddressError';
+  }
+}
+
+const DEFAULT_PORT = { https: 443, ssh: 22 } as const;
+const MAX_ADDRESS = 1024;
+const HOST = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+const IPV6 = /^[0-9a-f:.]{2,45}$/;
+const USER = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const PATH = /^[A-Za-z0-9._~+@%,=!&()$:/ -]+$/;
+const URL_FORM = /^(https|ssh):\/\/([^/?#]*)\/([^?#]*)$/i;
+const SCP_FORM = /^([^@/:]+)@([^:/[\]]+):(?!\/\/)(.+)$/;
+
+/**
+ * Reads `https://host/path`, `ssh://user@host/path` and `user@host:path`. Deliberately narrower than the URL
+ * standard: what an allow-list is matched against must have one spelling only.
+ */
+export function parseAddress(text: string): RepositoryAddress {
+  if (text.length > MAX_ADDRESS) throw new InvalidAddressError(`the clone address is longer than ${MAX_ADDRESS} characters`);
+  const url = URL_FORM.exec(text);
+  if (url) return fromUrl(url[1].toLowerCase() as 'https' | 'ssh', url[2], url[3]);
+  const scp = SCP_FORM.exec(text);
+  if (scp && !text.includes('://')) {
+    return {
+      scheme: 'ssh',
+      host: parseHost(scp[2]),
+      user: parseUser(scp[1]),
+      path: parsePath(scp[3].replace(/^\//, '')),
+      ...(scp[3].startsWith('/') ? {} : { scpLike: true }),
+    };
+  }
+  throw new InvalidAddressError('the clone address must be https://host/path, ssh://user@host/path or user@host:path');
+}
+
+function fromUrl(scheme: 'https' | 'ssh', authority: string, rawPath: string): RepositoryAddress {
+  const at = authority.lastIndexOf('@');
+  const userInfo = at < 0 ? undefined : authority.slice(0, at);
+  if (userInfo !== undefined && (scheme === 'https' || userInfo.includes(':'))) {
+    throw new InvalidAddressError('the clone address must not hold credentials');
+  }
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(authority.slice(at + 1));
+  if (!match) throw new InvalidAddressError('the clone address has no valid host');
+  const port = match[3] === undefined ? undefined : Number(match[3]);
+  if (port !== undefined && (port < 1 || port > 65535)) throw new InvalidAddressError('the clone address has no valid port');
+  return {
+    scheme,
+    host: match[1] === undefined ? parseHost(match[2]) : parseIpv6(match[1]),
+    ...(port === undefined || port === DEFAULT_PORT[scheme] ? {} : { port }),
+    ...(userInfo === undefined ? {} : { user: parseUser(userInfo) }),
+    path: parsePath(scheme === 'ssh' ? percentDecoded(rawPath) : rawPath),
+  };
+}
+
+function parseHost(text: string): string {
+  const host = text.toLowerCase();
+  if (!HOST.test(host)) throw new InvalidAddressError('the clone address has no valid host');
+  return host;
+}
+
+function parseIpv6(text: string): string {
+  const host = text.toLowerCase();
+  if (!IPV6.test(host) || !host.includes(':')) throw new InvalidAddressError('the clone address has no valid host');
+  return host;
+}
+
+function parseUser(text: string): string {
+  if (!USER.test(text)) throw new InvalidAddressError('the clone address has no valid user');
+  return text;
+}
+
+function percentDecoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw new InvalidAddressError('the path of the clone address is not validly percent-encoded');
+  }
+}
+
+function parsePath(text: string): string {
+  const path = text.replace(/\/+$/, '');
+  if (!PATH.test(path) || path.startsWith('-') || /%(?![0-9a-f]{2})|%(2e|2f|5c|00|25)/i.test(path)) {
+    throw new InvalidAddressError('the path of the clone address has characters that are not allowed');
+  }
+  if (path.split('/').some((segment) => segment === '' || segment === '.' || segment === '..')) {
+    throw new InvalidAddressError('the path of the clone address has an empty, "." or ".." segment');
+  }
+  if (bare(path) === '' || bare(path).endsWith('/')) throw new InvalidAddressError('the clone address names no repository');
+  return path;
+}
+
+function bare(path: string): string {
+  return path.endsWith('.git') ? path.slice(0, -4) : path;
+}
+
+/** The path without a closing `.git`: with and without it, hosts serve the same repository. */
+export function repositoryPath(address: RepositoryAddress): string {
+  return bare(address.path);
+}
+
+/** `host` or `host:port`. */
+export function hostAndPort(address: { readonly host: string; readonly port?: number }): string {
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return address.port === undefined ? host : `${host}:${address.port}`;
+}
+
+/** The same for every spelling of one repository on one host and port. */
+export function repositoryIdentity(address: RepositoryAddress): string {
+  return `${hostAndPort(address)}/${repositoryPath(address)}`;
+}
+
+/** The one spelling that messages, logs and metadata use; parses back to the same address. */
+export function formatAddress(address: RepositoryAddress): string {
+  if (address.scheme === 'https') return `https://${hostAndPort(address)}/${address.path}`;
+  const user = address.user === undefined ? '' : `${address.user}@`;
+  if (address.scpLike) return `${user}${address.host}:${address.path}`;
+  return `ssh://${user}${hostAndPort(address)}/${encodeURI(address.path)}`;
+}
+
+export function effectivePort(address: RepositoryAddress): number {
+  return address.port ?? DEFAULT_PORT[address.scheme];
+}
+
+export interface RepositoryPattern {
+  /** Undefined: both https and ssh. */
+  readonly scheme?: 'https' | 'ssh';
+  readonly host: string;
+  readonly port?: number;
+  readonly segments: readonly string[];
+}
+
+/**
+ * Reads one entry of the allow-list: `host/path`, `https://host/path`, `ssh://git@host/path` or `git@host:path`.
+ * In the path `*` stands for any characters of one segment and `**` for any number of segments; the host is exact.
+ */
+export function parsePattern(text: string): RepositoryPattern {
+  const placeholder = text.replace(/\*/g, '~');
+  try {
+    if (text.includes('~')) throw new InvalidAddressError('"~" cannot be used in a pattern');
+    const withoutScheme = !/^(https|ssh):\/\//i.test(text) && !SCP_FORM.test(placeholder);
+    const address = parseAddress(withoutScheme ? `https://${placeholder}` : placeholder);
+    const segments = repositoryPath(address).replace(/~/g, '*').split('/');
+    return { ...(withoutScheme ? {} : { scheme: address.scheme }), host: address.host, port: address.port, segments };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InvalidAddressError(`"${text}" is not a repository pattern such as "github.com/acme/*": ${reason}`);
+  }
+}
+
+export function isListed(address: RepositoryAddress, patterns: readonly RepositoryPattern[]): boolean {
+  return patterns.some((pattern) => matchesPattern(address, pattern));
+}
+
+export function matchesPattern(address: RepositoryAddress, pattern: RepositoryPattern): boolean {
+  return (pattern.scheme === undefined || pattern.scheme === address.scheme)
+    && pattern.host === address.host
+    && pattern.port === address.port
+    && matchSegments(repositoryPath(address).split('/'), pattern.segments);
+}
+
+/** `*` within a segment, `**` for any number of segments, none included. Linear in time but for the number of `**`. */
+export function matchSegments(segments: readonly string[], pattern: readonly string[]): boolean {
+  return matchWildcard(segments, pattern, (part) => part === '**', (segment, part) =>
+    matchWildcard([...segment], [...part], (character) => character === '*', (a, b) => a === b));
+}
+
+/** The two-pointer wildcard match: goes back to the last wildcard only, so hostile input cannot make it exponential. */
+function matchWildcard<T>(text: readonly T[], pattern: readonly T[], isWild: (part: T) => boolean, equal: (item: T, part: T) => boolean): boolean {
+  let t = 0;
+  let p = 0;
+  let wild = -1;
+  let resume = 0;
+  while (t < text.length) {
+    if (p < pattern.length && isWild(pattern[p])) {
+      wild = p++;
+      resume = t;
+    } else if (p < pattern.length && equal(text[t], pattern[p])) {
+      t++;
+      p++;
+    } else if (wild >= 0) {
+      p = wild + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.length && isWild(pattern[p])) p++;
+  return p === pattern.length;
+}

@@ -1,0 +1,57 @@
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+
+/**
+ * What proves that a webhook comes from the git host.
+ */
+export class WebhookSecret {
+  /**
+   * A secret whose value is the text that the git host was given too: the webhook's secret, token, signing token (`whsec_…`), or
+   * with Azure DevOps the password.
+   *
+   * The value before a rotation is accepted as well: put the new value into Secrets Manager first, then into the git host. Adds
+   * `secretsmanager:GetSecretValue` on that secret to the accept function's role.
+   *
+   * @param secret its value is text, read once a minute
+   */
+  public static fromSecret(secret: secretsmanager.ISecret): WebhookSecret {
+    return new WebhookSecret(secret);
+  }
+
+  private constructor(
+    /** @internal */
+    public readonly _secret: secretsmanager.ISecret,
+  ) {}
+}
+
+/**
+ * What opens repositories at one git host. Adds `secretsmanager:GetSecretValue` on the secret to the work function's role.
+ */
+export class GitCredentials {
+  /**
+   * A private key for clone addresses by SSH.
+   *
+   * @param secret its value is the key in OpenSSH, PEM or PPK form, or JSON such as `{"privateKey": "…", "passphrase": "…"}`
+   * @param knownHosts lines as in a `known_hosts` file: the host must show one of these keys, there is no trust at first sight
+   */
+  public static sshKey(secret: secretsmanager.ISecret, knownHosts: string): GitCredentials {
+    return new GitCredentials('ssh', secret, knownHosts);
+  }
+
+  /**
+   * A token or password for clone addresses by HTTPS.
+   *
+   * @param secret its value is the token, or JSON such as `{"username": "…", "password": "…"}`
+   */
+  public static httpsToken(secret: secretsmanager.ISecret): GitCredentials {
+    return new GitCredentials('https', secret);
+  }
+
+  private constructor(
+    /** @internal */
+    public readonly _kind: 'ssh' | 'https',
+    /** @internal */
+    public readonly _secret: secretsmanager.ISecret,
+    /** @internal */
+    public readonly _knownHosts?: string,
+  ) {}
+}

@@ -1,0 +1,297 @@
+import * as fs from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listZip, zipStore } from './harness';
+import { delta, objectId, PackBuilder } from './pack-builder';
+import { noise } from './sample-repository';
+import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
+import { DEFAULT_LIMITS, DiskBudget, Limits, MAX_HELD_BYTES } from '../../lambda-src/git-push-pipeline/work/limits';
+import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
+import { receivePack } from '../../lambda-src/git-push-pipeline/work/receive-pack';
+import { ScratchFile } from '../../lambda-src/git-push-pipeline/work/scratch-file';
+import { temporaryDirectory } from '../../local/git-server';
+
+async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+describe('a pack', () => {
+  let directory: string;
+  beforeAll(() => {
+    directory = temporaryDirectory();
+  });
+  afterAll(() => fs.rmSync(directory, { recursive: true, force: true }));
+
+  const withPack = async <T>(
+    pack: Buffer, act: (store: ObjectStore, deadline: Deadline) => Promise<T>, limits: Limits = DEFAULT_LIMITS, piece = 65_536,
+  ): Promise<T> => {
+    const disk = new DiskBudget(limits);
+    const deadline = new Deadline(Date.now() + 15_000);
+    const file = new ScratchFile(directory, disk);
+    let store: ObjectStore | undefined;
+    try {
+      await receivePack(inPieces(pack, piece), file, limits);
+      store = await ObjectStore.index(file, directory, limits, disk, deadline);
+      return await act(store, deadline);
+    } finally {
+      deadline.dispose();
+      store?.close();
+    }
+  };
+  const zip = (builder: PackBuilder, commit: string, limits: Partial<Limits> = {}): Promise<ReturnType<typeof listZip>> => {
+    const all = { ...DEFAULT_LIMITS, ...limits };
+    return withPack(builder.build(), async (store, deadline) => listZip((await zipStore(store, commit, directory, deadline, all)).file), all);
+  };
+  const index = (builder: PackBuilder, count?: number): Promise<number> => withPack(builder.build(count), async (store) => store.count);
+
+  describe('with deltas', () => {
+    const base = 'the quick brown fox jumps over the lazy dog\n'.repeat(50);
+    const copyAll = (text: string) => ({ copy: [0, text.length] as [number, number] });
+
+    it('is resolved whether they name their base by offset or by id', async () => {
+      const pack = new PackBuilder();
+      const { id, offset } = pack.object('blob', base);
+      pack.offsetDelta(offset, delta(base.length, base.length + 3, copyAll(base), { insert: 'one' }));
+      pack.idDelta(id, delta(base.length, base.length + 3, copyAll(base), { insert: 'two' }));
+      const results = [objectId('blob', `${base}one`), objectId('blob', `${base}two`)];
+      const { entries } = await zip(pack, pack.commit(['100644', 'a', results[0]], ['100644', 'b', results[1]]));
+      expect(entries.map((entry) => entry.id)).toEqual(results);
+    });
+
+    it('is resolved where a base comes after its deltas, and deltas of deltas too', async () => {
+      const pack = new PackBuilder();
+      const first = `${base}1`;
+      const second = `${base}12`;
+      const third = `${base}123`;
+      const waiting = pack.idDelta(objectId('blob', first), delta(first.length, second.length, copyAll(first), { insert: '2' }));
+      pack.offsetDelta(waiting, delta(second.length, third.length, copyAll(second), { insert: '3' }));
+      pack.idDelta(objectId('blob', base), delta(base.length, first.length, copyAll(base), { insert: '1' }));
+      pack.object('blob', base);
+      const ids = [first, second, third].map((text) => objectId('blob', text));
+      const { entries } = await zip(pack, pack.commit(['100644', 'a', ids[0]], ['100644', 'b', ids[1]], ['100644', 'c', ids[2]]));
+      expect(entries.map((entry) => entry.id)).toEqual(ids);
+    });
+
+    it('is resolved along a chain of 2,000', async () => {
+      const pack = new PackBuilder();
+      let { offset } = pack.object('blob', base);
+      let text = base;
+      for (let i = 0; i < 2000; i++) {
+        offset = pack.offsetDelta(offset, delta(text.length, text.length, { copy: [1, text.length - 1] }, { insert: String(i % 10) }));
+        text = `${text.slice(1)}${i % 10}`;
+      }
+      const { entries } = await zip(pack, pack.commit(['100644', 'a', objectId('blob', text)]));
+      expect(entries[0].id).toBe(objectId('blob', text));
+    });
+
+    it.each([
+      ['reads past its base', delta(base.length, 10, { copy: [base.length - 5, 10] })],
+      ['is of another base size', delta(base.length - 1, 5, { copy: [0, 5] })],
+      ['makes less than it says', delta(base.length, 10, { copy: [0, 5] })],
+      ['makes more than it says', delta(base.length, 3, { copy: [0, 5] })],
+      ['inserts more than it holds', Buffer.concat([delta(base.length, 20), Buffer.from([20, 65])])],
+      ['has the reserved instruction', Buffer.concat([delta(base.length, 5), Buffer.from([0])])],
+      ['ends in the middle of a copy', Buffer.concat([delta(base.length, 5), Buffer.from([0x91])])],
+      ['is empty', Buffer.alloc(0)],
+    ])('is corrupt where one %s', async (_case, bad) => {
+      const pack = new PackBuilder();
+      const { offset } = pack.object('blob', base);
+      pack.offsetDelta(offset, bad);
+      await expect(index(pack)).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+    });
+
+    it('is corrupt where a base is missing, is no object, or is the delta itself', async () => {
+      const missing = new PackBuilder();
+      missing.idDelta('ab'.repeat(20), delta(5, 5, { copy: [0, 5] }));
+      await expect(index(missing)).rejects.toMatchObject({ code: 'CORRUPT_PACK', message: expect.stringContaining('base is missing') });
+      const inside = new PackBuilder();
+      const { offset } = inside.object('blob', base);
+      inside.offsetDelta(offset + 1, delta(base.length, 5, { copy: [0, 5] }));
+      await expect(index(inside)).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+      const self = new PackBuilder();
+      self.entry(6, 3, Buffer.from([0]), Buffer.from('x'));
+      await expect(index(self)).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+    });
+
+    it('is refused where one claims a result over the limit, before it is made', async () => {
+      const pack = new PackBuilder();
+      const { offset } = pack.object('blob', base);
+      pack.offsetDelta(offset, delta(base.length, 2 ** 45, { copy: [0, 5] }));
+      await expect(index(pack)).rejects.toMatchObject({ code: 'LIMIT' });
+    });
+  });
+
+  describe('with files too large to hold', () => {
+    const large = Buffer.alloc(MAX_HELD_BYTES + 1_000_000, 'a line that is repeated for ever\n');
+
+    it('streams them, whole and as deltas of each other, into the zip', async () => {
+      const pack = new PackBuilder();
+      const { id, offset } = pack.object('blob', large);
+      const pieces = [];
+      for (let at = 0; at < large.length; at += 0xffff00) pieces.push({ copy: [at, Math.min(0xffff00, large.length - at)] as [number, number] });
+      const longer = Buffer.concat([large, Buffer.from('end')]);
+      const second = pack.offsetDelta(offset, delta(large.length, longer.length, ...pieces, { insert: 'end' }));
+      // A small file out of a large base, and a large file out of that base's delta.
+      pack.offsetDelta(second, delta(longer.length, 100, { copy: [longer.length - 100, 100] }));
+      const small = objectId('blob', longer.subarray(-100));
+      const again = Buffer.concat([longer, Buffer.from('!')]);
+      pack.offsetDelta(second, delta(longer.length, again.length, ...pieces, { copy: [large.length, 3] }, { insert: '!' }));
+      const ids = [id, objectId('blob', longer), small, objectId('blob', again)];
+      const { entries } = await zip(pack, pack.commit(...ids.map((blob, i) => ['100755', `f${i}`, blob] as [string, string, string])));
+      expect(entries.map((entry) => entry.id)).toEqual(ids);
+    });
+
+    it('refuses them over the limit, and never needs more disk than allowed', async () => {
+      const pack = new PackBuilder();
+      const { id, offset } = pack.object('blob', large);
+      const copies = [0, 1, 2].map((i) => ({ copy: [i * 0xffff00, i < 2 ? 0xffff00 : large.length - 2 * 0xffff00] as [number, number] }));
+      pack.offsetDelta(offset, delta(large.length, large.length, ...copies));
+      const commit = pack.commit(['100644', 'a', id]);
+      await expect(zip(pack, commit, { maxObjectBytes: MAX_HELD_BYTES })).rejects.toMatchObject({ code: 'LIMIT' });
+      await expect(zip(pack, commit, { maxDiskBytes: 2_000_000 })).rejects.toMatchObject({ code: 'LIMIT' });
+    });
+  });
+
+  it('is read the same in pieces of any size', async () => {
+    const pack = new PackBuilder();
+    const blob = pack.object('blob', 'x').id;
+    pack.commit(['100644', 'a', blob]);
+    for (const piece of [1, 7, 19, 20, 21, 1000]) {
+      expect(await withPack(pack.build(), async (store) => store.find(blob), DEFAULT_LIMITS, piece)).toBe(0);
+    }
+  });
+
+  it.each([
+    ['has bytes after its last object', (pack: PackBuilder) => pack.build(1)],
+    ['claims more objects than it has', (pack: PackBuilder) => pack.build(3)],
+    ['claims more objects than it could have', (pack: PackBuilder) => pack.build(500_000)],
+    ['is of version 9', (pack: PackBuilder) => Buffer.concat([Buffer.from('PACK'), Buffer.from([0, 0, 0, 9]), pack.build().subarray(8)])],
+    ['is no pack', () => Buffer.from('x'.repeat(100))],
+    ['is empty', () => Buffer.alloc(0)],
+    ['lacks its last byte', (pack: PackBuilder) => pack.build().subarray(0, -1)],
+  ])('that %s is corrupt', async (_case, make) => {
+    const pack = new PackBuilder();
+    pack.object('blob', 'one');
+    pack.object('blob', 'two');
+    await expect(withPack(make(pack), async () => undefined)).rejects.toMatchObject({ code: 'CORRUPT_PACK', retryable: true });
+  });
+
+  it('with sound objects and another checksum is corrupt', async () => {
+    const pack = new PackBuilder();
+    pack.object('blob', 'one');
+    const bytes = pack.build();
+    bytes[bytes.length - 1] ^= 1;
+    await expect(withPack(bytes, async () => undefined)).rejects.toMatchObject({ code: 'CORRUPT_PACK', message: expect.stringContaining('checksum') });
+  });
+
+  it.each([
+    ['unpacks to more than it says', 2, 'three'],
+    ['unpacks to less than it says', 9, 'three'],
+  ])('whose object %s is corrupt', async (_case, size, text) => {
+    const { deflateSync } = await import('node:zlib');
+    const pack = new PackBuilder();
+    pack.entry(3, size, Buffer.alloc(0), deflateSync(text));
+    await expect(index(pack)).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+  });
+
+  it('that lacks a file or tree of its commit, or the commit, is corrupt', async () => {
+    const pack = new PackBuilder();
+    const other = pack.commit(['40000', 'a', 'cd'.repeat(20)]);
+    const commit = pack.commit(['100644', 'a', 'ab'.repeat(20)]);
+    await expect(zip(pack, commit)).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+    await expect(zip(pack, other)).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+    await expect(zip(pack, 'ef'.repeat(20))).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+  });
+
+  it('whose tag leads to a tree is refused', async () => {
+    const pack = new PackBuilder();
+    const tree = pack.tree();
+    const tag = pack.object('tag', `object ${tree}\ntype tree\ntag x\ntagger A <a@b.c> 1 +0000\n\nx\n`).id;
+    await expect(zip(pack, tag)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+  });
+
+  describe('with hostile names', () => {
+    it.each([
+      '..', '.', '', '../x', '/etc/passwd', 'a/../../x', '\\x', '..\\x', 'a\\..\\..\\x', '.. ', '.. .', 'C:', 'c:evil', 'a\\C:evil',
+      '.git', '.GIT', '.Git ', '.git.', '.git . ', '.git:stream', '.git::$INDEX_ALLOCATION', 'git~1', 'GIT~1', '.g\u200cit', '\ufeff.git', 'a\\.git', '.git\\config',
+    ])('refuses "%s" for a file, a link and a directory', async (name) => {
+      for (const mode of ['100644', '120000', '40000', '160000']) {
+        const pack = new PackBuilder();
+        const blob = mode === '40000' ? pack.tree(['100644', 'x', pack.object('blob', 'x').id]) : pack.object('blob', 'x').id;
+        await expect(zip(pack, pack.commit([mode, name, blob]))).rejects.toMatchObject({ code: 'UNSAFE_NAME', retryable: false });
+        const inner = new PackBuilder();
+        const same = mode === '40000' ? inner.tree(['100644', 'x', inner.object('blob', 'x').id]) : inner.object('blob', 'x').id;
+        await expect(zip(inner, inner.commit(['40000', 'dir', inner.tree([mode, name, same])]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      }
+    });
+
+    it('keeps unusual names that lead nowhere else as they are', async () => {
+      const names = ['a\\b', 'x\\x2dy.swap', '.gitignore', '.gitmodules', '...a', '..a', 'a..', 'git~10', 'ab:c', ' ', '-rf', '%2e%2e', '~', 'con', 'a\tb', 'caf\xe9'];
+      const pack = new PackBuilder();
+      const blob = pack.object('blob', 'x').id;
+      const { entries } = await zip(pack, pack.commit(...names.map((name) => ['100644', Buffer.from(name, 'latin1'), blob] as [string, Buffer, string])));
+      expect(entries.map((entry) => entry.name)).toEqual(names);
+    });
+
+    it('refuses the same name twice, and a link where some system has the same name twice', async () => {
+      const cases: [string, string, string, string][] = [
+        ['100644', 'a', '100644', 'a'], ['120000', 'a', '40000', 'a'], ['120000', 'A', '40000', 'a'], ['40000', 'a', '120000', 'A'],
+        ['120000', 'a', '40000', 'a.'], ['120000', 'é', '40000', 'e\u0301'], ['120000', 'a\u200c', '40000', 'a'],
+      ];
+      for (const [mode1, name1, mode2, name2] of cases) {
+        const pack = new PackBuilder();
+        const blob = pack.object('blob', '/tmp').id;
+        const tree = pack.tree(['100644', 'x', blob]);
+        const of = (mode: string): string => mode === '40000' ? tree : blob;
+        await expect(zip(pack, pack.commit([mode1, name1, of(mode1)], [mode2, name2, of(mode2)]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      }
+    });
+
+    it('keeps two files apart whose names differ in case only', async () => {
+      const pack = new PackBuilder();
+      const blob = pack.object('blob', 'x').id;
+      expect((await zip(pack, pack.commit(['100644', 'Makefile', blob], ['100644', 'makefile', blob]))).entries).toHaveLength(2);
+    });
+
+    it('refuses a name that leads through a link where a backslash is a slash', async () => {
+      const pack = new PackBuilder();
+      const blob = pack.object('blob', '/tmp').id;
+      await expect(zip(pack, pack.commit(['120000', 'a', blob], ['100644', 'a\\x', blob]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      const deep = new PackBuilder();
+      const link = deep.object('blob', '/tmp').id;
+      await expect(zip(deep, deep.commit(['40000', 'd', deep.tree(['120000', 'l', link])], ['100644', 'd\\L\\x', link]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      const named = new PackBuilder();
+      const target = named.object('blob', '/tmp').id;
+      await expect(zip(named, named.commit(['120000', 'd\\l', target]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+    });
+
+    it('refuses modes that git does not have, and trees that cannot be read', async () => {
+      for (const mode of ['100000', '060000', 'abc', '1']) {
+        const pack = new PackBuilder();
+        await expect(zip(pack, pack.commit([mode, 'x', pack.object('blob', 'x').id]))).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+      }
+      const pack = new PackBuilder();
+      await expect(zip(pack, pack.commitOf(pack.object('tree', '100644 a\0short').id))).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+    });
+  });
+
+  it('whose trees unfold without end is stopped at the limit of entries', async () => {
+    const pack = new PackBuilder();
+    let tree = pack.tree(['100644', 'x', pack.object('blob', 'x').id]);
+    for (let depth = 0; depth < 30; depth++) tree = pack.tree(...'abcdefghij'.split('').map((name) => ['40000', name, tree] as [string, string, string]));
+    await expect(zip(pack, pack.commitOf(tree), { maxEntries: 20_000 })).rejects.toMatchObject({ code: 'LIMIT' });
+  });
+
+  it('whose paths grow without end is stopped at the limit of a path', async () => {
+    const pack = new PackBuilder();
+    let tree = pack.tree();
+    for (let depth = 0; depth < 50; depth++) tree = pack.tree(['40000', 'n'.repeat(100), tree]);
+    await expect(zip(pack, pack.commitOf(tree))).rejects.toMatchObject({ code: 'LIMIT' });
+  });
+
+  it('whose zip grows over the limit is stopped', async () => {
+    const pack = new PackBuilder();
+    const blob = pack.object('blob', noise(60_000)).id;
+    const files = Array.from({ length: 100 }, (_, i) => ['100644', `f${i}`, blob] as [string, string, string]);
+    await expect(zip(pack, pack.commit(...files), { maxZipBytes: 1_000_000 })).rejects.toMatchObject({ code: 'LIMIT', message: expect.stringContaining('zip') });
+  });
+});

@@ -1,0 +1,347 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { tmpdir } from 'os';
+import * as path from 'path';
+import { GetObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
+import { ReceiveMessageCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { Stack } from 'aws-cdk-lib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deniedCalls, unusedGrants } from './permissions';
+import { addPushes } from '../../examples/git-push-pipeline/app';
+import { EventBridge } from '../../local/event-bridge';
+import { LocalGitHost } from '../../local/git-host';
+import { S3 } from '../../local/s3';
+import { Sqs } from '../../local/sqs';
+import type { SystemOptions } from '../../local/system';
+import { listZip } from '../../local/zip-listing';
+import { noise } from '../git-push-pipeline/sample-repository';
+import { RunningStack, startStack } from '../local/stack';
+import { clientFor, eventually, TurnedClock } from '../local/stand-ins';
+
+const WORKER = 'Pushes-WorkHandler';
+/** The work function's timeout and half a minute. */
+const VISIBILITY_SECONDS = 330;
+
+interface Detail {
+  readonly ref: string;
+  readonly key: string;
+  readonly commit: string;
+  readonly versionId: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly attempts: number;
+}
+
+/** The example's stack with its own git host, and what tests ask of both. */
+class Running {
+  public static async start(options: Partial<SystemOptions> = {}, change: (stack: Stack) => void = () => undefined): Promise<Running> {
+    const host = await LocalGitHost.start();
+    const clock = new TurnedClock();
+    try {
+      const stack = await startStack(scope => {
+        addPushes(scope, host.settings);
+        change(scope);
+      }, { clock, ...options });
+      await host.connect(stack.system.endpoints.secretsManager);
+      return new Running(host, stack, clock);
+    } catch (error) {
+      await host.stop();
+      throw error;
+    }
+  }
+
+  public readonly s3: S3Client;
+  public readonly sqs: SQSClient;
+
+  private constructor(public readonly host: LocalGitHost, public readonly stack: RunningStack, public readonly clock: TurnedClock) {
+    this.s3 = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true });
+    this.sqs = new SQSClient(clientFor(stack, 'sqs'));
+  }
+
+  public get system() {
+    return this.stack.system;
+  }
+
+  public async webhook(ref: string, after: string, deliveryId?: string): Promise<number> {
+    return (await this.host.sendWebhook(this.system.outputs.GitPushPipelineWebhookUrl, { ref, after }, deliveryId)).status;
+  }
+
+  public events(ref: string): { type: string; detail: Detail }[] {
+    return this.system.service(EventBridge).events.map(({ event }) => ({ type: event['detail-type'], detail: event.detail as Detail })).filter(({ detail }) => detail.ref === ref);
+  }
+
+  /** What became of the pushes to a ref, once there are so many outcomes. */
+  public async outcomes(ref: string, count = 1): Promise<{ type: string; detail: Detail }[]> {
+    await eventually(() => this.events(ref).length >= count);
+    return this.events(ref);
+  }
+
+  public async logged(pattern: RegExp, count = 1): Promise<void> {
+    await eventually(() => this.stack.logs.filter(line => pattern.test(line)).length >= count);
+  }
+
+  /** Settled once the next message goes back into the queue; to be called before it can. */
+  public goesBack(): Promise<void> {
+    const pattern = new RegExp(`${WORKER} \\| 1 of 1 messages go back`);
+    return this.logged(pattern, this.stack.logs.filter(line => pattern.test(line)).length + 1);
+  }
+
+  public async zip(key: string): Promise<string[]> {
+    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Key: key }));
+    return listZip(Buffer.from(await Body!.transformToByteArray())).map(({ name }) => name);
+  }
+
+  public async versions(key: string): Promise<number> {
+    const { Versions = [] } = await this.s3.send(new ListObjectVersionsCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Prefix: key }));
+    return Versions.length;
+  }
+
+  public async deadLetter(): Promise<{ body: string; code?: string; reason?: string } | undefined> {
+    const QueueUrl = this.system.service(Sqs).queue('Pushes-DeadLetterQueue.fifo').name;
+    const { Messages = [] } = await this.sqs.send(new ReceiveMessageCommand({
+      QueueUrl: `${this.system.endpoints.sqs}/123456789012/${QueueUrl}`, MessageAttributeNames: ['All'],
+    }));
+    const [message] = Messages;
+    const { code, reason } = message?.MessageAttributes ?? {};
+    return message && { body: message.Body!, code: code?.StringValue, reason: reason?.StringValue };
+  }
+
+  public async stop(): Promise<void> {
+    this.s3.destroy();
+    this.sqs.destroy();
+    await this.stack.stop();
+    await this.host.stop();
+  }
+}
+
+/** The processes that run the work function. */
+function workers(): number[] {
+  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
+    try {
+      const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]);
+      return parent === process.pid && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`);
+    } catch {
+      return false; // it ended while we looked
+    }
+  });
+}
+
+describe('through the real bundles', () => {
+  let running: Running;
+  beforeAll(async () => { running = await Running.start(); });
+  afterAll(() => running.stop());
+
+  test('a push becomes a zip with its facts, over HTTPS for a branch', async () => {
+    const ref = 'refs/heads/main';
+    const commit = await running.host.push(ref, { 'README.md': 'hello\n', 'src/a.ts': 'export {};\n' }, 'The ünïcode message');
+    expect(await running.webhook(ref, commit)).toBe(202);
+    const [{ type, detail }] = await running.outcomes(ref);
+    expect({ type, commit: detail.commit }).toEqual({ type: 'Git Push Published', commit });
+    expect(detail.key).toBe(`${running.host.settings.https}/demo/heads/main.zip`);
+    expect(await running.zip(detail.key)).toEqual(['README.md', 'src/a.ts', 'commit-id', 'build-info.json']);
+    const { Metadata, VersionId, ContentType } = await running.s3.send(new HeadObjectCommand({
+      Bucket: running.system.outputs.GitPushPipelineBucket, Key: detail.key,
+    }));
+    expect({ VersionId, ContentType }).toEqual({ VersionId: detail.versionId, ContentType: 'application/zip' });
+    expect(Metadata).toMatchObject({ commit, ref, 'pusher': 'developer', 'codepipeline-artifact-revision-summary': 'The unicode message' });
+  });
+
+  test('and over SSH for a tag', async () => {
+    const ref = 'refs/tags/v1';
+    const commit = await running.host.push(ref, { 'CHANGES.md': 'v1\n' }, 'Version 1');
+    await running.webhook(ref, commit);
+    const [{ type, detail }] = await running.outcomes(ref);
+    expect({ type, key: detail.key }).toEqual({ type: 'Git Push Published', key: `${running.host.settings.ssh}/demo/tags/v1.zip` });
+  });
+
+  test('a delivery that comes twice is done once, and an older push never lands over a newer one', async () => {
+    const ref = 'refs/heads/busy';
+    const older = await running.host.push(ref, { 'busy.txt': 'older\n' }, 'Older');
+    const newer = await running.host.push(ref, { 'busy.txt': 'newer\n' }, 'Newer');
+    await running.webhook(ref, newer, 'delivery-newer');
+    await running.webhook(ref, newer, 'delivery-newer');
+    await running.webhook(ref, older, 'delivery-older');
+    await running.logged(new RegExp(`"superseded".*${older}`));
+    expect(running.events(ref).map(({ detail }) => detail.commit)).toEqual([newer]);
+    expect(await running.versions(running.events(ref)[0].detail.key)).toBe(1);
+  });
+
+  test('an older delivery that comes after five minutes again does no harm', async () => {
+    const ref = 'refs/heads/again';
+    const commit = await running.host.push(ref, {}, 'Again');
+    await running.webhook(ref, commit, 'the-same');
+    const [{ detail: { key } }] = await running.outcomes(ref);
+    const before = await running.zip(key);
+    running.clock.turn(301);
+    await running.webhook(ref, commit, 'the-same');
+    await running.outcomes(ref, 2);
+    expect(await running.zip(key)).toEqual(before);
+  });
+
+  test('S3 that fails twice and then works is no failure', async () => {
+    const ref = 'refs/heads/s3';
+    running.system.service(S3).failNext('PutObject', 2, 503);
+    await running.webhook(ref, await running.host.push(ref, {}, 'S3'));
+    const [{ type, detail }] = await running.outcomes(ref);
+    expect(type).toBe('Git Push Published');
+    expect(await running.versions(detail.key)).toBe(1);
+  });
+
+  test('S3 that keeps failing leads to a second try, and that to a report', async () => {
+    const ref = 'refs/heads/s3-down';
+    running.system.service(S3).failNext('PutObject', 8, 500);
+    const goesBack = running.goesBack();
+    await running.webhook(ref, await running.host.push(ref, {}, 'S3 down'));
+    await goesBack;
+    running.clock.turn(30);
+    const [{ type, detail }] = await running.outcomes(ref);
+    expect({ type, attempts: detail.attempts, code: detail.code }).toEqual({ type: 'Git Push Failed', attempts: 2, code: 'InternalError' });
+    await eventually(async () => (await running.deadLetter())?.code === 'InternalError');
+  });
+
+  test('a worker that is killed in the middle of the upload leaves nothing, and the next one does it', async () => {
+    const ref = 'refs/heads/killed';
+    const commit = await running.host.push(ref, { 'noise.bin': noise(3_000_000).toString('base64') }, 'Large');
+    const { iam } = running.system;
+    const authorize = iam.authorize.bind(iam);
+    let killed = 0;
+    iam.authorize = async (headers, action, ...rest) => {
+      if (action === 's3:PutObject' && killed === 0) {
+        for (const pid of workers()) {
+          process.kill(pid, 'SIGKILL');
+          killed++;
+        }
+      }
+      return authorize(headers, action, ...rest);
+    };
+    const goesBack = running.goesBack();
+    await running.webhook(ref, commit);
+    await goesBack;
+    expect(killed).toBeGreaterThan(0);
+    expect(running.events(ref)).toEqual([]);
+    running.clock.turn(VISIBILITY_SECONDS);
+    const [{ type, detail }] = await running.outcomes(ref);
+    expect({ type, commit: detail.commit }).toEqual({ type: 'Git Push Published', commit });
+    expect(await running.versions(detail.key)).toBe(1);
+  });
+
+  test('a message that makes no sense goes to the dead letters at once, with the reason', async () => {
+    await running.sqs.send(new SendMessageCommand({
+      QueueUrl: running.system.outputs.GitPushPipelineQueue, MessageBody: '{"version":2}', MessageGroupId: 'g', MessageDeduplicationId: 'd',
+    }));
+    await eventually(async () => {
+      const letter = await running.deadLetter();
+      return letter?.body === '{"version":2}' && letter.code === 'INVALID_MESSAGE' && letter.reason === '`version` must be 1';
+    });
+  });
+
+  test('a repository outside the list is refused by both functions', async () => {
+    const body = JSON.stringify({
+      version: 1,
+      provider: 'generic',
+      repository: 'https://elsewhere.example/a',
+      ref: 'refs/heads/x',
+      before: '0'.repeat(40),
+      after: 'a'.repeat(40),
+      deliveryId: 'd',
+      receivedAt: '2026-01-01T00:00:00Z',
+    });
+    await running.sqs.send(new SendMessageCommand({
+      QueueUrl: running.system.outputs.GitPushPipelineQueue, MessageBody: body, MessageGroupId: 'x', MessageDeduplicationId: 'x',
+    }));
+    const [{ type, detail }] = await running.outcomes('refs/heads/x');
+    expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({ type: 'Git Push Failed', code: 'NOT_ALLOWED', attempts: 1 });
+  });
+
+  test('a wrong signature is 401, nothing is queued and nothing of the body is logged', async () => {
+    const url = running.system.outputs.GitPushPipelineWebhookUrl;
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-github-event': 'push', 'x-hub-signature-256': `sha256=${'0'.repeat(64)}` },
+      body: '{"ref":"refs/heads/from-mallory"}',
+    });
+    expect([response.status, await response.text()]).toEqual([401, '{"message":"the signature or token is missing or wrong"}']);
+    expect(running.stack.logs.join('\n')).not.toContain('from-mallory');
+  });
+
+  test('a body of more than 6 MiB is 413', async () => {
+    const response = await fetch(running.system.outputs.GitPushPipelineWebhookUrl, { method: 'POST', headers: { 'x-github-event': 'push' }, body: 'x'.repeat(6 * 1024 * 1024 + 1) });
+    expect(response.status).toBe(413);
+  });
+
+  test('no secret is in a log, an event or a dead letter', () => {
+    const { token, webhookSecret, privateKey } = running.host.secrets;
+    const told = running.stack.logs.join('\n') + JSON.stringify(running.system.service(EventBridge).events);
+    for (const secret of [token, webhookSecret, privateKey.split('\n')[1]]) expect(told).not.toContain(secret);
+  });
+
+  test.each(['Pushes-AcceptHandler', WORKER])('what the role of %s grants is what it did: nothing denied, nothing too much', name => {
+    expect(deniedCalls(running.system, name)).toEqual([]);
+    expect(unusedGrants(running.system, name)).toEqual([]);
+  });
+});
+
+test('out of memory on every try, the failure is told all the same', async () => {
+  const running = await Running.start({
+    transform: template => {
+      for (const { Type, Properties } of Object.values(template.Resources!)) {
+        if (Type === 'AWS::Lambda::Function' && Properties!.MemorySize === 1769) Properties!.MemorySize = 72;
+      }
+    },
+  });
+  try {
+    const ref = 'refs/heads/wide';
+    const commit = await running.host.pushWideTree(ref, 300_000);
+    for (const start of [() => running.webhook(ref, commit), () => running.clock.turn(VISIBILITY_SECONDS)]) {
+      const goesBack = running.goesBack();
+      await start();
+      await goesBack;
+    }
+    expect(running.stack.logs.filter(line => line.includes('heap out of memory'))).toHaveLength(2);
+    running.clock.turn(VISIBILITY_SECONDS);
+    const [{ type, detail }] = await running.outcomes(ref);
+    expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({ type: 'Git Push Failed', code: 'NO_ANSWER', attempts: 3 });
+    await eventually(async () => (await running.deadLetter())?.code === 'NO_ANSWER');
+  } finally {
+    await running.stop();
+  }
+});
+
+describe('a host name that resolves to a private address', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'rebinding-'));
+  const preload = path.join(folder, 'rebinding.js');
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test('the second time is not connected to, and the push fails without a zip', async () => {
+    // `allowPrivateHosts` lets the loopback address of the test's own host pass, but never a link-local one.
+    writeFileSync(preload, `
+      let lookups = 0;
+      require('node:dns').promises.lookup = async () => [{ address: lookups++ === 0 ? '127.0.0.1' : '169.254.10.10', family: 4 }];
+    `);
+    const running = await Running.start({ environmentOverrides: { [WORKER]: { NODE_OPTIONS: `--require ${preload}` } } });
+    try {
+      const ref = 'refs/heads/rebound';
+      await running.webhook(ref, await running.host.push(ref, {}, 'Rebound'));
+      const [{ type, detail }] = await running.outcomes(ref);
+      expect({ type, code: detail.code }).toEqual({ type: 'Git Push Failed', code: 'BLOCKED_ADDRESS' });
+      expect(running.stack.logs.join('\n')).not.toContain('PutObject');
+      expect(await running.versions('')).toBe(0);
+    } finally {
+      await running.stop();
+    }
+  });
+
+  test('is not connected to at all without `allowPrivateHosts`', async () => {
+    const running = await Running.start({ environmentOverrides: { [WORKER]: { ALLOW_PRIVATE_HOSTS: 'false' } } });
+    try {
+      const ref = 'refs/heads/private';
+      const commit = await running.host.push(ref, {}, 'Private');
+      const before = running.host.requestCount;
+      await running.webhook(ref, commit);
+      const [{ detail }] = await running.outcomes(ref);
+      expect(detail.code).toBe('BLOCKED_ADDRESS');
+      expect(running.host.requestCount).toBe(before);
+    } finally {
+      await running.stop();
+    }
+  });
+});
