@@ -186,7 +186,7 @@ describe('what cannot be meant is refused', () => {
     [{ batchSize: 0 }, /`batchSize` must be an integer from 1 to 10000, got 0/],
     [{ concurrency: 17 }, /`concurrency` must be an integer from 1 to 16/],
     [{ failureThreshold: 2 }, /`failureThreshold` must be a share from 0 to 1, got 2/],
-    [{ runTimeout: Duration.minutes(6) }, /`runTimeout` must be from/],
+    [{ runTimeout: Duration.minutes(6) }, /`runTimeout` must be whole seconds from/],
     [{ apiKey: undefined }, /`apiKey` or `authorizer` is required/],
     [{ allowedHosts: [] }, /must name at least one host/],
     [{ allowedHosts: ['https://files.example.com'] }, /without scheme, port or path, got "https:/],
