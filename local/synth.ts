@@ -5,8 +5,8 @@ import * as path from 'path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
 import type { GitHost } from '../examples/git-push-pipeline/app';
-import { LAYER_ZIPS } from '../scripts/build-extension';
 import type { WebhookHosts } from '../examples/webhook-runner/app';
+import { LAYER_ZIPS } from '../scripts/build-extension';
 
 export const ROOT = path.resolve(__dirname, '..');
 
