@@ -5,6 +5,7 @@ import * as path from 'path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
 import type { GitHost } from '../examples/git-push-pipeline/app';
+import { LAYER_ZIPS } from '../scripts/build-extension';
 
 export const ROOT = path.resolve(__dirname, '..');
 
@@ -24,6 +25,11 @@ export function synthesizeExamples(gitHost?: GitHost): string {
       'aws:cdk:disable-asset-staging': true, // functions run from assets/, so that a new bundle takes effect
     },
   });
-  new DemoStack(app, 'Demo', { gitHost });
+  new DemoStack(app, 'Demo', { gitHost, withCrashReporter: hasExtension() });
   return app.synth().directory;
+}
+
+/** Whether the extension has been built. Without Go everything else runs. */
+export function hasExtension(): boolean {
+  return LAYER_ZIPS.every(name => existsSync(path.join(ROOT, 'assets', name)));
 }

@@ -4,7 +4,7 @@
  *
  * It runs alone in the child process of a function, with nothing but Node.js.
  */
-import { existsSync } from 'fs';
+import { existsSync, writeSync } from 'fs';
 import * as http from 'http';
 import { createRequire } from 'module';
 import * as path from 'path';
@@ -15,8 +15,13 @@ type Handler = (event: unknown, context: unknown, callback?: (error: unknown, re
 
 const { AWS_LAMBDA_RUNTIME_API: api = '', _HANDLER: handlerName = '', LAMBDA_TASK_ROOT: root = '.' } = process.env;
 const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+/** Where it is given, log records go there in frames, so that one may have several lines. */
+const logPipe = Number(process.env._LAMBDA_TELEMETRY_LOG_FD ?? 0);
+delete process.env._LAMBDA_TELEMETRY_LOG_FD;
 const agent = new http.Agent({ keepAlive: true });
 let requestId: string | undefined;
+/** Ends the wait for a handler that can never answer. */
+let giveUp: ((error: Error) => void) | undefined;
 
 class RuntimeError extends Error {
   public constructor(public readonly errorType: string, message: string) {
@@ -34,9 +39,7 @@ async function main(): Promise<void> {
   });
   // The event loop is empty although the handler has not answered: its promise can never settle.
   process.on('beforeExit', () => {
-    const error = new RuntimeError('Runtime.NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit');
-    logError('Invoke Error', error);
-    void postError(`invocation/${requestId}/error`, error).then(() => process.exit(0));
+    giveUp?.(new RuntimeError('Runtime.NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit'));
   });
   let handler: Handler;
   try {
@@ -72,11 +75,14 @@ async function serveOne(handler: Handler): Promise<void> {
   } catch (error) {
     logError('Invoke Error', error);
     await postError(`invocation/${id}/error`, error);
+  } finally {
+    giveUp = undefined;
   }
 }
 
 function run(handler: Handler, event: unknown, context: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
+    giveUp = reject;
     const result = handler(event, context, (error, value) => error ? reject(error) : resolve(value));
     if (handler.length < 3 || result instanceof Promise) resolve(result);
   });
@@ -148,7 +154,7 @@ function logError(label: string, error: unknown): void {
   }
   const own = error instanceof Error ? Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'errorType' && key !== 'name')) : {};
   const line = JSON.stringify({ errorType, errorMessage, ...own, stack: trace });
-  process.stdout.write(`${new Date().toISOString()}\t${requestId}\tERROR\t${label} \t${line}\n`);
+  write(`${new Date().toISOString()}\t${requestId}\tERROR\t${label} \t${line}\n`);
 }
 
 function patchConsole(): void {
@@ -157,13 +163,23 @@ function patchConsole(): void {
     console[method] = (...args: unknown[]) => {
       const timestamp = new Date().toISOString();
       if (jsonLogs) writeLine({ timestamp, level, requestId, message: format(...args) });
-      else process.stdout.write(`${timestamp}\t${requestId}\t${level}\t${format(...args).replace(/\n/g, '\r')}\n`);
+      else write(`${timestamp}\t${requestId}\t${level}\t${logPipe ? format(...args) : format(...args).replace(/\n/g, '\r')}\n`);
     };
   }
 }
 
 function writeLine(line: Record<string, unknown>): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
+  write(`${JSON.stringify(line)}\n`);
+}
+
+function write(text: string): void {
+  if (!logPipe) return void process.stdout.write(text);
+  const record = Buffer.from(text);
+  const header = Buffer.alloc(16);
+  header.writeUInt32BE(0xa55a0003, 0);
+  header.writeUInt32BE(record.length, 4);
+  header.writeBigUInt64BE(BigInt(Date.now()) * 1000n, 8);
+  writeSync(logPipe, Buffer.concat([header, record]));
 }
 
 void main();
