@@ -152,6 +152,11 @@ project.addTask('bench:crash-reporter-layer', {
   description: 'What the extension costs a function: bytes, start, memory, CPU, time added (writes bench/results/crash-reporter-layer.{json,md})',
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/crash-reporter-layer.ts', receiveArgs: true }],
 });
+project.addTask('bench:webhook-runner', {
+  description: 'CPU and memory of the webhook runner beside a Python loop that does the same work',
+  exec: 'tsx bench/webhook-runner.ts',
+  receiveArgs: true,
+});
 project.addTask('bench:handlers', {
   description: 'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],
@@ -166,6 +171,7 @@ project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --imp
 project.setScript('invoke', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/invoke.ts');
 project.setScript('push-code', 'exec node --import tsx -- local/push-code.ts');
 project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
+project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx -- local/webhook-run.ts');
 
 // -- Files ------------------------------------------------------------------------------------------------------------
 project.gitignore.removePatterns('tsconfig.json');

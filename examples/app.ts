@@ -5,12 +5,15 @@ import { Construct } from 'constructs';
 import { BirthdayApi, CrashReporterLayer, CrashReporterMode, SentryDsn, UniqueCodeTable } from '../src';
 import { Crashes } from './crash-reporter-layer/crashes';
 import { addPushes, GitHost } from './git-push-pipeline/app';
+import { addWebhookRunner, WebhookHosts } from './webhook-runner/app';
 
 export interface DemoProps extends StackProps {
   /** Whether the extension of the CrashReporterLayer has been built, which needs Go. */
   readonly withCrashReporter?: boolean;
   /** Whose pushes are taken. */
   readonly gitHost?: GitHost;
+  /** Where files come from, and records and reports go. */
+  readonly webhookHosts?: WebhookHosts;
 }
 
 /**
@@ -29,6 +32,7 @@ export class DemoStack extends Stack {
     new CfnOutput(this, 'UniqueCodeTableUrl', { value: codes.url! });
 
     addPushes(this, props.gitHost);
+    addWebhookRunner(this, props.webhookHosts);
     if (props.withCrashReporter ?? true) this.addCrashReporter();
   }
 

@@ -63,6 +63,14 @@ export const BLOCKS: Block[] = [
       { title: 'Thrown error', method: 'POST', path: '/crash/thrown-error', expect: 500 },
     ],
   },
+  {
+    name: 'webhookRunner',
+    url: 'url',
+    tour: [
+      { title: 'A run without the key', method: 'POST', path: '', body: {}, expect: 401 },
+      { title: 'A run without a file', method: 'POST', path: '', body: { webhook_id: 'wh-0' }, headers: { 'x-api-key': 'demo-key' }, expect: 400 },
+    ],
+  },
 ];
 
 /** `{"birthdayApi":{"url":"http://…"}}` out of the outputs `BirthdayApiUrl`, …; outputs of no block are left out. */

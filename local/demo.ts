@@ -10,6 +10,7 @@ import { Sentry } from './sentry';
 import type { SystemOptions } from './system';
 import { takeTour } from './tour';
 import { watchBundles } from './watch';
+import { tourOfRuns } from './webhook-tour';
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -35,9 +36,17 @@ async function main(): Promise<number> {
 }
 
 async function serve(running: Example, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>): Promise<number> {
-  const { system, gitHost } = running;
-  const blocks = blockOutputs(system.outputs);
-  if (options.tour) return await takeTour(blocks, print, async () => !gitHost || tourOfPushes(gitHost, system, print)) ? 0 : 1;
+  const { system, gitHost, webhookHost } = running;
+  const outputs = blockOutputs(system.outputs);
+  const blocks = webhookHost ? { ...outputs, webhookRunner: { ...outputs.webhookRunner, ...webhookHost.urls } } : outputs;
+  if (options.tour) {
+    const more = async () => {
+      const pushes = !gitHost || await tourOfPushes(gitHost, system, print);
+      const runs = !webhookHost || await tourOfRuns(webhookHost, blocks.webhookRunner.url, print);
+      return pushes && runs;
+    };
+    return await takeTour(blocks, print, more) ? 0 : 1;
+  }
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
     describe(running, blocks, print);
@@ -50,7 +59,7 @@ async function serve(running: Example, options: DemoOptions, print: (line: strin
   }
 }
 
-function describe({ system, gitHost }: Example, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
+function describe({ system, gitHost, webhookHost }: Example, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
   print('\nHTTP APIs');
   for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
   print('Functions (npm run invoke -- <function> -e event.json)');
@@ -65,6 +74,10 @@ function describe({ system, gitHost }: Example, blocks: Record<string, Record<st
     if (url) for (const step of block.tour.slice(0, block.shown ?? 2)) print(`  ${curl(step, url)}`);
   }
   if (gitHost) print(`  ${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`);
+  if (webhookHost) {
+    print(`  ${webhookHost.curl(blocks.webhookRunner.url)}`);
+    for (const [name, url] of Object.entries(webhookHost.urls)) print(`  curl ${url}   ${name}`);
+  }
   const { url, buttons } = system.service(Sentry).sink;
   if (buttons.length > 0) print(`Crashes, as Sentry gets them\n  ${url}/   a page with buttons that crash functions\n  curl ${url}/events`);
   print('\nReady. Ctrl-C stops everything.');

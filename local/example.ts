@@ -6,32 +6,40 @@ import { SecretsManager } from './secrets-manager';
 import { Sentry } from './sentry';
 import { hasExtension, synthesizeExamples } from './synth';
 import { System, SystemOptions } from './system';
+import { WebhookHost } from './webhook-host';
 
 export interface Example {
   readonly system: System;
-  /** Undefined where another app runs. */
+  /** Pushes to the GitPushPipeline. Undefined where another app runs. */
   readonly gitHost?: LocalGitHost;
+  /** Has the files of the WebhookRunner, and takes its records and reports. Undefined where another app runs. */
+  readonly webhookHost?: WebhookHost;
   stop(): Promise<void>;
 }
 
 type RunOptions = Omit<SystemOptions, 'assembly'>;
 
-/** Runs the example app and the hosts that it talks to. */
-export async function runExample(options: RunOptions = {}): Promise<Example> {
+/** Runs the example app, and unless told otherwise the hosts that it talks to. */
+export async function runExample(options: RunOptions = {}, { withHosts = true } = {}): Promise<Example> {
   const { log = () => undefined } = options;
-  const gitHost = await LocalGitHost.start(line => log('git host', line));
+  const ends: (() => Promise<void> | void)[] = [];
+  const stop = async () => { for (const end of ends.splice(0).reverse()) await end(); };
   try {
-    const system = await startExampleSystem(options, gitHost);
-    return {
-      system,
-      gitHost,
-      stop: async () => {
-        await system.stop();
-        await gitHost.stop();
-      },
-    };
+    const gitHost = withHosts ? await LocalGitHost.start(line => log('git host', line)) : undefined;
+    ends.push(() => gitHost?.stop());
+    const webhookHost = withHosts ? await WebhookHost.start() : undefined;
+    ends.push(() => webhookHost?.stop());
+    const assembly = synthesizeExamples({ gitHost: gitHost?.settings, webhookHosts: webhookHost?.settings });
+    ends.push(() => rmSync(assembly, { recursive: true, force: true })); // functions may run code that lies there
+    const system = await System.start({ ...options, assembly });
+    ends.push(() => system.stop());
+    await gitHost?.connect(system.endpoints.secretsManager, system.outputs.GitPushPipelineWebhookUrl);
+    await webhookHost?.connect(system);
+    if (hasExtension()) connectSentry(system);
+    else system.notices.push('CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go 1.24 or later');
+    return { system, gitHost, webhookHost, stop };
   } catch (error) {
-    await gitHost.stop();
+    await stop();
     throw error;
   }
 }
@@ -40,20 +48,6 @@ export async function runExample(options: RunOptions = {}): Promise<Example> {
 export async function runAssembly(assembly: string, options: RunOptions): Promise<Example> {
   const system = await System.start({ ...options, assembly });
   return { system, stop: () => system.stop() };
-}
-
-/** Runs the example app alone. @param gitHost whose pushes it takes */
-export async function startExampleSystem(options: RunOptions = {}, gitHost?: LocalGitHost): Promise<System> {
-  const assembly = synthesizeExamples(gitHost?.settings);
-  try {
-    const system = await System.start({ ...options, assembly });
-    await gitHost?.connect(system.endpoints.secretsManager, system.outputs.GitPushPipelineWebhookUrl);
-    if (hasExtension()) connectSentry(system);
-    else system.notices.push('CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go 1.24 or later');
-    return system;
-  } finally {
-    rmSync(assembly, { recursive: true, force: true });
-  }
 }
 
 /** The reporter's DSN is that of the sink, and the sink's page can make the functions crash. */

@@ -1,7 +1,7 @@
 /** `npm run invoke -- <function> -e event.json`: runs one function of the example app once and prints its answer. */
 import { readFileSync } from 'fs';
 import { parseArgs } from 'util';
-import { startExampleSystem } from './example';
+import { runExample } from './example';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
 
@@ -25,7 +25,8 @@ async function main(): Promise<number> {
     return 0;
   }
   const event = values.event === undefined ? '{}' : readEvent(values.event);
-  const system = await startExampleSystem({ log: (source, line) => void process.stderr.write(`${source} | ${readable(line)}\n`) });
+  const log = (source: string, line: string) => void process.stderr.write(`${source} | ${readable(line)}\n`);
+  const { system, stop } = await runExample({ log }, { withHosts: false });
   try {
     const lambda = system.service(Lambda);
     const names = lambda.configs.map(config => config.name);
@@ -38,7 +39,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${payload}\n`);
     return isError ? 1 : 0;
   } finally {
-    await system.stop();
+    await stop();
   }
 }
 

@@ -17,7 +17,9 @@ export interface SentryEvent {
 export interface SentryException {
   readonly type: string;
   readonly value?: string;
-  readonly stacktrace?: { readonly frames: readonly { readonly filename?: string; readonly function?: string; readonly in_app?: boolean; readonly lineno?: number }[] };
+  readonly stacktrace?: {
+    readonly frames: readonly { readonly filename?: string; readonly function?: string; readonly in_app?: boolean; readonly lineno?: number }[];
+  };
 }
 
 export interface Envelope {

@@ -13,7 +13,9 @@ import { buildExtension, LAYER_ZIPS } from './build-extension';
 import { ESBUILD_TARGET } from '../src/shared/runtime';
 
 /** Folders below `lambda-src/` that have an `index.ts`. */
-export const BUNDLES = ['birthday-api', 'unique-code-table', 'git-push-pipeline/accept', 'git-push-pipeline/work'];
+export const BUNDLES = [
+  'birthday-api', 'unique-code-table', 'git-push-pipeline/accept', 'git-push-pipeline/work', 'webhook-runner/accept', 'webhook-runner/run',
+];
 
 const ROOT = path.resolve(__dirname, '..');
 

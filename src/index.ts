@@ -5,3 +5,4 @@ export * from './birthday-api';
 export * from './unique-code-table';
 export * from './crash-reporter-layer';
 export * from './git-push-pipeline';
+export * from './webhook-runner';

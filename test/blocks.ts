@@ -9,7 +9,8 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import {
-  BirthdayApi, CrashReporterLayer, CrashReporterMode, GitCredentials, GitPushPipeline, SentryDsn, UniqueCodeTable, WebhookSecret,
+  BirthdayApi, CrashReporterLayer, CrashReporterMode, DestinationAuth, GitCredentials, GitPushPipeline, SentryDsn, UniqueCodeTable,
+  WebhookDestination, WebhookRunner, WebhookSecret,
 } from '../src';
 
 export interface BlockCase {
@@ -91,6 +92,24 @@ export const BLOCK_CASES: BlockCase[] = [
       });
       reporter.addToAll(stack);
       reporter.grantUsage('Partner', { accountId: '123456789012' });
+    }),
+  },
+  {
+    name: 'WebhookRunner',
+    minimal: (stack, id) => new WebhookRunner(stack, id, {
+      destination: WebhookDestination.none(),
+      allowedHosts: ['files.example.com'],
+      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
+    }),
+    maximal: (stack, id) => new WebhookRunner(stack, id, {
+      destination: WebhookDestination.http({
+        url: 'https://api.example.com/records', auth: DestinationAuth.basic(new secretsmanager.Secret(stack, `${id}Login`)),
+      }),
+      allowedHosts: ['files.example.com'],
+      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
+      encryptionKey: new kms.Key(stack, `${id}Key`),
+      tracing: lambda.Tracing.ACTIVE,
+      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
     }),
   },
 ];

@@ -129,7 +129,8 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     }
     const durationMs = performance.now() - begun;
     life.telemetry.emit(...platform.runtimeDone(requestId, failure, durationMs, producedBytes));
-    if (failure) answer(failure.payload ? { payload: failure.payload, isError: true } : errorResult(answeredType(failure), failure.message, requestId));
+    if (!failure) return;
+    answer(failure.payload ? { payload: failure.payload, isError: true } : errorResult(answeredType(failure), failure.message, requestId));
     // What the classic emulator tells of an environment that it resets ends with runtimeDone.
     if (failure && this.errorTypes === 'classic') return this.reset(failure);
     if (!failure) failure = await this.untilExtensionsAreDone(life, deadline);

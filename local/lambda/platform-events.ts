@@ -54,14 +54,16 @@ export function initStart({ config, initializationType, instanceId }: Instance, 
   }];
 }
 
-export function initEnd({ initializationType }: Instance, phase: Phase, failure: Failure | undefined, durationMs: number, errorTypes: ErrorTypes): [string, object][] {
+export function initEnd(
+  { initializationType }: Instance, phase: Phase, failure: Failure | undefined, durationMs: number, errorTypes: ErrorTypes,
+): [string, object][] {
   const result = outcome(failure);
   const done: [string, object] = ['platform.initRuntimeDone', {
     initializationType, phase, ...result, ...(failure?.status === 'timeout' && { status: 'error', errorType: 'Runtime.Unknown' }),
   }];
   const noEntrypoint = errorTypes === 'classic' && failure?.errorType === 'Runtime.InvalidEntrypoint';
-  const report: [string, object] = ['platform.initReport', { initializationType, phase, ...(!noEntrypoint && result), metrics: { durationMs } }];
-  return noEntrypoint ? [report] : [done, report];
+  const initReport: [string, object] = ['platform.initReport', { initializationType, phase, ...(!noEntrypoint && result), metrics: { durationMs } }];
+  return noEntrypoint ? [initReport] : [done, initReport];
 }
 
 export function invokeStart(requestId: string, traceId: string): [string, object] {
@@ -72,7 +74,9 @@ export function runtimeDone(requestId: string, failure: Failure | undefined, dur
   return ['platform.runtimeDone', { requestId, ...outcome(failure), metrics: { durationMs, producedBytes }, spans: [] }];
 }
 
-export function report(requestId: string, failure: Failure | undefined, durationMs: number, memorySizeMB: number, maxMemoryUsedMB: number): [string, object] {
+export function report(
+  requestId: string, failure: Failure | undefined, durationMs: number, memorySizeMB: number, maxMemoryUsedMB: number,
+): [string, object] {
   return ['platform.report', {
     requestId,
     ...outcome(failure),

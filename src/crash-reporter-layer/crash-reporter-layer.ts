@@ -137,7 +137,9 @@ export class CrashReporterLayer extends Construct {
    * @param arns the layer versions
    * @param props its properties
    */
-  public static fromLayerVersionArns(scope: Construct, id: string, arns: CrashReporterLayerVersionArns, props: CrashReporterLayerProps): CrashReporterLayer {
+  public static fromLayerVersionArns(
+    scope: Construct, id: string, arns: CrashReporterLayerVersionArns, props: CrashReporterLayerProps,
+  ): CrashReporterLayer {
     return new CrashReporterLayer(scope, id, { ...props, layerVersionArns: arns });
   }
 

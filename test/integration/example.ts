@@ -1,4 +1,4 @@
-import { startExampleSystem } from '../../local/example';
+import { runExample } from '../../local/example';
 import type { System, SystemOptions } from '../../local/system';
 
 export interface RunningExample {
@@ -13,6 +13,7 @@ export interface RunningExample {
  */
 export async function startExample(options: Partial<SystemOptions> = {}): Promise<RunningExample> {
   const logs: string[] = [];
-  const system = await startExampleSystem({ nodePath: process.env.LOCAL_NODE, log: (source, line) => logs.push(`${source} | ${line}`), ...options });
-  return { system, logs, stop: () => system.stop() };
+  const log = (source: string, line: string) => void logs.push(`${source} | ${line}`);
+  const { system, stop } = await runExample({ nodePath: process.env.LOCAL_NODE, log, ...options }, { withHosts: false });
+  return { system, logs, stop };
 }

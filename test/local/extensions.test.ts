@@ -98,7 +98,9 @@ describe('a telemetry subscription', () => {
   });
 
   test('has Lambda\'s defaults', () => {
-    expect(parseSubscription(JSON.stringify({ ...SUBSCRIPTION, buffering: undefined }))).toMatchObject({ maxItems: 10_000, maxBytes: 262_144, timeoutMs: 1000 });
+    expect(parseSubscription(JSON.stringify({ ...SUBSCRIPTION, buffering: undefined }))).toMatchObject({
+      maxItems: 10_000, maxBytes: 262_144, timeoutMs: 1000,
+    });
   });
 
   test.each<[object, RegExp]>([
@@ -221,7 +223,8 @@ describe('log frames', () => {
   const read = (...chunks: Buffer[]) => {
     const records: string[] = [];
     let onData!: (chunk: Buffer) => void;
-    readFrames({ on: (_: string, listener: (chunk: Buffer) => void) => { onData = listener; } } as unknown as NodeJS.ReadableStream, record => records.push(record));
+    const stream = { on: (_: string, listener: (chunk: Buffer) => void) => { onData = listener; } } as unknown as NodeJS.ReadableStream;
+    readFrames(stream, record => records.push(record));
     chunks.forEach(chunk => onData(chunk));
     return records;
   };
