@@ -119,6 +119,7 @@ project.testTask.spawn(bundle);
 project.testTask.spawn(project.compileTask);
 project.testTask.exec('tsc --noEmit -p tsconfig.dev.json', { name: 'type check' });
 project.testTask.spawn(tasks.tryFind('eslint')!);
+project.testTask.exec('tsx scripts/test-extension.ts', { name: 'vet, test and briefly fuzz the extension' });
 project.testTask.exec('vitest run --coverage', { name: 'unit and integration tests', receiveArgs: true });
 project.testTask.exec('tsx scripts/check-generated.ts', { name: 'generated files are up to date, README snippets compile' });
 project.testTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
@@ -139,6 +140,23 @@ project.addTask('test:package', {
   exec: 'tsx scripts/try-package.ts',
 });
 
+project.addTask('test:extension-fuzz', {
+  description: 'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',
+  steps: [{ exec: 'tsx scripts/test-extension.ts --fuzz', receiveArgs: true }],
+});
+project.addTask('test:runtimes', {
+  description: 'Crashes of Python functions with AWS\'s own runtime client (PYTHON names a python that has awslambdaric)',
+  steps: [{ spawn: bundle.name }, { exec: 'tsx test/crash-reporter-layer/runtimes.ts' }],
+});
+project.addTask('bench:crash-reporter-layer', {
+  description: 'What the extension costs a function: bytes, start, memory, CPU, time added (writes bench/results/crash-reporter-layer.{json,md})',
+  steps: [{ spawn: bundle.name }, { exec: 'tsx bench/crash-reporter-layer.ts', receiveArgs: true }],
+});
+project.addTask('bench:webhook-runner', {
+  description: 'CPU and memory of the webhook runner beside a Python loop that does the same work',
+  exec: 'tsx bench/webhook-runner.ts',
+  receiveArgs: true,
+});
 project.addTask('bench:handlers', {
   description: 'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],
@@ -149,9 +167,11 @@ project.packageTask.spawn(tasks.tryFind('package:js')!);
 
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
-project.setScript('demo', 'tsx scripts/bundle.ts && exec node --import tsx -- local/demo.ts');
-project.setScript('invoke', 'tsx scripts/bundle.ts && exec node --import tsx -- local/invoke.ts');
+project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/demo.ts');
+project.setScript('invoke', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/invoke.ts');
 project.setScript('push-code', 'exec node --import tsx -- local/push-code.ts');
+project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
+project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx -- local/webhook-run.ts');
 
 // -- Files ------------------------------------------------------------------------------------------------------------
 project.gitignore.removePatterns('tsconfig.json');

@@ -15,6 +15,8 @@ export interface Block {
   /** The output that holds the block's address. */
   readonly url: string;
   readonly tour: Step[];
+  /** How many steps of the tour the demo prints as lines to copy; 2 unless said. */
+  readonly shown?: number;
 }
 
 export const BLOCKS: Block[] = [
@@ -46,6 +48,27 @@ export const BLOCKS: Block[] = [
     url: 'webhookUrl',
     tour: [
       { title: 'A webhook that nobody signed', method: 'POST', path: '', body: {}, headers: { 'x-github-event': 'push' }, expect: 401 },
+    ],
+  },
+  {
+    name: 'crashReporterLayer',
+    url: 'url',
+    shown: 6,
+    tour: [
+      { title: 'Handler not found', method: 'POST', path: '/crash/handler-not-found', expect: 500 },
+      { title: 'Missing module', method: 'POST', path: '/crash/missing-module', expect: 500 },
+      { title: 'Exit', method: 'POST', path: '/crash/exit', expect: 500 },
+      { title: 'Out of memory', method: 'POST', path: '/crash/out-of-memory', expect: 500 },
+      { title: 'Timeout', method: 'POST', path: '/crash/timeout', expect: 500 },
+      { title: 'Thrown error', method: 'POST', path: '/crash/thrown-error', expect: 500 },
+    ],
+  },
+  {
+    name: 'webhookRunner',
+    url: 'url',
+    tour: [
+      { title: 'A run without the key', method: 'POST', path: '', body: {}, expect: 401 },
+      { title: 'A run without a file', method: 'POST', path: '', body: { webhook_id: 'wh-0' }, headers: { 'x-api-key': 'demo-key' }, expect: 400 },
     ],
   },
 ];

@@ -1,16 +1,16 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
-import { rmSync } from 'fs';
 import { BLOCKS, blockOutputs, curl } from './blocks';
-import { LocalGitHost } from './git-host';
+import { Example, runAssembly, runExample } from './example';
 import { HttpApis } from './http-api';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
 import { DemoOptions, parseOptions, USAGE } from './options';
 import { tourOfPushes } from './push-tour';
-import { synthesizeExamples } from './synth';
-import { System } from './system';
+import { Sentry } from './sentry';
+import type { SystemOptions } from './system';
 import { takeTour } from './tour';
 import { watchBundles } from './watch';
+import { tourOfRuns } from './webhook-tour';
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -26,30 +26,30 @@ async function main(): Promise<number> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);
-  const gitHost = options.app ? undefined : await LocalGitHost.start(line => print(`git host | ${line}`));
-  const assembly = options.app ?? synthesizeExamples(gitHost?.settings);
+  const runOptions: Omit<SystemOptions, 'assembly'> = { ...options, log: (source, line) => print(`${source} | ${readable(line)}`) };
+  const running: Example = options.app ? await runAssembly(options.app, runOptions) : await runExample(runOptions);
   try {
-    const system = await System.start({ ...options, assembly, log: (source, line) => print(`${source} | ${readable(line)}`) });
-    try {
-      await gitHost?.connect(system.endpoints.secretsManager, system.outputs.GitPushPipelineWebhookUrl);
-      return await serve(system, options, print, stopped, gitHost);
-    } finally {
-      await system.stop();
-    }
+    return await serve(running, options, print, stopped);
   } finally {
-    await gitHost?.stop();
-    if (!options.app) rmSync(assembly, { recursive: true, force: true });
+    await running.stop();
   }
 }
 
-async function serve(
-  system: System, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>, gitHost: LocalGitHost | undefined,
-): Promise<number> {
-  const blocks = blockOutputs(system.outputs);
-  if (options.tour) return await takeTour(blocks, print, async () => !gitHost || tourOfPushes(gitHost, system, print)) ? 0 : 1;
+async function serve(running: Example, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>): Promise<number> {
+  const { system, gitHost, webhookHost } = running;
+  const outputs = blockOutputs(system.outputs);
+  const blocks = webhookHost ? { ...outputs, webhookRunner: { ...outputs.webhookRunner, ...webhookHost.urls } } : outputs;
+  if (options.tour) {
+    const more = async () => {
+      const pushes = !gitHost || await tourOfPushes(gitHost, system, print);
+      const runs = !webhookHost || await tourOfRuns(webhookHost, blocks.webhookRunner.url, print);
+      return pushes && runs;
+    };
+    return await takeTour(blocks, print, more) ? 0 : 1;
+  }
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
-    describe(system, blocks, print, gitHost);
+    describe(running, blocks, print);
     if (options.json) process.stdout.write(`${JSON.stringify({ blocks, services: system.endpoints })}\n`);
     await stopped;
     print('Stopping …');
@@ -59,9 +59,7 @@ async function serve(
   }
 }
 
-function describe(
-  system: System, blocks: Record<string, Record<string, string>>, print: (line: string) => void, gitHost: LocalGitHost | undefined,
-): void {
+function describe({ system, gitHost, webhookHost }: Example, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
   print('\nHTTP APIs');
   for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
   print('Functions (npm run invoke -- <function> -e event.json)');
@@ -73,9 +71,15 @@ function describe(
   print('\nTry');
   for (const block of BLOCKS) {
     const url = blocks[block.name]?.[block.url];
-    if (url) for (const step of block.tour.slice(0, 2)) print(`  ${curl(step, url)}`);
+    if (url) for (const step of block.tour.slice(0, block.shown ?? 2)) print(`  ${curl(step, url)}`);
   }
   if (gitHost) print(`  ${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`);
+  if (webhookHost) {
+    print(`  ${webhookHost.curl(blocks.webhookRunner.url)}`);
+    for (const [name, url] of Object.entries(webhookHost.urls)) print(`  curl ${url}   ${name}`);
+  }
+  const { url, buttons } = system.service(Sentry).sink;
+  if (buttons.length > 0) print(`Crashes, as Sentry gets them\n  ${url}/   a page with buttons that crash functions\n  curl ${url}/events`);
   print('\nReady. Ctrl-C stops everything.');
 }
 

@@ -1,10 +1,9 @@
 /** `npm run invoke -- <function> -e event.json`: runs one function of the example app once and prints its answer. */
-import { readFileSync, rmSync } from 'fs';
+import { readFileSync } from 'fs';
 import { parseArgs } from 'util';
+import { runExample } from './example';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
-import { synthesizeExamples } from './synth';
-import { System } from './system';
 
 const USAGE = `Runs one function of the example app once: its answer on stdout, its logs on stderr.
 
@@ -26,8 +25,8 @@ async function main(): Promise<number> {
     return 0;
   }
   const event = values.event === undefined ? '{}' : readEvent(values.event);
-  const assembly = synthesizeExamples();
-  const system = await System.start({ assembly, log: (source, line) => void process.stderr.write(`${source} | ${readable(line)}\n`) });
+  const log = (source: string, line: string) => void process.stderr.write(`${source} | ${readable(line)}\n`);
+  const { system, stop } = await runExample({ log }, { withHosts: false });
   try {
     const lambda = system.service(Lambda);
     const names = lambda.configs.map(config => config.name);
@@ -40,8 +39,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${payload}\n`);
     return isError ? 1 : 0;
   } finally {
-    await system.stop();
-    rmSync(assembly, { recursive: true, force: true });
+    await stop();
   }
 }
 

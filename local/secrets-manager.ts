@@ -53,6 +53,13 @@ export class SecretsManager implements Service {
     this.secrets.push(secret);
   }
 
+  /** Sets a value, as somebody does by hand after a deployment. */
+  public put(name: string, value: string): void {
+    const secret = this.secrets.find(candidate => candidate.name === name);
+    if (!secret) throw new Error(`There is no secret ${name}. There are: ${this.secrets.map(candidate => candidate.name).join(', ')}`);
+    addVersion(secret, value);
+  }
+
   public async stop(): Promise<void> {
     await this.server?.close();
   }

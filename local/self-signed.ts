@@ -38,6 +38,8 @@ function sequence(...parts: Buffer[]): Buffer {
 
 function tag(type: number, ...parts: Buffer[]): Buffer {
   const content = Buffer.concat(parts);
-  const length = content.length < 128 ? Buffer.from([content.length]) : Buffer.from([0x82, Math.floor(content.length / 256), content.length % 256]);
-  return Buffer.concat([Buffer.from([type]), length, content]);
+  const { length } = content;
+  // The shortest form, or strict readers such as Go's refuse it.
+  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, Math.floor(length / 0x100), length % 0x100];
+  return Buffer.concat([Buffer.from([type, ...size]), content]);
 }

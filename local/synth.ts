@@ -5,14 +5,24 @@ import * as path from 'path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
 import type { GitHost } from '../examples/git-push-pipeline/app';
+import type { WebhookHosts } from '../examples/webhook-runner/app';
+import { LAYER_ZIPS } from '../scripts/build-extension';
 
 export const ROOT = path.resolve(__dirname, '..');
 
 /**
- * @param gitHost whose pushes the example takes
+ * @param hosts of this machine's own, which the example talks to
  * @returns the cloud assembly's folder; the caller deletes it
  */
-export function synthesizeExamples(gitHost?: GitHost): string {
+export function synthesizeExamples(hosts: { gitHost?: GitHost; webhookHosts?: WebhookHosts } = {}): string {
+  return synthesize(app => new DemoStack(app, 'Demo', { ...hosts, withCrashReporter: hasExtension() }));
+}
+
+/**
+ * @param build adds the stack
+ * @returns the cloud assembly's folder; the caller deletes it, when nothing of it runs any more
+ */
+export function synthesize(build: (app: App) => void): string {
   if (!existsSync(path.join(ROOT, 'assets'))) throw new Error('The bundles are missing: run `npx projen bundle` first');
   // A second of CloudFormation validation at every start; the tests do it.
   process.env.CDK_VALIDATION ??= 'false';
@@ -24,6 +34,11 @@ export function synthesizeExamples(gitHost?: GitHost): string {
       'aws:cdk:disable-asset-staging': true, // functions run from assets/, so that a new bundle takes effect
     },
   });
-  new DemoStack(app, 'Demo', { gitHost });
+  build(app);
   return app.synth().directory;
+}
+
+/** Whether the extension has been built. Without Go everything else runs. */
+export function hasExtension(): boolean {
+  return LAYER_ZIPS.every(name => existsSync(path.join(ROOT, 'assets', name)));
 }

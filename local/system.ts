@@ -8,9 +8,10 @@ import { EventSourceMappings } from './event-source-mappings';
 import { HttpApis } from './http-api';
 import { Iam } from './iam';
 import { PSEUDO_PARAMETERS, Resolver, Template, TemplateResource } from './intrinsics';
-import { Lambda } from './lambda/service';
+import { Lambda, LambdaOptions } from './lambda/service';
 import { S3 } from './s3';
 import { SecretsManager } from './secrets-manager';
+import { Sentry } from './sentry';
 import { listen, RunningServer } from './server';
 import { Context, Resource, Service, unknownAttribute } from './service';
 import { Sqs } from './sqs';
@@ -28,6 +29,8 @@ export interface SystemOptions {
   readonly log?: (source: string, line: string) => void;
   /** The time of queues and objects, for tests that turn it. */
   readonly clock?: Clock;
+  /** How Lambda treats extensions, for tests that vary it. */
+  readonly extensions?: LambdaOptions['extensions'];
   /** A last change to the template before it runs, for tests. */
   readonly transform?: (template: Template) => void;
 }
@@ -131,11 +134,13 @@ export class System {
       new SecretsManager(context),
       new S3(context),
       new Sqs(context),
+      new Sentry(),
       new Lambda(context, {
         nodePath: this.options.nodePath ?? process.execPath,
         concurrency: this.options.concurrency ?? 4,
         assetPath: stack.assetPath,
         environmentOverrides: this.options.environmentOverrides ?? {},
+        extensions: this.options.extensions,
       }),
       new EventBridge(context),
       new HttpApis(context, this.options.port ?? 0),
@@ -145,7 +150,8 @@ export class System {
 
   /** Where SDKs in functions go; a service that does not take part leads to a loud 501, never to the real AWS. */
   private endpointVariables(): Record<string, string> {
-    const own = Object.entries(this.endpoints).map(([name, url]) => [`AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`, url]);
+    const ofAws = this.services.flatMap(({ endpoint }) => endpoint && !endpoint.notAws ? [endpoint] : []);
+    const own = ofAws.map(({ name, url }) => [`AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`, url()]);
     return { AWS_ENDPOINT_URL: this.unknownService.url, ...Object.fromEntries(own) as Record<string, string> };
   }
 

@@ -1,16 +1,21 @@
 /**
- * Builds `assets/`: one folder with an `index.js` for each function's bundle.
+ * Builds `assets/`: one folder with an `index.js` for each function's bundle, and the zips of the Lambda extension.
  *
  * The result must be the same, byte for byte, wherever it is built, because the CDK's asset hashes are made of it: so esbuild is
  * pinned, runs from the repository's root, reads no tsconfig and starts from an empty folder.
+ *
+ * `--without-go` goes on where there is no Go, and says so: the demo then runs without the extension.
  */
-import { rmSync } from 'fs';
+import { existsSync, readdirSync, rmSync } from 'fs';
 import * as path from 'path';
 import { build, BuildOptions } from 'esbuild';
+import { buildExtension, LAYER_ZIPS } from './build-extension';
 import { ESBUILD_TARGET } from '../src/shared/runtime';
 
 /** Folders below `lambda-src/` that have an `index.ts`. */
-export const BUNDLES = ['birthday-api', 'unique-code-table', 'git-push-pipeline/accept', 'git-push-pipeline/work'];
+export const BUNDLES = [
+  'birthday-api', 'unique-code-table', 'git-push-pipeline/accept', 'git-push-pipeline/work', 'webhook-runner/accept', 'webhook-runner/run',
+];
 
 const ROOT = path.resolve(__dirname, '..');
 
@@ -35,8 +40,26 @@ export const OPTIONS: BuildOptions = {
 };
 
 async function main(): Promise<void> {
-  rmSync(path.join(ROOT, 'assets'), { recursive: true, force: true });
-  await build({ ...OPTIONS });
+  emptyAssets();
+  const [missing] = await Promise.all([buildExtension(), build({ ...OPTIONS })]);
+  if (!missing) return;
+  process.stderr.write(`${missing}\n`);
+  if (!process.argv.includes('--without-go')) process.exitCode = 1;
 }
 
-if (require.main === module) void main();
+/** The extension's zips stay: `buildExtension` knows whether they are still right. */
+function emptyAssets(): void {
+  const assets = path.join(ROOT, 'assets');
+  if (!existsSync(assets)) return;
+  for (const file of readdirSync(assets, { recursive: true, encoding: 'utf8', withFileTypes: true })) {
+    const absolute = path.join(file.parentPath, file.name);
+    if (!file.isDirectory() && !LAYER_ZIPS.includes(path.relative(assets, absolute))) rmSync(absolute);
+  }
+}
+
+if (require.main === module) {
+  main().catch((error: Error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  });
+}

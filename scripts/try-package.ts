@@ -20,6 +20,7 @@ new blocks.GitPushPipeline(stack, 'Pushes', {
   repositories: ['github.com/acme/*'],
   webhookSecret: blocks.WebhookSecret.fromSecret(new Secret(stack, 'WebhookSecret')),
 });
+new blocks.CrashReporterLayer(stack, 'Crashes', { dsn: blocks.SentryDsn.fromPlainText('https://key@sentry.example/1') }).addToAll(stack);
 app.synth();
 `;
 

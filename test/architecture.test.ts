@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'fs';
 import * as path from 'path';
 import { describe, expect, test } from 'vitest';
+import { LAYER_ZIPS } from '../scripts/build-extension';
 import { BUNDLES } from '../scripts/bundle';
 
 /** The rules of docs/architecture.md, held against the files. */
@@ -94,7 +95,19 @@ test('no partition, no look-up, no physical name is written into a construct', (
   }
 });
 
-test('every bundle that is built is there, and no stray file', () => {
-  const bundles = filesBelow('assets').filter(file => file.endsWith('.js'));
-  expect(bundles.sort()).toEqual(BUNDLES.map(name => `assets/${name}/index.js`).sort());
+test('every bundle and every layer that is built is there, and no stray file', () => {
+  const built = [...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)];
+  expect(filesBelow('assets').sort()).toEqual(built.sort());
+});
+
+test('a block has TypeScript that is bundled, or a Go module that is a layer', () => {
+  for (const block of blocks) {
+    const wirings = filesBelow(`lambda-src/${block}`).filter(file => path.basename(file) === 'index.ts');
+    const entries = wirings.map(file => path.relative('lambda-src', path.dirname(file)));
+    const bundles = BUNDLES.filter(name => name === block || name.startsWith(`${block}/`));
+    expect(entries.sort(), block).toEqual(bundles.sort());
+    const kinds = [bundles.length > 0, existsSync(path.join(ROOT, 'lambda-src', block, 'go.mod'))];
+    expect(kinds[1], block).toBe(LAYER_ZIPS.some(name => name.startsWith(`${block}/`)));
+    expect(kinds, block).toContain(true);
+  }
 });

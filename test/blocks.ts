@@ -2,10 +2,16 @@ import { Duration, Stack } from 'aws-cdk-lib';
 import * as codecommit from 'aws-cdk-lib/aws-codecommit';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as events from 'aws-cdk-lib/aws-events';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { BirthdayApi, GitCredentials, GitPushPipeline, UniqueCodeTable, WebhookSecret } from '../src';
+import * as ssm from 'aws-cdk-lib/aws-ssm';
+import {
+  BirthdayApi, CrashReporterLayer, CrashReporterMode, DestinationAuth, GitCredentials, GitPushPipeline, SentryDsn, UniqueCodeTable,
+  WebhookDestination, WebhookRunner, WebhookSecret,
+} from '../src';
 
 export interface BlockCase {
   readonly name: string;
@@ -13,6 +19,16 @@ export interface BlockCase {
   readonly minimal: (stack: Stack, id: string) => { readonly functions: lambda.Function[] };
   /** With those that add resources and permissions. */
   readonly maximal: (stack: Stack, id: string) => { readonly functions: lambda.Function[] };
+}
+
+/** A function to which a block is attached that has none of its own. */
+function attachedFunction(stack: Stack, id: string, attach: (fn: lambda.Function) => void): { readonly functions: lambda.Function[] } {
+  const role = new iam.Role(stack, `${id}Role`, { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+  const fn = new lambda.Function(stack, `${id}Function`, {
+    runtime: lambda.Runtime.PYTHON_3_13, handler: 'index.handler', code: lambda.Code.fromInline('#'), role, logGroup: new logs.LogGroup(stack, `${id}Logs`),
+  });
+  attach(fn);
+  return { functions: [fn] };
 }
 
 /** What tests over all blocks go through. */
@@ -52,6 +68,46 @@ export const BLOCK_CASES: BlockCase[] = [
       codeCommitRepositories: [new codecommit.Repository(stack, `${id}Repository`, { repositoryName: `${id}-app` })],
       encryptionKey: new kms.Key(stack, `${id}Key`),
       eventBus: new events.EventBus(stack, `${id}Bus`),
+      tracing: lambda.Tracing.ACTIVE,
+      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+    }),
+  },
+  {
+    name: 'CrashReporterLayer',
+    minimal: (stack, id) => attachedFunction(stack, id, fn => (
+      new CrashReporterLayer(stack, id, { dsn: SentryDsn.fromSecret(new secretsmanager.Secret(stack, `${id}Dsn`)) }).addTo(fn)
+    )),
+    maximal: (stack, id) => attachedFunction(stack, id, () => {
+      const parameter = ssm.StringParameter.fromSecureStringParameterAttributes(stack, `${id}Dsn`, {
+        parameterName: '/sentry/dsn', encryptionKey: new kms.Key(stack, `${id}Key`),
+      });
+      const reporter = new CrashReporterLayer(stack, id, {
+        dsn: SentryDsn.fromParameter(parameter),
+        mode: CrashReporterMode.ERRORS,
+        environmentName: 'staging',
+        release: '1',
+        tags: { stack: stack.stackName },
+        sampleRate: 0.5,
+        redact: ['PIN'],
+      });
+      reporter.addToAll(stack);
+      reporter.grantUsage('Partner', { accountId: '123456789012' });
+    }),
+  },
+  {
+    name: 'WebhookRunner',
+    minimal: (stack, id) => new WebhookRunner(stack, id, {
+      destination: WebhookDestination.none(),
+      allowedHosts: ['files.example.com'],
+      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
+    }),
+    maximal: (stack, id) => new WebhookRunner(stack, id, {
+      destination: WebhookDestination.http({
+        url: 'https://api.example.com/records', auth: DestinationAuth.basic(new secretsmanager.Secret(stack, `${id}Login`)),
+      }),
+      allowedHosts: ['files.example.com'],
+      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
+      encryptionKey: new kms.Key(stack, `${id}Key`),
       tracing: lambda.Tracing.ACTIVE,
       vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
     }),

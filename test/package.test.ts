@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'fs';
 import { tmpdir } from 'os';
 import * as path from 'path';
 import { expect, test } from 'vitest';
+import { LAYER_ZIPS } from '../scripts/build-extension';
 import { BUNDLES } from '../scripts/bundle';
 
 const ROOT = path.resolve(__dirname, '..');
@@ -12,7 +13,8 @@ test('the package holds the constructs, the bundles and the reference, and nothi
     { files: { path: string }[] }[];
   const names = files.map(file => file.path);
   expect(names).toEqual(expect.arrayContaining(['.jsii', 'API.md', 'LICENSE', 'README.md', 'lib/index.js', 'lib/index.d.ts', 'package.json']));
-  expect(names).toEqual(expect.arrayContaining(BUNDLES.map(name => `assets/${name}/index.js`)));
+  const assets = names.filter(name => name.startsWith('assets/'));
+  expect(assets.sort()).toEqual([...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)].sort());
   const places = new Set(names.map(name => name.split('/')[0]));
   expect([...places].sort()).toEqual(['.jsii', 'API.md', 'LICENSE', 'README.md', 'SECURITY.md', 'assets', 'lib', 'package.json']);
 });
@@ -22,14 +24,13 @@ test('the package installs nothing but itself', () => {
   expect([dependencies, bundledDependencies]).toEqual([undefined, undefined]);
 });
 
-test('built in another folder, every bundle is the same byte for byte', () => {
+test('built in another folder, every bundle and every layer is the same byte for byte', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-elsewhere-'));
   try {
     for (const name of ['lambda-src', 'src', 'scripts']) cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
     symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
     execFileSync(process.execPath, ['--import', 'tsx', 'scripts/bundle.ts'], { cwd: folder });
-    for (const name of BUNDLES) {
-      const bundle = `assets/${name}/index.js`;
+    for (const bundle of [...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)]) {
       expect(readFileSync(path.join(folder, bundle)).equals(readFileSync(path.join(ROOT, bundle))), bundle).toBe(true);
     }
   } finally {

@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { BLOCK_CASES } from './blocks';
 import { DemoStack } from '../examples/app';
 import { BirthdayStack } from '../examples/birthday-api/app';
+import { CrashReporterStack } from '../examples/crash-reporter-layer/app';
 import { PushStack } from '../examples/git-push-pipeline/app';
 
 /** Service principals are the same in every partition. */
@@ -80,12 +81,14 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
 const ACKNOWLEDGED: Record<string, string> = {
   'AwsSolutions-IAM5[Resource::<PushesBucketE241D661.Arn>/github.com/acme/*/*.zip]': 'The keys of all refs of the repositories that are listed, no others.',
   'AwsSolutions-S1': 'The zips can be made again from git; who wants to know their readers passes a `bucket` with access logs.',
-  'AwsSolutions-SMG4': 'The git host sets the value, so only its owner can rotate it.',
+  'AwsSolutions-SMG4': 'A git host, or Sentry, sets the value: only its owner can rotate it.',
   'AwsSolutions-APIG4': 'The example is open to everybody on purpose; `authorizer` closes it.',
 };
 
 describe('the example app', () => {
-  test.each([['all blocks', DemoStack], ['BirthdayApi', BirthdayStack], ['GitPushPipeline', PushStack]])('%s: cdk-nag finds nothing that has no written reason', (_, ExampleStack) => {
+  test.each([
+    ['all blocks', DemoStack], ['BirthdayApi', BirthdayStack], ['GitPushPipeline', PushStack], ['CrashReporterLayer', CrashReporterStack],
+  ])('%s: cdk-nag finds nothing that has no written reason', (_, ExampleStack) => {
     const app = new App();
     const stack = new ExampleStack(app, 'Example');
     Validations.of(app).addPlugins(new AwsSolutionsChecks());

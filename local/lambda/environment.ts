@@ -1,19 +1,20 @@
 /**
- * One execution environment of a function: a child process, and the Runtime API that it talks to.
+ * One execution environment of a function without extensions: a child process, and the Runtime API that it talks to.
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
-import { ChildProcess, spawn } from 'child_process';
 import { randomUUID } from 'crypto';
 import * as http from 'http';
 import type { AddressInfo } from 'net';
-import { createInterface } from 'readline';
 import type { FunctionConfig } from './function-config';
-import { readBody } from '../server';
+import { errorResult, InvocationResult, RuntimeProcess } from './runtime-process';
 
-export interface InvocationResult {
-  /** What the handler returned, or the error, as JSON text. */
-  readonly payload: string;
-  readonly isError: boolean;
+/** What a pool keeps: it runs one event after the other. */
+export interface ExecutionEnvironment {
+  readonly isAlive: boolean;
+  /** Settled once it is gone. */
+  readonly exited: Promise<void>;
+  invoke(event: string, requestId?: string): Promise<InvocationResult>;
+  stop(): Promise<void>;
 }
 
 export interface EnvironmentOptions {
@@ -25,158 +26,79 @@ export interface EnvironmentOptions {
   readonly onLog: (line: string) => void;
 }
 
-interface Invocation {
-  readonly requestId: string;
-  readonly event: string;
-  finish(result: InvocationResult): void;
-}
-
 /** How long a function may take to load before Lambda gives up. */
-const INIT_TIMEOUT_MS = 10_000;
+export const INIT_TIMEOUT_MS = 10_000;
 
-export class Environment {
+export class Environment implements ExecutionEnvironment {
   public static async start(options: EnvironmentOptions): Promise<Environment> {
-    const environment = new Environment(options);
-    await new Promise<void>((resolve, reject) => environment.server.once('error', reject).listen(0, '127.0.0.1', resolve));
-    environment.spawn();
-    return environment;
+    const server = http.createServer();
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+    return new Environment(options, server);
   }
 
-  /** Settled once the process is gone. */
   public readonly exited: Promise<void>;
-  private readonly server: http.Server;
-  private child!: ChildProcess;
-  private pending?: Invocation;
-  private waitingForNext?: http.ServerResponse;
-  private timer?: NodeJS.Timeout;
-  private initError?: string;
-  private markExited!: () => void;
+  private readonly runtime: RuntimeProcess;
   private alive = true;
-  private initialized = false;
+  private ready = false;
 
-  private constructor(private readonly options: EnvironmentOptions) {
-    this.server = http.createServer((request, response) => {
-      this.serve(request, response).catch(error => response.writeHead(500).end(String(error)));
+  private constructor(private readonly options: EnvironmentOptions, server: http.Server) {
+    const { port } = server.address() as AddressInfo;
+    this.runtime = new RuntimeProcess({ ...options, api: `127.0.0.1:${port}` });
+    server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
+      const resource = runtimeResource(request);
+      if (!resource) return void response.writeHead(404).end();
+      this.runtime.serve(resource, request, response).catch(error => response.writeHead(500).end(String(error)));
     });
-    this.exited = new Promise(resolve => { this.markExited = resolve; });
+    void this.runtime.ready.then(() => { this.ready = true; });
+    this.exited = this.runtime.exited.then(() => {
+      this.alive = false;
+      server.close();
+      server.closeAllConnections();
+    });
   }
 
   public get isAlive(): boolean {
     return this.alive;
   }
 
-  /** Runs one event; an environment runs one at a time. */
-  public invoke(event: string, requestId: string = randomUUID()): Promise<InvocationResult> {
-    return new Promise(resolve => {
-      this.pending = {
-        requestId,
-        event,
-        finish: result => {
-          clearTimeout(this.timer);
-          this.pending = undefined;
-          resolve(result);
-        },
-      };
-      if (!this.alive) return this.failPending();
-      if (!this.initialized) {
-        this.timer = setTimeout(() => this.timeOut(`Init phase timed out after ${INIT_TIMEOUT_MS / 1000}.00 seconds`), INIT_TIMEOUT_MS);
-      }
-      this.deliver();
-    });
+  public async invoke(event: string, requestId: string = randomUUID()): Promise<InvocationResult> {
+    const { runtime, options: { config: { timeoutSeconds } } } = this;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<InvocationResult>((resolve, reject) => {
+        const limit = (milliseconds: number, message: string) => {
+          clearTimeout(timer);
+          timer = setTimeout(() => resolve(this.timeOut(message, requestId)), milliseconds);
+        };
+        if (!this.ready) limit(INIT_TIMEOUT_MS, `Init phase timed out after ${INIT_TIMEOUT_MS / 1000}.00 seconds`);
+        runtime.ready.then(() => {
+          if (this.alive) limit(timeoutSeconds * 1000, `Task timed out after ${timeoutSeconds.toFixed(2)} seconds`);
+          return runtime.run({ requestId, event });
+        }).then(resolve, reject);
+        runtime.exited.then(({ errorType, message }) => {
+          resolve(runtime.initError ? { payload: runtime.initError.payload, isError: true } : errorResult(errorType, message, requestId));
+        }, reject);
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   public async stop(): Promise<void> {
-    this.child.kill('SIGKILL');
+    this.runtime.kill('SIGKILL');
     await this.exited;
   }
 
-  private spawn(): void {
-    const { command: [program, ...args], env, config, onLog } = this.options;
-    const { port } = this.server.address() as AddressInfo;
-    this.child = spawn(program, args, {
-      cwd: config.codePath,
-      env: { ...env, AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}` },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    for (const stream of [this.child.stdout!, this.child.stderr!]) {
-      createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLog);
-    }
-    this.child.once('error', error => {
-      onLog(`The runtime could not be started: ${error.message}`);
-      this.gone('Runtime.InvalidEntrypoint', error.message);
-    });
-    this.child.once('close', (code, signal) => {
-      const how = signal ? `signal: ${signal === 'SIGKILL' ? 'killed' : signal}` : `exit status ${code}`;
-      this.gone('Runtime.ExitError', code === 0 ? 'Runtime exited without providing a reason' : `Runtime exited with error: ${how}`);
-    });
-  }
-
-  private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const [, version, area, ...rest] = (request.url ?? '').split('/');
-    if (version !== '2018-06-01' || area !== 'runtime') return void response.writeHead(404).end();
-    const resource = `${request.method} ${rest.join('/')}`;
-    if (resource === 'GET invocation/next') {
-      this.initialized = true;
-      clearTimeout(this.timer);
-      this.waitingForNext = response;
-      return this.deliver();
-    }
-    const body = (await readBody(request)).toString('utf8');
-    if (resource === 'POST init/error') {
-      this.initError = body;
-      return accept(response);
-    }
-    const match = /^POST invocation\/([^/]+)\/(response|error)$/.exec(resource);
-    if (!match) return void response.writeHead(404).end();
-    if (match[1] !== this.pending?.requestId) {
-      return void response.writeHead(400, { 'content-type': 'application/json' })
-        .end(JSON.stringify({ errorType: 'InvalidRequestID', errorMessage: 'This invocation is not the one that runs' }));
-    }
-    accept(response);
-    this.pending.finish({ payload: body, isError: match[2] === 'error' });
-  }
-
-  /** Hands the waiting event to the waiting runtime, once both are there. */
-  private deliver(): void {
-    const { pending, waitingForNext } = this;
-    if (!pending || !waitingForNext) return;
-    this.waitingForNext = undefined;
-    const { timeoutSeconds, arn } = this.options.config;
-    this.timer = setTimeout(() => this.timeOut(`Task timed out after ${timeoutSeconds.toFixed(2)} seconds`), timeoutSeconds * 1000);
-    waitingForNext.writeHead(200, {
-      'content-type': 'application/json',
-      'lambda-runtime-aws-request-id': pending.requestId,
-      'lambda-runtime-deadline-ms': String(Date.now() + timeoutSeconds * 1000),
-      'lambda-runtime-invoked-function-arn': arn,
-      'lambda-runtime-trace-id': `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${randomUUID().replace(/-/g, '').slice(0, 24)}`,
-    }).end(pending.event);
-  }
-
-  private timeOut(message: string): void {
+  private timeOut(message: string, requestId: string): InvocationResult {
     this.options.onLog(message);
     this.alive = false;
-    this.pending?.finish(errorResult('Sandbox.Timedout', message, this.pending.requestId));
-    this.child.kill('SIGKILL');
-  }
-
-  private gone(errorType: string, message: string): void {
-    this.alive = false;
-    this.server.close();
-    this.server.closeAllConnections();
-    if (this.pending) this.failPending(errorType, message);
-    this.markExited();
-  }
-
-  private failPending(errorType = 'Runtime.ExitError', message = 'The execution environment is gone'): void {
-    const { pending } = this;
-    pending?.finish(this.initError ? { payload: this.initError, isError: true } : errorResult(errorType, message, pending.requestId));
+    this.runtime.kill('SIGKILL');
+    return errorResult('Sandbox.Timedout', message, requestId);
   }
 }
 
-function accept(response: http.ServerResponse): void {
-  response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
-}
-
-function errorResult(errorType: string, message: string, requestId: string): InvocationResult {
-  return { payload: JSON.stringify({ errorType, errorMessage: `RequestId: ${requestId} Error: ${message}` }), isError: true };
+/** `GET invocation/next` and the like, for calls of the Runtime API. */
+export function runtimeResource({ method, url = '' }: http.IncomingMessage): string | undefined {
+  const prefix = '/2018-06-01/runtime/';
+  return url.startsWith(prefix) ? `${method} ${url.slice(prefix.length)}` : undefined;
 }

@@ -13,4 +13,6 @@ export interface FunctionConfig {
   readonly roleArn: string;
   readonly jsonLogs: boolean;
   readonly logLevel: string;
+  /** The ARNs of its layers. */
+  readonly layers: readonly string[];
 }

@@ -4,7 +4,7 @@
  *
  * It runs alone in the child process of a function, with nothing but Node.js.
  */
-import { existsSync } from 'fs';
+import { existsSync, writeSync } from 'fs';
 import * as http from 'http';
 import { createRequire } from 'module';
 import * as path from 'path';
@@ -15,8 +15,13 @@ type Handler = (event: unknown, context: unknown, callback?: (error: unknown, re
 
 const { AWS_LAMBDA_RUNTIME_API: api = '', _HANDLER: handlerName = '', LAMBDA_TASK_ROOT: root = '.' } = process.env;
 const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+/** Where it is given, log records go there in frames, so that one may have several lines. */
+const logPipe = Number(process.env._LAMBDA_TELEMETRY_LOG_FD ?? 0);
+delete process.env._LAMBDA_TELEMETRY_LOG_FD;
 const agent = new http.Agent({ keepAlive: true });
 let requestId: string | undefined;
+/** Ends the wait for a handler that can never answer. */
+let giveUp: ((error: Error) => void) | undefined;
 
 class RuntimeError extends Error {
   public constructor(public readonly errorType: string, message: string) {
@@ -34,9 +39,9 @@ async function main(): Promise<void> {
   });
   // The event loop is empty although the handler has not answered: its promise can never settle.
   process.on('beforeExit', () => {
+    if (!giveUp) return;
     const error = new RuntimeError('Runtime.NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit');
-    logError('Invoke Error', error);
-    void postError(`invocation/${requestId}/error`, error).then(() => process.exit(0));
+    setImmediate(giveUp, error); // something to do, or the process would end before the error is told
   });
   let handler: Handler;
   try {
@@ -72,14 +77,18 @@ async function serveOne(handler: Handler): Promise<void> {
   } catch (error) {
     logError('Invoke Error', error);
     await postError(`invocation/${id}/error`, error);
+  } finally {
+    giveUp = undefined;
   }
 }
 
 function run(handler: Handler, event: unknown, context: unknown): Promise<unknown> {
-  return new Promise((resolve, reject) => {
+  const answer = new Promise((resolve, reject) => {
     const result = handler(event, context, (error, value) => error ? reject(error) : resolve(value));
     if (handler.length < 3 || result instanceof Promise) resolve(result);
   });
+  // Not the answer's own `reject`: a promise that waits for another one can no longer be rejected.
+  return Promise.race([answer, new Promise((_, reject) => { giveUp = reject; })]);
 }
 
 async function loadHandler(): Promise<Handler> {
@@ -148,7 +157,7 @@ function logError(label: string, error: unknown): void {
   }
   const own = error instanceof Error ? Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'errorType' && key !== 'name')) : {};
   const line = JSON.stringify({ errorType, errorMessage, ...own, stack: trace });
-  process.stdout.write(`${new Date().toISOString()}\t${requestId}\tERROR\t${label} \t${line}\n`);
+  write(`${new Date().toISOString()}\t${requestId}\tERROR\t${label} \t${line}\n`);
 }
 
 function patchConsole(): void {
@@ -157,13 +166,23 @@ function patchConsole(): void {
     console[method] = (...args: unknown[]) => {
       const timestamp = new Date().toISOString();
       if (jsonLogs) writeLine({ timestamp, level, requestId, message: format(...args) });
-      else process.stdout.write(`${timestamp}\t${requestId}\t${level}\t${format(...args).replace(/\n/g, '\r')}\n`);
+      else write(`${timestamp}\t${requestId}\t${level}\t${logPipe ? format(...args) : format(...args).replace(/\n/g, '\r')}\n`);
     };
   }
 }
 
 function writeLine(line: Record<string, unknown>): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
+  write(`${JSON.stringify(line)}\n`);
+}
+
+function write(text: string): void {
+  if (!logPipe) return void process.stdout.write(text);
+  const record = Buffer.from(text);
+  const header = Buffer.alloc(16);
+  header.writeUInt32BE(0xa55a0003, 0);
+  header.writeUInt32BE(record.length, 4);
+  header.writeBigUInt64BE(BigInt(Date.now()) * 1000n, 8);
+  writeSync(logPipe, Buffer.concat([header, record]));
 }
 
 void main();

@@ -1,10 +1,10 @@
 /** The execution environments of one function: made when needed, kept for the next event, replaced when their code changes. */
-import type { InvocationResult } from './environment';
-import { Environment } from './environment';
+import type { ExecutionEnvironment } from './environment';
+import type { InvocationResult } from './runtime-process';
 
 export class Pool {
-  private idle: Environment[] = [];
-  private readonly all = new Set<Environment>();
+  private idle: ExecutionEnvironment[] = [];
+  private readonly all = new Set<ExecutionEnvironment>();
   private readonly waiting: (() => void)[] = [];
   private generation = 0;
   private stopped = false;
@@ -12,7 +12,7 @@ export class Pool {
   private taken = 0;
 
   /** @param max how many events run at once; others wait for their turn */
-  public constructor(private readonly start: () => Promise<Environment>, private readonly max: number) {}
+  public constructor(private readonly start: () => Promise<ExecutionEnvironment>, private readonly max: number) {}
 
   public async invoke(event: string): Promise<InvocationResult> {
     while (this.taken >= this.max) await new Promise<void>(resolve => this.waiting.push(resolve));
@@ -43,7 +43,7 @@ export class Pool {
     await Promise.all([...this.all].map(environment => environment.stop()));
   }
 
-  private async take(): Promise<Environment> {
+  private async take(): Promise<ExecutionEnvironment> {
     if (this.stopped) throw new Error('The local run has ended');
     for (let environment = this.idle.pop(); environment; environment = this.idle.pop()) {
       if (environment.isAlive) return environment;

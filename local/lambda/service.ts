@@ -11,9 +11,13 @@ import { answerError, answerJson, ServiceError } from '../aws-json';
 import { PSEUDO_PARAMETERS } from '../intrinsics';
 import { listen, readBody, RunningServer } from '../server';
 import { Context, Resource, Service, unknownAttribute } from '../service';
-import { Environment, InvocationResult } from './environment';
+import { Environment, ExecutionEnvironment } from './environment';
+import { ExtendedEnvironment, ExtendedEnvironmentOptions } from './extended-environment';
 import type { FunctionConfig } from './function-config';
+import { Guardian } from './guardian';
+import { Layers, whyNotExecutable } from './layers';
 import { Pool } from './pool';
+import type { InvocationResult } from './runtime-process';
 
 export interface LambdaOptions {
   /** The Node.js program that runs the functions. */
@@ -24,6 +28,8 @@ export interface LambdaOptions {
   readonly assetPath: (objectKey: string) => string | undefined;
   /** Values that replace those of the template: by function name, or for all functions under `Parameters`. */
   readonly environmentOverrides: Record<string, Record<string, string>>;
+  /** How Lambda treats extensions, for tests that vary it. */
+  readonly extensions?: Pick<ExtendedEnvironmentOptions, 'errorTypes' | 'initializationType' | 'initTimeoutMs' | 'onLifecycle' | 'telemetry'>;
 }
 
 interface FunctionProperties {
@@ -39,22 +45,30 @@ interface FunctionProperties {
   Layers?: string[];
 }
 
+interface LayerProperties {
+  Content: { S3Key?: string };
+}
+
 /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
 const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
 
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
 export class Lambda implements Service {
-  public readonly types = ['AWS::Lambda::Function', 'AWS::Lambda::Version', 'AWS::Lambda::Alias'];
+  public readonly types = ['AWS::Lambda::LayerVersion', 'AWS::Lambda::Function', 'AWS::Lambda::Version', 'AWS::Lambda::Alias'];
   public readonly endpoint = { name: 'lambda', url: () => this.server.url };
   private server!: RunningServer;
   private readonly functions = new Map<string, { config: FunctionConfig; pool: Pool }>();
   private readonly folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-'));
   private readonly runtimeFile = path.join(this.folder, 'node-runtime.js');
+  private readonly layers = new Layers(this.folder);
+  private readonly guardian = new Guardian();
+  private environments = 0;
 
   public constructor(private readonly context: Context, private readonly options: LambdaOptions) {}
 
-  public async start(): Promise<void> {
+  public async start(resources: Resource[]): Promise<void> {
+    for (const layer of resources.filter(({ type }) => type === 'AWS::Lambda::LayerVersion')) this.addLayer(layer);
     buildSync({
       entryPoints: [path.join(__dirname, 'node-runtime.ts')],
       outfile: this.runtimeFile,
@@ -73,6 +87,7 @@ export class Lambda implements Service {
 
   public ref(resource: Resource): string {
     if (resource.type === 'AWS::Lambda::Function') return functionName(resource);
+    if (resource.type === 'AWS::Lambda::LayerVersion') return this.context.arn('lambda', `layer:${resource.name}:1`);
     const qualifier = resource.type === 'AWS::Lambda::Alias' ? String(resource.properties.Name) : '1';
     return `${this.functionArn(this.functionOf(resource))}:${qualifier}`;
   }
@@ -91,15 +106,8 @@ export class Lambda implements Service {
       return;
     }
     const command = [this.options.nodePath, `--max-old-space-size=${Math.floor(config.memoryMiB * 0.9)}`, this.runtimeFile];
-    const onLog = (line: string) => this.context.log(config.name, line);
-    const start = async () => {
-      // Every environment has a /tmp of its own in Lambda; here the variable leads to one.
-      const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
-      const environment = await Environment.start({ config, command, env: { ...this.childEnvironment(config), TMPDIR: temporary }, onLog });
-      void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
-      return environment;
-    };
-    this.functions.set(config.name, { config, pool: new Pool(start, this.options.concurrency) });
+    const extensions = this.extensionsOf(config);
+    this.functions.set(config.name, { config, pool: new Pool(() => this.startEnvironment(config, command, extensions), this.options.concurrency) });
   }
 
   /** @param name a function's name, logical id, or ARN, with or without a version or alias */
@@ -125,6 +133,7 @@ export class Lambda implements Service {
   public async stop(): Promise<void> {
     await this.server?.close();
     await Promise.all([...this.functions.values()].map(({ pool }) => pool.stop()));
+    await this.guardian.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -163,6 +172,49 @@ export class Lambda implements Service {
     }).end(payload);
   }
 
+  private async startEnvironment(config: FunctionConfig, command: string[], extensions: string[]): Promise<ExecutionEnvironment> {
+    // Every environment has a /tmp of its own in Lambda; here the variable leads to one.
+    const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
+    const environment = await this.startIn({ ...this.childEnvironment(config), TMPDIR: temporary }, config, command, extensions);
+    void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
+    return environment;
+  }
+
+  private startIn(env: Record<string, string>, config: FunctionConfig, command: string[], extensions: string[]): Promise<ExecutionEnvironment> {
+    const onLog = (line: string) => this.context.log(config.name, line);
+    if (extensions.length === 0) return Environment.start({ config, command, env, onLog });
+    const folder = path.join(this.folder, `environment-${++this.environments}`);
+    return ExtendedEnvironment.start({
+      config,
+      command,
+      env,
+      onLog,
+      extensions,
+      extensionEnv: extensionEnvironment(env, folder),
+      folder,
+      guardian: this.guardian,
+      accountId: PSEUDO_PARAMETERS['AWS::AccountId'],
+      ...this.options.extensions,
+    });
+  }
+
+  private addLayer(resource: Resource): void {
+    const { Content: { S3Key } } = this.context.resolver.resolve(resource.properties) as LayerProperties;
+    const content = S3Key && this.options.assetPath(S3Key);
+    if (!content) throw new Error(`The content of the layer ${resource.name} is not in the cloud assembly: only assets are unpacked here`);
+    this.layers.add(this.ref(resource), content);
+  }
+
+  /** The extensions that can run here; of the others it is said why not. */
+  private extensionsOf({ name, layers }: FunctionConfig): string[] {
+    for (const arn of layers.filter(layer => !this.layers.has(layer))) this.context.notice(`${name}: the layer ${arn} is not in this app, so it is not there`);
+    return this.layers.extensionsOf(layers).filter(file => {
+      const why = whyNotExecutable(file);
+      if (why) this.context.notice(`${name}: the extension ${path.basename(file)} does not run here, because ${why}`);
+      return !why;
+    });
+  }
+
   private configOf(resource: Resource): FunctionConfig {
     const properties = this.context.resolver.resolve(resource.properties) as FunctionProperties;
     const name = functionName(resource);
@@ -184,6 +236,7 @@ export class Lambda implements Service {
       roleArn: properties.Role,
       jsonLogs: properties.LoggingConfig?.LogFormat === 'JSON',
       logLevel: properties.LoggingConfig?.ApplicationLogLevel ?? 'INFO',
+      layers: properties.Layers ?? [],
     };
   }
 
@@ -240,4 +293,18 @@ export class Lambda implements Service {
 
 function functionName({ properties, name }: Resource): string {
   return typeof properties.FunctionName === 'string' ? properties.FunctionName : name;
+}
+
+/** What an extension does not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-environment-variables */
+const HIDDEN_FROM_EXTENSIONS = [
+  '_HANDLER', 'LAMBDA_TASK_ROOT', 'AWS_EXECUTION_ENV', 'AWS_LAMBDA_LOG_GROUP_NAME', 'AWS_LAMBDA_LOG_STREAM_NAME', 'AWS_LAMBDA_LOG_FORMAT', 'AWS_LAMBDA_LOG_LEVEL',
+];
+
+function extensionEnvironment(env: Record<string, string>, folder: string): Record<string, string> {
+  return {
+    ...Object.fromEntries(Object.entries(env).filter(([name]) => !HIDDEN_FROM_EXTENSIONS.includes(name))),
+    // Environments share this machine's network and its /tmp, so an extension of ours is told where its own place is.
+    CRASH_REPORTER_LISTEN_HOST: '127.0.0.1',
+    CRASH_REPORTER_STATE_DIR: path.join(folder, '.crash-reporter'),
+  };
 }

@@ -15,6 +15,8 @@ export interface HandlerFunctionProps {
   readonly description: string;
   /** The folder below `assets/`. */
   readonly asset: string;
+  /** Instead of that folder alone, for what goes with it. */
+  readonly code?: lambda.Code;
   /** The export of the bundle's `index.js`. */
   readonly export: string;
   readonly environment: Record<string, string>;
@@ -62,7 +64,7 @@ export function createHandlerFunction(scope: Construct, id: string, own: Handler
   const fn = new lambda.Function(scope, id, {
     description: own.description,
     runtime: new lambda.Runtime(NODEJS_RUNTIME, lambda.RuntimeFamily.NODEJS),
-    code: lambda.Code.fromAsset(assetPath(own.asset)),
+    code: own.code ?? lambda.Code.fromAsset(assetPath(own.asset)),
     handler: `index.${own.export}`,
     environment: own.environment,
     environmentEncryption: props.environmentEncryption,

@@ -1,6 +1,5 @@
-import { rmSync } from 'fs';
-import { synthesizeExamples } from '../../local/synth';
-import { System, SystemOptions } from '../../local/system';
+import { runExample } from '../../local/example';
+import type { System, SystemOptions } from '../../local/system';
 
 export interface RunningExample {
   readonly system: System;
@@ -13,14 +12,8 @@ export interface RunningExample {
  * Runs the example app with the real bundles. `LOCAL_NODE` names another Node.js for the functions, see the task test:node24.
  */
 export async function startExample(options: Partial<SystemOptions> = {}): Promise<RunningExample> {
-  const assembly = synthesizeExamples();
   const logs: string[] = [];
-  try {
-    const system = await System.start({
-      assembly, nodePath: process.env.LOCAL_NODE, log: (source, line) => logs.push(`${source} | ${line}`), ...options,
-    });
-    return { system, logs, stop: () => system.stop() };
-  } finally {
-    rmSync(assembly, { recursive: true, force: true });
-  }
+  const log = (source: string, line: string) => void logs.push(`${source} | ${line}`);
+  const { system, stop } = await runExample({ nodePath: process.env.LOCAL_NODE, log, ...options }, { withHosts: false });
+  return { system, logs, stop };
 }

@@ -1,0 +1,160 @@
+// Package config reads the environment variables. Only main hands it the
+// environment.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"cdk-serverless-blocks/crash-reporter/internal/awsapi"
+	"cdk-serverless-blocks/crash-reporter/internal/sentry"
+)
+
+// Names of the environment variables.
+const (
+	envDSN           = "SENTRY_DSN"
+	envSecretARN     = "CRASH_REPORTER_DSN_SECRET_ARN"
+	envSecretField   = "CRASH_REPORTER_DSN_SECRET_FIELD"
+	envParameter     = "CRASH_REPORTER_DSN_PARAMETER_NAME"
+	envMode          = "CRASH_REPORTER_MODE"
+	envHandlerErrors = "CRASH_REPORTER_HANDLER_ERRORS"
+	envTags          = "CRASH_REPORTER_TAGS"
+	envSampleRate    = "CRASH_REPORTER_SAMPLE_RATE"
+	envRedact        = "CRASH_REPORTER_REDACT"
+	envBreadcrumbs   = "CRASH_REPORTER_BREADCRUMBS"
+	envLogGroup      = "CRASH_REPORTER_LOG_GROUP"
+	envStateDir      = "CRASH_REPORTER_STATE_DIR"
+	envListenHost    = "CRASH_REPORTER_LISTEN_HOST"
+)
+
+// Config is what the user chose.
+type Config struct {
+	DSN           string
+	SecretARN     string
+	SecretField   string
+	Parameter     string
+	HandlerErrors bool
+	Breadcrumbs   bool
+	SampleRate    float64
+	Redact        []string
+	StateDir      string
+	ListenHost    string
+	Function      sentry.Function
+}
+
+// ErrorsMode says whether to register for INVOKE. It is the one thing that
+// must be known before registering.
+func ErrorsMode(getenv func(string) string) bool {
+	return strings.EqualFold(strings.TrimSpace(getenv(envMode)), "errors") && !Managed(getenv)
+}
+
+// Managed: Lambda Managed Instances refuse INVOKE registrations.
+func Managed(getenv func(string) string) bool {
+	return getenv("AWS_LAMBDA_INITIALIZATION_TYPE") == "lambda-managed-instances"
+}
+
+// Load reads the configuration. An error means that nothing can be reported at
+// all; warnings are for values that were replaced by their defaults.
+func Load(getenv func(string) string) (c Config, warnings []string, err error) {
+	warn := func(name, want string) {
+		warnings = append(warnings, fmt.Sprintf("%s must be %s; it is ignored", name, want))
+	}
+	c = Config{DSN: strings.TrimSpace(getenv(envDSN)), SecretARN: getenv(envSecretARN), SecretField: getenv(envSecretField),
+		Parameter: getenv(envParameter), SampleRate: 1, StateDir: or(getenv(envStateDir), "/tmp/.crash-reporter"),
+		// Lambda delivers from within the same network namespace, to an address that
+		// is not the loopback; nothing outside can reach it.
+		ListenHost: or(getenv(envListenHost), "0.0.0.0")}
+	switch {
+	case c.DSN != "":
+		if _, err := sentry.ParseDSN(c.DSN); err != nil {
+			return c, nil, fmt.Errorf("%s: %w", envDSN, err)
+		}
+	case c.SecretARN == "" && c.Parameter == "":
+		return c, nil, fmt.Errorf("none of %s, %s and %s is set", envDSN, envSecretARN, envParameter)
+	}
+	mode := strings.ToLower(strings.TrimSpace(getenv(envMode)))
+	if mode != "" && mode != "crash" && mode != "errors" {
+		warn(envMode, "crash or errors")
+	}
+	c.HandlerErrors = mode == "errors"
+	boolean(getenv, envHandlerErrors, &c.HandlerErrors, warn)
+	boolean(getenv, envBreadcrumbs, &c.Breadcrumbs, warn)
+	if raw := getenv(envSampleRate); raw != "" {
+		rate, err := strconv.ParseFloat(raw, 64)
+		if err == nil && rate >= 0 && rate <= 1 {
+			c.SampleRate = rate
+		} else {
+			warn(envSampleRate, "a number from 0 to 1")
+		}
+	}
+	for _, name := range strings.FieldsFunc(getenv(envRedact), func(r rune) bool { return r == ',' || r == ' ' }) {
+		c.Redact = append(c.Redact, name)
+	}
+	c.Function = function(getenv)
+	if raw := getenv(envTags); raw != "" {
+		var ok bool
+		if c.Function.Tags, ok = tags(raw); !ok {
+			warn(envTags, `a JSON object of texts, such as {"team":"billing"}`)
+		}
+	}
+	return c, warnings, nil
+}
+
+func function(getenv func(string) string) sentry.Function {
+	region := getenv("AWS_REGION")
+	partition := awsapi.PartitionOf(region)
+	name := getenv("AWS_LAMBDA_FUNCTION_NAME")
+	memory, _ := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
+	return sentry.Function{
+		Name: name, Version: getenv("AWS_LAMBDA_FUNCTION_VERSION"), MemoryMB: memory,
+		Region: region, Partition: partition.ID, ConsoleDomain: partition.ConsoleDomain,
+		LogGroup:    or(getenv(envLogGroup), "/aws/lambda/"+name),
+		Environment: or(getenv("SENTRY_ENVIRONMENT"), getenv("NODE_ENV"), "production"),
+		Release:     getenv("SENTRY_RELEASE"), Dist: getenv("SENTRY_DIST"),
+	}
+}
+
+const maxTags = 50
+
+func tags(raw string) (map[string]string, bool) {
+	var values map[string]any
+	if json.Unmarshal([]byte(raw), &values) != nil {
+		return nil, false
+	}
+	out := map[string]string{}
+	for key, value := range values {
+		switch value.(type) {
+		case string, float64, bool:
+			if key == "" || len(key) > 32 || len(out) >= maxTags {
+				continue
+			}
+			out[key] = fmt.Sprint(value)
+		default:
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+func boolean(getenv func(string) string, name string, into *bool, warn func(string, string)) {
+	switch strings.ToLower(getenv(name)) {
+	case "":
+	case "true", "1":
+		*into = true
+	case "false", "0":
+		*into = false
+	default:
+		warn(name, "true or false")
+	}
+}
+
+func or(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,154 @@
+package crash
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"cdk-serverless-blocks/crash-reporter/internal/telemetry"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+func feed(t *Tracker, at time.Time, events ...telemetry.Event) {
+	for _, e := range events {
+		t.Observe(e, at)
+	}
+}
+
+func logLine(text string) telemetry.Event {
+	raw, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return telemetry.Event{Type: "function", Log: raw}
+}
+
+func done(id, status, errorType string) telemetry.Event {
+	return telemetry.Event{Type: "platform.runtimeDone", RequestID: id, Status: status, ErrorType: errorType}
+}
+
+func start(id string) telemetry.Event { return telemetry.Event{Type: "platform.start", RequestID: id} }
+
+func kinds(reports []Report) (list []string) {
+	for _, r := range reports {
+		list = append(list, r.RequestID+" "+r.Type)
+	}
+	return list
+}
+
+func TestACrashIsDueFiftyMillisecondsAfterItsLastSignal(t *testing.T) {
+	tr := New(Options{})
+	feed(tr, now, start("r1"), done("r1", "error", "Runtime.ExitError"))
+	if got := tr.Due(now.Add(49 * time.Millisecond)); len(got) != 0 {
+		t.Fatalf("due early: %v", kinds(got))
+	}
+	feed(tr, now.Add(40*time.Millisecond), telemetry.Event{Type: "platform.report", RequestID: "r1", Status: "error", MemorySizeMB: 128, MaxMemoryUsedMB: 128})
+	if got := tr.Due(now.Add(80 * time.Millisecond)); len(got) != 0 {
+		t.Fatalf("due although a signal just came: %v", kinds(got))
+	}
+	if got := fmt.Sprint(kinds(tr.Due(now.Add(90 * time.Millisecond)))); got != "[r1 Runtime.OutOfMemory]" {
+		t.Errorf("due: %s", got)
+	}
+	if got := tr.Shutdown("failure", now.Add(time.Second)); len(got) != 0 {
+		t.Errorf("reported again at shutdown: %v", kinds(got))
+	}
+}
+
+func TestSignalsWithoutEndDoNotHoldACrashBack(t *testing.T) {
+	tr := New(Options{})
+	feed(tr, now, start("r1"))
+	for ms := 0; ms < 600; ms += 20 {
+		feed(tr, now.Add(time.Duration(ms)*time.Millisecond), done("r1", "error", "Runtime.ExitError"))
+		if len(tr.Due(now.Add(time.Duration(ms)*time.Millisecond))) == 1 {
+			return
+		}
+	}
+	t.Error("never due")
+}
+
+func TestPrecedenceOfTypes(t *testing.T) {
+	const trace = "2026-01-01T00:00:00Z\tr\tERROR\tUncaught Exception \t{\"errorType\":\"TypeError\",\"errorMessage\":\"m\",\"stack\":[]}"
+	const printed = "RangeError: printed\n    at f (/var/task/a.js:1:2)"
+	for name, c := range map[string]struct {
+		logs            []string
+		status, errType string
+		want            string
+	}{
+		"the runtime's log before a specific type": {[]string{trace}, "error", "Runtime.ImportModuleError", "TypeError"},
+		"a specific type before what code logged":  {[]string{printed}, "error", "Runtime.ImportModuleError", "Runtime.ImportModuleError"},
+		"what code logged before the bare exit":    {[]string{printed}, "error", "Runtime.ExitError", "RangeError"},
+		"what code logged before unknown":          {[]string{printed}, "error", "Runtime.Unknown", "RangeError"},
+		"the runtime's log before code's":          {[]string{trace, printed}, "error", "Runtime.ExitError", "TypeError"},
+		"a timeout before everything":              {[]string{trace, printed}, "timeout", "", TypeTimeout},
+		"out of memory before the bare exit":       {[]string{"FATAL ERROR: JavaScript heap out of memory"}, "error", "Runtime.ExitError", TypeOutOfMemory},
+		"the bare exit before unknown":             {nil, "error", "Runtime.ExitError", "Runtime.ExitError"},
+		"unknown":                                  {nil, "failure", "", "Runtime.Unknown"},
+	} {
+		tr := New(Options{})
+		feed(tr, now, start("r1"))
+		for _, text := range c.logs {
+			feed(tr, now, logLine(text))
+		}
+		feed(tr, now, done("r1", c.status, c.errType))
+		if got := fmt.Sprint(kinds(tr.Due(now.Add(time.Second)))); got != "[r1 "+c.want+"]" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestAnErrorOfAnEarlierRequestIsNotBlamed(t *testing.T) {
+	tr := New(Options{})
+	feed(tr, now, start("r1"), logLine("RangeError: printed\n    at f (/var/task/a.js:1:2)"), done("r1", "success", ""), start("r2"), done("r2", "error", "Runtime.ExitError"))
+	if got := fmt.Sprint(kinds(tr.Due(now.Add(time.Second)))); got != "[r2 Runtime.ExitError]" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestAHealthyEnvironmentReportsNothing(t *testing.T) {
+	for _, reason := range []string{"spindown", "SPINDOWN", "failure", "timeout", ""} {
+		tr := New(Options{HandlerErrors: true})
+		feed(tr, now, telemetry.Event{Type: "platform.initStart"}, telemetry.Event{Type: "platform.initRuntimeDone", Status: "success"}, start("r1"), logLine("all is well"), done("r1", "success", ""))
+		if got := tr.Shutdown(reason, now); len(got) != 0 {
+			t.Errorf("%q: %v", reason, kinds(got))
+		}
+	}
+}
+
+func TestMemoryOfTheTrackerIsBounded(t *testing.T) {
+	tr := New(Options{Breadcrumbs: true})
+	for i := 0; i < 5000; i++ {
+		id := fmt.Sprint("r", i)
+		feed(tr, now, start(id), logLine("[ERROR] KeyError: x"), logLine("a line"))
+		if i%3 == 0 {
+			feed(tr, now, done(id, "error", "Runtime.ExitError"))
+		}
+	}
+	if len(tr.requests) > maxRequests || len(tr.pending) > maxReports || len(tr.logs.findings) > maxRequests+3 || len(tr.logs.crumbs) > maxCrumbs {
+		t.Errorf("%d requests, %d pending, %d findings, %d crumbs", len(tr.requests), len(tr.pending), len(tr.logs.findings), len(tr.logs.crumbs))
+	}
+	reports := tr.Due(now.Add(time.Second))
+	if len(reports) != maxReports || reports[0].ReportsDropped == 0 {
+		t.Errorf("%d reports, dropped %d", len(reports), reports[0].ReportsDropped)
+	}
+}
+
+func TestACrashBetweenInvocationsHasItsLog(t *testing.T) {
+	tr := New(Options{})
+	feed(tr, now, telemetry.Event{Type: "platform.initRuntimeDone", Status: "success"}, start("r1"), done("r1", "success", ""),
+		logLine("2026-01-01T00:00:00Z\tundefined\tERROR\tUncaught Exception \t{\"errorType\":\"TypeError\",\"errorMessage\":\"m\",\"stack\":[]}"))
+	if got := fmt.Sprint(kinds(tr.Shutdown("failure", now))); got != "[ TypeError]" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestAFailedExtensionIsBlamedOnce(t *testing.T) {
+	tr := New(Options{})
+	feed(tr, now, start("r1"), telemetry.Event{Type: "platform.extension", Name: "other", State: "ExitError", ErrorType: "Extension.Crash"}, done("r1", "error", "Extension.Crash"),
+		start("r2"), done("r2", "error", "Runtime.ExitError"))
+	got := tr.Due(now.Add(time.Second))
+	if fmt.Sprint(kinds(got)) != "[r1 Extension.Crash r2 Runtime.ExitError]" || got[0].Extension != "other" || got[1].Extension != "" {
+		t.Errorf("%v %+v", kinds(got), got)
+	}
+}

@@ -1,0 +1,235 @@
+package harness
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Envelope is one accepted or refused delivery.
+type Envelope struct {
+	Header map[string]any
+	Event  map[string]any
+	Raw    []byte // the event's payload
+	Path   string
+	Auth   string
+	Gzip   bool
+	At     time.Time
+}
+
+// Sink is a strict Sentry: it unpacks and parses every envelope by the grammar,
+// fails the test on a violation and answers as told.
+type Sink struct {
+	t        testing.TB
+	server   *httptest.Server
+	mu       sync.Mutex
+	received []Envelope
+	changed  chan struct{}
+	// Answer handles delivery number n (from 1); it returns true when it has
+	// written an answer itself. Set it before the first delivery.
+	Answer func(n int, w http.ResponseWriter, r *http.Request) bool
+}
+
+// NewSink starts a sink on a free loopback port.
+func NewSink(t testing.TB, secure bool) *Sink {
+	s := &Sink{t: t, changed: make(chan struct{})}
+	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.server.Config.ErrorLog = quiet
+	if secure {
+		s.server.StartTLS()
+	} else {
+		s.server.Start()
+	}
+	t.Cleanup(s.server.Close)
+	return s
+}
+
+// DSN names the sink's project 7.
+func (s *Sink) DSN() string {
+	return strings.Replace(s.server.URL, "://", "://publickey@", 1) + "/7"
+}
+
+// Host is the sink's address.
+func (s *Sink) Host() string { return s.server.Listener.Addr().String() }
+
+// Server gives access to the certificate and the connections.
+func (s *Sink) Server() *httptest.Server { return s.server }
+
+func (s *Sink) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	envelope, err := parseEnvelope(r, body)
+	if err != nil {
+		s.t.Errorf("invalid envelope: %v\n%.2000s", err, body)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.received = append(s.received, envelope)
+	n := len(s.received)
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+	if s.Answer != nil && s.Answer(n, w, r) {
+		return
+	}
+	fmt.Fprintf(w, `{"id":%q}`, envelope.Event["event_id"])
+}
+
+// Received returns every delivery so far, repeated ones too.
+func (s *Sink) Received() []Envelope {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Envelope(nil), s.received...)
+}
+
+// Events returns the distinct events, as Sentry keeps them: by event_id.
+func (s *Sink) Events() []Envelope {
+	var events []Envelope
+	seen := map[any]bool{}
+	for _, e := range s.Received() {
+		if id := e.Event["event_id"]; !seen[id] {
+			seen[id] = true
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// Wait waits until n deliveries have come in.
+func (s *Sink) Wait(n int) []Envelope {
+	s.t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		s.mu.Lock()
+		changed, count := s.changed, len(s.received)
+		s.mu.Unlock()
+		if count >= n {
+			return s.Received()
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			s.t.Fatalf("the sink has %d deliveries, want %d", count, n)
+		}
+	}
+}
+
+func parseEnvelope(r *http.Request, body []byte) (Envelope, error) {
+	e := Envelope{Path: r.URL.Path, Auth: r.Header.Get("X-Sentry-Auth"), At: time.Now()}
+	if r.Method != "POST" || r.Header.Get("Content-Type") != "application/x-sentry-envelope" {
+		return e, fmt.Errorf("method %s, content type %q", r.Method, r.Header.Get("Content-Type"))
+	}
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		e.Gzip = true
+		zr, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return e, err
+		}
+		if body, err = io.ReadAll(zr); err != nil {
+			return e, err
+		}
+	}
+	if !strings.HasPrefix(e.Auth, "Sentry sentry_version=7, sentry_client=") || !strings.Contains(e.Auth, "sentry_key=") {
+		return e, fmt.Errorf("auth header %q", e.Auth)
+	}
+	header, rest, ok := bytes.Cut(body, []byte("\n"))
+	if !ok || json.Unmarshal(header, &e.Header) != nil {
+		return e, fmt.Errorf("envelope header")
+	}
+	if bytes.Count(header, []byte("sent_at")) != 1 {
+		return e, fmt.Errorf("sent_at must be there once")
+	}
+	sentAt, err := time.Parse(time.RFC3339Nano, fmt.Sprint(e.Header["sent_at"]))
+	if err != nil || time.Since(sentAt) > time.Minute {
+		return e, fmt.Errorf("sent_at %v", e.Header["sent_at"])
+	}
+	itemHeader, rest, ok := bytes.Cut(rest, []byte("\n"))
+	var item struct {
+		Type        string
+		Length      *int
+		ContentType string `json:"content_type"`
+	}
+	if !ok || json.Unmarshal(itemHeader, &item) != nil || item.Type != "event" || item.Length == nil || item.ContentType != "application/json" {
+		return e, fmt.Errorf("item header %q", itemHeader)
+	}
+	if *item.Length > len(rest) {
+		return e, fmt.Errorf("length %d of %d", *item.Length, len(rest))
+	}
+	e.Raw = rest[:*item.Length]
+	if string(rest[*item.Length:]) != "\n" {
+		return e, fmt.Errorf("%d bytes after the item", len(rest)-*item.Length)
+	}
+	if err := json.Unmarshal(e.Raw, &e.Event); err != nil {
+		return e, err
+	}
+	id := fmt.Sprint(e.Event["event_id"])
+	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || e.Header["event_id"] != id {
+		return e, fmt.Errorf("event_id %q, in the header %v", id, e.Header["event_id"])
+	}
+	return e, checkEvent(e.Event)
+}
+
+// checkEvent holds the rules of Sentry's event schema that are easy to break.
+func checkEvent(event map[string]any) error {
+	if _, err := time.Parse(time.RFC3339Nano, fmt.Sprint(event["timestamp"])); err != nil {
+		return err
+	}
+	switch event["level"] {
+	case "fatal", "error":
+	default:
+		return fmt.Errorf("level %v", event["level"])
+	}
+	values, _ := Dig(event, "exception", "values").([]any)
+	if len(values) == 0 {
+		return fmt.Errorf("no exception")
+	}
+	for _, value := range values {
+		if st, has := value.(map[string]any)["stacktrace"]; has {
+			if frames, _ := Dig(st, "frames").([]any); len(frames) == 0 {
+				return fmt.Errorf("a stacktrace without frames")
+			}
+		}
+		if Dig(value, "mechanism", "type") == nil {
+			return fmt.Errorf("a mechanism without type")
+		}
+	}
+	tags, _ := event["tags"].(map[string]any)
+	for key, value := range tags {
+		if text, ok := value.(string); !ok || len(text) >= 200 || len(key) > 32 {
+			return fmt.Errorf("tag %s=%v", key, value)
+		}
+	}
+	return nil
+}
+
+// Dig follows keys (text) and indexes (int, negative from the end) into decoded JSON.
+func Dig(value any, path ...any) any {
+	for _, step := range path {
+		switch at := step.(type) {
+		case string:
+			m, _ := value.(map[string]any)
+			value = m[at]
+		case int:
+			list, _ := value.([]any)
+			if at < 0 {
+				at += len(list)
+			}
+			if at < 0 || at >= len(list) {
+				return nil
+			}
+			value = list[at]
+		}
+	}
+	return value
+}

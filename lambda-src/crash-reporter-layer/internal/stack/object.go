@@ -1,0 +1,128 @@
+package stack
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// maxCauses bounds how deep a chain of causes in JSON is followed.
+const maxCauses = 5
+
+// fromObject reads the error objects that Lambda's runtimes log as JSON:
+// errorType, errorMessage and a stack in the language's own form.
+func fromObject(fields map[string]json.RawMessage, depth int) (Trace, bool) {
+	full := strings.TrimSpace(str(fields["errorType"]))
+	message := str(fields["errorMessage"])
+	if full == "" || len(full) > 200 {
+		return Trace{}, false
+	}
+	if open := strings.IndexByte(full, '<'); open > 0 && strings.HasSuffix(full, ">") { // Ruby: Function<NoMethodError>
+		full = full[open+1 : len(full)-1]
+	}
+	raw := fields["stackTrace"]
+	if len(raw) == 0 || string(raw) == "null" {
+		raw = fields["stack"]
+	}
+	language, frames := framesFrom(raw)
+	module, name := "", full
+	if language != Node { // a Node.js error's name may hold dots, but no package
+		module, name = splitModule(strings.ReplaceAll(full, "::", "."))
+	}
+	if language == Ruby {
+		module, name = rubyModule(full)
+	}
+	trace := Trace{Language: language, Exceptions: []Exception{{Type: name, Module: module, Value: message, Frames: frames}}}
+	for _, key := range []string{"cause", "reason"} {
+		inner, ok := cause(fields[key], depth)
+		if ok {
+			trace.Exceptions = append(inner.Exceptions, trace.Exceptions...)
+			if trace.Language == "" {
+				trace.Language = inner.Language
+			}
+			break
+		}
+	}
+	return trace.bounded(), true
+}
+
+func cause(raw json.RawMessage, depth int) (Trace, bool) {
+	if len(raw) == 0 || depth >= maxCauses {
+		return Trace{}, false
+	}
+	if fields := obj(raw); fields != nil {
+		return fromObject(fields, depth+1)
+	}
+	return Parse(str(raw))
+}
+
+// framesFrom reads a stack in whatever form it has: one text, a list of lines,
+// or Go's list of {path, line, label}.
+func framesFrom(raw json.RawMessage) (string, []Frame) {
+	var lines []json.RawMessage
+	if json.Unmarshal(raw, &lines) != nil {
+		if text := str(raw); text != "" {
+			trace, _ := Parse(text)
+			return trace.Language, trace.Last().Frames
+		}
+		return "", nil
+	}
+	var frames []Frame
+	language := ""
+	for _, line := range lines {
+		if fields := obj(line); fields != nil {
+			language = Go
+			frames = append(frames, newGoFrame(str(fields["label"]), str(fields["path"]), atoi(string(fields["line"]))))
+			continue
+		}
+		for _, text := range splitLines(str(line)) {
+			frame, lang, ok := anyFrame(text)
+			if ok && (language == "" || language == lang) {
+				language = lang
+				frames = append(frames, frame)
+			} else if n := len(frames); language == Python && n > 0 && frames[n-1].Source == "" {
+				frames[n-1].Source = strings.TrimSpace(text)
+			}
+		}
+	}
+	if language != Python { // only Python writes the outermost call first
+		frames = reversed(frames)
+	}
+	return language, frames
+}
+
+func anyFrame(line string) (Frame, string, bool) {
+	trimmed := strings.TrimSpace(line)
+	if frame, ok := pythonFrame(trimmed); ok {
+		return frame, Python, true
+	}
+	if strings.HasPrefix(trimmed, "at ") || javaFrameLine(trimmed) {
+		switch {
+		case nodeLocation(trimmed):
+			frame, ok := nodeFrame(trimmed)
+			return frame, Node, ok
+		case javaFrameLine(trimmed):
+			frame, ok := javaFrame(trimmed)
+			return frame, Java, ok
+		case strings.HasSuffix(trimmed, ")") || strings.Contains(trimmed, ":line "):
+			return dotNetFrame(trimmed), DotNet, true
+		}
+	}
+	if strings.Contains(trimmed, ":in ") {
+		return rubyFrame(trimmed), Ruby, true
+	}
+	return Frame{}, "", false
+}
+
+func obj(raw json.RawMessage) map[string]json.RawMessage {
+	var m map[string]json.RawMessage
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &m) != nil {
+		return nil
+	}
+	return m
+}
+
+func str(raw json.RawMessage) string {
+	var s string
+	_ = json.Unmarshal(raw, &s)
+	return s
+}

@@ -1,0 +1,152 @@
+package stack
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// shape is a trace in one line: type=value[function@path:line+] for each
+// exception, first cause first, + for in_app.
+func shape(t Trace) string {
+	var parts []string
+	for _, e := range t.Exceptions {
+		var frames []string
+		for _, f := range e.Frames {
+			mark := "-"
+			if f.InApp {
+				mark = "+"
+			}
+			frames = append(frames, fmt.Sprintf("%s@%s:%d%s", f.Function, f.Path, f.Line, mark))
+		}
+		parts = append(parts, fmt.Sprintf("%s=%s[%s]", e.FullType(), e.Value, strings.Join(frames, " ")))
+	}
+	return t.Language + " " + strings.Join(parts, " ; ")
+}
+
+var cases = map[string]struct {
+	text    string
+	want    string
+	runtime bool
+}{
+	"node invoke error": {"2026-01-01T00:00:00Z\tr\tERROR\tInvoke Error \t" + `{"errorType":"TypeError","errorMessage":"x is undefined","code":"E","stack":["TypeError: x is undefined","    at Runtime.handler (/var/task/index.js:3:9)","    at async /var/task/node_modules/lib/a.js:1:2","    at node:internal/process:9:1"]}` + "\n",
+		"node TypeError=x is undefined[@node:internal/process:9- @/var/task/node_modules/lib/a.js:1- Runtime.handler@/var/task/index.js:3+]", true},
+	"node joined by carriage returns": {"2026-01-01T00:00:00Z\tr\tERROR\tInvoke Error \t{\r  \"errorType\":\"Error\",\r  \"errorMessage\":\"b\",\r \"stack\":[\"Error: b\",\"    at f (/var/task/a.js:1:2)\"]}",
+		"node Error=b[f@/var/task/a.js:1+]", true},
+	"node cut in the middle": {"2026-01-01T00:00:00Z\tr\tERROR\tInvoke Error \t" + `{"errorType":"Error","errorMessage":"b","response":{"da`,
+		"node Error=b[]", true},
+	"node process that dies by itself": {"/var/task/x.js:1\nthrow new Error('x')\n^\n\nError: bad\n  second line\n    at f (/var/task/x.js:1:7)\n    at g (/var/runtime/y.js:2:3)\n\nNode.js v20.11.0",
+		"node Error=bad\n  second line[g@/var/runtime/y.js:2- f@/var/task/x.js:1+]", true},
+	"node logged with a cause": {"2026-01-01T00:00:00Z\tr\tERROR\tError: outer\n    at f (/var/task/x.js:1:7) {\n  [cause]: RangeError [ERR_X]: inner\n      at g (/var/task/y.js:2:3)\n}",
+		"node RangeError=inner[g@/var/task/y.js:2+] ; Error=outer[f@/var/task/x.js:1+]", false},
+	"python of the runtime": {"[ERROR] KeyError: 'a'\nTraceback (most recent call last):\n\u00a0\u00a0File \"/var/task/app.py\", line 3, in handler\n\u00a0\u00a0\u00a0\u00a0x['a']",
+		"python KeyError='a'[handler@/var/task/app.py:3+]", true},
+	"python import error": {"[ERROR] Runtime.ImportModuleError: Unable to import module 'app': No module named 'x'\rTraceback (most recent call last):",
+		"python Runtime.ImportModuleError=Unable to import module 'app': No module named 'x'[]", true},
+	"python syntax error": {"[ERROR] Runtime.UserCodeSyntaxError: Syntax error in module 'app': invalid syntax (app.py, line 3)\nTraceback (most recent call last):\n\u00a0\u00a0File \"/var/task/app.py\" Line 3\n\u00a0\u00a0\u00a0\u00a0def (\n",
+		"python Runtime.UserCodeSyntaxError=Syntax error in module 'app': invalid syntax (app.py, line 3)[@/var/task/app.py:3+]", true},
+	"python of the interpreter, chained": {"Traceback (most recent call last):\n  File \"/var/task/a.py\", line 1, in f\n    x\n    ^\nKeyError: 'k'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/opt/python/b.py\", line 2, in g\nmy.pkg.AppError: two\nlines\n",
+		"python KeyError='k'[f@/var/task/a.py:1+] ; my.pkg.AppError=two\nlines[g@/opt/python/b.py:2-]", false},
+	"java of the runtime": {"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\n\tat java.base/java.lang.M.i(M.java:1)\nCaused by: java.sql.SQLException: inner\nmore\n\tat com.x.D.d(D.java:3)\n\t... 1 more\n",
+		"java java.sql.SQLException=inner\nmore[i@M.java:1- d@D.java:3+] ; java.lang.RuntimeException=boom[i@M.java:1- h@H.java:12+]", true},
+	"java printed by the user": {"java.lang.IllegalStateException\n\tat com.x.H.h(H.java:12)\n\tSuppressed: java.io.IOException: s\n\t\tat com.x.S.s(S.java:1)\n",
+		"java java.lang.IllegalStateException=[h@H.java:12+]", false},
+	"java class not found": {"Class not found: com.x.Missing: java.lang.ClassNotFoundException\njava.lang.ClassNotFoundException: com.x.Missing\n\tat java.base/java.net.URLClassLoader.findClass(Unknown Source)\n",
+		"java java.lang.ClassNotFoundException=com.x.Missing[findClass@:0-]", true},
+	"ruby of the runtime": {"Critical exception from handler\n{\n  \"errorMessage\": \"undefined method\",\n  \"errorType\": \"Function<NoMethodError>\",\n  \"stackTrace\": [\n    \"/var/task/a.rb:3:in 'h'\",\n    \"/var/runtime/gems/x.rb:1:in 'go'\"\n  ]\n}",
+		"ruby NoMethodError=undefined method[go@/var/runtime/gems/x.rb:1- h@/var/task/a.rb:3+]", true},
+	"ruby of the interpreter": {"/var/task/a.rb:1:in `h': bad thing (ArgumentError)\n\tfrom /var/task/b.rb:2:in `<main>'\n",
+		"ruby ArgumentError=bad thing[<main>@/var/task/b.rb:2+ h@/var/task/a.rb:1+]", false},
+	"dotnet of the runtime": {"2026-01-01T00:00:00Z\tr\tfail\tSystem.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Ns.B..ctor(String s)\n   at System.Threading.T.Run()",
+		"csharp System.ArgumentException=inner[M@/var/task/f.cs:3+] ; System.Exception=outer[Run@:0- .ctor@:0+]", true},
+	"dotnet process that dies by itself": {"Unhandled exception. System.InvalidOperationException: bad\n   at Program.Main(String[] args) in /src/P.cs:line 7\n",
+		"csharp System.InvalidOperationException=bad[Main@/src/P.cs:7+]", true},
+	"go of the runtime": {`2009/11/10 23:00:00 {"errorMessage":"x","errorType":"errorString","stackTrace":[{"path":"a/main.go","line":3,"label":"main.f"}]}`,
+		"go errorString=x[f@a/main.go:3+]", true},
+	"go panic": {"panic: runtime error: index out of range [5] with length 3\n\tpanic: again\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/x/main.go:12 +0x1d\ncreated by main.main in goroutine 1\n\t/x/main.go:3 +0x1\n\ngoroutine 2 [select]:\nmain.other()\n\t/x/o.go:1\nexit status 2",
+		"go panic=runtime error: index out of range [5] with length 3\npanic: again[main@/x/main.go:3+ f@/x/main.go:12+]", true},
+	"go fatal error": {"fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\nmain.main()\n\t/x/main.go:3 +0x1\n",
+		"go fatal error=all goroutines are asleep - deadlock![main@/x/main.go:3+]", true},
+}
+
+func TestTextFormats(t *testing.T) {
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := ReadText(c.text)
+			if got := shape(f.Trace); got != c.want || f.Runtime != c.runtime {
+				t.Errorf("got  %s runtime=%v\nwant %s runtime=%v", got, f.Runtime, c.want, c.runtime)
+			}
+		})
+	}
+}
+
+func TestJSONFormats(t *testing.T) {
+	for name, c := range map[string]struct{ record, want string }{
+		"node":                 {`{"level":"ERROR","requestId":"r","message":{"errorType":"Error","errorMessage":"b","stackTrace":["Error: b","    at f (/var/task/a.js:1:2)"]}}`, "node Error=b[f@/var/task/a.js:1+]"},
+		"node chain of causes": {`{"level":"ERROR","message":{"errorType":"A","errorMessage":"a","cause":{"errorType":"B","errorMessage":"b","cause":{"errorType":"C","errorMessage":"c"}}}}`, " C=c[] ; B=b[] ; A=a[]"},
+		"python":               {`{"log_level":"ERROR","errorMessage":"'a'","errorType":"KeyError","requestId":"r","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x['a']\n"]}`, "python KeyError='a'[handler@/var/task/app.py:3+]"},
+		"java text":            {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\n","AWSRequestId":"r"}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"java object":          {`{"level":"ERROR","errorType":"java.lang.RuntimeException","errorMessage":"boom","stackTrace":["com.x.H.h(H.java:12)"]}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"below error level":    {`{"level":"WARN","message":{"errorType":"Error","errorMessage":"b"}}`, " "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			line := ReadLine(json.RawMessage(c.record))
+			if got := shape(ReadFields(line).Trace); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOrdinaryLogsSayNothing(t *testing.T) {
+	for _, text := range []string{"", "hello", "[ERROR]\t2026-01-01T00:00:00Z\tr\tbad thing", "[ERROR] database: gone", "2026-01-01T00:00:00Z\tr\tINFO\tat home: 1:2", "error: none", "at 10:20:30 it began", "goroutines are fine", "{}"} {
+		if f := ReadText(text); f.Runtime || len(f.Exceptions) > 0 || f.OutOfMemory {
+			t.Errorf("%q gave %s", text, shape(f.Trace))
+		}
+	}
+}
+
+func TestOutOfMemoryMarkers(t *testing.T) {
+	for _, text := range []string{"FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", "java.lang.OutOfMemoryError: Java heap space\n\tat a.B.c(B.java:1)",
+		"[ERROR] MemoryError\nTraceback (most recent call last):", "app.rb:1:in `h': failed to allocate memory (NoMemoryError)", "System.OutOfMemoryException: x", "fatal error: runtime: out of memory"} {
+		if !ReadText(text).OutOfMemory {
+			t.Errorf("%q is not seen as out of memory", text)
+		}
+	}
+}
+
+func TestADeepRecursionKeepsBothEnds(t *testing.T) {
+	text := "RangeError: Maximum call stack size exceeded\n"
+	for i := 1; i <= 500; i++ {
+		text += fmt.Sprintf("    at f%d (/var/task/a.js:%d:1)\n", i, i)
+	}
+	trace, _ := Parse(text)
+	frames := trace.Last().Frames
+	if len(frames) != maxFrames || frames[0].Function != "f500" || frames[len(frames)-1].Function != "f1" {
+		t.Errorf("%d frames from %s to %s", len(frames), frames[0].Function, frames[len(frames)-1].Function)
+	}
+}
+
+// FuzzParseStack: no text may panic or give more than is allowed.
+func FuzzParseStack(f *testing.F) {
+	for _, c := range cases {
+		f.Add(c.text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		found := ReadText(text)
+		raw, err := json.Marshal(text)
+		if err == nil {
+			ReadLine(raw)
+		}
+		ReadFields(ReadLine(json.RawMessage(text)))
+		if len(found.Exceptions) > maxExceptions {
+			t.Errorf("%d exceptions", len(found.Exceptions))
+		}
+		for _, e := range found.Exceptions {
+			if len(e.Value) > maxValue || len(e.Frames) > maxFrames || e.Type == "" {
+				t.Errorf("out of bounds: %q, %d bytes, %d frames", e.Type, len(e.Value), len(e.Frames))
+			}
+		}
+	})
+}

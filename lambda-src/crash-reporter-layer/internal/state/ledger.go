@@ -1,0 +1,223 @@
+// Package state is what survives in /tmp when Lambda resets the environment
+// and starts this extension anew: what was reported when, what could not be
+// sent yet, and how long Sentry wants silence. Everything is best effort: with
+// a full or read-only disk the same rules hold for the life of the process.
+package state
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	sameCrashWindow = time.Minute
+	// twinWindow: the second initialization of one crash follows within the invocation.
+	twinWindow      = 15 * time.Minute
+	bucketSize      = 10
+	bucketPerMinute = 10
+	maxFingerprints = 64
+	maxLedger       = 64 << 10
+	maxLimit        = 24 * time.Hour
+)
+
+type seen struct {
+	Last  int64 `json:"last"` // Unix milliseconds
+	Count int   `json:"count"`
+}
+
+type ledgerData struct {
+	Generation   int             `json:"generation"`
+	Fingerprints map[string]seen `json:"fingerprints"`
+	InitCrash    int             `json:"initCrash"` // the generation whose initialization crashed, 0 if none
+	InitCrashAt  int64           `json:"initCrashAt"`
+	Tokens       float64         `json:"tokens"`
+	Refilled     int64           `json:"refilled"`
+	LimitedUntil int64           `json:"limitedUntil"`
+}
+
+// Ledger remembers what was reported. A generation is one life of this
+// process; several generations share an execution environment.
+type Ledger struct {
+	mu   sync.Mutex
+	path string
+	data ledgerData
+}
+
+// OpenLedger reads the ledger in dir and counts this process as a new generation.
+func OpenLedger(dir string, now time.Time) *Ledger {
+	l := &Ledger{path: filepath.Join(dir, "ledger.json")}
+	_ = os.MkdirAll(dir, 0o700)
+	if raw, err := readSmall(l.path, maxLedger); err == nil {
+		if json.Unmarshal(raw, &l.data) != nil {
+			l.data = ledgerData{}
+		}
+	}
+	l.forgetFuture(now)
+	l.data.Generation++
+	l.save()
+	return l
+}
+
+// forgetFuture drops times after now: the function's code can write here too,
+// and a clock can jump after a snapshot is restored.
+func (l *Ledger) forgetFuture(now time.Time) {
+	limit := now.UnixMilli()
+	if l.data.Refilled > limit || l.data.Refilled == 0 {
+		l.data.Tokens, l.data.Refilled = bucketSize, limit
+	}
+	for fp, s := range l.data.Fingerprints {
+		if s.Last > limit {
+			delete(l.data.Fingerprints, fp)
+		}
+	}
+	if l.data.LimitedUntil > now.Add(maxLimit).UnixMilli() {
+		l.data.LimitedUntil = 0
+	}
+}
+
+// Crash is what the ledger needs to know of a report.
+type Crash struct {
+	Fingerprint string
+	Init        bool
+	InitRetry   bool
+	// Lost is how many other crashes were dropped unread before this one.
+	Lost int
+}
+
+// Admit decides whether a crash is sent now. If so, it returns how many like
+// it were held back since the last one that was sent.
+func (l *Ledger) Admit(c Crash, now time.Time) (send bool, suppressed int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.save()
+	if c.InitRetry && l.data.InitCrash != 0 && l.data.InitCrash == l.data.Generation-1 &&
+		now.UnixMilli()-l.data.InitCrashAt < twinWindow.Milliseconds() {
+		l.data.InitCrash = 0
+		return false, 0 // the same crash seen again, no second one to count
+	}
+	if c.Init && !c.InitRetry {
+		l.data.InitCrash, l.data.InitCrashAt = l.data.Generation, now.UnixMilli()
+	}
+	s, known := l.data.Fingerprints[c.Fingerprint]
+	recent := known && s.Last != 0 && now.UnixMilli()-s.Last < sameCrashWindow.Milliseconds()
+	if recent || l.data.LimitedUntil > now.UnixMilli() || !l.takeToken(now) {
+		s.Count += 1 + c.Lost
+		l.put(c.Fingerprint, s)
+		return false, 0
+	}
+	suppressed = s.Count
+	l.put(c.Fingerprint, seen{Last: now.UnixMilli()})
+	return true, suppressed
+}
+
+// Refused takes back an admitted crash that Sentry's rate limit threw away, so
+// that the next one counts it.
+func (l *Ledger) Refused(fingerprint string, suppressed int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.put(fingerprint, seen{Count: suppressed + 1})
+	l.save()
+}
+
+// Limit keeps silent until the given time.
+func (l *Ledger) Limit(until, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if latest := now.Add(maxLimit); until.After(latest) {
+		until = latest
+	}
+	if ms := until.UnixMilli(); ms > l.data.LimitedUntil {
+		l.data.LimitedUntil = ms
+		l.save()
+	}
+}
+
+// Limited says whether Sentry wants silence.
+func (l *Ledger) Limited(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.data.LimitedUntil > now.UnixMilli()
+}
+
+func (l *Ledger) takeToken(now time.Time) bool {
+	minutes := float64(now.UnixMilli()-l.data.Refilled) / 60000
+	l.data.Tokens = min(bucketSize, l.data.Tokens+max(minutes, 0)*bucketPerMinute)
+	l.data.Refilled = now.UnixMilli()
+	if l.data.Tokens < 1 {
+		return false
+	}
+	l.data.Tokens--
+	return true
+}
+
+func (l *Ledger) put(fp string, s seen) {
+	if l.data.Fingerprints == nil {
+		l.data.Fingerprints = map[string]seen{}
+	}
+	if _, known := l.data.Fingerprints[fp]; !known && len(l.data.Fingerprints) >= maxFingerprints {
+		oldest := ""
+		for name, s := range l.data.Fingerprints {
+			if oldest == "" || s.Last < l.data.Fingerprints[oldest].Last {
+				oldest = name
+			}
+		}
+		delete(l.data.Fingerprints, oldest)
+	}
+	l.data.Fingerprints[fp] = s
+}
+
+func (l *Ledger) save() {
+	raw, err := json.Marshal(l.data)
+	if err != nil {
+		return
+	}
+	_ = writeFile(l.path, raw)
+}
+
+// writeFile replaces a file in one step, so that a kill never leaves half of it.
+func writeFile(path string, raw []byte) error {
+	temporary := path + ".tmp"
+	_ = os.Remove(temporary)
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary)
+	}
+	return err
+}
+
+// readSmall reads a regular file of at most limit bytes. /tmp belongs to the
+// function too: no links, no pipes, no devices.
+func readSmall(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, os.ErrInvalid
+	}
+	raw := make([]byte, info.Size())
+	n, err := f.ReadAt(raw, 0)
+	if int64(n) == info.Size() {
+		err = nil
+	}
+	return raw[:n], err
+}

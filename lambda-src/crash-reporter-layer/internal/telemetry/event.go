@@ -1,0 +1,123 @@
+// Package telemetry reads what Lambda's Telemetry API posts: batches of
+// platform events and function log records, in any state they may arrive.
+package telemetry
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is one telemetry event. Fields that an event does not have are empty:
+// every one of them is optional, and several have changed type over time.
+type Event struct {
+	Time time.Time
+	Type string // "platform.runtimeDone", "function", …
+
+	RequestID  string
+	Status     string
+	ErrorType  string
+	Phase      string
+	InitType   string
+	Runtime    string
+	InstanceID string
+	Version    string
+	Name       string // of an extension
+	State      string // of an extension
+	TraceValue string
+	SpanID     string
+
+	DurationMs      float64
+	MemorySizeMB    float64
+	MaxMemoryUsedMB float64
+	DroppedRecords  float64
+
+	Log []byte // the raw JSON of a function record: a string or an object
+}
+
+// Failed says that the event carries a status other than success. A missing or
+// unknown status is no failure: reporting it would invent crashes.
+func (e *Event) Failed() bool {
+	return e.Status == "error" || e.Status == "failure" || e.Status == "timeout"
+}
+
+type wireEvent struct {
+	Time   string          `json:"time"`
+	Type   string          `json:"type"`
+	Record json.RawMessage `json:"record"`
+}
+
+// IsLog tells a function record from a platform event without parsing it.
+func IsLog(raw []byte) bool {
+	head := raw
+	if len(head) > 96 {
+		head = head[:96]
+	}
+	return bytes.Contains(head, []byte(`"type":"function"`))
+}
+
+// Decode reads one event. Anything odd in it leaves fields empty.
+func Decode(raw []byte) (Event, bool) {
+	var wire wireEvent
+	if json.Unmarshal(raw, &wire) != nil || wire.Type == "" {
+		return Event{}, false
+	}
+	event := Event{Type: wire.Type}
+	event.Time, _ = time.Parse(time.RFC3339Nano, wire.Time)
+	if wire.Type == "function" {
+		event.Log = wire.Record
+		return event, true
+	}
+	if !strings.HasPrefix(wire.Type, "platform.") {
+		return event, true
+	}
+	record := object(wire.Record)
+	event.RequestID = text(record["requestId"])
+	event.Status = strings.ToLower(text(record["status"]))
+	event.ErrorType = text(record["errorType"])
+	event.Phase = text(record["phase"])
+	event.InitType = text(record["initializationType"])
+	event.Runtime = text(record["runtimeVersion"])
+	event.InstanceID = text(record["instanceId"])
+	event.Version = text(record["functionVersion"])
+	event.Name = text(record["name"])
+	event.State = text(record["state"])
+	event.DroppedRecords = number(record["droppedRecords"])
+	tracing := object(record["tracing"])
+	event.TraceValue, event.SpanID = text(tracing["value"]), text(tracing["spanId"])
+	metrics := object(record["metrics"])
+	event.DurationMs = number(metrics["durationMs"])
+	event.MemorySizeMB = number(metrics["memorySizeMB"])
+	event.MaxMemoryUsedMB = number(metrics["maxMemoryUsedMB"])
+	return event, true
+}
+
+func object(raw json.RawMessage) map[string]json.RawMessage {
+	var m map[string]json.RawMessage
+	_ = json.Unmarshal(raw, &m)
+	return m
+}
+
+const maxField = 512
+
+func text(raw json.RawMessage) string {
+	var s string
+	if len(raw) == 0 || json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	if len(s) > maxField {
+		s = strings.ToValidUTF8(s[:maxField], "")
+	}
+	return s
+}
+
+// number takes 128, 128.0 and "128".
+func number(raw json.RawMessage) float64 {
+	n, err := strconv.ParseFloat(strings.Trim(string(raw), `" `), 64)
+	if err != nil || n != n || n < 0 || n > 1e15 {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,186 @@
+// Command crash-reporter is a Lambda extension that reports every crash of a
+// function to Sentry, in any runtime, and can never hurt the function.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"cdk-serverless-blocks/crash-reporter/internal/awsapi"
+	"cdk-serverless-blocks/crash-reporter/internal/config"
+	"cdk-serverless-blocks/crash-reporter/internal/crash"
+	"cdk-serverless-blocks/crash-reporter/internal/extension"
+	"cdk-serverless-blocks/crash-reporter/internal/http1"
+	"cdk-serverless-blocks/crash-reporter/internal/reporter"
+	"cdk-serverless-blocks/crash-reporter/internal/safe"
+	"cdk-serverless-blocks/crash-reporter/internal/sentry"
+	"cdk-serverless-blocks/crash-reporter/internal/state"
+	"cdk-serverless-blocks/crash-reporter/internal/telemetry"
+)
+
+// A function of 128 MB shares its memory with this process: when the
+// out-of-memory killer has to choose, small is safe.
+const (
+	memoryLimit    = 20 << 20
+	gcPercent      = 50
+	connectTimeout = 500 * time.Millisecond
+)
+
+func main() {
+	api := &extension.API{Host: os.Getenv("AWS_LAMBDA_RUNTIME_API"), Name: filepath.Base(os.Args[0])}
+	errorsMode := config.ErrorsMode(os.Getenv)
+	events := []string{"SHUTDOWN"}
+	if errorsMode {
+		events = []string{"INVOKE", "SHUTDOWN"}
+	}
+	// First of all: Lambda starts the runtime only when every extension has registered.
+	registration, err := api.Register(context.Background(), events)
+	if err != nil {
+		log("cannot register: " + err.Error())
+		os.Exit(1)
+	}
+	handler := &handler{errorsMode: errorsMode}
+	if text := safe.Do(func() { tune(); handler.reporter = start(api, registration) }); text != "" {
+		log(text + "; staying idle")
+	}
+	for ended := false; !ended; {
+		if text := safe.Do(func() { api.Run(context.Background(), handler, log); ended = true }); text != "" {
+			log(text)
+			handler.reporter = nil
+		}
+	}
+}
+
+func tune() {
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
+}
+
+// start makes the reporter and subscribes to telemetry. It returns nil, after
+// one line in the log, when nothing can be reported: the extension then idles.
+func start(api *extension.API, registration extension.Registration) *reporter.Reporter {
+	cfg, warnings, err := config.Load(os.Getenv)
+	if err != nil {
+		log(err.Error() + "; staying idle")
+		return nil
+	}
+	for _, warning := range warnings {
+		log(warning)
+	}
+	cfg.Function.Handler, cfg.Function.AccountID = registration.Handler, registration.AccountID
+	if cfg.Function.Name == "" {
+		cfg.Function.Name = registration.FunctionName
+	}
+	r := newReporter(cfg, api.Name)
+	if err := listen(api, cfg.ListenHost, r); err != nil {
+		if !errors.Is(err, extension.ErrNoTelemetry) {
+			log("cannot subscribe to telemetry: " + err.Error() + "; staying idle")
+		}
+		return nil
+	}
+	safe.Go(func() { r.Run(context.Background()) }, log)
+	return r
+}
+
+func newReporter(cfg config.Config, self string) *reporter.Reporter {
+	client := &http1.Client{ConnectTimeout: connectTimeout, Proxy: http1.ProxyFromEnv(os.Getenv), TLS: sentry.TLSConfig}
+	transport := &sentry.Transport{HTTP: client, Now: time.Now}
+	redactor := sentry.NewRedactor(os.Environ(), cfg.Redact)
+	return reporter.New(reporter.Options{
+		Tracker: crash.New(crash.Options{Self: self, HandlerErrors: cfg.HandlerErrors, Breadcrumbs: cfg.Breadcrumbs,
+			OwnFailure: func(state, errorType string) { log("Lambda reports this extension as " + state + " " + errorType) }}),
+		Ledger:     state.OpenLedger(cfg.StateDir, time.Now()),
+		Spool:      state.OpenSpool(cfg.StateDir),
+		Redactor:   redactor,
+		DSN:        dsnSource(cfg, &awsapi.Reader{HTTP: client, Getenv: os.Getenv, Now: time.Now}, redactor),
+		Send:       transport.Send,
+		Function:   func() sentry.Function { return cfg.Function },
+		SampleRate: cfg.SampleRate,
+		Now:        time.Now,
+		Log:        log,
+	})
+}
+
+// dsnSource reads the DSN when the first crash needs it, so that healthy starts
+// make no call to AWS.
+func dsnSource(cfg config.Config, reader *awsapi.Reader, redactor *sentry.Redactor) reporter.DSNSource {
+	return func(ctx context.Context) (sentry.DSN, error) {
+		raw := cfg.DSN
+		var err error
+		switch {
+		case raw != "":
+		case cfg.SecretARN != "":
+			raw, err = reader.Secret(ctx, cfg.SecretARN, cfg.SecretField)
+		default:
+			raw, err = reader.Parameter(ctx, cfg.Parameter)
+		}
+		if err != nil {
+			return sentry.DSN{}, err
+		}
+		redactor.Add(raw)
+		return sentry.ParseDSN(raw)
+	}
+}
+
+// listen binds a free port, so that it collides with no other extension, and subscribes.
+func listen(api *extension.API, host string, sink telemetry.Sink) error {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return err
+	}
+	ingest := &telemetry.Ingest{Sink: sink, Now: time.Now}
+	safe.Go(func() { _ = http1.Serve(listener, func(body io.Reader) { ingest.Read(body) }) }, log)
+	port := listener.Addr().(*net.TCPAddr).Port
+	if err := api.Subscribe(context.Background(), port); err != nil {
+		listener.Close()
+		return err
+	}
+	return nil
+}
+
+// handler connects Lambda's events with the reporter, which is nil when idle.
+type handler struct {
+	reporter   *reporter.Reporter
+	errorsMode bool
+}
+
+// Invoke holds the environment until the runtime is done and its errors are
+// sent; without it they would be frozen until the next invocation.
+func (h *handler) Invoke(ctx context.Context, requestID string) {
+	if h.reporter == nil || !h.errorsMode {
+		return
+	}
+	sent := make(chan struct{})
+	safe.Go(func() {
+		defer close(sent)
+		if h.reporter.WaitDone(ctx, requestID) {
+			h.reporter.Flush(ctx)
+		}
+	}, log)
+	select {
+	case <-sent:
+	case <-ctx.Done():
+	}
+}
+
+func (h *handler) Shutdown(reason string, budget time.Duration) {
+	if h.reporter == nil {
+		return
+	}
+	if text := safe.Do(func() { h.reporter.Shutdown(reason, budget) }); text != "" {
+		log(text)
+	}
+}
+
+func log(text string) {
+	fmt.Println("crash-reporter: " + text)
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	. "cdk-serverless-blocks/crash-reporter/internal/harness"
+)
+
+const pythonKeyError = "[ERROR] KeyError: 'a'\nTraceback (most recent call last):\n\u00a0\u00a0File \"/var/task/app.py\", line 3, in handler\n" +
+	"\u00a0\u00a0\u00a0\u00a0return event['a']\n\u00a0\u00a0File \"/var/lang/lib/python3.13/site-packages/lib.py\", line 9, in get\n\u00a0\u00a0\u00a0\u00a0raise KeyError(k)"
+
+// healthy is what comes before the invocations of a function that started well.
+func healthy(runtime string) string {
+	return Batch(InitStart("init", runtime), InitDone("init", "success", ""), InitReport("init", "success", "", 100))
+}
+
+func TestScenario03HandlerErrorInErrorsMode(t *testing.T) {
+	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors")
+	sink.Answer = func(int, http.ResponseWriter, *http.Request) bool {
+		if n := lambda.Nexts(); n != 1 {
+			t.Errorf("it asked for the next event (%d) before the error was sent", n)
+		}
+		return false
+	}
+	lambda.Post(healthy("python:3.13.v10"))
+	lambda.Invoke(r1, 3*time.Second)
+	lambda.WaitTaken()
+	lambda.Post(Batch(Start(r1), Log(pythonKeyError), Done(r1, "success", "", 12)))
+	lambda.WaitNexts(2)
+	event := one(t, sink)
+	frames := "exception/values/-1/stacktrace/frames/"
+	want(t, event, lastType, "KeyError", lastValue, "'a'", "level", "error", "transaction", "my-fn", "exception/values/-1/mechanism/handled", "false", "platform", "python",
+		frames+"0/filename", "app.py", frames+"0/in_app", "true", frames+"0/context_line", "return event['a']", frames+"-1/in_app", "false")
+	lambda.Shutdown("spindown")
+	one(t, sink)
+}
+
+func TestScenario03HandlerErrorInCrashModeIsNotReported(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("python:3.13.v10"))
+	lambda.Post(Batch(Start(r1), Log(pythonKeyError), Done(r1, "success", "", 12), Report(r1, "success", "", 128, 60)))
+	lambda.Shutdown("spindown")
+	none(t, sink)
+}
+
+func TestScenario03HandlerErrorInCrashModeOnRequest(t *testing.T) {
+	lambda, sink := environment(t, "CRASH_REPORTER_HANDLER_ERRORS=true")
+	lambda.Post(healthy("python:3.13.v10"))
+	lambda.Post(Batch(Start(r1), Log(pythonKeyError), Done(r1, "success", "", 12)))
+	lambda.Shutdown("spindown")
+	want(t, one(t, sink), lastType, "KeyError", "level", "error")
+}
+
+func TestScenario04AnErrorThatTheUserLoggedIsNone(t *testing.T) {
+	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors")
+	lambda.Post(healthy("python:3.13.v10"))
+	lambda.Invoke(r1, 3*time.Second)
+	lambda.Post(Batch(Start(r1), Log("[ERROR]\t2026-11-21T02:30:00.000Z\t"+r1+"\tbad thing\n"), Log("[ERROR] database: gone"), Done(r1, "success", "", 12)))
+	lambda.WaitNexts(2)
+	lambda.Shutdown("spindown")
+	none(t, sink)
+}
+
+func TestScenario05Timeout(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("nodejs:20.v22"))
+	lambda.Post(Batch(Start(r1), Done(r1, "timeout", "", 5001.182)))
+	lambda.Shutdown("timeout")
+	want(t, one(t, sink), lastType, "Function.Timeout", lastValue, "The function timed out after 5.00 s", "contexts/aws.lambda/duration_ms", "5001.182",
+		"contexts/aws.lambda/timeout_s", "5", "fingerprint", "[aws-lambda my-fn Function.Timeout]", "level", "fatal", "exception/values/-1/stacktrace", "<missing>")
+}
+
+func TestScenario06TimeoutWithoutRuntimeDone(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("nodejs:20.v22"))
+	lambda.Post(Batch(Start(r1)))
+	lambda.Shutdown("timeout")
+	event := one(t, sink)
+	want(t, event, lastType, "Function.Timeout", "contexts/aws.lambda/aws_request_id", r1, "contexts/aws.lambda/shutdown_reason", "timeout", "fingerprint", "[aws-lambda my-fn Function.Timeout]")
+	if ms, _ := at(event, "contexts/aws.lambda/duration_ms").(float64); ms <= 0 || ms > 10000 {
+		t.Errorf("duration %v", ms)
+	}
+}
+
+func TestScenario07OutOfMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		events []string
+		want   []string
+	}{
+		"a platform says so": {[]string{Done(r1, "error", "Runtime.OutOfMemory", 800), Report(r1, "error", "Runtime.OutOfMemory", 128, 128)},
+			[]string{lastType, "Runtime.OutOfMemory", "contexts/aws.lambda/memory_size_mb", "128", "contexts/aws.lambda/max_memory_used_mb", "128"}},
+		"b log says so": {[]string{Log("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n"), Done(r1, "error", "Runtime.ExitError", 800)},
+			[]string{lastType, "Runtime.OutOfMemory", "tags/lambda.memory_exhausted", "true"}},
+		"c timeout with full memory": {[]string{Report(r1, "timeout", "", 192, 192)},
+			[]string{lastType, "Function.Timeout", "tags/lambda.memory_exhausted", "true"}},
+		"d only the report shows it": {[]string{Done(r1, "error", "Runtime.ExitError", 800), Report(r1, "error", "Runtime.ExitError", 256, 256)},
+			[]string{lastType, "Runtime.OutOfMemory", lastValue, "The runtime ran out of memory: 256 MB of 256 MB used"}},
+		"e killed near the limit": {[]string{Log("RequestId: " + r1 + " Error: Runtime exited with error: signal: killed\nRuntime.ExitError\n"), Done(r1, "error", "Runtime.ExitError", 8), Report(r1, "error", "Runtime.ExitError", 256, 250)},
+			[]string{lastType, "Runtime.OutOfMemory", "contexts/aws.lambda/exit", "signal: killed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lambda, sink := environment(t)
+			lambda.Post(healthy("nodejs:20.v22"))
+			lambda.Post(Batch(append([]string{Start(r1)}, c.events...)...))
+			lambda.Shutdown("failure")
+			want(t, one(t, sink), c.want...)
+		})
+	}
+}
+
+func TestScenario08ExitWithoutALog(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("nodejs:20.v22"))
+	lambda.Post(Batch(Start(r1), Done(r1, "error", "Runtime.ExitError", 12.3)))
+	lambda.Shutdown("failure")
+	want(t, one(t, sink), lastType, "Runtime.ExitError", lastValue, "The runtime process ended during the invocation.", "exception/values/-1/stacktrace", "<missing>", "level", "fatal")
+}
+
+func TestScenario09UnhandledRejectionInJSONFormat(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("nodejs:20.v22"))
+	lambda.Post(Batch(Start(r1), Log(R{"timestamp": "2026-11-21T02:30:00Z", "level": "ERROR", "requestId": r1, "message": R{
+		"errorType": "Runtime.UnhandledPromiseRejection", "errorMessage": "Error: boom", "promise": R{},
+		"reason":     R{"errorType": "Error", "errorMessage": "boom", "stackTrace": []string{"Error: boom", "    at f (/var/task/index.js:2:9)"}},
+		"stackTrace": []string{"Runtime.UnhandledPromiseRejection: Error: boom", "    at process.<anonymous> (file:///var/runtime/index.mjs:1276:17)"}}}),
+		Done(r1, "error", "Runtime.ExitError", 12)))
+	lambda.Shutdown("failure")
+	want(t, one(t, sink), lastType, "Runtime.UnhandledPromiseRejection", "exception/values/0/type", "Error", "exception/values/0/value", "boom",
+		"exception/values/0/stacktrace/frames/0/filename", "index.js", "exception/values/2", "<missing>")
+}
+
+func TestScenario10GoPanicLineByLine(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("provided:al2023.v1"))
+	events := []string{Start(r1)}
+	for _, line := range []string{"panic: boom", "", "goroutine 1 [running]:", "main.inner(...)", "\t/src/app/main.go:9", "main.handler({0x1, 0x2})", "\t/src/app/main.go:12 +0x1d",
+		"github.com/aws/aws-lambda-go/lambda.Start(...)", "\t/root/go/pkg/mod/github.com/aws/aws-lambda-go@v1.47.0/lambda/entry.go:40", "main.main()", "\t/src/app/main.go:20 +0x18",
+		"goroutine 7 [select]:", "net/http.x()", "exit status 2"} {
+		events = append(events, Log(line+"\n"))
+	}
+	lambda.Post(Batch(append(events, Done(r1, "error", "Runtime.ExitError", 12))...))
+	lambda.Shutdown("failure")
+	frames := "exception/values/-1/stacktrace/frames/"
+	want(t, one(t, sink), lastType, "panic", lastValue, "boom", "platform", "go", frames+"-1/function", "inner", frames+"-1/in_app", "true", frames+"0/function", "main",
+		frames+"1/in_app", "false", frames+"1/module", "github.com/aws/aws-lambda-go/lambda", frames+"4", "<missing>")
+}
+
+func TestScenario11JavaCauses(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("java:21.v5"))
+	lambda.Post(Batch(Start(r1), Log("boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.example.Handler.handle(Handler.java:12)\n"+
+		"\tat java.base/jdk.internal.reflect.Method.invoke(Unknown Source)\nCaused by: java.lang.IllegalStateException: inner\n\tat com.example.Db.get(Db.java:3)\n\t... 2 more\n"),
+		Done(r1, "error", "Runtime.ExitError", 12)))
+	lambda.Shutdown("failure")
+	want(t, one(t, sink), "exception/values/0/type", "IllegalStateException", "exception/values/0/module", "java.lang", "exception/values/1/type", "RuntimeException",
+		"exception/values/2", "<missing>", "exception/values/0/stacktrace/frames/-1/function", "get", "exception/values/0/stacktrace/frames/0/function", "invoke",
+		"exception/values/0/stacktrace/frames/1/function", "handle", "tags/lambda.error_type", "java.lang.RuntimeException", "exception/values/1/stacktrace/frames/0/in_app", "false")
+}
+
+func TestScenario20ManagedInstances(t *testing.T) {
+	t.Parallel()
+	sink := NewSink(t, false)
+	lambda := NewLambda(t, binary, sink.DSN())
+	lambda.Managed = true
+	setEnv(lambda, "AWS_LAMBDA_INITIALIZATION_TYPE=lambda-managed-instances", "CRASH_REPORTER_MODE=errors")
+	lambda.Start()
+	body, _ := json.Marshal(lambda.Registrations()[0]["events"])
+	if string(body) != `["SHUTDOWN"]` || len(lambda.Registrations()) != 1 {
+		t.Errorf("registered for %s, %d times", body, len(lambda.Registrations()))
+	}
+	if schema := lambda.Subscriptions()[0]["schemaVersion"]; schema != "2025-01-29" {
+		t.Errorf("schema %v", schema)
+	}
+	logOf := func(id, text string) string {
+		return Log(R{"timestamp": "2026-11-21T02:30:00Z", "level": "ERROR", "requestId": id, "message": R{"errorType": "Error", "errorMessage": text, "stackTrace": []string{"Error: " + text, "    at f (/var/task/a.js:1:1)"}}})
+	}
+	lambda.Post(Batch(InitStart("init", "nodejs:24.v1"), InitDone("init", "success", ""), Start(r1), Start(r2), Start(r3),
+		logOf(r2, "second"), Report(r2, "error", "Runtime.InvokeTimeout", 0, 0), Report(r1, "success", "", 0, 0), Report(r3, "success", "", 0, 0)))
+	lambda.Shutdown("spindown")
+	want(t, one(t, sink), "contexts/aws.lambda/aws_request_id", r2, lastValue, "second")
+}
+
+func TestManagedInstancesWithoutTheVariableFallBackToShutdownOnly(t *testing.T) {
+	t.Parallel()
+	sink := NewSink(t, false)
+	lambda := NewLambda(t, binary, sink.DSN())
+	lambda.Managed = true
+	setEnv(lambda, "CRASH_REPORTER_MODE=errors")
+	lambda.Start()
+	if n := len(lambda.Registrations()); n != 2 {
+		t.Errorf("%d registrations", n)
+	}
+	lambda.Shutdown("spindown")
+}

@@ -1,0 +1,305 @@
+import * as zlib from 'node:zlib';
+import { backoffDelay, retryAfterMs } from './backoff';
+import type { Source, SourcePosition, SourceStream, Timing } from './ports';
+import { SourceError } from './ports';
+import type { RetryPolicy } from '../../src/webhook-runner/contract';
+import { BlockedAddressError } from '../shared/address-guard';
+import { HttpRequestError } from '../shared/guarded-http';
+import type { HttpClient, HttpStream } from '../shared/guarded-http';
+
+export interface HttpSourceOptions {
+  readonly url: string;
+  readonly retry: RetryPolicy;
+  /** Longest wait for the next bytes. */
+  readonly idleTimeoutMs: number;
+}
+
+const RETRIED_STATUS = new Set([408, 429, 500, 502, 503, 504]);
+const EXPIRED_STATUS = new Set([400, 401, 403, 410]);
+const MAX_ETAG_LENGTH = 200;
+/** A control character: no JSON text begins with it. */
+const GZIP_FIRST_BYTE = 0x1f;
+
+/** The file behind `data_url`: read on from any byte, and read on by itself after a lost connection. */
+export function createHttpSource(options: HttpSourceOptions, client: HttpClient, timing: Timing): Source {
+  return {
+    open: async (position, signal) => {
+      const state = new Download(options, client, timing, position, signal);
+      await state.connect();
+      return state;
+    },
+  };
+}
+
+class Download implements SourceStream {
+  public etag: string | undefined;
+  public size: number | undefined;
+  public gzip: boolean | undefined;
+  /** Bytes received of the source as stored, and bytes handed out after decompression. */
+  private stored = 0;
+  private decoded: number;
+  private response: HttpStream | undefined;
+  private attempts = 0;
+  /** The last byte had been read before. */
+  private atEnd = false;
+  private readonly resumed: boolean;
+
+  public constructor(
+    private readonly options: HttpSourceOptions,
+    private readonly client: HttpClient,
+    private readonly timing: Timing,
+    position: SourcePosition,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.etag = position.etag;
+    this.size = position.size;
+    this.gzip = position.gzip;
+    this.decoded = position.offset;
+    this.resumed = position.offset > 0 || position.size !== undefined;
+  }
+
+  /** Share of the stored bytes that has been read. */
+  public get share(): number | undefined {
+    return this.size ? Math.min(this.stored / this.size, 1) : undefined;
+  }
+
+  public close(): void {
+    this.response?.body.destroy();
+  }
+
+  public async *chunks(): AsyncGenerator<Buffer> {
+    try {
+      while (!this.atEnd) {
+        try {
+          yield* this.content();
+          return;
+        } catch (error) {
+          if (!(error instanceof LostConnection)) {
+            throw error;
+          }
+        }
+        this.close();
+        await this.waitBeforeRetry('data_url was cut off');
+        await this.connect();
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Asks for the rest of the content, with retries, until an answer is accepted or refused for good. */
+  public async connect(): Promise<void> {
+    for (;;) {
+      let retryAfter: number | undefined;
+      let problem: string;
+      try {
+        const response = await this.client.stream({ method: 'GET', url: this.options.url, headers: this.headers(), signal: this.signal });
+        if (!RETRIED_STATUS.has(response.status)) {
+          this.response = response;
+          this.accept(response);
+          return;
+        }
+        response.body.destroy();
+        problem = `data_url answered ${response.status}`;
+        retryAfter = retryAfterMs(response.headers['retry-after'], this.timing.now());
+      } catch (error) {
+        if (!(error instanceof HttpRequestError) || !error.retriable) {
+          this.close();
+          throw refusal(error);
+        }
+        problem = `data_url: ${error.message}`;
+      }
+      await this.waitBeforeRetry(problem, retryAfter);
+    }
+  }
+
+  private headers(): { [name: string]: string } {
+    // If-Match compares strongly: a weak tag would never match. Its change is seen in the answer instead.
+    const headers: { [name: string]: string } = {};
+    if (this.etag !== undefined && !this.etag.startsWith('W/')) {
+      headers['if-match'] = this.etag;
+    }
+    if (this.rangeStart() > 0) {
+      headers.range = `bytes=${this.rangeStart()}-`;
+    }
+    return headers;
+  }
+
+  private rangeStart(): number {
+    return this.gzip ? 0 : this.decoded;
+  }
+
+  private accept(response: HttpStream): void {
+    const { status, headers } = response;
+    const start = this.rangeStart();
+    if (this.known()) {
+      this.acceptAgain(status, headers.etag, headers['content-range'], headers['content-length']);
+    } else if (status !== 200) {
+      throw new SourceError('unavailable', `data_url answered ${status}`);
+    } else {
+      this.etag = (headers.etag?.length ?? 0) <= MAX_ETAG_LENGTH ? headers.etag : undefined;
+      this.size = wholeNumber(headers['content-length']);
+    }
+    const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+    if (encoding === 'gzip' || encoding === 'x-gzip') {
+      this.gzip = true;
+    } else if (encoding !== 'identity' && encoding !== '') {
+      throw new SourceError(
+        'unavailable',
+        `data_url has the content-encoding "${encoding.slice(0, 20)}": store the file plain or with gzip`,
+      );
+    }
+    this.stored = start;
+  }
+
+  private known(): boolean {
+    return this.resumed || this.decoded > 0 || this.stored > 0;
+  }
+
+  private acceptAgain(status: number, etag: string | undefined, contentRange: string | undefined, contentLength: string | undefined): void {
+    const at = `at byte ${this.decoded}`;
+    const start = this.rangeStart();
+    if (status === 416 && contentRange === `bytes */${start}`) {
+      this.atEnd = true;
+      return;
+    }
+    if (status === 412) {
+      throw new SourceError('changed', `data_url has changed since the run began (${at})`);
+    }
+    if (EXPIRED_STATUS.has(status)) {
+      throw new SourceError('expired', `data_url expired ${at}`);
+    }
+    if (status === 200 && start > 0) {
+      throw new SourceError('no-range', `data_url ignores Range: the run cannot go on ${at}`);
+    }
+    const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(contentRange ?? '');
+    if (
+      status === 416 ||
+      (status === 206 && range !== null && range[2] !== '*' && this.size !== undefined && Number(range[2]) !== this.size)
+    ) {
+      throw new SourceError('changed', `data_url has another size than when the run began (${at})`);
+    }
+    if (status !== (start > 0 ? 206 : 200) || (start > 0 && Number(range?.[1]) !== start)) {
+      throw new SourceError('unavailable', `data_url answered ${status} to a request for the rest ${at}`);
+    }
+    const size = start > 0 ? this.size : wholeNumber(contentLength);
+    if (
+      (this.etag !== undefined && etag !== undefined && etag !== this.etag) ||
+      (this.size !== undefined && size !== undefined && size !== this.size)
+    ) {
+      throw new SourceError('changed', `data_url has changed since the run began (${at})`);
+    }
+  }
+
+  /** The decoded content from `decoded` on; ends only where the source ends. */
+  private async *content(): AsyncGenerator<Buffer> {
+    const stored = this.receive();
+    const first = await stored.next();
+    if (this.gzip === undefined) {
+      this.gzip = this.decoded === 0 && !first.done && first.value[0] === GZIP_FIRST_BYTE;
+    }
+    if (!this.gzip) {
+      for (let next = first; !next.done; next = await stored.next()) {
+        this.decoded += next.value.length;
+        yield next.value;
+      }
+      return;
+    }
+    let toSkip = this.decoded;
+    for await (const chunk of gunzip(first, stored)) {
+      const fresh = chunk.subarray(Math.min(toSkip, chunk.length));
+      toSkip -= chunk.length - fresh.length;
+      if (fresh.length > 0) {
+        this.decoded += fresh.length;
+        yield fresh;
+      }
+    }
+    if (toSkip > 0) {
+      throw new SourceError('changed', `data_url is shorter than when the run began (at byte ${this.decoded})`);
+    }
+  }
+
+  private async *receive(): AsyncGenerator<Buffer, undefined> {
+    const body = this.response!.body;
+    const iterator = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    for (;;) {
+      let timer: NodeJS.Timeout | undefined;
+      let next: IteratorResult<Buffer>;
+      try {
+        timer = setTimeout(() => body.destroy(new Error('idle')), this.options.idleTimeoutMs);
+        next = await iterator.next();
+      } catch {
+        this.signal?.throwIfAborted();
+        throw new LostConnection();
+      } finally {
+        clearTimeout(timer);
+      }
+      this.signal?.throwIfAborted();
+      if (next.done) {
+        if (!body.complete) {
+          throw new LostConnection();
+        }
+        return undefined;
+      }
+      this.stored += next.value.length;
+      this.attempts = 0;
+      yield next.value;
+    }
+  }
+
+  private async waitBeforeRetry(problem: string, retryAfter = 0): Promise<void> {
+    this.attempts += 1;
+    if (this.attempts >= this.options.retry.maxAttempts) {
+      throw new SourceError('unavailable', `${problem}, ${this.attempts} times (at byte ${this.decoded})`);
+    }
+    await this.timing.sleep(Math.max(retryAfter, backoffDelay(this.options.retry, this.attempts, this.timing.random)), this.signal);
+  }
+}
+
+class LostConnection extends Error {}
+
+/** zlib checks the trailer: a truncated or damaged file ends in an error, never as if it were whole. */
+async function* gunzip(first: IteratorResult<Buffer, undefined>, rest: AsyncGenerator<Buffer, undefined>): AsyncGenerator<Buffer> {
+  const inflate = zlib.createGunzip({ chunkSize: 65_536 });
+  let lost: unknown;
+  const feed = async () => {
+    for (let next = first; !next.done; next = await rest.next()) {
+      if (!inflate.write(next.value)) {
+        await new Promise<void>((resolve) => {
+          inflate.once('drain', resolve).once('close', resolve);
+        });
+      }
+      if (inflate.destroyed) {
+        return;
+      }
+    }
+    inflate.end();
+  };
+  feed().catch((error: unknown) => {
+    lost = error;
+    inflate.destroy();
+  });
+  try {
+    yield* inflate as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw lost ?? new SourceError('unavailable', `data_url is not a whole gzip file (${String((error as NodeJS.ErrnoException).code)})`);
+  } finally {
+    inflate.destroy();
+  }
+  if (lost !== undefined) {
+    throw lost;
+  }
+}
+
+function refusal(error: unknown): unknown {
+  if (error instanceof BlockedAddressError || error instanceof HttpRequestError) {
+    return error.constructor === HttpRequestError && error.code === 'ABORT_ERR'
+      ? error
+      : new SourceError('unavailable', `data_url: ${error.message}`);
+  }
+  return error;
+}
+
+function wholeNumber(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}

@@ -1,0 +1,92 @@
+import type { Checkpoint, RunState } from '../../src/webhook-runner/contract';
+
+export interface Timing {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Rejects when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  random(): number;
+}
+
+export interface SourcePosition {
+  readonly offset: number;
+  readonly etag?: string;
+  readonly size?: number;
+  readonly gzip?: boolean;
+}
+
+export interface SourceStream {
+  readonly etag?: string;
+  readonly size?: number;
+  readonly gzip?: boolean;
+  readonly share?: number;
+  /** May be changed by the reader. */
+  chunks(): AsyncIterable<Buffer>;
+  close(): void;
+}
+
+export interface Source {
+  open(position: SourcePosition, signal?: AbortSignal): Promise<SourceStream>;
+}
+
+export type SourceProblem = 'unavailable' | 'expired' | 'changed' | 'no-range';
+
+/** The run cannot go on; the message may be shown to the platform. */
+export class SourceError extends Error {
+  public constructor(
+    public readonly problem: SourceProblem,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'SourceError';
+  }
+}
+
+export interface DeliveredBatch {
+  /** The records joined by commas, without brackets; or a whole body where `contentType` is set. */
+  readonly parts: readonly Uint8Array[];
+  readonly contentType?: string;
+  readonly count: number;
+  /** Number of the batch's first line in the file, from 0. */
+  readonly firstRecord: number;
+  readonly idempotencyKey: string;
+}
+
+export type Delivery =
+  /** `failures` names records the destination took note of and did not take. */
+  | { readonly kind: 'delivered'; readonly failures?: ReadonlyArray<{ readonly index: number; readonly reason: string }> }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'retry'; readonly reason: string; readonly retryAfterMs?: number };
+
+/**
+ * One try; the retries are the core's. It answers with `retry` instead of throwing where another try may help. Once it has
+ * answered it must not read `parts` any more: they are used again.
+ */
+export interface Destination {
+  /** Bytes around the joined records in a request. */
+  readonly overheadBytes: number;
+  deliver(batch: DeliveredBatch, signal?: AbortSignal): Promise<Delivery>;
+}
+
+export interface Report {
+  readonly state: RunState;
+  readonly progress: number;
+  readonly errors: readonly string[];
+  readonly reason: string;
+}
+
+/** How hard a report is tried: a heartbeat may be lost, the terminal state must not. */
+export type Effort = 'first' | 'heartbeat' | 'terminal';
+
+export interface Reporter {
+  /** Answers whether the platform took it; throws only when aborted. */
+  report(report: Report, effort: Effort, signal?: AbortSignal): Promise<boolean>;
+}
+
+export interface SlicePorts extends Timing {
+  readonly source: Source;
+  readonly destination: Destination;
+  readonly reporter: Reporter;
+  /** Called now and then with the checkpoint reached. A rejection (a lost lease, say) ends the slice at once. */
+  save?(checkpoint: Checkpoint): Promise<void>;
+}

@@ -1,0 +1,36 @@
+import type { HttpAuthSettings } from '../../../src/webhook-runner/contract';
+import type { HttpAuth } from '../http-auth';
+
+const MEMBERS = {
+  basic: ['username', 'password'],
+  bearer: ['token'],
+  apiKey: ['key'],
+  oauth2: ['clientId', 'clientSecret'],
+} as const;
+
+/** The credentials out of the secret's JSON text; the message of a failure never holds the text. */
+export function authOf(settings: HttpAuthSettings, secret: string): HttpAuth {
+  let value: Record<string, unknown> | null;
+  try {
+    value = JSON.parse(secret) as typeof value;
+  } catch {
+    value = null;
+  }
+  const text = (name: string): string => {
+    const member = value?.[name];
+    if (typeof member !== 'string' || member === '') {
+      throw new Error(`The destination's secret must be a JSON object with ${MEMBERS[settings.kind].join(' and ')}: ${name} is missing`);
+    }
+    return member;
+  };
+  switch (settings.kind) {
+    case 'basic':
+      return { kind: 'basic', username: text('username'), password: text('password') };
+    case 'bearer':
+      return { kind: 'bearer', token: text('token') };
+    case 'apiKey':
+      return { kind: 'apiKey', header: settings.header, key: text('key') };
+    case 'oauth2':
+      return { ...settings, clientId: text('clientId'), clientSecret: text('clientSecret') };
+  }
+}

@@ -1,0 +1,208 @@
+import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import { Checkpoint, MAX_DELAY_SECONDS, MAX_HOPS, MAX_TRIES, Metric, RunMessage, RunnerSettings, RunRequest } from '../../../src/webhook-runner/contract';
+import type { Log } from '../../shared/log';
+import type { Metrics } from '../../shared/metrics';
+import { printable } from '../checkpoint';
+import type { Destination, Reporter, Source, Timing } from '../ports';
+import { lineHandling, RecordMapper } from '../record-mapping';
+import { advance, failed, isOver } from '../run';
+import type { RunQueue } from '../run-queue';
+import { mappingRequest } from '../run-request';
+import type { SliceOptions } from '../slice';
+
+/** Somebody else works on the run by now. */
+export class LeaseLost extends Error {
+  public override readonly name = 'LeaseLost';
+}
+
+export interface Lease {
+  readonly epoch: number;
+  /** Where the holder before had got to, in this slice or the one before. */
+  readonly checkpoint?: Checkpoint;
+}
+
+/** At most one invocation works on a run. All times are milliseconds since 1970. */
+export interface Leases {
+  /** `busy`: another one works on this slice now; `stale`: the run is beyond this slice already. */
+  acquire(runId: string, hop: number, leasedUntil: number): Promise<Lease | 'busy' | 'stale'>;
+  /** Keeps the checkpoint and renews the lease; throws `LeaseLost`. */
+  save(runId: string, epoch: number, checkpoint: Checkpoint, leasedUntil: number): Promise<void>;
+  /** Ends the slice: the message of the next one, if there is one, may be worked on. Throws `LeaseLost`. */
+  handOver(runId: string, epoch: number, nextHop: number | undefined): Promise<void>;
+}
+
+/** What one run talks to. */
+export interface Connections {
+  readonly source: Source;
+  readonly destination: Destination;
+  readonly reporter: Reporter;
+  close(): void;
+}
+
+export interface Ports extends Timing {
+  /** `reportOnly`: without the destination, which may be what is broken. */
+  readonly connect: (request: RunRequest, reportOnly: boolean) => Promise<Connections>;
+  readonly queue: RunQueue;
+  readonly deadLetters: { send(body: string, reason: string): Promise<void> };
+  readonly leases: Leases;
+  readonly settings: RunnerSettings;
+  /** The user's own code. */
+  readonly mapper?: RecordMapper;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Kept of an invocation's time for the requests in flight and the last report; less of a short one. */
+const KEPT_MS = 60_000;
+const KEPT_SHARE = 0.3;
+/** A killed invocation's lease ends before its message is seen again. */
+const LEASE_MARGIN_MS = 5_000;
+
+/** One slice of a run for each message. */
+export function createHandler(ports: Ports): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
+  return async (event, context) => {
+    const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
+    for (const record of event.Records) {
+      const log = ports.log.with({ requestId: context.awsRequestId, messageId: record.messageId });
+      try {
+        if (await handle(record, context, { ...ports, log })) continue;
+      } catch (error) {
+        const level = error instanceof LeaseLost ? 'warn' : 'error';
+        log[level]('the slice will be tried again', { error: nameOf(error), reason: textOf(error) });
+      }
+      batchItemFailures.push({ itemIdentifier: record.messageId });
+    }
+    return { batchItemFailures };
+  };
+}
+
+/** Answers whether the message is done with; otherwise it is to come again. */
+async function handle(record: SQSRecord, context: Context, ports: Ports): Promise<boolean> {
+  const message = parseMessage(record.body);
+  if (message === undefined) {
+    ports.log.error('the message is no run');
+    await ports.deadLetters.send(record.body, 'The message is no run.');
+    return true;
+  }
+  const runId = `${message.request.webhook_id}#${message.checkpoint.startedAt}`;
+  const leasedUntil = ports.now() + context.getRemainingTimeInMillis() + LEASE_MARGIN_MS;
+  const lease = await ports.leases.acquire(runId, message.hop, leasedUntil);
+  const log = ports.log.with({ webhookId: message.request.webhook_id, hop: message.hop });
+  if (typeof lease === 'string') {
+    log.warn('a duplicate message', { state: lease });
+    return lease === 'stale';
+  }
+  const begin = further(lease.checkpoint, message.checkpoint);
+  const reason = reasonToGiveUp(record, message);
+  const end = await runSlice({
+    message,
+    runId,
+    lease,
+    leasedUntil,
+    context,
+    begin: reason === undefined || begin.outcome ? begin : failed(begin, reason),
+    ports: { ...ports, log },
+  });
+  if (reason !== undefined) {
+    log.error('given up', { reason });
+    await ports.deadLetters.send(record.body, reason);
+  }
+  await settle(message, runId, lease, end, reason !== undefined, { ...ports, log });
+  count(begin, end, ports);
+  return true;
+}
+
+interface SliceInput {
+  readonly message: RunMessage;
+  readonly runId: string;
+  readonly lease: Lease;
+  readonly leasedUntil: number;
+  readonly begin: Checkpoint;
+  readonly context: Context;
+  readonly ports: Ports;
+}
+
+async function runSlice({ message: { request }, runId, lease, leasedUntil, begin, context, ports }: SliceInput): Promise<Checkpoint> {
+  const { settings, mapper, leases } = ports;
+  const remaining = context.getRemainingTimeInMillis();
+  const steps = settings.mapping?.kind === 'declarative' ? settings.mapping.steps : undefined;
+  const options: SliceOptions = {
+    webhookId: request.webhook_id,
+    batchOffset: request.batch_offset ?? 0,
+    settings,
+    deadline: ports.now() + remaining - Math.min(KEPT_MS, remaining * KEPT_SHARE),
+    ...lineHandling(mapper ?? steps, settings.validate ?? false, mappingRequest(request)),
+  };
+  const { source, destination, reporter, close } = await ports.connect(request, begin.outcome !== undefined);
+  try {
+    const { now, sleep, random } = ports;
+    const save = (checkpoint: Checkpoint) => leases.save(runId, lease.epoch, checkpoint, leasedUntil);
+    return await advance(options, begin, { now, sleep, random, source, destination, reporter, save });
+  } finally {
+    close();
+  }
+}
+
+/** The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never the run. */
+async function settle(message: RunMessage, runId: string, lease: Lease, end: Checkpoint, last: boolean, ports: Ports): Promise<void> {
+  const { leases, queue, log } = ports;
+  const { records, delivered, failedBatches, failedRecords, outcome } = end;
+  if (isOver(end) || last) {
+    log[outcome?.reported ? 'info' : 'error']('run ended', { ...outcome, records, delivered, failedBatches, failedRecords });
+    await leases.handOver(runId, lease.epoch, undefined);
+    return;
+  }
+  const hop = message.hop + 1;
+  await leases.save(runId, lease.epoch, end, 0);
+  await queue.send({ request: message.request, checkpoint: end, hop }, delaySeconds(end.notBefore, ports.now()));
+  await leases.handOver(runId, lease.epoch, hop);
+  log.info('slice ended', { records, delivered, failedBatches, failedRecords, progress: end.progress });
+}
+
+function delaySeconds(notBefore: number | undefined, now: number): number {
+  return Math.min(MAX_DELAY_SECONDS, Math.max(0, Math.floor(((notBefore ?? now) - now) / 1000)));
+}
+
+/** Where the holder before was killed, its last checkpoint is beyond the message's. */
+function further(saved: Checkpoint | undefined, sent: Checkpoint): Checkpoint {
+  return saved && (saved.records > sent.records || saved.outcome) ? saved : sent;
+}
+
+function reasonToGiveUp({ attributes }: SQSRecord, { hop }: RunMessage): string | undefined {
+  const receives = Number(attributes.ApproximateReceiveCount);
+  if (receives > MAX_TRIES) return `The run was given up after ${receives - 1} tries that ended without an answer.`;
+  return hop > MAX_HOPS ? `The run was given up after ${MAX_HOPS} slices.` : undefined;
+}
+
+function count(begin: Checkpoint, end: Checkpoint, { metrics, now }: Ports): void {
+  const ended = end.outcome !== undefined && begin.outcome === undefined;
+  metrics({
+    [Metric.RECORDS_DELIVERED]: end.delivered - begin.delivered,
+    [Metric.BATCHES_FAILED]: end.failedBatches - begin.failedBatches,
+    ...(ended && {
+      [Metric.RUNS_FAILED]: end.outcome.state === 'failed' ? 1 : 0,
+      [Metric.RUN_DURATION]: Math.round((now() - end.startedAt) / 1000),
+    }),
+  });
+}
+
+function parseMessage(body: string): RunMessage | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const { request, checkpoint, hop } = (value ?? {}) as Partial<RunMessage>;
+  const whole = typeof request?.webhook_id === 'string' && checkpoint?.version === 1 && Number.isInteger(hop);
+  return whole ? value as RunMessage : undefined;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : 'Error';
+}
+
+/** Errors of ours name no path, query or token. */
+function textOf(error: unknown): string {
+  return printable(error instanceof Error ? error.message : String(error), 300).replace(/https?:\/\/\S+/g, 'a URL');
+}

@@ -1,0 +1,30 @@
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { isTransient, NO_OWN_BODY, recordsText } from './batch-text';
+import { MappingRequest } from '../../../src/webhook-runner/contract';
+import { parseLambdaAnswer } from '../lambda-answer';
+import type { Destination } from '../ports';
+
+/** Around the records: key, number and punctuation, beside the request. */
+const FRAME_BYTES = 300;
+
+/** Each batch is one synchronous invocation: the event is a `LambdaBatch`, the answer a `LambdaBatchAnswer`. */
+export function lambdaDestination(client: LambdaClient, functionArn: string, webhookId: string, request: MappingRequest): Destination {
+  const head = JSON.stringify({ webhook_id: webhookId, request }).slice(0, -1);
+  return {
+    overheadBytes: Buffer.byteLength(head) + FRAME_BYTES,
+    async deliver(batch, signal) {
+      const records = recordsText(batch);
+      if (records === undefined) return { kind: 'refused', reason: NO_OWN_BODY };
+      const payload = `${head},"idempotency_key":${JSON.stringify(batch.idempotencyKey)},"first_record":${batch.firstRecord},"records":[${records}]}`;
+      try {
+        const { Payload, FunctionError } = await client.send(
+          new InvokeCommand({ FunctionName: functionArn, Payload: Buffer.from(payload) }), { abortSignal: signal },
+        );
+        return parseLambdaAnswer(Buffer.from(Payload ?? []).toString('utf8'), FunctionError, batch.count);
+      } catch (error) {
+        signal?.throwIfAborted();
+        return { kind: isTransient(error) ? 'retry' : 'refused', reason: `the function could not be invoked: ${(error as Error).name}` };
+      }
+    },
+  };
+}

@@ -1,0 +1,16 @@
+import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import type { Ports } from './handler';
+import { DEAD_LETTER_REASON_ATTRIBUTE } from '../../../src/webhook-runner/contract';
+
+/** The message as it was, with the reason beside it. */
+export function sqsDeadLetters(client: SQSClient, queueUrl: string): Ports['deadLetters'] {
+  return {
+    async send(body, reason) {
+      await client.send(new SendMessageCommand({
+        QueueUrl: queueUrl,
+        MessageBody: body,
+        MessageAttributes: { [DEAD_LETTER_REASON_ATTRIBUTE]: { DataType: 'String', StringValue: reason } },
+      }));
+    },
+  };
+}

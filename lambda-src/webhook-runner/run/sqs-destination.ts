@@ -1,0 +1,30 @@
+import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { isTransient, NO_OWN_BODY, recordsText } from './batch-text';
+import type { Destination } from '../ports';
+
+/** Each batch is one message: a JSON array, with webhook id and idempotency key as attributes (a FIFO queue deduplicates by the latter). */
+export function sqsDestination(client: SQSClient, queueUrl: string, webhookId: string): Destination {
+  const fifo = queueUrl.endsWith('.fifo');
+  return {
+    overheadBytes: 2,
+    async deliver(batch, signal) {
+      const records = recordsText(batch);
+      if (records === undefined) return { kind: 'refused', reason: NO_OWN_BODY };
+      try {
+        await client.send(new SendMessageCommand({
+          QueueUrl: queueUrl,
+          MessageBody: `[${records}]`,
+          MessageAttributes: {
+            webhook_id: { DataType: 'String', StringValue: webhookId },
+            idempotency_key: { DataType: 'String', StringValue: batch.idempotencyKey },
+          },
+          ...(fifo && { MessageGroupId: webhookId, MessageDeduplicationId: batch.idempotencyKey }),
+        }), { abortSignal: signal });
+        return { kind: 'delivered' };
+      } catch (error) {
+        signal?.throwIfAborted();
+        return { kind: isTransient(error) ? 'retry' : 'refused', reason: `the queue did not take the batch: ${(error as Error).name}` };
+      }
+    },
+  };
+}

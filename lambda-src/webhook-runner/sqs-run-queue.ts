@@ -1,0 +1,10 @@
+import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import type { RunQueue } from './run-queue';
+
+export function sqsRunQueue(client: SQSClient, queueUrl: string): RunQueue {
+  return {
+    async send(message, delaySeconds) {
+      await client.send(new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: JSON.stringify(message), DelaySeconds: delaySeconds }));
+    },
+  };
+}

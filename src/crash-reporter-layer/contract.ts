@@ -1,0 +1,33 @@
+/** What the construct and the extension agree on. Nothing is imported here. The extension's side is `internal/config/config.go`. */
+
+/** Names of the environment variables that the construct sets and the extension reads. */
+export const ENV = {
+  /** The DSN itself, as Sentry's SDKs read it. */
+  dsn: 'SENTRY_DSN',
+  dsnSecretArn: 'CRASH_REPORTER_DSN_SECRET_ARN',
+  /** Which member of the secret's JSON object; without it the whole text. */
+  dsnSecretField: 'CRASH_REPORTER_DSN_SECRET_FIELD',
+  dsnParameterName: 'CRASH_REPORTER_DSN_PARAMETER_NAME',
+  environmentName: 'SENTRY_ENVIRONMENT',
+  release: 'SENTRY_RELEASE',
+  mode: 'CRASH_REPORTER_MODE',
+  /** A JSON object of texts. */
+  tags: 'CRASH_REPORTER_TAGS',
+  sampleRate: 'CRASH_REPORTER_SAMPLE_RATE',
+  /** Names, separated by commas. */
+  redact: 'CRASH_REPORTER_REDACT',
+  /** An extension cannot see it otherwise. */
+  logGroup: 'CRASH_REPORTER_LOG_GROUP',
+} as const;
+
+/** Values of the mode. */
+export const MODE = { crash: 'crash', errors: 'errors' } as const;
+
+/** The one file of the layer, below /opt. Lambda knows an extension by its file name. */
+export const EXTENSION = 'extensions/crash-reporter';
+
+/** The layers' zips below `assets/`, by the name of the architecture. */
+export const LAYER_ZIP = { x86_64: 'crash-reporter-layer/x86_64.zip', arm64: 'crash-reporter-layer/arm64.zip' } as const;
+
+/** What the extension keeps of tags. */
+export const TAGS = { maxCount: 50, maxNameLength: 32, maxValueLength: 200 } as const;

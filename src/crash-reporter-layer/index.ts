@@ -1,0 +1,2 @@
+export * from './crash-reporter-layer';
+export * from './sentry-dsn';

@@ -1,0 +1,129 @@
+import { Annotations, Token } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as ssm from 'aws-cdk-lib/aws-ssm';
+import { IConstruct } from 'constructs';
+import { ENV } from './contract';
+import { grantSecretValue } from '../shared/secret';
+import { InvalidPropError } from '../shared/validate';
+
+/** `https://<key>[:<secret>]@<host>[/<path>]/<project>` */
+const DSN = /^https?:\/\/[^@/\s]+@[^@/\s]+(\/[^@\s]*)?\/[^@/\s]+$/;
+
+/**
+ * Where crashes are reported: the DSN (client key) of a project in Sentry, GlitchTip or Bugsink, and where it is kept.
+ *
+ * @see https://docs.sentry.io/concepts/key-terms/dsn-explainer/
+ */
+export abstract class SentryDsn {
+  /**
+   * The DSN is the value of a secret. It is read at the first crash of an execution environment, so it costs healthy starts nothing.
+   * Adds `secretsmanager:GetSecretValue` on that secret, and `kms:Decrypt` on its key where it has one of its own, to each
+   * function's role.
+   *
+   * @param secret the secret
+   * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the DSN
+   */
+  public static fromSecret(secret: secretsmanager.ISecret, field?: string): SentryDsn {
+    return new SecretDsn(secret, field);
+  }
+
+  /**
+   * The DSN is the value of an SSM parameter, of type String or SecureString. It is read at the first crash of an execution
+   * environment. Adds `ssm:GetParameter` on that parameter, and `kms:Decrypt` on its key where it has one of its own, to each
+   * function's role.
+   *
+   * @param parameter the parameter; a SecureString comes from `StringParameter.fromSecureStringParameterAttributes`
+   */
+  public static fromParameter(parameter: ssm.IStringParameter): SentryDsn {
+    return new ParameterDsn(parameter);
+  }
+
+  /**
+   * The DSN as it is, readable in the template and in the functions' environment. Whoever reads it can send events to the project,
+   * not read them. A warning at synth tells so.
+   *
+   * @param dsn for instance `https://key@o1.ingest.sentry.io/2`
+   */
+  public static fromPlainText(dsn: string): SentryDsn {
+    return new PlainTextDsn(dsn);
+  }
+
+  /**
+   * What the reporter checks once.
+   *
+   * @internal
+   */
+  public _validate(_scope: IConstruct): void {
+    // nothing, unless a way of keeping it has something to say
+  }
+
+  /**
+   * The environment variables that lead the extension to the DSN.
+   *
+   * @internal
+   */
+  public abstract _environment(): Record<string, string>;
+
+  /**
+   * Lets a function read the DSN.
+   *
+   * @internal
+   */
+  public abstract _grantRead(fn: lambda.Function): void;
+}
+
+class SecretDsn extends SentryDsn {
+  public constructor(private readonly secret: secretsmanager.ISecret, private readonly field?: string) {
+    super();
+  }
+
+  public _environment(): Record<string, string> {
+    return { [ENV.dsnSecretArn]: this.secret.secretArn, ...(this.field !== undefined && { [ENV.dsnSecretField]: this.field }) };
+  }
+
+  public _grantRead(fn: lambda.Function): void {
+    grantSecretValue(this.secret, fn);
+  }
+}
+
+class ParameterDsn extends SentryDsn {
+  public constructor(private readonly parameter: ssm.IStringParameter) {
+    super();
+  }
+
+  public _environment(): Record<string, string> {
+    return { [ENV.dsnParameterName]: this.parameter.parameterName };
+  }
+
+  public _grantRead(fn: lambda.Function): void {
+    // A SecureString has its key here; the interface does not show it.
+    (this.parameter as { encryptionKey?: kms.IKey }).encryptionKey?.grantDecrypt(fn);
+    // `grantRead` also allows the history of the parameter, which the extension does not read.
+    iam.Grant.addToPrincipal({ grantee: fn, actions: ['ssm:GetParameter'], resourceArns: [this.parameter.parameterArn] });
+  }
+}
+
+class PlainTextDsn extends SentryDsn {
+  public constructor(private readonly dsn: string) {
+    super();
+  }
+
+  public _validate(scope: IConstruct): void {
+    if (!Token.isUnresolved(this.dsn) && !DSN.test(this.dsn)) {
+      throw new InvalidPropError(scope, '`dsn` must look like https://key@host/project, as Sentry shows it under Settings, Client Keys');
+    }
+    Annotations.of(scope).addWarningV2('cdk-serverless-blocks:crash-reporter-layer.plainTextDsn',
+      'The DSN is readable in the template: SentryDsn.fromSecret or SentryDsn.fromParameter keeps it out');
+  }
+
+  public _environment(): Record<string, string> {
+    return { [ENV.dsn]: this.dsn };
+  }
+
+  public _grantRead(_fn: lambda.Function): void {
+    // the environment has it
+  }
+}

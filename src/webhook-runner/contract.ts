@@ -1,0 +1,293 @@
+/** What the construct, the handlers and the tests agree on. Imports nothing. */
+
+/** Environment variables the construct sets and the handlers read. */
+export const Env = {
+  /** Accept function: where runs are enqueued. */
+  QUEUE_URL: 'QUEUE_URL',
+  DEAD_LETTER_QUEUE_URL: 'DEAD_LETTER_QUEUE_URL',
+  LEASE_TABLE_NAME: 'LEASE_TABLE_NAME',
+  API_KEY_SECRET_ARN: 'API_KEY_SECRET_ARN',
+  /** JSON of `RunnerSettings`. */
+  SETTINGS: 'SETTINGS',
+  /** JSON of `DestinationSettings`. */
+  DESTINATION: 'DESTINATION',
+  DESTINATION_SECRET_ARN: 'DESTINATION_SECRET_ARN',
+  /** Accept function: JSON of `RequestRules`. */
+  REQUEST_RULES: 'REQUEST_RULES',
+} as const;
+
+/** The export of both bundles. */
+export const HANDLER_EXPORT = 'handler';
+
+export const METRIC_NAMESPACE = 'CdkServerlessBlocks/WebhookRunner';
+
+/** The table that lets one invocation at a time work on a run: one item a run. */
+export const LEASE_TABLE = {
+  key: 'RunId',
+  /** The slice that is worked on, see `RunMessage.hop`. */
+  hop: 'Hop',
+  /** Grows with each holder: who comes with an older one is too late. */
+  epoch: 'Epoch',
+  /** Milliseconds since 1970; nobody may take the lease before, while `Hop` is the same. */
+  leasedUntil: 'LeasedUntil',
+  /** JSON of the last checkpoint, for who takes over. */
+  checkpoint: 'Checkpoint',
+  timeToExist: 'TimeToExist',
+} as const;
+
+/** How often one slice is tried; the receive after these reports the failure. */
+export const MAX_TRIES = 5;
+/** The queue itself moves a message then, should not even the failure be reportable. */
+export const MAX_RECEIVE_COUNT = 10;
+/** Slices of one run: far more than a run of the longest duration needs. */
+export const MAX_HOPS = 1000;
+/** The longest that SQS delays a message is 15 minutes; the platform wants to hear something every ten. */
+export const MAX_DELAY_SECONDS = 540;
+
+/** What a message in the dead-letter queue carries beside its body. */
+export const DEAD_LETTER_REASON_ATTRIBUTE = 'reason';
+
+/** The most bytes of a request to a destination, its frame included. */
+export const DESTINATION_BYTES = {
+  http: 64 * 1024 * 1024,
+  none: 64 * 1024 * 1024,
+  /** A synchronous invocation takes 6 MB. */
+  lambda: 5 * 1024 * 1024,
+  /** 256 KB with source and detail type. */
+  eventBus: 240 * 1024,
+  /** 256 KiB with the attributes. */
+  queue: 250 * 1024,
+} as const;
+
+/**
+ * The run function's NODE_OPTIONS. Buffers of the download are garbage at once, but lie outside of the heap; with the large
+ * young generation that V8 grows into it looks for them too seldom, and memory grows with the file. Costs no time.
+ */
+export const RUN_NODE_OPTIONS = '--max-semi-space-size=4';
+
+export const Metric = {
+  RECORDS_DELIVERED: 'RecordsDelivered',
+  BATCHES_FAILED: 'BatchesFailed',
+  RUNS_FAILED: 'RunsFailed',
+  /** In seconds. */
+  RUN_DURATION: 'RunDuration',
+} as const;
+
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+/** The body of `POST /run`. Members that are not named here are kept: a mapping may use them. */
+export interface RunRequest {
+  readonly webhook_id: string;
+  readonly data_url: string;
+  readonly callback_url: string;
+  readonly access_token: string;
+  readonly settings: JsonObject;
+  readonly label_name?: string;
+  readonly tenant_id?: string;
+  /** Records before this one are passed over. */
+  readonly batch_offset?: number;
+  readonly [member: string]: Json | undefined;
+}
+
+/** What a mapping sees of the request: everything but the credentials and the URLs that carry some. */
+export type MappingRequest = { readonly [member: string]: Json | undefined };
+
+export interface RunAccepted {
+  readonly status: 'accepted';
+  readonly webhook_id: string;
+}
+
+export type RunState = 'running' | 'succeeded' | 'failed';
+
+/** The body of a status report; `state` is the platform's own word (see `StatusProtocol`). */
+export interface RunStatus {
+  readonly state: string;
+  /** From 0 to 1. */
+  readonly progress: number;
+  /** At most ten, those since the last report. */
+  readonly errors: readonly string[];
+  readonly reason: string;
+}
+
+/** How a platform wants to be told: `PUT {callback_url}{webhook_id}` with these headers and state names. */
+export interface StatusProtocol {
+  readonly method: string;
+  readonly authorizationHeader: string;
+  /** Put before the access token, with a blank between; empty for the token alone. */
+  readonly authorizationScheme: string;
+  readonly tenantHeader: string;
+  readonly states: { readonly running: string; readonly succeeded: string; readonly failed: string };
+}
+
+export const DEFAULT_STATUS_PROTOCOL: StatusProtocol = {
+  method: 'PUT',
+  authorizationHeader: 'Authorization',
+  authorizationScheme: 'Bearer',
+  tenantHeader: 'X-Amperity-Tenant',
+  states: { running: 'running', succeeded: 'succeeded', failed: 'failed' },
+};
+
+/**
+ * One step of a declarative mapping; the steps are applied in their order. A `field` is a top-level key, or a JSON Pointer
+ * (RFC 6901) when it begins with a slash: `/properties/audience`.
+ */
+export type MappingStep =
+  | { readonly op: 'pick'; readonly fields: readonly string[] }
+  | { readonly op: 'remove'; readonly fields: readonly string[] }
+  | { readonly op: 'rename'; readonly from: string; readonly to: string }
+  | { readonly op: 'copy'; readonly from: string; readonly to: string }
+  | { readonly op: 'set'; readonly field: string; readonly value: Json }
+  /** Sets the value where the field is missing or null. */
+  | { readonly op: 'default'; readonly field: string; readonly value: Json }
+  /** `member` is a member of the request or a JSON Pointer into it: `label_name`, `/settings/audience`. */
+  | { readonly op: 'fromRequest'; readonly field: string; readonly member: string }
+  /** Moves the whole record so far under one key. */
+  | { readonly op: 'nest'; readonly field: string };
+
+export type MappingSettings =
+  | { readonly kind: 'declarative'; readonly steps: readonly MappingStep[] }
+  /** The user's module lies beside the handler under this name. */
+  | { readonly kind: 'module'; readonly file: string };
+
+export interface RetryPolicy {
+  /** Tries in all, the first included. */
+  readonly maxAttempts: number;
+  readonly baseDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+/** Everything about a run that the construct decides. */
+export interface RunnerSettings {
+  readonly batchSize: number;
+  /** Of a request's body, the wrapping included. */
+  readonly maxBatchBytes: number;
+  readonly concurrency: number;
+  readonly requestsPerMinute?: number;
+  /** Parse every record without changing it; what does not parse is not sent. */
+  readonly validate?: boolean;
+  readonly mapping?: MappingSettings;
+  readonly allowedHosts: readonly string[];
+  readonly allowPrivateHosts?: boolean;
+  /** Lets http URLs pass (local runs only). */
+  readonly allowHttp?: boolean;
+  readonly tenantId?: string;
+  readonly statusProtocol?: StatusProtocol;
+  /** From 0 to 1: the share of failed batches (or records) above which the run ends as failed. Never when left out. */
+  readonly failureThreshold?: number;
+  readonly maxRunDurationMs: number;
+  readonly maxLineBytes: number;
+  /** Of the content after decompression. */
+  readonly maxContentBytes: number;
+  readonly heartbeatMs: number;
+  readonly retry: RetryPolicy;
+}
+
+export const DEFAULT_SETTINGS: Omit<RunnerSettings, 'allowedHosts'> = {
+  batchSize: 500,
+  maxBatchBytes: 4 * 1024 * 1024,
+  concurrency: 1,
+  maxRunDurationMs: 170 * 60_000,
+  maxLineBytes: 1024 * 1024,
+  maxContentBytes: 64 * 1024 ** 3,
+  heartbeatMs: 60_000,
+  retry: { maxAttempts: 8, baseDelayMs: 500, maxDelayMs: 20_000 },
+};
+
+/** What the accept function holds a request against. */
+export interface RequestRules {
+  readonly allowedHosts: readonly string[];
+  readonly allowHttp?: boolean;
+}
+
+/** Credentials are not in here: they come from a secret at run time. */
+export type DestinationSettings =
+  | {
+    readonly kind: 'http';
+    readonly url: string;
+    readonly method?: string;
+    readonly headers?: { readonly [name: string]: string };
+    readonly auth?: HttpAuthSettings;
+    readonly dataKey?: string;
+    /** Default: 200 to 299. */
+    readonly successStatus?: readonly number[];
+  }
+  | { readonly kind: 'lambda'; readonly functionArn: string }
+  | { readonly kind: 'eventBus'; readonly eventBusName: string; readonly source: string; readonly detailType: string }
+  | { readonly kind: 'queue'; readonly queueUrl: string }
+  | { readonly kind: 'none' };
+
+/** The secret's JSON members: basic `username`, `password`; bearer `token`; apiKey `key`; oauth2 `clientId`, `clientSecret`. */
+export type HttpAuthSettings =
+  | { readonly kind: 'basic' }
+  | { readonly kind: 'bearer' }
+  | { readonly kind: 'apiKey'; readonly header: string }
+  | {
+    readonly kind: 'oauth2';
+    readonly tokenUrl: string;
+    readonly scope?: string;
+    readonly audience?: string;
+    /** How the client authenticates to the token endpoint. Default: `basic`. */
+    readonly clientAuthentication?: 'basic' | 'body';
+  };
+
+/** What a destination function receives and may answer. Nothing, `null` or `{}` means that every record was taken. */
+export interface LambdaBatch {
+  readonly webhook_id: string;
+  readonly idempotency_key: string;
+  /** Number of the first record in the file, from 0. */
+  readonly first_record: number;
+  readonly request: MappingRequest;
+  readonly records: readonly Json[];
+}
+
+export interface LambdaBatchAnswer {
+  /** `index` counts from 0 within the batch. */
+  readonly failures?: ReadonlyArray<{ readonly index: number; readonly reason: string }>;
+}
+
+export interface RunOutcome {
+  readonly state: 'succeeded' | 'failed';
+  readonly reason: string;
+  /** The terminal state has reached the platform. */
+  readonly reported: boolean;
+}
+
+/** All that is needed to go on in another invocation: about one kilobyte as JSON. Times are milliseconds since 1970. */
+export interface Checkpoint {
+  readonly version: 1;
+  readonly startedAt: number;
+  /** 0: the platform has not been told of the run yet. */
+  readonly lastReportAt: number;
+  /** First byte of the (decompressed) content that is not dealt with. */
+  readonly offset: number;
+  /** Records before `offset`. */
+  readonly records: number;
+  readonly delivered: number;
+  readonly failedRecords: number;
+  readonly batches: number;
+  readonly failedBatches: number;
+  /** From 0 to 1; never falls. */
+  readonly progress: number;
+  /** Not reported yet, at most ten. */
+  readonly errors: readonly string[];
+  readonly etag?: string;
+  /** Content-Length of the whole source as stored. */
+  readonly size?: number;
+  readonly gzip?: boolean;
+  /** When the next request to the destination may go out: the rate limit's bucket, and Retry-After. */
+  readonly nextRequestAt: number;
+  /** Tries already made with the batch that begins at `offset`. */
+  readonly attempts: number;
+  /** There is nothing to do before: a driver may delay its next slice until then. */
+  readonly notBefore?: number;
+  readonly outcome?: RunOutcome;
+}
+
+/** The message that carries a run from slice to slice. */
+export interface RunMessage {
+  readonly request: RunRequest;
+  readonly checkpoint: Checkpoint;
+  /** Counts the slices: fences duplicates, and bounds the chain. */
+  readonly hop: number;
+}

@@ -1,0 +1,255 @@
+import { Token } from 'aws-cdk-lib';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { DESTINATION_BYTES, DestinationSettings, HttpAuthSettings } from './contract';
+import { grantQueueSend } from '../shared/queue-with-dead-letters';
+
+/**
+ * How the runner gets a token by OAuth 2 client credentials.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6749#section-4.4
+ */
+export interface OAuth2Options {
+  /** The token endpoint: an https URL. */
+  readonly tokenUrl: string;
+
+  /**
+   * The scopes, separated by blanks.
+   *
+   * @default - none
+   */
+  readonly scope?: string;
+
+  /**
+   * The audience, where the token endpoint wants one.
+   *
+   * @default - none
+   */
+  readonly audience?: string;
+
+  /**
+   * Whether id and secret go in the body of the token request instead of its `Authorization` header.
+   *
+   * @default false
+   */
+  readonly credentialsInBody?: boolean;
+}
+
+/**
+ * How the runner proves to an http destination who it is. The values lie in a secret, as a JSON object, and are read at run time.
+ */
+export class DestinationAuth {
+  /**
+   * `Authorization: Basic …`.
+   *
+   * @param secret with the members `username` and `password`
+   */
+  public static basic(secret: secretsmanager.ISecret): DestinationAuth {
+    return new DestinationAuth({ kind: 'basic' }, secret);
+  }
+
+  /**
+   * `Authorization: Bearer …`.
+   *
+   * @param secret with the member `token`
+   */
+  public static bearer(secret: secretsmanager.ISecret): DestinationAuth {
+    return new DestinationAuth({ kind: 'bearer' }, secret);
+  }
+
+  /**
+   * A key in a header.
+   *
+   * @param header for instance `x-api-key`
+   * @param secret with the member `key`
+   */
+  public static apiKey(header: string, secret: secretsmanager.ISecret): DestinationAuth {
+    checkHeader(header);
+    return new DestinationAuth({ kind: 'apiKey', header }, secret);
+  }
+
+  /**
+   * A token by OAuth 2 client credentials, renewed before it ends.
+   *
+   * @param secret with the members `clientId` and `clientSecret`
+   * @param options where the token comes from
+   */
+  public static oauth2(secret: secretsmanager.ISecret, options: OAuth2Options): DestinationAuth {
+    const { tokenUrl, scope, audience, credentialsInBody } = options;
+    checkUrl('tokenUrl', tokenUrl);
+    return new DestinationAuth({ kind: 'oauth2', tokenUrl, scope, audience, clientAuthentication: credentialsInBody ? 'body' : 'basic' }, secret);
+  }
+
+  private constructor(
+    /** @internal */
+    public readonly _settings: HttpAuthSettings,
+    /** @internal */
+    public readonly _secret: secretsmanager.ISecret,
+  ) {}
+}
+
+/**
+ * An HTTP API that takes batches.
+ */
+export interface HttpDestinationOptions {
+  /** Where batches go: an https URL. */
+  readonly url: string;
+
+  /**
+   * The HTTP method: `POST`, `PUT` or `PATCH`.
+   *
+   * @default 'POST'
+   */
+  readonly method?: string;
+
+  /**
+   * Headers of every request. No credentials: they are in the template.
+   *
+   * @default - `Content-Type: application/json`, and `Idempotency-Key` for each batch
+   */
+  readonly headers?: { [name: string]: string };
+
+  /**
+   * How the runner proves who it is.
+   *
+   * @default - not at all
+   */
+  readonly auth?: DestinationAuth;
+
+  /**
+   * The records go as `{"<dataKey>":[…]}` instead of `[…]`.
+   *
+   * @default - as `[…]`
+   */
+  readonly dataKey?: string;
+
+  /**
+   * The statuses of a batch that was taken.
+   *
+   * @default - 200 to 299
+   */
+  readonly successStatus?: number[];
+}
+
+/**
+ * What events for a destination bus are called.
+ */
+export interface EventBusDestinationOptions {
+  /**
+   * The source of the events.
+   *
+   * @default 'webhook-runner'
+   */
+  readonly source?: string;
+
+  /**
+   * The detail type of the events.
+   *
+   * @default 'Records'
+   */
+  readonly detailType?: string;
+}
+
+/**
+ * Where the records go.
+ */
+export class WebhookDestination {
+  /**
+   * An HTTP API: each batch is one request. 429, 502, 503, 504 and lost connections are tried again; any other answer is an error of
+   * that batch, and the run goes on.
+   *
+   * @param options where and how
+   */
+  public static http(options: HttpDestinationOptions): WebhookDestination {
+    const { url, method, headers, auth, dataKey, successStatus } = options;
+    checkUrl('url', url);
+    if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) throw new Error(`\`method\` must be POST, PUT or PATCH, got "${method}"`);
+    Object.keys(headers ?? {}).forEach(checkHeader);
+    for (const status of successStatus ?? []) {
+      if (!Number.isInteger(status) || status < 200 || status > 499) throw new Error(`\`successStatus\` must be statuses from 200 to 499, got ${status}`);
+    }
+    if (dataKey === '') throw new Error('`dataKey` must not be empty: leave it out for a bare array');
+    return new WebhookDestination(
+      { kind: 'http', url, method, headers, auth: auth?._settings, dataKey, successStatus },
+      () => undefined,
+      auth?._secret,
+    );
+  }
+
+  /**
+   * A Lambda function: each batch is one invocation with `{"webhook_id", "idempotency_key", "first_record", "request", "records"}`. It
+   * may answer `{"failures": [{"index", "reason"}]}`; anything else that is no error means that every record was taken.
+   *
+   * @param fn whom to invoke
+   */
+  public static lambda(fn: lambda.IFunction): WebhookDestination {
+    return new WebhookDestination({ kind: 'lambda', functionArn: fn.functionArn }, grantee => {
+      iam.Grant.addToPrincipal({ grantee, actions: ['lambda:InvokeFunction'], resourceArns: [fn.functionArn] });
+    });
+  }
+
+  /**
+   * An event bus: each batch is one event whose detail has `webhook_id`, `idempotency_key`, `first_record` and `records`.
+   *
+   * @param bus where to
+   * @param options what the events are called
+   */
+  public static eventBus(bus: events.IEventBus, options: EventBusDestinationOptions = {}): WebhookDestination {
+    const { source = 'webhook-runner', detailType = 'Records' } = options;
+    if (source.startsWith('aws.')) throw new Error(`\`source\` must not begin with "aws.", which only AWS may use, got "${source}"`);
+    return new WebhookDestination({ kind: 'eventBus', eventBusName: bus.eventBusName, source, detailType }, grantee => {
+      iam.Grant.addToPrincipal({ grantee, actions: ['events:PutEvents'], resourceArns: [bus.eventBusArn] });
+    });
+  }
+
+  /**
+   * A queue, standard or FIFO: each batch is one message, a JSON array of records.
+   *
+   * @param queue where to
+   */
+  public static queue(queue: sqs.IQueue): WebhookDestination {
+    return new WebhookDestination({ kind: 'queue', queueUrl: queue.queueUrl }, grantee => { grantQueueSend(queue, grantee); });
+  }
+
+  /** Nowhere: records are read, checked, counted and reported. For a first dry run. */
+  public static none(): WebhookDestination {
+    return new WebhookDestination({ kind: 'none' }, () => undefined);
+  }
+
+  private constructor(
+    /** @internal */
+    public readonly _settings: DestinationSettings,
+    /** @internal */
+    public readonly _grant: (grantee: iam.IGrantable) => void,
+    /** @internal */
+    public readonly _secret?: secretsmanager.ISecret,
+  ) {}
+
+  /** @internal */
+  public get _maxBatchBytes(): number {
+    return DESTINATION_BYTES[this._settings.kind];
+  }
+
+  /** @internal */
+  public get _plainUrl(): string | undefined {
+    const { _settings: settings } = this;
+    if (settings.kind !== 'http') return undefined;
+    const urls = [settings.url, ...(settings.auth?.kind === 'oauth2' ? [settings.auth.tokenUrl] : [])];
+    return urls.find(url => url.startsWith('http:'));
+  }
+}
+
+function checkUrl(name: string, url: string): void {
+  if (Token.isUnresolved(url)) return;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) throw new Error(`\`${name}\` must be an https URL, got ${JSON.stringify(url)}`);
+  const { username, password } = new URL(url);
+  if (username || password) throw new Error(`\`${name}\` must not hold a user name or password: use \`auth\` with a secret`);
+}
+
+function checkHeader(name: string): void {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new Error(`A header's name must be one such as "X-Source", got ${JSON.stringify(name)}`);
+  if (name.toLowerCase() === 'authorization') throw new Error('`headers` must not hold `Authorization`: use `auth` with a secret');
+}

@@ -1,0 +1,5 @@
+export * from './destination';
+export * from './record-mapping';
+export * from './status-protocol';
+export * from './props';
+export * from './webhook-runner';

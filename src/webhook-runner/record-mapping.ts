@@ -1,0 +1,150 @@
+import { createHash } from 'crypto';
+import { existsSync, readFileSync } from 'fs';
+import * as path from 'path';
+import { Json, MappingStep } from './contract';
+
+const URL_MEMBERS = ['access_token', 'data_url', 'callback_url'];
+
+/**
+ * What becomes of each record before it is sent. Steps are applied in the order in which they are written.
+ *
+ *     RecordMapping.all().pick('id', 'email').rename('email', 'user_email').set('source', 'crm')
+ *
+ * A field is a top-level key, or a JSON Pointer such as `/properties/audience`.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6901
+ */
+export class RecordMapping {
+  /** The whole record: the beginning of every mapping made of steps. */
+  public static all(): RecordMapping {
+    return new RecordMapping([]);
+  }
+
+  /**
+   * Your own code: a CommonJS file that exports `(record, request) => record`, shipped beside the block's own. It has no packages
+   * but those of Node.js: bundle what it needs. The block's page has a template.
+   *
+   * @param file a path to a `.js` or `.cjs` file, from the working directory or absolute
+   */
+  public static module(file: string): RecordMapping {
+    const absolute = path.resolve(file);
+    if (!/\.c?js$/.test(absolute)) throw new Error(`The mapping module must be a CommonJS file, .js or .cjs, got "${file}": compile or bundle it first`);
+    if (!existsSync(absolute)) throw new Error(`The mapping module "${file}" does not exist (looked for ${absolute})`);
+    return new RecordMapping([], absolute);
+  }
+
+  private constructor(
+    /** @internal */
+    public readonly _steps: readonly MappingStep[],
+    /** @internal */
+    public readonly _file?: string,
+  ) {}
+
+  /**
+   * Keeps these fields and no others.
+   *
+   * @param fields keys or JSON Pointers
+   */
+  public pick(...fields: string[]): RecordMapping {
+    return this.with({ op: 'pick', fields }, ...fields);
+  }
+
+  /**
+   * Leaves fields out.
+   *
+   * @param fields keys or JSON Pointers
+   */
+  public remove(...fields: string[]): RecordMapping {
+    return this.with({ op: 'remove', fields }, ...fields);
+  }
+
+  /**
+   * Gives a field another name or place. Does nothing where there is none.
+   *
+   * @param from key or JSON Pointer
+   * @param to key or JSON Pointer
+   */
+  public rename(from: string, to: string): RecordMapping {
+    return this.with({ op: 'rename', from, to }, from, to);
+  }
+
+  /**
+   * Writes a field's value to a second place.
+   *
+   * @param from key or JSON Pointer
+   * @param to key or JSON Pointer
+   */
+  public copy(from: string, to: string): RecordMapping {
+    return this.with({ op: 'copy', from, to }, from, to);
+  }
+
+  /**
+   * Sets a constant.
+   *
+   * @param field key or JSON Pointer
+   * @param value any JSON value
+   */
+  public set(field: string, value: any): RecordMapping {
+    return this.with({ op: 'set', field, value: jsonOf(field, value) }, field);
+  }
+
+  /**
+   * Sets a constant where the field is missing or null.
+   *
+   * @param field key or JSON Pointer
+   * @param value any JSON value
+   */
+  public defaultTo(field: string, value: any): RecordMapping {
+    return this.with({ op: 'default', field, value: jsonOf(field, value) }, field);
+  }
+
+  /**
+   * Sets a value of the request that started the run, for instance `label_name` or `/settings/audience`. Never the credentials.
+   *
+   * @param field key or JSON Pointer in the record
+   * @param member key or JSON Pointer in the request
+   */
+  public fromRequest(field: string, member: string): RecordMapping {
+    if (URL_MEMBERS.includes(member.replace(/^\//, '').split('/')[0])) {
+      throw new Error(`A mapping cannot read \`${member}\` of the request: it must not leave with the records`);
+    }
+    return this.with({ op: 'fromRequest', field, member }, field, member);
+  }
+
+  /**
+   * Moves the whole record so far below one key.
+   *
+   * @param field key or JSON Pointer
+   */
+  public nest(field: string): RecordMapping {
+    return this.with({ op: 'nest', field }, field);
+  }
+
+  /** @internal */
+  public _moduleSource(): Buffer | undefined {
+    return this._file === undefined ? undefined : readFileSync(this._file);
+  }
+
+  private with(step: MappingStep, ...fields: string[]): RecordMapping {
+    if (this._file !== undefined) throw new Error('A mapping by a module has no further steps: write them into the module');
+    for (const field of fields) {
+      if (field === '' || field === '/' || field.split('/').includes('__proto__')) {
+        throw new Error(`A field of a mapping must be a key or a JSON Pointer such as "/properties/audience", got ${JSON.stringify(field)}`);
+      }
+    }
+    return new RecordMapping([...this._steps, step]);
+  }
+}
+
+/** The name of the folder that holds a module and the handler, by what is in it. */
+export function contentHash(...contents: readonly Buffer[]): string {
+  const hash = createHash('sha256');
+  for (const content of contents) hash.update(`${content.length}\0`).update(content);
+  return hash.digest('hex').slice(0, 16);
+}
+
+function jsonOf(field: string, value: unknown): Json {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new Error(`The value of \`${field}\` must be a JSON value, got ${typeof value}`);
+  return JSON.parse(text) as Json;
+}

@@ -1,0 +1,244 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'fs';
+import * as path from 'path';
+import { Annotations, Duration, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
+import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import {
+  DEFAULT_SETTINGS, Env, HANDLER_EXPORT, LEASE_TABLE, MappingSettings, MAX_RECEIVE_COUNT, Metric, METRIC_NAMESPACE, RequestRules, RUN_NODE_OPTIONS,
+  RunnerSettings,
+} from './contract';
+import { WebhookRunnerProps } from './props';
+import { contentHash, RecordMapping } from './record-mapping';
+import { validateProps } from './validate-props';
+import { assetPath } from '../shared/assets';
+import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
+import { createHttpApi } from '../shared/http-api';
+import { handlerMetric } from '../shared/metric';
+import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
+import { grantSecretValue } from '../shared/secret';
+import { grantTableWrite, tableFor } from '../shared/table';
+import { InvalidPropError } from '../shared/validate';
+
+const DEFAULT_RUN_TIMEOUT = Duration.minutes(5);
+const DEFAULT_RUN_MEMORY_SIZE = 1024;
+const MAPPING_FILE = 'mapping.js';
+/** Of the 4 KB that all environment variables of a function have together. */
+const MAX_SETTINGS_LENGTH = 3000;
+
+/**
+ * A webhook hands over a file, and every record reaches its destination.
+ *
+ * An HTTP API whose `POST /run` answers at once, a queue, and a function that streams the NDJSON file behind `data_url`, delivers it in
+ * batches at the destination's pace, reports to `callback_url`, and goes on in another invocation where the time of one is not enough.
+ */
+export class WebhookRunner extends Construct implements ec2.IConnectable {
+  /** The address to give to the platform: `https://…/run`. */
+  public readonly runUrl: string;
+
+  /** The HTTP API. */
+  public readonly api: apigwv2.HttpApi;
+
+  /** The queue in which runs wait for their next slice. */
+  public readonly queue: sqs.Queue;
+
+  /** Messages of runs that were given up, each with its reason. */
+  public readonly deadLetterQueue: sqs.IQueue;
+
+  /** One item a run: who works on it, and how far it is. */
+  public readonly leaseTable: dynamodb.ITable;
+
+  /** The function behind `POST /run`. */
+  public readonly acceptFunction: lambda.Function;
+
+  /** The function that reads and delivers. */
+  public readonly runFunction: lambda.Function;
+
+  /** All functions of the block. */
+  public readonly functions: lambda.Function[];
+
+  public constructor(scope: Construct, id: string, props: WebhookRunnerProps) {
+    super(scope, id);
+    validateProps(this, props);
+    if (props.allowPrivateHosts) {
+      Annotations.of(this).addWarningV2('cdk-serverless-blocks:webhook-runner.private-hosts',
+        '`allowPrivateHosts` lets whoever may start a run make the runner connect to private addresses, and without TLS: '
+        + 'keep `allowedHosts` to the hosts that are meant');
+    }
+    const { queue, deadLetterQueue } = createQueueWithDeadLetters(this, {
+      fifo: false,
+      maxReceiveCount: MAX_RECEIVE_COUNT,
+      handlerTimeout: props.runTimeout ?? DEFAULT_RUN_TIMEOUT,
+      deadLetterQueue: props.deadLetterQueue,
+      encryptionKey: props.encryptionKey,
+    });
+    this.queue = queue;
+    this.deadLetterQueue = deadLetterQueue;
+    this.leaseTable = tableFor(this, 'LeaseTable', LEASE_TABLE.key, {
+      encryptionKey: props.encryptionKey,
+      removalPolicy: RemovalPolicy.DESTROY, // without a running run there is nothing in it that matters
+    }, LEASE_TABLE.timeToExist);
+    this.acceptFunction = this.createAcceptFunction(props);
+    this.runFunction = this.createRunFunction(props);
+    this.functions = [this.acceptFunction, this.runFunction];
+    const front = createHttpApi(this, 'Api', [{ method: apigwv2.HttpMethod.POST, path: '/run', target: this.acceptFunction }], props);
+    this.api = front.api;
+    this.runUrl = `${front.url}/run`;
+  }
+
+  /**
+   * The network connections of the functions. Throws where the block has no `vpc`.
+   */
+  public get connections(): ec2.Connections {
+    return connectionsOf(this, this.functions);
+  }
+
+  /**
+   * Lets somebody start runs by putting messages into the queue.
+   *
+   * @param grantee who may send
+   */
+  public grantSend(grantee: iam.IGrantable): iam.Grant {
+    return grantQueueSend(this.queue, grantee);
+  }
+
+  /**
+   * How many records the destination took.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RECORDS_DELIVERED, options);
+  }
+
+  /**
+   * How many batches the destination refused for good.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricBatchesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.BATCHES_FAILED, options);
+  }
+
+  /**
+   * How many runs ended as failed.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRunsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RUNS_FAILED, options);
+  }
+
+  /**
+   * How long runs took from `POST /run` to their end, in seconds.
+   *
+   * @default - the average over 5 minutes
+   */
+  public metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RUN_DURATION, { statistic: cloudwatch.Stats.AVERAGE, ...options });
+  }
+
+  /**
+   * How many messages lie in the dead-letter queue.
+   *
+   * @default - the maximum over 5 minutes
+   */
+  public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  private createAcceptFunction(props: WebhookRunnerProps): lambda.Function {
+    const rules: RequestRules = { allowedHosts: props.allowedHosts, allowHttp: props.allowPrivateHosts };
+    const fn = createHandlerFunction(this, 'AcceptHandler', {
+      description: 'Takes requests to run a file, and queues them',
+      asset: 'webhook-runner/accept',
+      export: HANDLER_EXPORT,
+      environment: {
+        [Env.QUEUE_URL]: this.queue.queueUrl,
+        [Env.REQUEST_RULES]: Stack.of(this).toJsonString(rules),
+        ...(props.apiKey && { [Env.API_KEY_SECRET_ARN]: props.apiKey.secretArn }),
+      },
+    }, props);
+    this.grantSend(fn);
+    if (props.apiKey) grantSecretValue(props.apiKey, fn);
+    return fn;
+  }
+
+  private createRunFunction(props: WebhookRunnerProps): lambda.Function {
+    const { destination, encryptionKey, mapping } = props;
+    const fn = createHandlerFunction(this, 'RunHandler', {
+      description: 'Delivers the records of a file in batches',
+      asset: 'webhook-runner/run',
+      code: mapping?._file === undefined ? undefined : this.codeWith(mapping),
+      export: HANDLER_EXPORT,
+      environment: {
+        NODE_OPTIONS: RUN_NODE_OPTIONS,
+        [Env.QUEUE_URL]: this.queue.queueUrl,
+        [Env.DEAD_LETTER_QUEUE_URL]: this.deadLetterQueue.queueUrl,
+        [Env.LEASE_TABLE_NAME]: this.leaseTable.tableName,
+        [Env.SETTINGS]: this.settingsJson(props),
+        [Env.DESTINATION]: Stack.of(this).toJsonString(destination._settings),
+        ...(destination._secret && { [Env.DESTINATION_SECRET_ARN]: destination._secret.secretArn }),
+      },
+    }, {
+      ...props,
+      memorySize: props.runMemorySize ?? DEFAULT_RUN_MEMORY_SIZE,
+      timeout: props.runTimeout ?? DEFAULT_RUN_TIMEOUT,
+    });
+    // A run sends itself on to its next slice, which is what Lambda's loop detection looks for. The handler bounds the chain.
+    (fn.node.defaultChild as lambda.CfnFunction).recursiveLoop = 'Allow';
+    consumeQueue(this.queue, fn, 1);
+    grantQueueSend(this.queue, fn);
+    grantQueueSend(this.deadLetterQueue, fn);
+    grantTableWrite(this.leaseTable, encryptionKey, fn, 'dynamodb:UpdateItem');
+    if (destination._secret) grantSecretValue(destination._secret, fn);
+    destination._grant(fn);
+    return fn;
+  }
+
+  private settingsJson({ destination, ...props }: WebhookRunnerProps): string {
+    const { mapping, statusProtocol, tenantId, failureThreshold, requestsPerMinute } = props;
+    const mappingSettings: MappingSettings | undefined = mapping && (mapping._file === undefined
+      ? { kind: 'declarative', steps: mapping._steps }
+      : { kind: 'module', file: MAPPING_FILE });
+    const settings: RunnerSettings = {
+      ...DEFAULT_SETTINGS,
+      batchSize: props.batchSize ?? DEFAULT_SETTINGS.batchSize,
+      maxBatchBytes: props.maxBatchBytes ?? Math.min(
+        destination._maxBatchBytes, destination._settings.kind === 'lambda' ? Infinity : DEFAULT_SETTINGS.maxBatchBytes,
+      ),
+      concurrency: props.concurrency ?? DEFAULT_SETTINGS.concurrency,
+      maxRunDurationMs: props.maxRunDuration?.toMilliseconds() ?? DEFAULT_SETTINGS.maxRunDurationMs,
+      allowedHosts: props.allowedHosts,
+      validate: props.validate ?? (destination._settings.kind === 'none' ? true : undefined),
+      ...(props.allowPrivateHosts && { allowPrivateHosts: true, allowHttp: true }),
+      mapping: mappingSettings,
+      statusProtocol: statusProtocol?._wire,
+      tenantId,
+      failureThreshold,
+      requestsPerMinute,
+    };
+    const { length } = JSON.stringify(settings);
+    if (length > MAX_SETTINGS_LENGTH) {
+      throw new InvalidPropError(this, `\`mapping\`, \`allowedHosts\` and the other settings take ${length} characters, and a function has room for `
+        + `${MAX_SETTINGS_LENGTH}: use RecordMapping.module for a long mapping, and "*.example.com" for many hosts`);
+    }
+    return Stack.of(this).toJsonString(settings);
+  }
+
+  /** The bundle with the user's module beside it, in a folder of the cloud assembly: neither Docker nor a bundler at synth. */
+  private codeWith(mapping: RecordMapping): lambda.Code {
+    const bundle = readFileSync(path.join(assetPath('webhook-runner/run'), 'index.js'));
+    const module = mapping._moduleSource()!;
+    const folder = path.join(Stage.of(this)!.assetOutdir, `webhook-runner-${contentHash(bundle, module)}`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, 'index.js'), bundle);
+    writeFileSync(path.join(folder, MAPPING_FILE), module);
+    return lambda.Code.fromAsset(folder);
+  }
+}

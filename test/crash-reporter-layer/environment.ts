@@ -1,0 +1,150 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { tmpdir } from 'os';
+import * as path from 'path';
+import { buildSync } from 'esbuild';
+import { ExtendedEnvironment, ExtendedEnvironmentOptions } from '../../local/lambda/extended-environment';
+import { Guardian } from '../../local/lambda/guardian';
+import type { InvocationResult } from '../../local/lambda/runtime-process';
+import type { Step } from '../../local/lambda/scripted-runtime';
+import type { TelemetryEvent } from '../../local/lambda/telemetry-api';
+import { SentrySink } from '../../local/sentry-sink';
+import { readZip } from '../../scripts/zip';
+
+const ROOT = path.resolve(__dirname, '..', '..');
+/** The layer that can run here. */
+const ZIP = path.join(ROOT, 'assets', 'crash-reporter-layer', process.arch === 'arm64' ? 'arm64.zip' : 'x86_64.zip');
+
+export interface Workbench {
+  readonly folder: string;
+  readonly extension: string;
+  readonly runtime: string;
+  readonly guardian: Guardian;
+  stop(): Promise<void>;
+}
+
+/** The real extension, unpacked as Lambda does, and the scripted runtime. */
+export function createWorkbench(): Workbench {
+  const folder = mkdtempSync(path.join(tmpdir(), 'crash-reporter-test-'));
+  const extension = path.join(folder, 'crash-reporter');
+  const [{ data, mode }] = readZip(readFileSync(ZIP));
+  writeFileSync(extension, data, { mode });
+  const runtime = path.join(folder, 'scripted-runtime.js');
+  buildSync({
+    entryPoints: [path.join(ROOT, 'local', 'lambda', 'scripted-runtime.ts')], outfile: runtime, platform: 'node', target: 'node20', format: 'cjs', tsconfigRaw: {},
+  });
+  const guardian = new Guardian();
+  return {
+    folder,
+    extension,
+    runtime,
+    guardian,
+    stop: async () => {
+      await guardian.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface ScriptedOptions extends Partial<Pick<ExtendedEnvironmentOptions,
+'errorTypes' | 'initializationType' | 'initTimeoutMs' | 'telemetry' | 'onLifecycle' | 'command' | 'extensions'>> {
+  readonly runtimeName?: string;
+  /** Where the function's code is; an empty folder unless said. */
+  readonly codePath?: string;
+  readonly init?: Step[];
+  /** Of the function. */
+  readonly env?: Record<string, string>;
+  readonly sink?: SentrySink;
+  readonly timeoutSeconds?: number;
+  readonly jsonLogs?: boolean;
+}
+
+export interface Scripted {
+  readonly environment: ExtendedEnvironment;
+  readonly sink: SentrySink;
+  readonly logs: string[];
+  /** Every telemetry event, in order. */
+  readonly telemetry: TelemetryEvent[];
+  /** What the extension keeps over resets. */
+  readonly state: () => string[];
+  /** One invocation, and all that follows it. */
+  invoke(...steps: Step[]): Promise<InvocationResult>;
+  stop(): Promise<void>;
+}
+
+/** A function of scripted behaviour with the real extension beside it, and a sink that is its Sentry. */
+export async function startScripted(workbench: Workbench, options: ScriptedOptions = {}): Promise<Scripted> {
+  const sink = options.sink ?? await SentrySink.start();
+  const folder = mkdtempSync(path.join(workbench.folder, 'environment-'));
+  const stateFolder = path.join(folder, '.crash-reporter');
+  mkdirSync(stateFolder);
+  const logs: string[] = [];
+  const telemetry: TelemetryEvent[] = [];
+  const env = { AWS_REGION: 'eu-central-1', AWS_LAMBDA_FUNCTION_NAME: 'my-fn', AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '128', SENTRY_DSN: sink.dsn, ...options.env };
+  const environment = await ExtendedEnvironment.start({
+    config: {
+      name: 'my-fn',
+      arn: 'arn:aws:lambda:eu-central-1:123456789012:function:my-fn',
+      logicalId: 'MyFn',
+      codePath: options.codePath ?? folder,
+      handler: 'index.handler',
+      runtime: options.runtimeName ?? 'nodejs24.x',
+      memoryMiB: 128,
+      timeoutSeconds: options.timeoutSeconds ?? 5,
+      environment: {},
+      roleArn: 'none',
+      jsonLogs: options.jsonLogs ?? false,
+      logLevel: 'INFO',
+      layers: [],
+    },
+    command: options.command ?? [process.execPath, workbench.runtime],
+    env: { ...env, SCRIPT_INIT: JSON.stringify(options.init ?? []) },
+    extensions: options.extensions ?? [workbench.extension],
+    extensionEnv: {
+      ...env,
+      ...(options.initializationType && { AWS_LAMBDA_INITIALIZATION_TYPE: options.initializationType }),
+      CRASH_REPORTER_LISTEN_HOST: '127.0.0.1',
+      CRASH_REPORTER_STATE_DIR: stateFolder,
+    },
+    folder,
+    guardian: workbench.guardian,
+    accountId: '123456789012',
+    onLog: line => logs.push(line),
+    errorTypes: options.errorTypes,
+    initializationType: options.initializationType,
+    initTimeoutMs: options.initTimeoutMs,
+    onLifecycle: options.onLifecycle,
+    telemetry: {
+      ...options.telemetry,
+      onEvent: event => {
+        telemetry.push(event);
+        options.telemetry?.onEvent?.(event);
+      },
+    },
+  });
+  return {
+    environment,
+    sink,
+    logs,
+    telemetry,
+    state: () => readdirSync(stateFolder),
+    invoke: async (...steps) => {
+      const result = await environment.invoke(JSON.stringify(steps));
+      await environment.idle();
+      return result;
+    },
+    stop: async () => {
+      await environment.stop();
+      if (!options.sink) await sink.stop();
+    },
+  };
+}
+
+/** Waits for a condition. */
+export async function until(isMet: () => boolean): Promise<void> {
+  while (!isMet()) await new Promise(resolve => setTimeout(resolve, 10));
+}
+
+/** `/proc/<pid>/stat` */
+export function readStat(pid: number): string {
+  return readFileSync(`/proc/${pid}/stat`, 'utf8');
+}

@@ -1,0 +1,146 @@
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RunningExample, startExample } from './example';
+import { deniedCalls, unusedGrants } from './permissions';
+import { CRASHES } from '../../examples/crash-reporter-layer/crashes';
+import { Lambda } from '../../local/lambda/service';
+import { Sentry } from '../../local/sentry';
+import type { SentryEvent } from '../../local/sentry-envelope';
+import { BirthdayApi, CrashReporterLayer, SentryDsn } from '../../src';
+import { startStack } from '../local/stack';
+
+let example: RunningExample;
+let events: SentryEvent[];
+beforeAll(async () => {
+  example = await startExample();
+  // As somebody does with curl, all six at once.
+  const statuses = await Promise.all(Object.keys(CRASHES).map(async name => {
+    const { status } = await fetch(`${example.system.outputs.CrashReporterLayerUrl}/crash/${name}`, { method: 'POST' });
+    return status;
+  }));
+  expect(statuses).toEqual([500, 500, 500, 500, 500, 500]);
+  const { sink } = example.system.service(Sentry);
+  await sink.wait(6);
+  events = await (await fetch(`${example.system.endpoints.sentry}/events`)).json() as SentryEvent[];
+});
+afterAll(() => example.stop());
+
+const eventOf = (functionName: string) => {
+  const found = events.filter(({ transaction }) => transaction === `Crashes-${functionName}`);
+  expect(found).toHaveLength(1);
+  return found[0];
+};
+const top = ({ exception }: SentryEvent) => exception!.values[exception!.values.length - 1];
+
+describe('six functions of Node.js that crash, each in a way of its own, are six events', () => {
+  test('handler not found', () => {
+    expect(top(eventOf('HandlerNotFound'))).toMatchObject({ type: 'Runtime.HandlerNotFound', value: 'index.handler is undefined or not exported' });
+    expect(eventOf('HandlerNotFound')).toMatchObject({ level: 'fatal', environment: 'demo', tags: { 'lambda.phase': 'init' } });
+  });
+
+  test('missing module, with a stack trace', () => {
+    expect(top(eventOf('MissingModule'))).toMatchObject({ type: 'Runtime.ImportModuleError', value: expect.stringContaining('Cannot find module \'left-pad\'') });
+    expect(top(eventOf('MissingModule')).stacktrace!.frames.map(({ filename }) => filename)).toContainEqual(expect.stringMatching(/index\.js$/));
+  });
+
+  test('exit, without one', () => {
+    expect(top(eventOf('Exit'))).toMatchObject({ type: 'Runtime.ExitError' });
+    expect(top(eventOf('Exit')).stacktrace).toBeUndefined();
+  });
+
+  test('out of memory, with the limit', () => {
+    expect(top(eventOf('OutOfMemory')).type).toBe('Runtime.OutOfMemory');
+    expect(eventOf('OutOfMemory').contexts!['aws.lambda']).toMatchObject({ memory_size_mb: 128, duration_ms: expect.any(Number) });
+  });
+
+  test('time-out, with the limit', () => {
+    expect(top(eventOf('Timeout'))).toMatchObject({ type: 'Function.Timeout', value: 'The function timed out after 1.00 s' });
+  });
+
+  test('thrown error, at the line that threw it', () => {
+    const event = eventOf('ThrownError');
+    expect([event.level, top(event).type, top(event).value]).toEqual(['error', 'TypeError', 'Cannot read properties of undefined (reading \'items\')']);
+    const { frames } = top(event).stacktrace!;
+    expect(frames[frames.length - 1]).toMatchObject({ function: 'total', lineno: 1 });
+  });
+
+  test('and no more than six', () => expect(events).toHaveLength(6));
+
+  test('each says which function, request, log stream and runtime', () => {
+    for (const event of events) {
+      expect(event).toMatchObject({
+        platform: 'node',
+        contexts: { runtime: { name: 'nodejs' }, cloud_resource: { 'cloud.provider': 'aws', 'cloud.account.id': '123456789012' } },
+        extra: { lambda: { log_group: expect.stringMatching(/Logs$/), log_stream: expect.any(String) } },
+      });
+    }
+  });
+});
+
+test('the page has a button for each', async () => {
+  const page = await (await fetch(example.system.endpoints.sentry)).text();
+  for (const name of Object.keys(CRASHES)) expect(page).toContain(`data-url="${example.system.outputs.CrashReporterLayerUrl}/crash/${name}"`);
+  expect(page).toContain('6 crashes');
+});
+
+test('the extension read the secret with its function\'s role, which allows that and no more', () => {
+  for (const { name } of example.system.service(Lambda).configs.filter(config => config.name.startsWith('Crashes-'))) {
+    expect(example.system.iam.calls.filter(({ caller }) => caller === name).map(({ action, allowed }) => [action, allowed]), name).toContainEqual(['secretsmanager:GetSecretValue', true]);
+    expect(deniedCalls(example.system, name)).toEqual([]);
+    expect(unusedGrants(example.system, name)).toEqual([]);
+  }
+});
+
+test('the DSN is in no log', () => expect(example.logs.join('\n')).not.toContain('publickey'));
+
+test('a block of ours runs with the extension beside it, as it runs without', async () => {
+  const running = await startStack(stack => {
+    const birthdays = new BirthdayApi(stack, 'Birthdays', { architecture: process.arch === 'arm64' ? lambda.Architecture.ARM_64 : lambda.Architecture.X86_64 });
+    new CrashReporterLayer(stack, 'Crashes', { dsn: SentryDsn.fromPlainText('http://key@127.0.0.1:1/1') }).addToAll(stack);
+    stack.exportValue(birthdays.url, { name: 'Url' });
+  });
+  try {
+    const [url] = Object.values(running.system.outputs);
+    for (let year = 1970; year < 1990; year++) {
+      expect((await fetch(`${url}/hello/nando`, { method: 'PUT', body: JSON.stringify({ dateOfBirth: `${year}-06-18` }) })).status).toBe(204);
+      expect((await fetch(`${url}/hello/nando`)).status).toBe(200);
+    }
+    expect(running.system.notices.filter(notice => notice.includes('extension'))).toEqual([]);
+  } finally {
+    await running.stop();
+  }
+});
+
+test('an extension for another machine is named, and its function runs without', async () => {
+  const running = await startStack(stack => {
+    const fn = new lambda.Function(stack, 'Fn', {
+      runtime: lambda.Runtime.NODEJS_24_X,
+      handler: 'index.handler',
+      code: lambda.Code.fromInline('exports.handler = async () => 1'),
+      architecture: process.arch === 'arm64' ? lambda.Architecture.X86_64 : lambda.Architecture.ARM_64,
+    });
+    new CrashReporterLayer(stack, 'Crashes', { dsn: SentryDsn.fromPlainText('http://key@127.0.0.1:1/1') }).addTo(fn);
+  });
+  try {
+    expect(running.system.notices).toContainEqual(expect.stringMatching(/^Fn: the extension crash-reporter does not run here, because it is built for \w+ and this machine is \w+$/));
+    expect(await running.system.service(Lambda).invoke('Fn', '{}')).toEqual({ payload: '1', isError: false });
+  } finally {
+    await running.stop();
+  }
+});
+
+test('the layers of an imported function are named where they are not in the app', async () => {
+  const running = await startStack(stack => {
+    new lambda.Function(stack, 'Fn', {
+      runtime: lambda.Runtime.NODEJS_24_X,
+      handler: 'index.handler',
+      code: lambda.Code.fromInline('exports.handler = async () => 1'),
+      layers: [lambda.LayerVersion.fromLayerVersionArn(stack, 'Foreign', 'arn:aws:lambda:us-east-1:123456789012:layer:foreign:1')],
+    });
+  });
+  try {
+    expect(running.system.notices).toContainEqual('Fn: the layer arn:aws:lambda:us-east-1:123456789012:layer:foreign:1 is not in this app, so it is not there');
+  } finally {
+    await running.stop();
+  }
+});
