@@ -102,8 +102,9 @@ test('every bundle and every layer that is built is there, and no stray file', (
 
 test('a block has TypeScript that is bundled, or a Go module that is a layer', () => {
   for (const block of blocks) {
-    const kinds = [existsSync(path.join(ROOT, 'lambda-src', block, 'index.ts')), existsSync(path.join(ROOT, 'lambda-src', block, 'go.mod'))];
-    expect(kinds, block).toEqual([BUNDLES.includes(block), LAYER_ZIPS.some(name => name.startsWith(`${block}/`))]);
+    const files = filesBelow(`lambda-src/${block}`).map(file => path.basename(file));
+    const kinds = [files.includes('index.ts'), files.includes('go.mod')];
+    expect(kinds, block).toEqual([BUNDLES.some(name => name.split('/')[0] === block), LAYER_ZIPS.some(name => name.split('/')[0] === block)]);
     expect(kinds, block).toContain(true);
   }
 });

@@ -39,7 +39,9 @@ async function main(): Promise<void> {
   });
   // The event loop is empty although the handler has not answered: its promise can never settle.
   process.on('beforeExit', () => {
-    giveUp?.(new RuntimeError('Runtime.NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit'));
+    if (!giveUp) return;
+    const error = new RuntimeError('Runtime.NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit');
+    setImmediate(giveUp, error); // something to do, or the process would end before the error is told
   });
   let handler: Handler;
   try {
