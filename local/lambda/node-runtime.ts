@@ -83,11 +83,12 @@ async function serveOne(handler: Handler): Promise<void> {
 }
 
 function run(handler: Handler, event: unknown, context: unknown): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    giveUp = reject;
+  const never = new Promise<never>((_, reject) => { giveUp = reject; });
+  const answer = new Promise((resolve, reject) => {
     const result = handler(event, context, (error, value) => error ? reject(error) : resolve(value));
     if (handler.length < 3 || result instanceof Promise) resolve(result);
   });
+  return Promise.race([answer, never]);
 }
 
 async function loadHandler(): Promise<Handler> {
