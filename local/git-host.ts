@@ -5,8 +5,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { utils } from 'ssh2';
-import { GIT_ENV, git, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
+import { generateSshKey, git, GIT_ENV, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
 import { selfSignedCertificate } from './self-signed';
 import type { GitHost } from '../examples/git-push-pipeline/app';
 
@@ -39,8 +38,8 @@ export class LocalGitHost {
   private readonly token = crypto.randomBytes(12).toString('hex');
   private readonly webhookSecret = crypto.randomBytes(24).toString('hex');
   private readonly certificate = selfSignedCertificate('localhost');
-  private readonly hostKey = utils.generateKeyPairSync('ed25519');
-  private readonly clientKey = utils.generateKeyPairSync('ed25519');
+  private readonly hostKey = generateSshKey();
+  private readonly clientKey = generateSshKey();
   private https?: Listening;
   private ssh?: Listening;
   private refs: ReadonlyMap<string, string> = new Map();

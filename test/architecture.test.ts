@@ -102,9 +102,12 @@ test('every bundle and every layer that is built is there, and no stray file', (
 
 test('a block has TypeScript that is bundled, or a Go module that is a layer', () => {
   for (const block of blocks) {
-    const files = filesBelow(`lambda-src/${block}`).map(file => path.basename(file));
-    const kinds = [files.includes('index.ts'), files.includes('go.mod')];
-    expect(kinds, block).toEqual([BUNDLES.some(name => name.split('/')[0] === block), LAYER_ZIPS.some(name => name.split('/')[0] === block)]);
+    const wirings = filesBelow(`lambda-src/${block}`).filter(file => path.basename(file) === 'index.ts');
+    const entries = wirings.map(file => path.relative('lambda-src', path.dirname(file)));
+    const bundles = BUNDLES.filter(name => name === block || name.startsWith(`${block}/`));
+    expect(entries.sort(), block).toEqual(bundles.sort());
+    const kinds = [bundles.length > 0, existsSync(path.join(ROOT, 'lambda-src', block, 'go.mod'))];
+    expect(kinds[1], block).toBe(LAYER_ZIPS.some(name => name.startsWith(`${block}/`)));
     expect(kinds, block).toContain(true);
   }
 });

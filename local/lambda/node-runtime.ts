@@ -83,12 +83,12 @@ async function serveOne(handler: Handler): Promise<void> {
 }
 
 function run(handler: Handler, event: unknown, context: unknown): Promise<unknown> {
-  const never = new Promise<never>((_, reject) => { giveUp = reject; });
   const answer = new Promise((resolve, reject) => {
     const result = handler(event, context, (error, value) => error ? reject(error) : resolve(value));
     if (handler.length < 3 || result instanceof Promise) resolve(result);
   });
-  return Promise.race([answer, never]);
+  // Not the answer's own `reject`: a promise that waits for another one can no longer be rejected.
+  return Promise.race([answer, new Promise((_, reject) => { giveUp = reject; })]);
 }
 
 async function loadHandler(): Promise<Handler> {

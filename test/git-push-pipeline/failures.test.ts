@@ -7,7 +7,7 @@ import { RemoteOptions, withRemote } from './harness';
 import { TOKEN, useServers } from './servers';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { DEFAULT_LIMITS } from '../../lambda-src/git-push-pipeline/work/limits';
-import { git } from '../../local/git-server';
+import { generateSshKey, git } from '../../local/git-server';
 
 describe('a fetch that fails', () => {
   const servers = useServers();
@@ -22,7 +22,7 @@ describe('a fetch that fails', () => {
 
   it('for a wrong SSH key says AUTH', async () => {
     const { port } = await ssh();
-    expect(await failure(fetchSsh(port, { privateKey: utils.generateKeyPairSync('ed25519').private }))).toMatchObject({ code: 'AUTH', retryable: false });
+    expect(await failure(fetchSsh(port, { privateKey: generateSshKey().private }))).toMatchObject({ code: 'AUTH', retryable: false });
   });
 
   it('for an unreadable SSH key says KEY before it connects', async () => {
@@ -30,7 +30,7 @@ describe('a fetch that fails', () => {
   });
 
   it.each([
-    ['another key', (port: number) => `[git.test]:${port} ${utils.generateKeyPairSync('ed25519').public}`],
+    ['another key', (port: number) => `[git.test]:${port} ${generateSshKey().public}`],
     ['a key of another type', (port: number) => `[git.test]:${port} ${utils.generateKeyPairSync('ecdsa', { bits: 256 }).public}`],
     ['no key for the host', () => `github.com ${hostKey.public}`],
     ['the key as revoked', (port: number) => `[git.test]:${port} ${hostKey.public}\n@revoked * ${hostKey.public}`],
@@ -140,7 +140,7 @@ describe('a fetch that fails', () => {
     await fetchSsh(viaSsh);
     await failure(fetchFrom(viaHttps, {}, 'a'.repeat(40)));
     await failure(fetchSsh(viaSsh, {}, {}, 'none.git'));
-    await failure(fetchSsh(viaSsh, { privateKey: utils.generateKeyPairSync('ed25519').private }));
+    await failure(fetchSsh(viaSsh, { privateKey: generateSshKey().private }));
     await expect.poll(() => open).toBe(0);
   });
 

@@ -1,12 +1,11 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { utils } from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fetchToZip, listZip, loopbackGuard, lsTree, RemoteOptions, unzip, withRemote } from './harness';
 import { createSampleRepository, noise } from './sample-repository';
 import { GitClient, GitClientOptions, sha256OfFile } from '../../lambda-src/git-push-pipeline/work/commit-zip';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
-import { git, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from '../../local/git-server';
+import { generateSshKey, git, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from '../../local/git-server';
 import { Certificate, selfSignedCertificate } from '../../local/self-signed';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
@@ -43,8 +42,8 @@ describe('a fetched commit as a zip', () => {
     root = temporaryDirectory();
     sample = createSampleRepository(root, 'sample.git');
     certificate = selfSignedCertificate('git.test', 'other.test', 'localhost', '127.0.0.1');
-    const clientKey = utils.generateKeyPairSync('ed25519');
-    const host = utils.generateKeyPairSync('ed25519');
+    const clientKey = generateSshKey();
+    const host = generateSshKey();
     const server = { hostKey: host.private, authorizedKey: clientKey.public };
     https = await serveHttps(root, certificate, { login: 'u:p4ss' });
     https0 = await serveHttps(root, certificate, { login: 'u:p4ss', version0: true });

@@ -1,13 +1,10 @@
 import * as fs from 'node:fs';
 import * as net from 'node:net';
-import { utils } from 'ssh2';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
-import {
-  closeServer, HttpsGitOptions, listen, Listening, portOf, serveHttps, serveSsh, SshGitOptions, temporaryDirectory,
-} from '../../local/git-server';
+import { closeServer, generateSshKey, HttpsGitOptions, listen, Listening, portOf, serveHttps, serveSsh, SshGitOptions, temporaryDirectory } from '../../local/git-server';
 import { Certificate, selfSignedCertificate } from '../../local/self-signed';
 
 export const TOKEN = 's3cret-t0ken';
@@ -18,8 +15,8 @@ export function useServers() {
   let sample: ReturnType<typeof createSampleRepository>;
   let certificate: Certificate;
   const opened: (() => Promise<void>)[] = [];
-  const hostKey = utils.generateKeyPairSync('ed25519');
-  const clientKey = utils.generateKeyPairSync('ed25519');
+  const hostKey = generateSshKey();
+  const clientKey = generateSshKey();
 
   beforeAll(() => {
     root = temporaryDirectory();

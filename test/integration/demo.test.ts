@@ -100,6 +100,7 @@ test('--tour makes real requests, prints them with their answers, and exits 0', 
   const demo = demoScript('--port', '0', '--tour');
   expect(await demo.exited).toBe(0);
   expect(demo.stdout).toMatch(/curl -i -X PUT .*hello\/nando\n(.*\n)*? {2}204/);
+  expect(demo.stdout).toMatch(/\/demo\/heads\/main\.zip {3}\d+ bytes[^]* src\/main\.ts[^]*\/demo\/tags\/v1\.zip/);
   expect(demo.stdout).toContain('The tour went as expected.');
 });
 

@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'fs';
+import { tmpdir } from 'os';
+import * as path from 'path';
+import { ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { credentialsFor } from '../../lambda-src/git-push-pipeline/work/host-credentials';
+import { s3ZipStore } from '../../lambda-src/git-push-pipeline/work/s3-zip-store';
+import { S3 } from '../../local/s3';
+import { CredentialReference } from '../../src/git-push-pipeline/contract';
+import { parseAddress } from '../../src/git-push-pipeline/repository-address';
+import { RunningStack, startStack } from '../local/stack';
+import { clientFor } from '../local/stand-ins';
+
+describe('credentials of a host', () => {
+  const references: CredentialReference[] = [
+    { host: 'git.example', kind: 'https', secretArn: 'token' },
+    { host: 'git.example:7999', kind: 'ssh', secretArn: 'key', knownHosts: 'known' },
+  ];
+  const find = (address: string, value: string) => credentialsFor(parseAddress(address), references, async () => value);
+
+  test.each([
+    ['https://git.example/a', 'the token\n', { kind: 'https', password: 'the token' }],
+    ['https://git.example:8443/a', '{"username":"ada","password":"p"}', { kind: 'https', username: 'ada', password: 'p' }],
+    ['ssh://git@git.example:7999/a', '-----BEGIN', { kind: 'ssh', privateKey: '-----BEGIN', knownHosts: 'known' }],
+    ['ssh://git@git.example:7999/a', '{"privateKey":"k","passphrase":"p"}', { kind: 'ssh', privateKey: 'k', passphrase: 'p', knownHosts: 'known' }],
+    ['https://elsewhere.example/a', 'the token', undefined],
+  ])('%s with a secret like %j', async (address, value, credentials) => expect(await find(address, value)).toEqual(credentials));
+
+  test.each([
+    ['ssh://git@git.example/a', 'x', /are for https, but the clone address is one of ssh/],
+    ['https://git.example/a', '{"token":"s3cret"}', /no text under "password"/],
+    ['https://git.example/a', '{s3cret', /begins like JSON and is none/],
+  ])('%s with %j is a clear error without the value', async (address, value, message) => {
+    const error = await find(address, value).catch((caught: Error) => caught) as Error;
+    expect(error.message).toMatch(message);
+    expect(error.message).not.toContain('s3cret');
+  });
+});
+
+describe('the zip store', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'zip-store-'));
+  const file = path.join(folder, 'a.zip');
+  let stack: RunningStack;
+  let client: S3Client;
+  beforeAll(async () => {
+    stack = await startStack(scope => void new s3.Bucket(scope, 'Zips', { bucketName: 'zips', versioned: true }));
+    client = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true, maxAttempts: 1 });
+    writeFileSync(file, 'a zip');
+  });
+  afterAll(async () => {
+    client.destroy();
+    await stack.stop();
+    rmSync(folder, { recursive: true });
+  });
+  const put = (key: string, onlyIfNew: boolean, signal = new AbortController().signal) => s3ZipStore(client, 'zips').put(file, key, { metadata: {}, onlyIfNew, signal });
+  const versions = async (key: string) => (await client.send(new ListObjectVersionsCommand({ Bucket: 'zips', Prefix: key }))).Versions?.length;
+
+  test('writes the object of a commit once', async () => {
+    const first = await put('commit', true);
+    expect(first).toEqual({ versionId: expect.any(String), sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(await put('commit', true)).toEqual({ versionId: undefined, sha256: first.sha256 });
+    expect(await versions('commit')).toBe(1);
+  });
+
+  test('writes a moving key again', async () => {
+    await put('branch', false);
+    await put('branch', false);
+    expect(await versions('branch')).toBe(2);
+  });
+
+  test('does not try again what S3 forbids, nor after its time', async () => {
+    stack.system.service(S3).failNext('PutObject', 1, 403);
+    await expect(put('forbidden', false)).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } });
+    stack.system.service(S3).failNext('PutObject', 9, 500);
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 50);
+    await expect(put('late', false, controller.signal)).rejects.toThrow();
+    stack.system.service(S3).failNext('PutObject', 0, 500);
+    expect(await versions('late')).toBeUndefined();
+  });
+});
