@@ -4,7 +4,7 @@
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
 import { randomUUID } from 'crypto';
-import { mkdirSync, readFileSync } from 'fs';
+import { readFileSync } from 'fs';
 import * as http from 'http';
 import type { AddressInfo } from 'net';
 import * as path from 'path';
@@ -21,8 +21,6 @@ export interface ExtendedEnvironmentOptions extends EnvironmentOptions {
   readonly extensions: readonly string[];
   /** What is left of the function's environment variables for an extension. */
   readonly extensionEnv: Record<string, string>;
-  /** Takes the place of /tmp for what the environment itself keeps. */
-  readonly folder: string;
   readonly guardian: Guardian;
   readonly accountId: string;
   readonly errorTypes?: platform.ErrorTypes;
@@ -65,11 +63,10 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
   private settled: Promise<void> = Promise.resolve();
 
   private constructor(private readonly options: ExtendedEnvironmentOptions, private readonly server: http.Server) {
-    const { config, initializationType = 'on-demand', errorTypes = 'new', folder } = options;
+    const { config, initializationType = 'on-demand', errorTypes = 'new' } = options;
     this.errorTypes = errorTypes;
     this.managedInstances = initializationType === 'lambda-managed-instances';
     this.instance = { config, initializationType, instanceId: randomUUID() };
-    mkdirSync(folder, { recursive: true });
     this.exited = new Promise(resolve => { this.markExited = resolve; });
     server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
       this.serve(request, response).catch(error => response.writeHead(500).end(String(error)));
@@ -129,8 +126,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     }
     const durationMs = performance.now() - begun;
     life.telemetry.emit(...platform.runtimeDone(requestId, failure, durationMs, producedBytes));
-    if (!failure) return;
-    answer(failure.payload ? { payload: failure.payload, isError: true } : errorResult(answeredType(failure), failure.message, requestId));
+    if (failure) answer(failedResult(failure, requestId));
     // What the classic emulator tells of an environment that it resets ends with runtimeDone.
     if (failure && this.errorTypes === 'classic') return this.reset(failure);
     if (!failure) failure = await this.untilExtensionsAreDone(life, deadline);
@@ -274,8 +270,8 @@ async function within<T>(milliseconds: number, otherwise: T, results: Promise<T 
   }
 }
 
-function answeredType({ status, errorType }: platform.Failure): string {
-  return status === 'timeout' ? 'Sandbox.Timedout' : errorType ?? 'Runtime.Unknown';
+function failedResult({ status, errorType = 'Runtime.Unknown', message, payload }: platform.Failure, requestId: string): InvocationResult {
+  return payload ? { payload, isError: true } : errorResult(status === 'timeout' ? 'Sandbox.Timedout' : errorType, message, requestId);
 }
 
 function sampleMemory(life: Life): void {

@@ -63,7 +63,6 @@ export class Lambda implements Service {
   private readonly runtimeFile = path.join(this.folder, 'node-runtime.js');
   private readonly layers = new Layers(this.folder);
   private readonly guardian = new Guardian();
-  private environments = 0;
 
   public constructor(private readonly context: Context, private readonly options: LambdaOptions) {}
 
@@ -173,29 +172,23 @@ export class Lambda implements Service {
   }
 
   private async startEnvironment(config: FunctionConfig, command: string[], extensions: string[]): Promise<ExecutionEnvironment> {
-    // Every environment has a /tmp of its own in Lambda; here the variable leads to one.
+    // Every environment has a /tmp of its own in Lambda; here the variable leads to one. It outlives a reset.
     const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
-    const environment = await this.startIn({ ...this.childEnvironment(config), TMPDIR: temporary }, config, command, extensions);
-    void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
-    return environment;
-  }
-
-  private startIn(env: Record<string, string>, config: FunctionConfig, command: string[], extensions: string[]): Promise<ExecutionEnvironment> {
+    const env = { ...this.childEnvironment(config), TMPDIR: temporary };
     const onLog = (line: string) => this.context.log(config.name, line);
-    if (extensions.length === 0) return Environment.start({ config, command, env, onLog });
-    const folder = path.join(this.folder, `environment-${++this.environments}`);
-    return ExtendedEnvironment.start({
+    const environment = extensions.length === 0 ? await Environment.start({ config, command, env, onLog }) : await ExtendedEnvironment.start({
       config,
       command,
       env,
       onLog,
       extensions,
-      extensionEnv: extensionEnvironment(env, folder),
-      folder,
+      extensionEnv: extensionEnvironment(env, temporary),
       guardian: this.guardian,
       accountId: PSEUDO_PARAMETERS['AWS::AccountId'],
       ...this.options.extensions,
     });
+    void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
+    return environment;
   }
 
   private addLayer(resource: Resource): void {

@@ -105,7 +105,6 @@ export async function startScripted(workbench: Workbench, options: ScriptedOptio
       CRASH_REPORTER_LISTEN_HOST: '127.0.0.1',
       CRASH_REPORTER_STATE_DIR: stateFolder,
     },
-    folder,
     guardian: workbench.guardian,
     accountId: '123456789012',
     onLog: line => logs.push(line),
