@@ -139,6 +139,11 @@ project.addTask('test:package', {
   description: 'Packs the library and synthesizes every block in an empty app, with only node on the PATH',
   exec: 'tsx scripts/try-package.ts',
 });
+project.addTask('test:python', {
+  description: 'Makes the Python package, installs it and synthesizes examples/python (PYTHON names the python, pip needs PyPI)',
+  steps: [{ spawn: bundle.name }, { spawn: project.compileTask.name }, { exec: 'tsx scripts/try-python.ts' }],
+  env: { JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20' },
+});
 
 project.addTask('test:extension-fuzz', {
   description: 'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',
