@@ -41,7 +41,7 @@ class Running {
         addPushes(scope, host.settings);
         change(scope);
       }, { clock, ...options });
-      await host.connect(stack.system.endpoints.secretsManager);
+      host.connect(stack.system);
       return new Running(host, stack, clock);
     } catch (error) {
       await host.stop();
