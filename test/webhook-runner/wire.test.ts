@@ -246,8 +246,8 @@ describe('the answer of a destination function', () => {
     ['{}', undefined, { kind: 'delivered', failures: [] }],
     ['{"failures":[{"index":1,"reason":"no"}]}', undefined, { kind: 'delivered', failures: [{ index: 1, reason: 'no' }] }],
     ['not json', undefined, { kind: 'refused', reason: 'the function answered what is not JSON' }],
-    ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'refused', reason: 'the function failed: boom' }],
-    ['{}', 'Unhandled', { kind: 'refused', reason: 'the function failed: Unhandled' }],
+    ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'retry', reason: 'the function failed: boom' }],
+    ['{}', 'Unhandled', { kind: 'retry', reason: 'the function failed: Unhandled' }],
   ])('%s (%s)', (payload, functionError, expected) => {
     expect(parseLambdaAnswer(payload, functionError, 3)).toEqual(expected);
   });
