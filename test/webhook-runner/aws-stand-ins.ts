@@ -71,8 +71,6 @@ interface Statement {
  */
 export class RedshiftDataStandIn extends StandIn {
   public rows: Row[] = [];
-  /** Why a record is refused, as Redshift says it. */
-  public refuse: (record: Record<string, unknown>) => string | undefined = () => undefined;
   /** Statements never end by themselves. */
   public hangs = false;
   /** What the transactions end with, instead of being carried out. */
@@ -82,6 +80,8 @@ export class RedshiftDataStandIn extends StandIn {
   private readonly statements = new Map<string, Statement>();
   private readonly tokens = new Map<string, string>();
   private readonly described = new Set<string>();
+  /** Why a record is refused, as Redshift says it. */
+  public refuse: (record: Record<string, unknown>) => string | undefined = () => undefined;
 
   protected answer(operation: string, input: Record<string, unknown>): object {
     switch (operation) {

@@ -6,7 +6,7 @@ import { RedshiftDataClient } from '@aws-sdk/client-redshift-data';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CustomerProfilesStandIn, EndUserMessagingStandIn, RedshiftDataStandIn } from './aws-stand-ins';
 import { parseLambdaAnswer } from '../../lambda-src/webhook-runner/lambda-answer';
-import type { LambdaBatch, LambdaBatchAnswer } from '../../src/webhook-runner/contract';
+import type { JsonObject, LambdaBatch, LambdaBatchAnswer } from '../../src/webhook-runner/contract';
 
 type Handler = (event: LambdaBatch, context: { getRemainingTimeInMillis(): number }) => Promise<LambdaBatchAnswer>;
 type CreateHandler = (client: unknown, ...settings: unknown[]) => Handler;
@@ -181,7 +181,7 @@ describe('Customer Profiles', () => {
   });
 
   test('objects that are refused or too long are named, the others are put', async () => {
-    const records = [{ user_id: 'a' }, { name: 'nobody' }, { user_id: 'c', text: 'x'.repeat(256_000) }, { user_id: 'd' }];
+    const records: JsonObject[] = [{ user_id: 'a' }, { name: 'nobody' }, { user_id: 'c', text: 'x'.repeat(256_000) }, { user_id: 'd' }];
     expect(await failuresOf(handle(batch(records), LEISURELY), 4)).toEqual([
       { index: 1, reason: 'BadRequestException: The object has no value for its unique key' },
       { index: 2, reason: 'the object has 256025 characters, more than 256000' },

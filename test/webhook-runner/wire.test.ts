@@ -155,6 +155,13 @@ describe('an HTTP destination', () => {
     expect(answer).toEqual({ kind: 'refused', reason: 'the destination answered 400: bad Bearer ***' });
   });
 
+  test('that repeats a key which is the user name, with no password, does not bring it into an error', async () => {
+    const answer = await deliver((_request, response) => response.writeHead(400).end('no source has the key wri-te'), {
+      auth: { kind: 'basic', username: 'wri-te', password: '' },
+    });
+    expect(answer).toEqual({ kind: 'refused', reason: 'the destination answered 400: no source has the key ***' });
+  });
+
   test('that is not there asks for another try and names the origin only', async () => {
     const answer = await deliver((request) => request.socket.destroy(), {});
     expect(answer).toMatchObject({ kind: 'retry', reason: expect.stringMatching(/^POST http:\/\/127\.0\.0\.1:\d+: ECONNRESET$/) });
