@@ -95,11 +95,12 @@ beforeEach(() => {
   api.received.length = 0;
 });
 
+/** @param recipe its name, or where it is called */
 async function run(recipe: string, records: object[], settings: Record<string, string> = {}): Promise<ReceivedStatus | undefined> {
   const webhookId = `wh-${++runs}`;
   host.files.set('data.ndjson', Buffer.from(records.map(record => `${JSON.stringify(record)}\n`).join('')));
   const request = host.request(webhookId, { data_url: host.fileUrl('data.ndjson'), label_name: 'Gold members', settings });
-  expect((await startRun(system.outputs[`${recipe}Url`], request, API_KEY)).status).toBe(202);
+  expect((await startRun(system.outputs[`${recipe}Url`] ?? recipe, request, API_KEY)).status).toBe(202);
   return endOfRun(host, webhookId);
 }
 
@@ -197,6 +198,26 @@ describe('a function', () => {
     });
     expect(messaging.sent.at(-1)).toMatchObject({ DestinationPhoneNumber: '+12065550103' });
   });
+});
+
+test('a dry run maps and reports as the real one, and sends nothing', async () => {
+  const dryAssembly = synthesize(app => {
+    const stack = new Stack(app, 'Dry');
+    new CfnOutput(stack, 'Url', { value: addDataverse(stack, { dryRun: true, allowedHosts: ['127.0.0.1'], allowPrivateHosts: true }).runUrl });
+  });
+  let dry: System | undefined;
+  try {
+    dry = await System.start({ assembly: dryAssembly, nodePath: process.env.LOCAL_NODE, transform: hurry });
+    dry.service(SecretsManager).put('DataverseApiKey', API_KEY);
+    const end = await run(dry.outputs.Url, [{ user_id: 'u-1' }, { email: 'nobody@example.com' }]);
+    expect(end).toMatchObject({
+      state: 'succeeded', reason: '1 of 2 records failed.', errors: ['record 1 could not be mapped: there is no user_id'],
+    });
+    expect(api.received).toEqual([]);
+  } finally {
+    await dry?.stop();
+    rmSync(dryAssembly, { recursive: true, force: true });
+  }
 });
 
 describe('at the end', () => {
