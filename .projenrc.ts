@@ -67,6 +67,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'vitest@~4.1.12', '@vitest/coverage-v8@~4.1.12', 'esbuild@0.28.2', 'cdk-nag@~3.0.2', '@types/aws-lambda',
     '@types/node@^20', '@aws-sdk/client-dynamodb', '@aws-sdk/client-secrets-manager', '@aws-sdk/client-lambda',
     '@aws-sdk/client-s3', '@aws-sdk/client-sqs', '@aws-sdk/client-eventbridge',
+    '@aws-sdk/client-redshift-data', '@aws-sdk/client-pinpoint-sms-voice-v2', '@aws-sdk/client-customer-profiles', // recipes of examples/webhook-runner
     'dynalite@4.0.0', '@cloud-copilot/iam-simulate',
     'ssh2@^1.17.0', '@types/ssh2@^1.15.6', '@octokit/webhooks-examples@^7.6.1',
   ],

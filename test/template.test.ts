@@ -10,6 +10,12 @@ import { DemoStack } from '../examples/app';
 import { BirthdayStack } from '../examples/birthday-api/app';
 import { CrashReporterStack } from '../examples/crash-reporter-layer/app';
 import { PushStack } from '../examples/git-push-pipeline/app';
+import { WebhookRunnerStack } from '../examples/webhook-runner/app';
+import { addCustomerProfiles } from '../examples/webhook-runner/customer-profiles';
+import { addDataverse } from '../examples/webhook-runner/dataverse';
+import { addEndUserMessaging } from '../examples/webhook-runner/end-user-messaging';
+import { addRedshiftData } from '../examples/webhook-runner/redshift-data';
+import { addRudderstack } from '../examples/webhook-runner/rudderstack';
 
 /** Service principals are the same in every partition. */
 const SERVICE_PRINCIPAL = /"(Service|Principal)":"[a-z0-9.-]+\.amazonaws\.com(\.cn)?"/g;
@@ -77,6 +83,16 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
   });
 });
 
+class RecipesStack extends Stack {
+  public constructor(scope: App, id: string) {
+    super(scope, id);
+    [addRudderstack, addDataverse, addRedshiftData, addEndUserMessaging, addCustomerProfiles].forEach(add => add(this));
+    Validations.of(this).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::*]', reason: 'Statements of the Redshift Data API have no ARN: a condition keeps the function to its own.',
+    });
+  }
+}
+
 /** Each finding of cdk-nag's AwsSolutions that is left, and why. */
 const ACKNOWLEDGED: Record<string, string> = {
   'AwsSolutions-IAM5[Resource::<PushesBucketE241D661.Arn>/github.com/acme/*/*.zip]': 'The keys of all refs of the repositories that are listed, no others.',
@@ -88,6 +104,7 @@ const ACKNOWLEDGED: Record<string, string> = {
 describe('the example app', () => {
   test.each([
     ['all blocks', DemoStack], ['BirthdayApi', BirthdayStack], ['GitPushPipeline', PushStack], ['CrashReporterLayer', CrashReporterStack],
+    ['WebhookRunner', WebhookRunnerStack], ['the recipes of WebhookRunner', RecipesStack],
   ])('%s: cdk-nag finds nothing that has no written reason', (_, ExampleStack) => {
     const app = new App();
     const stack = new ExampleStack(app, 'Example');

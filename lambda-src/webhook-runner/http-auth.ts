@@ -47,7 +47,11 @@ export function createAuthorizer(auth: HttpAuth | undefined, client: HttpClient,
   }
   switch (auth.kind) {
     case 'basic':
-      return fixed({ authorization: basic(auth.username, auth.password) }, [auth.password, basic(auth.username, auth.password).slice(6)]);
+      // Without a password the user name is what is secret.
+      return fixed(
+        { authorization: basic(auth.username, auth.password) },
+        [auth.password === '' ? auth.username : auth.password, basic(auth.username, auth.password).slice(6)],
+      );
     case 'bearer':
       return fixed({ authorization: `Bearer ${auth.token}` }, [auth.token]);
     case 'apiKey':

@@ -1,7 +1,10 @@
 import type { Delivery } from './ports';
 import type { LambdaBatchAnswer } from '../../src/webhook-runner/contract';
 
-/** Reads what a destination function answered: nothing means that every record was taken. */
+/**
+ * Reads what a destination function answered: nothing means that every record was taken. A function that throws, times out or crashes
+ * is as one that was not reached: it gets the batch again.
+ */
 export function parseLambdaAnswer(payload: string, functionError: string | undefined, count: number): Delivery {
   let answer: unknown;
   try {
@@ -11,7 +14,7 @@ export function parseLambdaAnswer(payload: string, functionError: string | undef
   }
   if (functionError !== undefined) {
     const message = (answer as { errorMessage?: unknown } | null)?.errorMessage;
-    return { kind: 'refused', reason: `the function failed: ${typeof message === 'string' ? message : functionError}` };
+    return { kind: 'retry', reason: `the function failed: ${typeof message === 'string' ? message : functionError}` };
   }
   const failures = (answer as LambdaBatchAnswer | null)?.failures ?? [];
   const indexes = new Set<number>();

@@ -231,7 +231,10 @@ export type HttpAuthSettings =
     readonly clientAuthentication?: 'basic' | 'body';
   };
 
-/** What a destination function receives and may answer. Nothing, `null` or `{}` means that every record was taken. */
+/**
+ * What a destination function receives and may answer. Nothing, `null` or `{}` means that every record was taken. Where it throws, it
+ * gets the batch again.
+ */
 export interface LambdaBatch {
   readonly webhook_id: string;
   readonly idempotency_key: string;

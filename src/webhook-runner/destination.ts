@@ -181,7 +181,8 @@ export class WebhookDestination {
 
   /**
    * A Lambda function: each batch is one invocation with `{"webhook_id", "idempotency_key", "first_record", "request", "records"}`. It
-   * may answer `{"failures": [{"index", "reason"}]}`; anything else that is no error means that every record was taken.
+   * may answer `{"failures": [{"index", "reason"}]}`; any other answer means that every record was taken. One that throws, times out
+   * or crashes gets the batch again, with the same key, eight times at most.
    *
    * @param fn whom to invoke
    */

@@ -148,6 +148,9 @@ test('whatever else goes wrong is tried again, and is reported in the end even w
 
 test('credentials are read out of the secret, whose text no error repeats', () => {
   expect(authOf({ kind: 'basic' }, '{"username":"u","password":"p"}')).toEqual({ kind: 'basic', username: 'u', password: 'p' });
+  expect(authOf({ kind: 'basic' }, '{"username":"key","password":""}')).toEqual({ kind: 'basic', username: 'key', password: '' });
+  expect(() => authOf({ kind: 'basic' }, '{"username":"","password":""}')).toThrow(/username is missing/);
+  expect(() => authOf({ kind: 'basic' }, '{"username":"key"}')).toThrow(/password is missing/);
   expect(authOf({ kind: 'bearer' }, '{"token":"t"}')).toEqual({ kind: 'bearer', token: 't' });
   expect(authOf({ kind: 'apiKey', header: 'x-key' }, '{"key":"k"}')).toEqual({ kind: 'apiKey', header: 'x-key', key: 'k' });
   expect(authOf({ kind: 'oauth2', tokenUrl: 'https://t.example' }, '{"clientId":"i","clientSecret":"s"}'))

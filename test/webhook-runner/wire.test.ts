@@ -155,6 +155,13 @@ describe('an HTTP destination', () => {
     expect(answer).toEqual({ kind: 'refused', reason: 'the destination answered 400: bad Bearer ***' });
   });
 
+  test('that repeats a key which is the user name, with no password, does not bring it into an error', async () => {
+    const answer = await deliver((_request, response) => response.writeHead(400).end('no source has the key wri-te'), {
+      auth: { kind: 'basic', username: 'wri-te', password: '' },
+    });
+    expect(answer).toEqual({ kind: 'refused', reason: 'the destination answered 400: no source has the key ***' });
+  });
+
   test('that is not there asks for another try and names the origin only', async () => {
     const answer = await deliver((request) => request.socket.destroy(), {});
     expect(answer).toMatchObject({ kind: 'retry', reason: expect.stringMatching(/^POST http:\/\/127\.0\.0\.1:\d+: ECONNRESET$/) });
@@ -246,8 +253,8 @@ describe('the answer of a destination function', () => {
     ['{}', undefined, { kind: 'delivered', failures: [] }],
     ['{"failures":[{"index":1,"reason":"no"}]}', undefined, { kind: 'delivered', failures: [{ index: 1, reason: 'no' }] }],
     ['not json', undefined, { kind: 'refused', reason: 'the function answered what is not JSON' }],
-    ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'refused', reason: 'the function failed: boom' }],
-    ['{}', 'Unhandled', { kind: 'refused', reason: 'the function failed: Unhandled' }],
+    ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'retry', reason: 'the function failed: boom' }],
+    ['{}', 'Unhandled', { kind: 'retry', reason: 'the function failed: Unhandled' }],
   ])('%s (%s)', (payload, functionError, expected) => {
     expect(parseLambdaAnswer(payload, functionError, 3)).toEqual(expected);
   });

@@ -16,16 +16,17 @@ export function authOf(settings: HttpAuthSettings, secret: string): HttpAuth {
   } catch {
     value = null;
   }
-  const text = (name: string): string => {
+  const text = (name: string, mayBeEmpty = false): string => {
     const member = value?.[name];
-    if (typeof member !== 'string' || member === '') {
+    if (typeof member !== 'string' || (member === '' && !mayBeEmpty)) {
       throw new Error(`The destination's secret must be a JSON object with ${MEMBERS[settings.kind].join(' and ')}: ${name} is missing`);
     }
     return member;
   };
   switch (settings.kind) {
     case 'basic':
-      return { kind: 'basic', username: text('username'), password: text('password') };
+      // Of APIs that take a key as user name, with nothing behind the colon.
+      return { kind: 'basic', username: text('username'), password: text('password', true) };
     case 'bearer':
       return { kind: 'bearer', token: text('token') };
     case 'apiKey':
