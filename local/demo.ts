@@ -10,6 +10,7 @@ import { Sentry } from './sentry';
 import type { SystemOptions } from './system';
 import { takeTour } from './tour';
 import { watchBundles } from './watch';
+import { BEHAVIOUR_HELP } from './webhook-behaviour';
 import { tourOfRuns } from './webhook-tour';
 
 async function main(): Promise<number> {
@@ -77,6 +78,7 @@ function describe({ system, gitHost, webhookHost }: Example, blocks: Record<stri
   if (webhookHost) {
     print(`  ${webhookHost.curl(blocks.webhookRunner.url)}`);
     for (const [name, url] of Object.entries(webhookHost.urls)) print(`  curl ${url}   ${name}`);
+    print(`  curl -i -d '[]' ${webhookHost.urls.destinationUrl}/status/503   fails by its path: ${BEHAVIOUR_HELP}`);
   }
   const { url, buttons } = system.service(Sentry).sink;
   if (buttons.length > 0) print(`Crashes, as Sentry gets them\n  ${url}/   a page with buttons that crash functions\n  curl ${url}/events`);
