@@ -31,7 +31,9 @@ export function behaviourOf(path: string): Behaviour | undefined {
 }
 
 export function isPossible({ status, delayMs, reset, retryAfter, times }: Behaviour): boolean {
-  const whole = (value: unknown, least: number, most: number) => value === undefined || (Number.isInteger(value) && value as number >= least && value as number <= most);
+  const whole = (value: unknown, least: number, most: number) => (
+    value === undefined || (Number.isInteger(value) && value as number >= least && value as number <= most)
+  );
   return whole(status, 200, 599) && whole(delayMs, 0, 3_600_000) && whole(retryAfter, 0, 86_400) && whole(times, 1, 1e9)
     && (reset === undefined || typeof reset === 'boolean');
 }

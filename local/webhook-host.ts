@@ -48,9 +48,10 @@ export class WebhookHost {
   private left = 0;
   /** How often each failing path was asked for. */
   private readonly asked = new Map<string, number>();
-  /** Look at each request for a file, or with a batch, and may answer it, then or later. */
+  /** Look at each request for a file, with a batch or with a report, and may answer it, then or later. */
   public onFile: (request: http.IncomingMessage, response: http.ServerResponse) => boolean = () => false;
   public onBatch: (batch: ReceivedBatch, response: http.ServerResponse) => boolean = () => false;
+  public onStatus: (status: ReceivedStatus, response: http.ServerResponse) => boolean = () => false;
 
   public get urls(): { dataUrl: string; destinationUrl: string; callbackUrl: string } {
     const { url } = this.server;
@@ -145,7 +146,9 @@ export class WebhookHost {
       this.callbackFailures--;
       return answer(response, this.callbackStatus, {});
     }
-    this.statuses.push({ webhookId: decodeURIComponent(webhookId), ...JSON.parse(body.toString()) as RunStatus });
+    const status = { webhookId: decodeURIComponent(webhookId), ...JSON.parse(body.toString()) as RunStatus };
+    if (this.onStatus(status, response)) return;
+    this.statuses.push(status);
     if (this.statuses.length > KEPT) this.statuses.shift();
     answer(response, 200, {});
   }
