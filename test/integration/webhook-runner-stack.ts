@@ -106,7 +106,7 @@ export class RunnerStack {
 
   /** `POST /run`; answers with the webhook id. */
   public async run(runner: string, changes: Partial<RunRequest> = {}): Promise<string> {
-    const webhookId = `wh-${++this.runs}`;
+    const webhookId = changes.webhook_id ?? `wh-${++this.runs}`;
     const { status, text } = await startRun(this.output(`${runner}Url`), this.request(webhookId, changes), API_KEY);
     expect([status, JSON.parse(text)]).toEqual([202, { status: 'accepted', webhook_id: webhookId }]);
     return webhookId;
@@ -191,7 +191,8 @@ export class RunnerStack {
   /** Messages that wait, are delayed or are in flight. */
   public async queued(runner: string): Promise<number> {
     const { Attributes = {} } = await this.queues.send(new GetQueueAttributesCommand({ QueueUrl: this.output(`${runner}Queue`), AttributeNames: ['All'] }));
-    return ['', 'NotVisible', 'Delayed'].reduce((sum, kind) => sum + Number(Attributes[`ApproximateNumberOfMessages${kind}`]), 0);
+    const counts = Object.entries(Attributes).filter(([name]) => name.startsWith('ApproximateNumberOfMessages'));
+    return counts.reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
   private async connect(): Promise<void> {

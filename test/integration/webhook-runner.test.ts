@@ -159,9 +159,11 @@ describe('at the end', () => {
   });
 
   test('metrics are in the log, the duration in seconds', () => {
-    const metricLines = runners.logs.filter(line => line.startsWith('Plain-RunHandler') && line.includes('"_aws"')).map(line => line.slice(line.indexOf('{')));
-    const metrics = metricLines.map(line => JSON.parse(line) as { _aws: { CloudWatchMetrics: { Metrics: object[] }[] } });
-    expect(metrics).toContainEqual(expect.objectContaining({ RecordsDelivered: RECORDS, BatchesFailed: 0, RunsFailed: 0, RunDuration: expect.any(Number) }));
+    const metricLines = runners.logs.filter(line => line.startsWith('Plain-RunHandler') && line.includes('"_aws"'));
+    const metrics = metricLines.map(line => JSON.parse(line.slice(line.indexOf('{'))) as { _aws: { CloudWatchMetrics: { Metrics: object[] }[] } });
+    expect(metrics).toContainEqual(expect.objectContaining({
+      RecordsDelivered: RECORDS, BatchesFailed: 0, RunsFailed: 0, RunDuration: expect.any(Number),
+    }));
     expect(metrics.flatMap(({ _aws }) => _aws.CloudWatchMetrics[0].Metrics)).toContainEqual({ Name: 'RunDuration', Unit: 'Seconds' });
   });
 });

@@ -124,6 +124,13 @@ test.each(['save', 'handOver'] as const)('a lost lease (at %s) ends the slice, a
   expect(await handle()).toEqual(AGAIN);
 });
 
+test('a next slice that has begun before this one ends takes nothing from its end', async () => {
+  loseLeaseAt = 'handOver';
+  deliver = () => ({ kind: 'retry', reason: 'later', retryAfterMs: 3_600_000 });
+  expect(await handle()).toEqual(DONE);
+  expect([sent.length, metrics.length]).toEqual([1, 1]);
+});
+
 test('the receive after the last try reports failed, keeps the message with the reason, and deletes it', async () => {
   expect(await handle({}, MAX_TRIES + 1)).toEqual(DONE);
   expect(reports).toMatchObject([{ state: 'failed', reason: 'The run was given up after 5 tries that ended without an answer.' }]);

@@ -66,9 +66,12 @@ export function createHandler(ports: Ports): (event: SQSEvent, context: Context)
   return async (event, context) => {
     const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
     for (const record of event.Records) {
-      const log = ports.log.with({ requestId: context.awsRequestId, messageId: record.messageId });
+      const message = parseMessage(record.body);
+      const log = ports.log.with({
+        requestId: context.awsRequestId, messageId: record.messageId, webhookId: message?.request.webhook_id, hop: message?.hop,
+      });
       try {
-        if (await handle(record, context, { ...ports, log })) continue;
+        if (await handle(record, message, context, { ...ports, log })) continue;
       } catch (error) {
         const level = error instanceof LeaseLost ? 'warn' : 'error';
         log[level]('the slice will be tried again', { error: nameOf(error), reason: textOf(error) });
@@ -80,16 +83,15 @@ export function createHandler(ports: Ports): (event: SQSEvent, context: Context)
 }
 
 /** Answers whether the message is done with; otherwise it is to come again. */
-async function handle(record: SQSRecord, context: Context, ports: Ports): Promise<boolean> {
-  const message = parseMessage(record.body);
+async function handle(record: SQSRecord, message: RunMessage | undefined, context: Context, ports: Ports): Promise<boolean> {
+  const { log } = ports;
   if (message === undefined) {
-    ports.log.error('the message is no run');
+    log.error('the message is no run');
     await ports.deadLetters.send(record.body, 'The message is no run.');
     return true;
   }
   const runId = `${message.request.webhook_id}#${message.checkpoint.startedAt}`;
   const leasedUntil = ports.now() + context.getRemainingTimeInMillis() + LEASE_MARGIN_MS;
-  const log = ports.log.with({ webhookId: message.request.webhook_id, hop: message.hop });
   const reason = reasonToGiveUp(record, message);
   let { leases } = ports;
   const lease = await leases.acquire(runId, message.hop, leasedUntil).catch((error: unknown) => {
@@ -103,7 +105,7 @@ async function handle(record: SQSRecord, context: Context, ports: Ports): Promis
     return lease === 'stale';
   }
   const begin = further(lease.checkpoint, message.checkpoint);
-  const slicePorts = { ...ports, leases, log };
+  const slicePorts = { ...ports, leases };
   const end = await runSlice({
     message,
     runId,
@@ -165,7 +167,9 @@ async function settle(message: RunMessage, runId: string, lease: Lease, end: Che
   const hop = message.hop + 1;
   await leases.save(runId, lease.epoch, end, 0);
   await queue.send({ request: message.request, checkpoint: end, hop }, delaySeconds(end.notBefore, ports.now()));
-  await leases.handOver(runId, lease.epoch, hop);
+  await leases.handOver(runId, lease.epoch, hop).catch((error: unknown) => {
+    if (!(error instanceof LeaseLost)) throw error; // the next slice has begun already
+  });
   log.info('slice ended', { records, delivered, failedBatches, failedRecords, progress: end.progress });
 }
 
