@@ -10,6 +10,7 @@ import { Sentry } from './sentry';
 import type { SystemOptions } from './system';
 import { takeTour } from './tour';
 import { watchBundles } from './watch';
+import { BEHAVIOUR_HELP } from './webhook-behaviour';
 import { tourOfRuns } from './webhook-tour';
 
 async function main(): Promise<number> {
@@ -90,6 +91,7 @@ function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: 
         `curl ${dataUrl}   the file`,
         `curl ${destinationUrl}   what the destination took`,
         `curl ${callbackUrl}   what the platform was told`,
+        `curl -i -d '[]' ${destinationUrl}/status/503   fails by its path: ${BEHAVIOUR_HELP}`,
       ];
     }
     case 'crashReporterLayer': {

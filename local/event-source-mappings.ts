@@ -33,7 +33,7 @@ const MAX_BATCH_BYTES = 6 * 1000 * 1000;
 
 export class EventSourceMappings implements Service {
   public readonly types = ['AWS::Lambda::EventSourceMapping'];
-  private readonly stopping = new AbortController();
+  private readonly stopping: AbortController[] = [];
   private readonly pollers: Promise<void>[] = [];
 
   public constructor(private readonly context: Context) {}
@@ -63,11 +63,13 @@ export class EventSourceMappings implements Service {
     if (properties.Enabled === false) return;
     const deliver = (event: string) => this.context.service(Lambda).invoke(config.name, event);
     const log = (line: string) => this.context.log(config.name, line);
-    this.pollers.push(poll({ queue, properties, deliver, log, context: this.context, signal: this.stopping.signal }));
+    const stopping = new AbortController(); // each poller's own: with a shared one its listeners would pile up
+    this.stopping.push(stopping);
+    this.pollers.push(poll({ queue, properties, deliver, log, context: this.context, signal: stopping.signal }));
   }
 
   public async stop(): Promise<void> {
-    this.stopping.abort();
+    for (const stopping of this.stopping) stopping.abort();
     await Promise.all(this.pollers);
   }
 }

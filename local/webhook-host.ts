@@ -6,19 +6,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { SecretsManager } from './secrets-manager';
 import { listen, readBody, RunningServer } from './server';
 import type { System } from './system';
+import { Behaviour, BEHAVIOUR_HELP, behaviourOf, isPossible } from './webhook-behaviour';
 import type { WebhookHosts } from '../examples/webhook-runner/app';
 import type { RunRequest, RunStatus } from '../src/webhook-runner/contract';
-
-/** What the destination does instead of taking a batch; see `PUT /destination/behaviour`. */
-export interface Behaviour {
-  readonly status?: number;
-  readonly delayMs?: number;
-  /** Cuts the connection. */
-  readonly reset?: boolean;
-  readonly retryAfter?: number;
-  /** For so many requests; for all where it is left out. */
-  readonly times?: number;
-}
 
 export interface ReceivedBatch {
   readonly key: string;
@@ -49,14 +39,19 @@ export class WebhookHost {
   public readonly statuses: ReceivedStatus[] = [];
   public records = 0;
   public behaviour: Behaviour | undefined;
-  /** Requests of the callback that fail with 503. */
+  /** Requests of the callback that fail, and how. */
   public callbackFailures = 0;
+  public callbackStatus = 503;
   /** Keeps what batches hold; the command has too many of them. */
   public keepBodies = true;
   private server!: RunningServer;
   private left = 0;
-  /** Looks at each request for a file, and may answer it. */
+  /** How often each failing path was asked for. */
+  private readonly asked = new Map<string, number>();
+  /** Look at each request for a file, with a batch or with a report, and may answer it, then or later. */
   public onFile: (request: http.IncomingMessage, response: http.ServerResponse) => boolean = () => false;
+  public onBatch: (batch: ReceivedBatch, response: http.ServerResponse) => boolean = () => false;
+  public onStatus: (status: ReceivedStatus, response: http.ServerResponse) => boolean = () => false;
 
   public get urls(): { dataUrl: string; destinationUrl: string; callbackUrl: string } {
     const { url } = this.server;
@@ -113,8 +108,9 @@ export class WebhookHost {
     if (pathname === '/destination' && request.method === 'GET') {
       return answer(response, 200, { batches: this.batches.length, records: this.records, behaviour: this.behaviour, last: this.batches.slice(-3) });
     }
-    if (pathname === '/destination') return this.serveDestination(request, response, body);
-    answer(response, 404, { message: 'There are /data/<file>, /destination, /destination/behaviour and /callback/' });
+    if (pathname === '/destination') return this.serveDestination(request, response, body, this.nextBehaviour());
+    if (pathname.startsWith('/destination/')) return this.serveFailingPath(pathname.slice('/destination/'.length), request, response, body);
+    answer(response, 404, { message: 'There are /data/<file>, /destination, /destination/behaviour, /destination/status/503 and the like, and /callback/' });
   }
 
   private serveFile(name: string, request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -141,9 +137,11 @@ export class WebhookHost {
     if (request.method === 'GET') return answer(response, 200, this.statuses);
     if (this.callbackFailures > 0) {
       this.callbackFailures--;
-      return answer(response, 503, {});
+      return answer(response, this.callbackStatus, {});
     }
-    this.statuses.push({ webhookId: decodeURIComponent(webhookId), ...JSON.parse(body.toString()) as RunStatus });
+    const status = { webhookId: decodeURIComponent(webhookId), ...JSON.parse(body.toString()) as RunStatus };
+    if (this.onStatus(status, response)) return;
+    this.statuses.push(status);
     if (this.statuses.length > KEPT) this.statuses.shift();
     answer(response, 200, {});
   }
@@ -151,6 +149,7 @@ export class WebhookHost {
   private serveBehaviour(response: http.ServerResponse, body: Buffer): void {
     try {
       const behaviour = JSON.parse(body.toString() || '{}') as Behaviour;
+      if (!isPossible(behaviour)) throw new Error();
       this.behave(Object.keys(behaviour).length > 0 ? behaviour : undefined);
       answer(response, 200, { behaviour: this.behaviour });
     } catch {
@@ -158,9 +157,26 @@ export class WebhookHost {
     }
   }
 
-  private async serveDestination(request: http.IncomingMessage, response: http.ServerResponse, body: Buffer): Promise<void> {
-    const { status, delayMs, reset, retryAfter } = this.left > 0 ? this.behaviour ?? {} : {};
-    if (this.left > 0) this.left--;
+  private nextBehaviour(): Behaviour {
+    if (this.left <= 0) return {};
+    this.left--;
+    return this.behaviour ?? {};
+  }
+
+  private async serveFailingPath(path: string, request: http.IncomingMessage, response: http.ServerResponse, body: Buffer): Promise<void> {
+    const behaviour = behaviourOf(path);
+    if (behaviour === undefined) return answer(response, 404, { message: `After /destination/ may follow ${BEHAVIOUR_HELP}` });
+    const asked = (this.asked.get(path) ?? 0) + 1;
+    if (this.asked.size > KEPT) this.asked.clear();
+    this.asked.set(path, asked);
+    return this.serveDestination(request, response, body, asked > (behaviour.times ?? Infinity) ? {} : behaviour);
+  }
+
+  private async serveDestination(
+    request: http.IncomingMessage, response: http.ServerResponse, body: Buffer, { status, delayMs, reset, retryAfter }: Behaviour,
+  ): Promise<void> {
+    const received = { key: String(request.headers['idempotency-key']), body: body.toString() };
+    if (this.onBatch(received, response)) return;
     if (delayMs) await wait(delayMs);
     if (reset) return void request.socket.destroy();
     if (status !== undefined && status >= 300) {
@@ -168,17 +184,27 @@ export class WebhookHost {
       return;
     }
     if (this.keepBodies) {
-      this.batches.push({ key: String(request.headers['idempotency-key']), body: body.toString() });
+      this.batches.push(received);
       if (this.batches.length > KEPT) this.batches.shift();
-      const batch = JSON.parse(body.toString()) as unknown;
-      this.records += Array.isArray(batch) ? batch.length : 1;
+      this.records += countRecords(received.body);
     }
-    answer(response, 200, {});
+    answer(response, status ?? 200, {});
   }
 }
 
 function answer(response: http.ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+/** Of `[…]` and `{"<dataKey>":[…]}`; anything else is one. */
+function countRecords(body: string): number {
+  try {
+    const batch = JSON.parse(body) as object | null;
+    const list = [batch, ...Object.values(batch ?? {})].find(Array.isArray);
+    return list?.length ?? 1;
+  } catch {
+    return 1;
+  }
 }
 
 export function samplePeople(count: number): Buffer {

@@ -4,6 +4,9 @@
  */
 export type Metrics = (values: Record<string, number>) => void;
 
+/** Of the metrics that are no counts, by name. */
+export type Units = Readonly<Record<string, 'Seconds' | 'Bytes'>>;
+
 /**
  * @param dimensions name and value of what the metrics are told apart by
  * @param level the function's log level (`AWS_LAMBDA_LOG_LEVEL`): a line without one counts as INFO, and would be dropped where the
@@ -11,12 +14,13 @@ export type Metrics = (values: Record<string, number>) => void;
  */
 export function createMetrics(
   namespace: string, dimensions: Record<string, string>, level = 'INFO', write: (line: string) => void = line => process.stdout.write(line),
+  units: Units = {},
 ): Metrics {
   return values => {
     const definition = {
       Namespace: namespace,
       Dimensions: [Object.keys(dimensions)],
-      Metrics: Object.keys(values).map(Name => ({ Name, Unit: 'Count' })),
+      Metrics: Object.keys(values).map(Name => ({ Name, Unit: units[Name] ?? 'Count' })),
     };
     const now = new Date();
     const line = { timestamp: now.toISOString(), level, _aws: { Timestamp: now.getTime(), CloudWatchMetrics: [definition] } };

@@ -27,7 +27,12 @@ export async function advance(options: SliceOptions, checkpoint: Checkpoint, por
   if (current.outcome === undefined) {
     current = await slice(options, current, ports);
   }
-  return current.outcome === undefined || current.outcome.reported ? current : reportEnd(options, current, ports);
+  if (current.outcome === undefined || current.outcome.reported) {
+    return current;
+  }
+  // Who has lost the run by now must not tell its end; and who takes it over from here on has nothing else left to do.
+  await ports.save?.(current);
+  return reportEnd(options, current, ports);
 }
 
 /** Ends a run from outside of it, as after the last try of a message. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { backoffDelay } from './backoff';
 import { ContentError } from './batch';
 import type { AssemblerOptions, Batch } from './batch';
@@ -83,6 +84,8 @@ class SliceWork {
     this.launchedRecords = checkpoint.records;
     this.lastHeartbeatTry = checkpoint.lastReportAt;
     this.lastSave = ports.now();
+    // Each request in flight listens, beside the source and a report; Node.js warns from eleven on.
+    setMaxListeners(options.settings.concurrency + 10, this.stop.signal);
   }
 
   public async run(): Promise<Checkpoint> {

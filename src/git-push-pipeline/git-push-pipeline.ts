@@ -272,6 +272,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
       timeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
     });
     consumeQueue(this.queue, fn, 1);
+    this.queue.grant(fn, 'sqs:ChangeMessageVisibility'); // a push that is to be tried later is put off
     grantQueueSend(this.deadLetterQueue, fn);
     for (const { _secret } of Object.values(props.credentials ?? {})) grantSecretValue(_secret, fn);
     this.grantPut(fn, props);

@@ -57,12 +57,13 @@ export function grantQueueSend(queue: sqs.IQueue, grantee: iam.IGrantable): iam.
 }
 
 /**
- * Has a function work the queue off, `batchSize` messages at a time; it reports those that are to come again.
+ * Has a function work the queue off, `batchSize` messages at a time; it reports those that are to come again. Grants what Lambda's
+ * poller needs: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
  *
- * Not `SqsEventSource`: that one also grants `sqs:GetQueueUrl`, which nobody calls.
+ * Not `SqsEventSource`: that one also grants `sqs:GetQueueUrl` and `sqs:ChangeMessageVisibility`, which the poller never calls.
  */
 export function consumeQueue(queue: sqs.Queue, fn: lambda.Function, batchSize: number): void {
   queue.encryptionMasterKey?.grant(fn, 'kms:Decrypt');
-  queue.grant(fn, 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility');
+  queue.grant(fn, 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes');
   fn.addEventSourceMapping('Queue', { eventSourceArn: queue.queueArn, batchSize, reportBatchItemFailures: true });
 }

@@ -33,16 +33,16 @@ describe('a log', () => {
   );
 });
 
-test('a metric line passes the function\'s own log level, whatever that is', () => {
+test('a metric line passes the function\'s own log level, whatever that is, and names units that are no counts', () => {
   const lines: string[] = [];
-  createMetrics('Space', { FunctionName: 'f' }, 'ERROR', line => lines.push(line))({ A: 1, B: 0 });
+  createMetrics('Space', { FunctionName: 'f' }, 'ERROR', line => lines.push(line), { B: 'Seconds' })({ A: 1, B: 0 });
   expect(lines).toEqual([expect.stringMatching(/\n$/)]);
   expect(JSON.parse(lines[0])).toEqual({
     timestamp: expect.stringMatching(/Z$/),
     level: 'ERROR',
     _aws: {
       Timestamp: expect.any(Number),
-      CloudWatchMetrics: [{ Namespace: 'Space', Dimensions: [['FunctionName']], Metrics: [{ Name: 'A', Unit: 'Count' }, { Name: 'B', Unit: 'Count' }] }],
+      CloudWatchMetrics: [{ Namespace: 'Space', Dimensions: [['FunctionName']], Metrics: [{ Name: 'A', Unit: 'Count' }, { Name: 'B', Unit: 'Seconds' }] }],
     },
     FunctionName: 'f',
     A: 1,

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { Harness, ndjson } from './harness';
 import { failed } from '../../lambda-src/webhook-runner/run';
@@ -125,6 +126,28 @@ describe('a destination', () => {
       },
     );
   });
+});
+
+test('sixteen batches under way at once are no leak of listeners', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on('warning', note);
+  try {
+    await Harness.use({ content: ndjson(64), settings: { batchSize: 1, concurrency: 16 } }, async (harness) => {
+      harness.sink.answer = (_request, response) => {
+        // Only once all sixteen are there.
+        if (harness.sink.mostActive < 16) held.push(response);
+        else held.splice(0).concat(response).forEach((each) => each.end('{}'));
+        return true;
+      };
+      const held: ServerResponse[] = [];
+      expect((await harness.toEnd()).delivered).toBe(64);
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off('warning', note);
+  }
 });
 
 describe('a source', () => {

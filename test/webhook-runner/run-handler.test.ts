@@ -22,6 +22,7 @@ let lease: Awaited<ReturnType<Leases['acquire']>>;
 let deliver: () => Delivery;
 let loseLeaseAt: 'save' | 'handOver' | undefined;
 let brokenConnect: boolean;
+let brokenLeases: boolean;
 let content: string;
 
 beforeEach(() => {
@@ -30,7 +31,7 @@ beforeEach(() => {
   lease = { epoch: 1 };
   deliver = () => ({ kind: 'delivered' });
   loseLeaseAt = undefined;
-  brokenConnect = false;
+  brokenConnect = brokenLeases = false;
   content = '{"id":1}\n{"id":2}\n';
 });
 
@@ -55,7 +56,10 @@ function ports(): Ports {
     queue: { send: async (message, delaySeconds) => { sent.push({ message, delaySeconds }); } },
     deadLetters: { send: async (body, reason) => { dead.push({ body, reason }); } },
     leases: {
-      acquire: async () => lease,
+      acquire: async () => {
+        if (brokenLeases) throw new Error('no table');
+        return lease;
+      },
       save: async (_run, _epoch, checkpoint) => {
         if (loseLeaseAt === 'save') throw new LeaseLost();
         saved.push(checkpoint);
@@ -120,12 +124,34 @@ test.each(['save', 'handOver'] as const)('a lost lease (at %s) ends the slice, a
   expect(await handle()).toEqual(AGAIN);
 });
 
+test('a next slice that has begun before this one ends takes nothing from its end', async () => {
+  loseLeaseAt = 'handOver';
+  deliver = () => ({ kind: 'retry', reason: 'later', retryAfterMs: 3_600_000 });
+  expect(await handle()).toEqual(DONE);
+  expect([sent.length, metrics.length]).toEqual([1, 1]);
+});
+
 test('the receive after the last try reports failed, keeps the message with the reason, and deletes it', async () => {
   expect(await handle({}, MAX_TRIES + 1)).toEqual(DONE);
   expect(reports).toMatchObject([{ state: 'failed', reason: 'The run was given up after 5 tries that ended without an answer.' }]);
   expect(dead).toMatchObject([{ reason: 'The run was given up after 5 tries that ended without an answer.' }]);
   expect(handedOver).toEqual([undefined]);
   expect(metrics).toMatchObject([{ RunsFailed: 1 }]);
+});
+
+test('the last receive reports failed even where the leases are what is broken', async () => {
+  brokenLeases = true;
+  expect(await handle({}, MAX_TRIES)).toEqual(AGAIN);
+  expect([reports, dead]).toEqual([[], []]);
+  expect(await handle({}, MAX_TRIES + 1)).toEqual(DONE);
+  expect(reports).toMatchObject([{ state: 'failed' }]);
+  expect(dead).toHaveLength(1);
+});
+
+test('who has lost the run to another one does not tell its end', async () => {
+  loseLeaseAt = 'save';
+  expect(await handle()).toEqual(AGAIN);
+  expect(reports.map(({ state }) => state)).toEqual(['running']);
 });
 
 test('a chain of too many slices is ended', async () => {

@@ -31,7 +31,7 @@ function settingsOf(template: Template): RunnerSettings {
 }
 
 const RUN_ACTIONS = [
-  'dynamodb:UpdateItem', 'logs:CreateLogStream', 'logs:PutLogEvents', 'sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes',
+  'dynamodb:UpdateItem', 'logs:CreateLogStream', 'logs:PutLogEvents', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes',
   'sqs:ReceiveMessage', 'sqs:SendMessage',
 ];
 

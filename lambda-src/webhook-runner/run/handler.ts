@@ -58,14 +58,20 @@ const KEPT_SHARE = 0.3;
 /** A killed invocation's lease ends before its message is seen again. */
 const LEASE_MARGIN_MS = 5_000;
 
+/** For the last report where the leases themselves are what is broken: then it is told without one. */
+const UNFENCED: Leases = { acquire: async () => ({ epoch: 0 }), save: async () => undefined, handOver: async () => undefined };
+
 /** One slice of a run for each message. */
 export function createHandler(ports: Ports): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
   return async (event, context) => {
     const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
     for (const record of event.Records) {
-      const log = ports.log.with({ requestId: context.awsRequestId, messageId: record.messageId });
+      const message = parseMessage(record.body);
+      const log = ports.log.with({
+        requestId: context.awsRequestId, messageId: record.messageId, webhookId: message?.request.webhook_id, hop: message?.hop,
+      });
       try {
-        if (await handle(record, context, { ...ports, log })) continue;
+        if (await handle(record, message, context, { ...ports, log })) continue;
       } catch (error) {
         const level = error instanceof LeaseLost ? 'warn' : 'error';
         log[level]('the slice will be tried again', { error: nameOf(error), reason: textOf(error) });
@@ -77,23 +83,29 @@ export function createHandler(ports: Ports): (event: SQSEvent, context: Context)
 }
 
 /** Answers whether the message is done with; otherwise it is to come again. */
-async function handle(record: SQSRecord, context: Context, ports: Ports): Promise<boolean> {
-  const message = parseMessage(record.body);
+async function handle(record: SQSRecord, message: RunMessage | undefined, context: Context, ports: Ports): Promise<boolean> {
+  const { log } = ports;
   if (message === undefined) {
-    ports.log.error('the message is no run');
+    log.error('the message is no run');
     await ports.deadLetters.send(record.body, 'The message is no run.');
     return true;
   }
   const runId = `${message.request.webhook_id}#${message.checkpoint.startedAt}`;
   const leasedUntil = ports.now() + context.getRemainingTimeInMillis() + LEASE_MARGIN_MS;
-  const lease = await ports.leases.acquire(runId, message.hop, leasedUntil);
-  const log = ports.log.with({ webhookId: message.request.webhook_id, hop: message.hop });
+  const reason = reasonToGiveUp(record, message);
+  let { leases } = ports;
+  const lease = await leases.acquire(runId, message.hop, leasedUntil).catch((error: unknown) => {
+    if (reason === undefined) throw error;
+    log.error('the last report goes out without a lease', { error: nameOf(error), reason: textOf(error) });
+    leases = UNFENCED;
+    return leases.acquire(runId, message.hop, leasedUntil);
+  });
   if (typeof lease === 'string') {
     log.warn('a duplicate message', { state: lease });
     return lease === 'stale';
   }
   const begin = further(lease.checkpoint, message.checkpoint);
-  const reason = reasonToGiveUp(record, message);
+  const slicePorts = { ...ports, leases };
   const end = await runSlice({
     message,
     runId,
@@ -101,13 +113,13 @@ async function handle(record: SQSRecord, context: Context, ports: Ports): Promis
     leasedUntil,
     context,
     begin: reason === undefined || begin.outcome ? begin : failed(begin, reason),
-    ports: { ...ports, log },
+    ports: slicePorts,
   });
   if (reason !== undefined) {
     log.error('given up', { reason });
     await ports.deadLetters.send(record.body, reason);
   }
-  await settle(message, runId, lease, end, reason !== undefined, { ...ports, log });
+  await settle(message, runId, lease, end, reason !== undefined, slicePorts);
   count(begin, end, ports);
   return true;
 }
@@ -155,7 +167,9 @@ async function settle(message: RunMessage, runId: string, lease: Lease, end: Che
   const hop = message.hop + 1;
   await leases.save(runId, lease.epoch, end, 0);
   await queue.send({ request: message.request, checkpoint: end, hop }, delaySeconds(end.notBefore, ports.now()));
-  await leases.handOver(runId, lease.epoch, hop);
+  await leases.handOver(runId, lease.epoch, hop).catch((error: unknown) => {
+    if (!(error instanceof LeaseLost)) throw error; // the next slice has begun already
+  });
   log.info('slice ended', { records, delivered, failedBatches, failedRecords, progress: end.progress });
 }
 

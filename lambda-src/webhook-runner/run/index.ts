@@ -10,7 +10,8 @@ import { createConnect } from './connections';
 import { dynamodbLeases } from './dynamodb-lease';
 import { createHandler } from './handler';
 import { sqsDeadLetters } from './sqs-dead-letters';
-import { DestinationSettings, Env, METRIC_NAMESPACE, RunnerSettings } from '../../../src/webhook-runner/contract';
+import { DestinationSettings, Env, Metric, METRIC_NAMESPACE, RunnerSettings } from '../../../src/webhook-runner/contract';
+import { CLIENT_OPTIONS } from '../../shared/aws-client';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
@@ -21,14 +22,16 @@ import { sqsRunQueue } from '../sqs-run-queue';
 const { env } = process;
 const settings = JSON.parse(requireEnv(env, Env.SETTINGS)) as RunnerSettings;
 const secretArn = env[Env.DESTINATION_SECRET_ARN];
-const sqs = new SQSClient({});
+const sqs = new SQSClient(CLIENT_OPTIONS);
 const timing = {
   now: Date.now,
   sleep: (ms: number, signal?: AbortSignal) => wait(ms, undefined, { signal }),
   random: Math.random,
 };
 /** The core does the retries of a delivery, within its rate limit. */
-const once = { maxAttempts: 1 };
+const once = { ...CLIENT_OPTIONS, maxAttempts: 1 };
+/** A function works on a batch before it answers; it has to do so within the time that a slice keeps for what is in flight. */
+const patient = { ...once, requestHandler: { ...CLIENT_OPTIONS.requestHandler, requestTimeout: 50_000 } };
 
 export const handler = createHandler({
   ...timing,
@@ -36,16 +39,18 @@ export const handler = createHandler({
     settings,
     destination: JSON.parse(requireEnv(env, Env.DESTINATION)) as DestinationSettings,
     timing,
-    secret: secretArn ? cachedSecret(new SecretsManagerClient({}), secretArn) : undefined,
-    clients: { lambda: () => new LambdaClient(once), eventBridge: () => new EventBridgeClient(once), sqs: () => new SQSClient(once) },
+    secret: secretArn ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), secretArn) : undefined,
+    clients: { lambda: () => new LambdaClient(patient), eventBridge: () => new EventBridgeClient(once), sqs: () => new SQSClient(once) },
   }),
   queue: sqsRunQueue(sqs, requireEnv(env, Env.QUEUE_URL)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, Env.DEAD_LETTER_QUEUE_URL)),
-  leases: dynamodbLeases(new DynamoDBClient({}), requireEnv(env, Env.LEASE_TABLE_NAME), Date.now),
+  leases: dynamodbLeases(new DynamoDBClient(CLIENT_OPTIONS), requireEnv(env, Env.LEASE_TABLE_NAME), Date.now),
   settings,
   mapper: settings.mapping?.kind === 'module'
     ? mapperOf(createRequire(path.join(requireEnv(env, 'LAMBDA_TASK_ROOT'), 'index.js'))(`./${settings.mapping.file}`))
     : undefined,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }),
+  metrics: createMetrics(
+    METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL, undefined, { [Metric.RUN_DURATION]: 'Seconds' },
+  ),
 });

@@ -1,0 +1,39 @@
+/** What the demo's destination does instead of taking a batch at once. */
+export interface Behaviour {
+  readonly status?: number;
+  readonly delayMs?: number;
+  /** Cuts the connection. */
+  readonly reset?: boolean;
+  /** Seconds, in the header `Retry-After`. */
+  readonly retryAfter?: number;
+  /** For so many requests; for all where it is left out. */
+  readonly times?: number;
+}
+
+export const BEHAVIOUR_HELP = 'status/<code>, delay/<milliseconds>, reset, retry-after/<seconds> and times/<requests>, one after another';
+const NUMBERS = { 'status': 'status', 'delay': 'delayMs', 'retry-after': 'retryAfter', 'times': 'times' } as const;
+
+/** `/status/503/retry-after/1/times/2` says what to do in the path itself; undefined for what cannot be meant. */
+export function behaviourOf(path: string): Behaviour | undefined {
+  const behaviour: { -readonly [Key in keyof Behaviour]: Behaviour[Key] } = {};
+  const words = path.split('/').filter(word => word !== '');
+  while (words.length > 0) {
+    const word = words.shift()!;
+    if (word === 'reset') {
+      behaviour.reset = true;
+      continue;
+    }
+    const value = words.shift() ?? '';
+    if (!Object.hasOwn(NUMBERS, word) || !/^\d{1,9}$/.test(value)) return undefined;
+    behaviour[NUMBERS[word as keyof typeof NUMBERS]] = Number(value);
+  }
+  return isPossible(behaviour) ? behaviour : undefined;
+}
+
+export function isPossible({ status, delayMs, reset, retryAfter, times }: Behaviour): boolean {
+  const whole = (value: unknown, least: number, most: number) => (
+    value === undefined || (Number.isInteger(value) && value as number >= least && value as number <= most)
+  );
+  return whole(status, 200, 599) && whole(delayMs, 0, 3_600_000) && whole(retryAfter, 0, 86_400) && whole(times, 1, 1e9)
+    && (reset === undefined || typeof reset === 'boolean');
+}

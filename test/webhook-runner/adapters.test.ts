@@ -1,0 +1,233 @@
+import * as http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { CfnOutput } from 'aws-cdk-lib';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
+import type { DeliveredBatch, Destination } from '../../lambda-src/webhook-runner/ports';
+import { createConnect } from '../../lambda-src/webhook-runner/run/connections';
+import { dynamodbLeases } from '../../lambda-src/webhook-runner/run/dynamodb-lease';
+import { LeaseLost, Leases } from '../../lambda-src/webhook-runner/run/handler';
+import { EventBridge } from '../../local/event-bridge';
+import { DEFAULT_SETTINGS, DestinationSettings, LEASE_TABLE, RunRequest } from '../../src/webhook-runner/contract';
+import { RunningStack, startStack } from '../local/stack';
+import { clientFor } from '../local/stand-ins';
+
+/** The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses. */
+const SECRET = 'hunter2';
+const request: RunRequest = {
+  webhook_id: 'wh-1', data_url: `https://f.example/x?sig=${SECRET}`, callback_url: 'https://c.example/', access_token: SECRET, settings: {}, label_name: 'ä',
+};
+const batch: DeliveredBatch = {
+  parts: [Buffer.from('{"id":1},'), Buffer.from('{"id":"é"}')], count: 2, firstRecord: 500, idempotencyKey: 'k'.repeat(64),
+};
+
+let stack: RunningStack;
+let clients: { sqs: SQSClient; lambda: LambdaClient; eventBridge: EventBridgeClient; dynamodb: DynamoDBClient };
+let broken: http.Server;
+let answer: { status: number; body: object } | 'reset';
+
+beforeAll(async () => {
+  broken = http.createServer((incoming, response) => {
+    incoming.resume().once('end', () => {
+      if (answer === 'reset') return void response.destroy();
+      const { __type: type = '' } = answer.body as { __type?: string };
+      response.writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-errortype': type }).end(JSON.stringify(answer.body));
+    });
+  });
+  await new Promise<void>(resolve => broken.listen(0, '127.0.0.1', resolve));
+  stack = await startStack(scope => {
+    for (const [id, code] of [
+      ['Taker', 'exports.handler = async event => { console.log("GOT " + JSON.stringify(event));'
+        + 'return { failures: [{ index: 1, reason: "not this one" }] }; };'],
+      ['Thrower', 'exports.handler = async () => { throw new Error("no such audience"); };'],
+    ]) {
+      new lambda.Function(scope, id, { runtime: lambda.Runtime.NODEJS_22_X, handler: 'index.handler', code: lambda.Code.fromInline(code) });
+    }
+    new events.EventBus(scope, 'Bus', { eventBusName: 'own' });
+    new CfnOutput(scope, 'Standard', { value: new sqs.Queue(scope, 'Queue').queueUrl });
+    new CfnOutput(scope, 'Fifo', { value: new sqs.Queue(scope, 'FifoQueue', { queueName: 'taken.fifo', fifo: true }).queueUrl });
+    new dynamodb.TableV2(scope, 'Leases', { partitionKey: { name: LEASE_TABLE.key, type: dynamodb.AttributeType.STRING } });
+  });
+  clients = {
+    sqs: new SQSClient(clientFor(stack, 'sqs')),
+    lambda: new LambdaClient(clientFor(stack, 'lambda')),
+    eventBridge: new EventBridgeClient(clientFor(stack, 'eventbridge')),
+    dynamodb: new DynamoDBClient(clientFor(stack, 'dynamodb')),
+  };
+});
+afterAll(async () => {
+  Object.values(clients ?? {}).forEach(client => client.destroy());
+  await stack?.stop();
+  broken.close();
+});
+
+const timing = { now: Date.now, sleep: async () => undefined, random: () => 0.5 };
+const lambdaDestination = (name: string): DestinationSettings => ({ kind: 'lambda', functionArn: name });
+const bus: DestinationSettings = { kind: 'eventBus', eventBusName: 'own', source: 'webhook-runner', detailType: 'Records' };
+const queue = (name = 'Standard'): DestinationSettings => ({ kind: 'queue', queueUrl: stack.system.outputs[name] });
+
+/** As the wiring connects a run to its destination. */
+async function deliverTo(
+  destination: DestinationSettings, delivered = batch, signal?: AbortSignal, endpoint?: string, secret?: () => Promise<string>,
+) {
+  const own = { region: 'us-east-1', endpoint, maxAttempts: 1, credentials: { accessKeyId: 'a', secretAccessKey: SECRET } };
+  const connect = createConnect({
+    settings: { ...DEFAULT_SETTINGS, allowedHosts: ['f.example'] },
+    destination,
+    timing,
+    secret,
+    clients: {
+      lambda: () => (endpoint ? new LambdaClient(own) : clients.lambda),
+      eventBridge: () => (endpoint ? new EventBridgeClient(own) : clients.eventBridge),
+      sqs: () => (endpoint ? new SQSClient(own) : clients.sqs),
+    },
+  });
+  const connections = await connect(request, false);
+  try {
+    return await connections.destination.deliver(delivered, signal);
+  } finally {
+    connections.close();
+  }
+}
+
+describe('a batch', () => {
+  test('is an invocation of a function, whose answer names the failed records', async () => {
+    expect(await deliverTo(lambdaDestination('Taker'))).toEqual({ kind: 'delivered', failures: [{ index: 1, reason: 'not this one' }] });
+    const got = stack.logs.find(line => line.includes('GOT '))!;
+    expect(JSON.parse(got.slice(got.indexOf('{')))).toEqual({
+      webhook_id: 'wh-1',
+      idempotency_key: batch.idempotencyKey,
+      first_record: 500,
+      records: [{ id: 1 }, { id: 'é' }],
+      request: { webhook_id: 'wh-1', settings: {}, label_name: 'ä' },
+    });
+    expect(await deliverTo(lambdaDestination('Thrower'))).toEqual({ kind: 'refused', reason: 'the function failed: no such audience' });
+    expect(await deliverTo(lambdaDestination('Nobody'))).toMatchObject({ kind: 'refused', reason: expect.stringMatching(/ResourceNotFound/) });
+  });
+
+  test('is an event on a bus', async () => {
+    expect(await deliverTo(bus)).toEqual({ kind: 'delivered' });
+    expect(stack.system.service(EventBridge).events.at(-1)?.event).toMatchObject({
+      'source': 'webhook-runner',
+      'detail-type': 'Records',
+      'detail': { webhook_id: 'wh-1', idempotency_key: batch.idempotencyKey, first_record: 500, records: [{ id: 1 }, { id: 'é' }] },
+    });
+  });
+
+  test('is a message in a queue, grouped and deduplicated by its key in a FIFO queue', async () => {
+    for (const name of ['Standard', 'Fifo', 'Fifo']) expect(await deliverTo(queue(name))).toEqual({ kind: 'delivered' });
+    const received = async (name: string) => (await clients.sqs.send(new ReceiveMessageCommand({
+      QueueUrl: stack.system.outputs[name], MaxNumberOfMessages: 10, MessageAttributeNames: ['All'], MessageSystemAttributeNames: ['All'],
+    }))).Messages ?? [];
+    const [standard] = await received('Standard');
+    expect(standard).toMatchObject({
+      Body: '[{"id":1},{"id":"é"}]',
+      MessageAttributes: { webhook_id: { StringValue: 'wh-1' }, idempotency_key: { StringValue: batch.idempotencyKey } },
+    });
+    expect((await received('Fifo')).map(({ Attributes }) => [Attributes?.MessageGroupId, Attributes?.MessageDeduplicationId]))
+      .toEqual([['wh-1', batch.idempotencyKey]]);
+  });
+
+  test('goes nowhere without a destination, and to an http one with the credentials out of the secret', async () => {
+    expect(await deliverTo({ kind: 'none' })).toEqual({ kind: 'delivered' });
+    const toHttp: DestinationSettings = { kind: 'http', url: 'https://127.0.0.1:1/', auth: { kind: 'bearer' } };
+    await expect(deliverTo(toHttp, batch, undefined, undefined, async () => SECRET)).rejects.toThrow('must be a JSON object with token: token is missing');
+    expect(await deliverTo(toHttp, batch, undefined, undefined, async () => `{"token":"${SECRET}"}`))
+      .toEqual({ kind: 'retry', reason: 'POST https://127.0.0.1:1: ECONNREFUSED' });
+  });
+
+  test.each([['Taker', lambdaDestination('Taker')], ['a bus', bus], ['a queue', { kind: 'queue', queueUrl: 'https://q.example/1/q' } as const]])(
+    'with a body of its own is refused by %s', async (_, destination) => {
+      expect(await deliverTo(destination, { ...batch, contentType: 'text/csv' })).toMatchObject({ kind: 'refused', reason: expect.stringMatching(/body of its own/) });
+    },
+  );
+});
+
+describe('where AWS refuses', () => {
+  const destinations: [string, DestinationSettings][] = [
+    ['a function', lambdaDestination('Any')], ['a bus', bus], ['a queue', { kind: 'queue', queueUrl: 'http://127.0.0.1/1/q' }],
+  ];
+  const cases: [string, typeof answer, Awaited<ReturnType<Destination['deliver']>>['kind']][] = [
+    ['throttled', { status: 400, body: { __type: 'ThrottlingException', message: SECRET } }, 'retry'],
+    ['too many requests', { status: 429, body: { __type: 'TooManyRequestsException', message: SECRET } }, 'retry'],
+    ['at fault itself', { status: 500, body: { __type: 'InternalFailure', message: SECRET } }, 'retry'],
+    ['gone in the middle', 'reset', 'retry'],
+    ['not content with the request', { status: 400, body: { __type: 'ValidationException', message: SECRET } }, 'refused'],
+    ['closed to the role', { status: 403, body: { __type: 'AccessDeniedException', message: SECRET } }, 'refused'],
+  ];
+
+  test.each(destinations.flatMap(([name, destination]) => cases.map(([what, given, kind]) => [name, what, destination, given, kind] as const)))(
+    '%s that is %s', async (_, __, destination, given, kind) => {
+      answer = given;
+      const endpoint = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`;
+      const result = await deliverTo(destination, batch, undefined, endpoint);
+      expect(result.kind).toBe(kind);
+      expect(JSON.stringify(result)).not.toContain(SECRET);
+    },
+  );
+
+  test.each([['ThrottlingException', 'retry'], ['InternalFailure', 'retry'], ['NotAuthorizedForSourceException', 'refused']])(
+    'an entry of a bus that failed with %s', async (ErrorCode, kind) => {
+      answer = { status: 200, body: { FailedEntryCount: 1, Entries: [{ ErrorCode, ErrorMessage: SECRET }] } };
+      expect(await deliverTo(bus, batch, undefined, `http://127.0.0.1:${(broken.address() as AddressInfo).port}`))
+        .toEqual({ kind, reason: `the event bus refused the batch: ${ErrorCode}` });
+    },
+  );
+
+  test.each(destinations)('%s: an abort is no answer of the destination', async (_, destination) => {
+    answer = { status: 500, body: {} };
+    await expect(deliverTo(destination, batch, AbortSignal.abort(new Error('stop')), `http://127.0.0.1:${(broken.address() as AddressInfo).port}`))
+      .rejects.toThrow('stop');
+  });
+});
+
+describe('the lease', () => {
+  let now = 1_000_000;
+  const leases = (): Leases => dynamodbLeases(clients.dynamodb, 'Leases', () => now);
+  const checkpoint = (records: number) => ({ ...newCheckpoint(0), records });
+
+  test('is held by one at a time; who comes after its end goes on at the saved checkpoint', async () => {
+    const first = await leases().acquire('run-1', 0, now + 1000);
+    expect(first).toEqual({ epoch: 1, checkpoint: undefined });
+    expect(await leases().acquire('run-1', 0, now + 1000)).toBe('busy');
+    await leases().save('run-1', 1, checkpoint(7), now + 1000);
+    now += 1001;
+    expect(await leases().acquire('run-1', 0, now + 1000)).toEqual({ epoch: 2, checkpoint: checkpoint(7) });
+    // The first one is a zombie by now: none of its writes gets through.
+    await expect(leases().save('run-1', 1, checkpoint(3), now)).rejects.toThrow(LeaseLost);
+    await expect(leases().handOver('run-1', 1, 1)).rejects.toThrow(LeaseLost);
+  });
+
+  test('goes to the next slice, then to nobody; a slice before is stale', async () => {
+    await leases().acquire('run-2', 0, now + 1000);
+    await leases().save('run-2', 1, checkpoint(9), 0);
+    await leases().handOver('run-2', 1, 1);
+    expect(await leases().acquire('run-2', 0, now + 1000)).toBe('stale');
+    expect(await leases().acquire('run-2', 1, now + 1000)).toEqual({ epoch: 2, checkpoint: checkpoint(9) });
+    await leases().handOver('run-2', 2, undefined);
+    expect(await leases().acquire('run-2', 1, now + 1000)).toBe('stale');
+    expect(await leases().acquire('run-2', 2, now + 1000)).toBe('stale');
+  });
+
+  test('is not taken for another one\'s where the table is not reachable', async () => {
+    answer = { status: 400, body: { __type: 'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException', message: 'no table' } };
+    const client = new DynamoDBClient({
+      region: 'us-east-1',
+      endpoint: `http://127.0.0.1:${(broken.address() as AddressInfo).port}`,
+      maxAttempts: 1,
+      credentials: { accessKeyId: 'a', secretAccessKey: SECRET },
+    });
+    const away = dynamodbLeases(client, 'Leases', () => now);
+    await expect(away.acquire('run-3', 0, now)).rejects.toThrow('no table');
+    await expect(away.save('run-3', 1, checkpoint(1), now)).rejects.toThrow('no table');
+    client.destroy();
+  });
+});
