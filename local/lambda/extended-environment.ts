@@ -124,7 +124,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
         answer(result);
       });
     }
-    const durationMs = performance.now() - begun;
+    const durationMs = Math.min(performance.now() - begun, this.options.config.timeoutSeconds * 1000); // of a time-out, Lambda tells the limit
     life.telemetry.emit(...platform.runtimeDone(requestId, failure, durationMs, producedBytes));
     if (failure) answer(failedResult(failure, requestId));
     // What the classic emulator tells of an environment that it resets ends with runtimeDone.
@@ -157,7 +157,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
       this.startRuntime(life),
     ]);
     for (const agent of extensions.api.agents.values()) telemetry.emit(...platform.extension(agent.name, 'Ready', agent.events));
-    for (const event of platform.initEnd(instance, phase, failure, performance.now() - begun, this.errorTypes)) telemetry.emit(...event);
+    for (const event of platform.initEnd(instance, phase, failure, Math.min(performance.now() - begun, limitMs), this.errorTypes)) telemetry.emit(...event);
     if (!failure) telemetry.closeSubscriptions(); // of a start that failed, an extension hears until it is shut down
     return failure;
   }

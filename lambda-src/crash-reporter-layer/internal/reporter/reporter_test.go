@@ -66,7 +66,7 @@ func (b *bench) crash(id string) {
 }
 
 // retry is what Run does when its timer fires.
-func (b *bench) retry() { b.work(context.Background(), nil, time.Second, false) }
+func (b *bench) retry() { b.deliver(context.Background(), nil, time.Second, false) }
 
 func TestScenario18WithAClock(t *testing.T) {
 	b := newBench(t.TempDir())
@@ -242,7 +242,7 @@ func FuzzPost(f *testing.F) {
 		b.ingest.Read(strings.NewReader(string(second)))
 		b.pass(time.Second)
 		b.Flush(context.Background())
-		b.work(context.Background(), b.o.Tracker.Shutdown(reason, b.now), time.Second, true)
+		b.deliver(context.Background(), b.o.Tracker.Shutdown(reason, b.now), time.Second, true)
 		for _, event := range b.sent {
 			if values, _ := Dig(event, "exception", "values").([]any); len(values) == 0 {
 				t.Errorf("event without exception: %v", event)
