@@ -69,7 +69,7 @@ export interface Scripted {
   /** One invocation, and all that follows it. */
   invoke(...steps: Step[]): Promise<InvocationResult>;
   /** One invocation that lasts until the promise is settled, or the function's time is up: so long nothing is frozen. */
-  awake(until: Promise<unknown>): Promise<void>;
+  awake(settled: Promise<unknown>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -135,10 +135,10 @@ export async function startScripted(workbench: Workbench, options: ScriptedOptio
     telemetry,
     state: () => readdirSync(stateFolder),
     invoke,
-    awake: async until => {
+    awake: async settled => {
       const file = path.join(folder, `awake-${awakenings++}`);
       const invocation = invoke({ awaitFile: file });
-      await Promise.race([until, invocation]);
+      await Promise.race([settled, invocation]);
       writeFileSync(file, '');
       await invocation;
     },

@@ -152,3 +152,19 @@ func TestAFailedExtensionIsBlamedOnce(t *testing.T) {
 		t.Errorf("%v %+v", kinds(got), got)
 	}
 }
+
+func TestAnErrorThatIsLoggedAfterTheEndOfItsRequestIsStillReported(t *testing.T) {
+	const id = "6d68ca91-49c9-448d-89b8-7ca3e6dc66aa"
+	late := logLine("2026-01-01T00:00:00Z\t" + id + "\tERROR\tInvoke Error \t{\"errorType\":\"TypeError\",\"errorMessage\":\"m\",\"stack\":[]}")
+	for errors, want := range map[bool]string{true: "[" + id + " TypeError]", false: "[]"} {
+		tr := New(Options{HandlerErrors: errors})
+		feed(tr, now, telemetry.Event{Type: "platform.initRuntimeDone", Status: "success"}, start(id), done(id, "success", ""), late, late)
+		reports := tr.Due(now)
+		if fmt.Sprint(kinds(reports)) != want {
+			t.Errorf("handler errors %v: %v, want %s", errors, kinds(reports), want)
+		}
+		if len(reports) == 1 && !reports[0].Exception {
+			t.Error("it is told as a crash")
+		}
+	}
+}

@@ -83,12 +83,14 @@ func TestTextFormats(t *testing.T) {
 
 func TestJSONFormats(t *testing.T) {
 	for name, c := range map[string]struct{ record, want string }{
-		"node":                 {`{"level":"ERROR","requestId":"r","message":{"errorType":"Error","errorMessage":"b","stackTrace":["Error: b","    at f (/var/task/a.js:1:2)"]}}`, "node Error=b[f@/var/task/a.js:1+]"},
-		"node chain of causes": {`{"level":"ERROR","message":{"errorType":"A","errorMessage":"a","cause":{"errorType":"B","errorMessage":"b","cause":{"errorType":"C","errorMessage":"c"}}}}`, " C=c[] ; B=b[] ; A=a[]"},
-		"python":               {`{"log_level":"ERROR","errorMessage":"'a'","errorType":"KeyError","requestId":"r","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x['a']\n"]}`, "python KeyError='a'[handler@/var/task/app.py:3+]"},
-		"java text":            {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\n","AWSRequestId":"r"}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
-		"java object":          {`{"level":"ERROR","errorType":"java.lang.RuntimeException","errorMessage":"boom","stackTrace":["com.x.H.h(H.java:12)"]}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
-		"below error level":    {`{"level":"WARN","message":{"errorType":"Error","errorMessage":"b"}}`, " "},
+		"node":                           {`{"level":"ERROR","requestId":"r","message":{"errorType":"Error","errorMessage":"b","stackTrace":["Error: b","    at f (/var/task/a.js:1:2)"]}}`, "node Error=b[f@/var/task/a.js:1+]"},
+		"node, an error of Lambda's own": {`{"level":"ERROR","message":{"errorType":"ImportModuleError","errorMessage":"Error: Cannot find module 'x'","stackTrace":["Runtime.ImportModuleError: Error: Cannot find module 'x'","Require stack:","- /var/task/app.js","    at _loadUserApp (file:///var/runtime/index.mjs:1307:17)"]}}`, "node Runtime.ImportModuleError=Error: Cannot find module 'x'[_loadUserApp@/var/runtime/index.mjs:1307-]"},
+		"node, unhandled rejection":      {`{"level":"ERROR","requestId":"r","message":{"errorType":"UnhandledPromiseRejection","errorMessage":"TypeError: n","stackTrace":["Runtime.UnhandledPromiseRejection: TypeError: n","    at process.<anonymous> (file:///var/runtime/index.mjs:1563:17)"],"reason":{"errorType":"TypeError","errorMessage":"n","stackTrace":["TypeError: n","    at reject (/var/task/app.js:1:36)"]},"promise":{}}}`, "node TypeError=n[reject@/var/task/app.js:1+] ; Runtime.UnhandledPromiseRejection=TypeError: n[process.<anonymous>@/var/runtime/index.mjs:1563-]"},
+		"node chain of causes":           {`{"level":"ERROR","message":{"errorType":"A","errorMessage":"a","cause":{"errorType":"B","errorMessage":"b","cause":{"errorType":"C","errorMessage":"c"}}}}`, " C=c[] ; B=b[] ; A=a[]"},
+		"python":                         {`{"log_level":"ERROR","errorMessage":"'a'","errorType":"KeyError","requestId":"r","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x['a']\n"]}`, "python KeyError='a'[handler@/var/task/app.py:3+]"},
+		"java text":                      {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\n","AWSRequestId":"r"}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"java object":                    {`{"level":"ERROR","errorType":"java.lang.RuntimeException","errorMessage":"boom","stackTrace":["com.x.H.h(H.java:12)"]}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"below error level":              {`{"level":"WARN","message":{"errorType":"Error","errorMessage":"b"}}`, " "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			line := ReadLine(json.RawMessage(c.record))
