@@ -275,9 +275,7 @@ func (r *Reporter) enqueue(report crash.Report) {
 		r.logOnce("a crash could not be encoded")
 		return
 	}
-	if len(payload) > maxPayload {
-		payload = sentry.Slim(payload)
-	}
+	payload = sentry.Fit(payload, maxPayload)
 	r.queue = append(r.queue, queued{id: id, payload: payload, fingerprint: fingerprint, suppressed: suppressed, spooled: r.o.Spool.Save(id, payload)})
 }
 
