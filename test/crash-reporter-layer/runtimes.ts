@@ -5,9 +5,10 @@
  */
 import { strict as assert } from 'assert';
 import { execFileSync } from 'child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'fs';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'fs';
 import * as path from 'path';
 import { createWorkbench, startScripted, Workbench } from './environment';
+import type { TelemetryEvent } from '../../local/lambda/telemetry-api';
 import type { SentryException } from '../../local/sentry-envelope';
 
 interface Case {
@@ -35,7 +36,9 @@ interface Client {
 
 const PYTHON = process.env.PYTHON ?? 'python3';
 /** The folder of the npm package. */
-const NODE_CLIENT = process.env.AWS_LAMBDA_RIC ?? path.join('node_modules', 'aws-lambda-ric');
+const NODE_CLIENT = path.resolve(process.env.AWS_LAMBDA_RIC ?? path.join('node_modules', 'aws-lambda-ric'));
+/** Where the telemetry is written down, for the extension's own tests: `lambda-src/crash-reporter-layer/testdata/captures`. */
+const { RECORD } = process.env;
 
 const PYTHON_CASES: readonly Case[] = [
   { name: 'handler not found', handler: 'app.other', code: 'def handler(event, context): pass', type: 'Runtime.HandlerNotFound', value: /other/ },
@@ -110,7 +113,7 @@ const CLIENTS: readonly Client[] = [
     isThere: () => existsSync(path.join(NODE_CLIENT, 'dist', 'rapid-client.node')),
     runtimeName: 'nodejs22.x',
     file: 'app.js',
-    command: handler => [process.execPath, path.resolve(NODE_CLIENT, 'bin', 'index.mjs'), handler],
+    command: handler => [process.execPath, path.join(NODE_CLIENT, 'bin', 'index.mjs'), handler],
     cases: NODE_CASES,
   },
 ];
@@ -145,9 +148,17 @@ async function run(workbench: Workbench, client: Client, one: Case, jsonLogs: bo
     assert.match(value, one.value ?? /./);
     if (one.frame) assert.equal(stacktrace?.frames[stacktrace.frames.length - 1].function, one.frame);
     if (one.causes) assert.deepEqual(values.slice(0, -1).map(cause => cause.type), one.causes);
+    if (RECORD) record(path.join(RECORD, `${client.name}-${jsonLogs ? 'json' : 'text'}.jsonl`), one.name, scripted.telemetry);
   } finally {
     await scripted.stop();
   }
+}
+
+/** The client is where it is on Lambda. */
+function record(file: string, name: string, telemetry: readonly TelemetryEvent[]): void {
+  const lines = [{ capture: name }, ...telemetry].map(line => JSON.stringify(line)).join('\n');
+  const told = lines.replaceAll(NODE_CLIENT, '/var/runtime').replace(/[^"\\ ]*\/(lib\/python[^/]*\/)/g, '/var/lang/$1').replace(/\/usr\/bin\/node/g, '/var/lang/bin/node');
+  appendFileSync(file, `${told}\n`);
 }
 
 async function main(): Promise<void> {
