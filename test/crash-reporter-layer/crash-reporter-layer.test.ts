@@ -9,6 +9,7 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import { describe, expect, test } from 'vitest';
 import { BirthdayApi, CrashReporterLayer, CrashReporterLayerProps, CrashReporterMode, SentryDsn } from '../../src';
+import { BLOCK_CASES } from '../blocks';
 import { actionsOf } from '../templates';
 
 function stackWith(env?: { region: string; account: string }): Stack {
@@ -166,6 +167,20 @@ describe('all functions of a scope', () => {
     for (const id of ['BirthdaysPutHandler', 'BirthdaysGetHandler', 'Later']) expect(functionOf(stack, id).Layers, id).toHaveLength(1);
   });
 
+  test.each(BLOCK_CASES.filter(({ name }) => name !== 'CrashReporterLayer'))('are attached: every function of $name, each once', ({ minimal, maximal }) => {
+    for (const make of [minimal, maximal]) {
+      const stack = stackWith();
+      const { functions } = make(stack, 'Block');
+      reporter(stack).addToAll(stack);
+      expect(functions.length).toBeGreaterThan(0);
+      for (const { node } of functions) {
+        const { Layers, Environment } = functionOf(stack, stack.getLogicalId(node.defaultChild as lambda.CfnFunction));
+        expect(Layers, node.path).toEqual([{ Ref: expect.stringContaining(`CrashesLayer${functions[0].architecture === lambda.Architecture.ARM_64 ? 'Arm64' : 'X8664'}`) }]);
+        expect(Environment!.Variables, node.path).toMatchObject({ SENTRY_DSN: 'https://key@sentry.example/1' });
+      }
+    }
+  });
+
   test('but not those that are listed, by themselves or by what they are in', () => {
     const stack = stackWith();
     const left = fn(stack, 'Left');
@@ -202,6 +217,17 @@ describe('what cannot be done', () => {
       code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(stack, 'Repository', 'r')), architecture: lambda.Architecture.ARM_64,
     });
     expect(() => reporter(stack).addTo(image)).toThrow(/unzip -p .*crash-reporter-layer\/arm64\.zip extensions\/crash-reporter > crash-reporter\n(.*\n)*? {2}COPY --chmod=0755 crash-reporter \/opt\/extensions\/crash-reporter\n/);
+  });
+
+  test('a container image below a scope stops the synth with the same words, and can be left out', () => {
+    const stack = stackWith();
+    new lambda.DockerImageFunction(stack, 'Image', { code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(stack, 'Repository', 'r')) });
+    reporter(stack).addToAll(stack);
+    expect(() => Template.fromStack(stack)).toThrow(/COPY --chmod=0755 .*\n.*leave it out of the CrashReporterLayer/);
+    const other = stackWith();
+    const left = new lambda.DockerImageFunction(other, 'Image', { code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(other, 'Repository', 'r')) });
+    reporter(other).addToAll(other, { except: [left] });
+    expect(functionOf(other, 'Image').Layers).toBeUndefined();
   });
 
   test('a sixth layer is refused before the CDK does, whichever way the five came', () => {
