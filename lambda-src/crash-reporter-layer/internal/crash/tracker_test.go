@@ -168,3 +168,45 @@ func TestAnErrorThatIsLoggedAfterTheEndOfItsRequestIsStillReported(t *testing.T)
 		}
 	}
 }
+
+func TestALogOfTheInitializationIsTheCauseWhereOnlyTheInvocationTellsTheFailure(t *testing.T) {
+	tr := New(Options{})
+	feed(tr, now, telemetry.Event{Type: "platform.initStart", Phase: PhaseInit}, logLine("2026-01-01T00:00:00Z\tundefined\tERROR\tUncaught Exception \t{\"errorType\":\"TypeError\",\"errorMessage\":\"m\",\"stack\":[]}"),
+		telemetry.Event{Type: "platform.initReport", Phase: PhaseInit}, start("r1"), done("r1", "error", "Runtime.ExitError"))
+	if got := fmt.Sprint(kinds(tr.Due(now.Add(time.Second)))); got != "[r1 TypeError]" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestARestoreThatFailedIsReportedOnceHoweverLateItsSecondSignalComes(t *testing.T) {
+	tr := New(Options{})
+	failed := func(kind string) telemetry.Event {
+		return telemetry.Event{Type: "platform." + kind, Status: "error", ErrorType: "Runtime.AfterRestoreError"}
+	}
+	feed(tr, now, telemetry.Event{Type: "platform.restoreStart"}, failed("restoreRuntimeDone"))
+	first := kinds(tr.Due(now.Add(time.Second)))
+	feed(tr, now.Add(2*time.Second), failed("restoreReport"))
+	if got := append(first, kinds(tr.Shutdown("failure", now.Add(3*time.Second)))...); fmt.Sprint(got) != "[ Runtime.AfterRestoreError]" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestToldMeansThatNothingElseCanCome(t *testing.T) {
+	tr := New(Options{})
+	check := func(when string, want bool) {
+		t.Helper()
+		if tr.Told() != want {
+			t.Errorf("%s: %v", when, !want)
+		}
+	}
+	feed(tr, now, start("r1"))
+	check("while it runs", false)
+	feed(tr, now, done("r1", "error", "Runtime.ExitError"))
+	check("while signals come", false)
+	tr.Due(now.Add(time.Second))
+	check("when it is reported", true)
+	feed(tr, now, start("r2"))
+	check("while the next one runs", false)
+	feed(tr, now, done("r2", "success", ""))
+	check("at the end", true)
+}

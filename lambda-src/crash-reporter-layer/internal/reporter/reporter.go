@@ -214,8 +214,8 @@ func (r *Reporter) waitQuiet(ctx context.Context) {
 		last := r.lastSeen
 		r.mu.Unlock()
 		now := r.o.Now()
-		settled := !r.o.Tracker.NextDue().IsZero() && now.Sub(last) >= lateQuiet
-		if settled || now.Sub(start) >= lateSignals {
+		known := !r.o.Tracker.NextDue().IsZero() || (r.o.Tracker.Told() && now.Sub(start) >= lateQuiet)
+		if (known && now.Sub(last) >= lateQuiet) || now.Sub(start) >= lateSignals {
 			return
 		}
 		select {

@@ -101,6 +101,20 @@ func TestJSONFormats(t *testing.T) {
 	}
 }
 
+func TestInAppIsTheFunctionsOwnCode(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/var/task/index.js": true, "/var/task/node_modules/lib/a.js": false, "/var/task/.pnpm/lib/a.js": false, "/var/runtime/index.mjs": false, "node:internal/modules": false, "<anonymous>": false,
+		"/var/task/app.py": true, "/var/task/site-packages/lib.py": false, "/usr/lib/python3/dist-packages/x.py": false, "/var/lang/lib/python3.13/json/__init__.py": false, "<frozen importlib._bootstrap>": false, "/opt/python/b.py": false,
+		"/var/task/a.rb": true, "/var/task/vendor/bundle/ruby/3.3.0/gems/rack-3.0/lib/rack.rb": false, "/var/runtime/gems/x.rb": false,
+		"/src/app/main.go": true, "/root/go/pkg/mod/github.com/aws/aws-lambda-go@v1.47.0/lambda/entry.go": false, "/usr/local/go/src/runtime/panic.go": false,
+		"/src/P.cs": true, "": false,
+	} {
+		if inApp(path) != want {
+			t.Errorf("%q: %v", path, !want)
+		}
+	}
+}
+
 func TestOrdinaryLogsSayNothing(t *testing.T) {
 	for _, text := range []string{"", "hello", "[ERROR]\t2026-01-01T00:00:00Z\tr\tbad thing", "[ERROR] database: gone", "2026-01-01T00:00:00Z\tr\tINFO\tat home: 1:2", "error: none", "at 10:20:30 it began", "goroutines are fine", "{}"} {
 		if f := ReadText(text); f.Runtime || len(f.Exceptions) > 0 || f.OutOfMemory {
