@@ -249,8 +249,12 @@ func TestAlsoDSNFromSecretsManagerAndParameterStore(t *testing.T) {
 				t.Fatalf("a healthy start called AWS: %v", calls)
 			}
 			lambda.Post(exits(r1))
+			sink.Wait(1)
+			lambda.Post(failsWith(r2, "cannot send to "+sink.DSN()))
 			lambda.Shutdown("failure")
-			one(t, sink)
+			if events := sink.Received(); len(events) != 2 || strings.Contains(string(events[1].Raw), "publickey") || strings.Contains(lambda.Output(), "publickey") {
+				t.Errorf("%d events, or the DSN is in the last one or in the log", len(events))
+			}
 			calls := aws.Calls()
 			if len(calls) != 1 || calls[0].Header.Get("X-Amz-Target") != c.target || calls[0].Header.Get("X-Amz-Security-Token") != "session-token" ||
 				!strings.HasPrefix(calls[0].Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") {

@@ -58,6 +58,8 @@ var cases = map[string]struct {
 		"ruby NoMethodError=undefined method[go@/var/runtime/gems/x.rb:1- h@/var/task/a.rb:3+]", true},
 	"ruby of the interpreter": {"/var/task/a.rb:1:in `h': bad thing (ArgumentError)\n\tfrom /var/task/b.rb:2:in `<main>'\n",
 		"ruby ArgumentError=bad thing[<main>@/var/task/b.rb:2+ h@/var/task/a.rb:1+]", false},
+	"ruby of the interpreter, chained": {"/var/task/a.rb:4:in 'rescue in h': outer (RuntimeError)\n\tfrom /var/task/a.rb:1:in 'h'\n/var/task/a.rb:2:in 'h': inner (ArgumentError)\n\tfrom /var/task/b.rb:2:in '<main>'\n",
+		"ruby ArgumentError=inner[<main>@/var/task/b.rb:2+ h@/var/task/a.rb:2+] ; RuntimeError=outer[h@/var/task/a.rb:1+ rescue in h@/var/task/a.rb:4+]", false},
 	"dotnet of the runtime": {"2026-01-01T00:00:00Z\tr\tfail\tSystem.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Ns.B..ctor(String s)\n   at System.Threading.T.Run()",
 		"csharp System.ArgumentException=inner[M@/var/task/f.cs:3+] ; System.Exception=outer[Run@:0- .ctor@:0+]", true},
 	"dotnet process that dies by itself": {"Unhandled exception. System.InvalidOperationException: bad\n   at Program.Main(String[] args) in /src/P.cs:line 7\n",
@@ -90,6 +92,14 @@ func TestJSONFormats(t *testing.T) {
 		"python":                         {`{"log_level":"ERROR","errorMessage":"'a'","errorType":"KeyError","requestId":"r","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x['a']\n"]}`, "python KeyError='a'[handler@/var/task/app.py:3+]"},
 		"java text":                      {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\n","AWSRequestId":"r"}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
 		"java object":                    {`{"level":"ERROR","errorType":"java.lang.RuntimeException","errorMessage":"boom","stackTrace":["com.x.H.h(H.java:12)"]}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"python chain":                   {`{"log_level":"ERROR","errorMessage":"b","errorType":"ValueError","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x()\n"],"cause":{"errorType":"KeyError","errorMessage":"'a'"}}`, "python KeyError='a'[] ; ValueError=b[handler@/var/task/app.py:3+]"},
+		"ruby":                           {`{"level":"ERROR","errorMessage":"undefined method","errorType":"Function<NoMethodError>","stackTrace":["/var/task/a.rb:3:in 'h'","/var/runtime/gems/x.rb:1:in 'go'"]}`, "ruby NoMethodError=undefined method[go@/var/runtime/gems/x.rb:1- h@/var/task/a.rb:3+]"},
+		"ruby text":                      {`{"level":"ERROR","message":"Error raised from handler method\n{\n  \"errorMessage\": \"boom\",\n  \"errorType\": \"Function<RuntimeError>\",\n  \"stackTrace\": [\n    \"/var/task/a.rb:3:in 'h'\"\n  ]\n}"}`, "ruby RuntimeError=boom[h@/var/task/a.rb:3+]"},
+		"dotnet":                         {`{"timestamp":"T","level":"Error","requestId":"r","traceId":"t","message":"outer","errorType":"System.InvalidOperationException","errorMessage":"outer","stackTrace":["   at Ns.A.M() in /var/task/f.cs:line 3","   at System.Threading.T.Run()"]}`, "csharp System.InvalidOperationException=outer[Run@:0- M@/var/task/f.cs:3+]"},
+		"dotnet text":                    {`{"level":"Error","message":"System.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Ns.B.C(String s)"}`, "csharp System.ArgumentException=inner[M@/var/task/f.cs:3+] ; System.Exception=outer[C@:0+]"},
+		"java chain":                     {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\nCaused by: java.sql.SQLException: inner\n\tat com.x.D.d(D.java:3)\n\t... 1 more\n"}`, "java java.sql.SQLException=inner[h@H.java:12+ d@D.java:3+] ; java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"go":                             {`{"level":"ERROR","errorMessage":"x","errorType":"errorString","stackTrace":[{"path":"a/main.go","line":3,"label":"main.f"}]}`, "go errorString=x[f@a/main.go:3+]"},
+		"go panic":                       {`{"level":"ERROR","message":"panic: boom\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/x/main.go:12 +0x1d\n"}`, "go panic=boom[f@/x/main.go:12+]"},
 		"below error level":              {`{"level":"WARN","message":{"errorType":"Error","errorMessage":"b"}}`, " "},
 	} {
 		t.Run(name, func(t *testing.T) {
