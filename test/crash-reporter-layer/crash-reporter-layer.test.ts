@@ -248,8 +248,10 @@ describe('what cannot be done', () => {
 
   test.each<[Partial<CrashReporterLayerProps>, string]>([
     [{ sampleRate: 1.5 }, '`sampleRate` must be a number from 0 to 1, got 1.5'],
+    [{ sampleRate: -0.1 }, '`sampleRate` must be a number from 0 to 1, got -0.1'],
     [{ sampleRate: NaN }, '`sampleRate` must be a number from 0 to 1, got NaN'],
     [{ tags: { ['x'.repeat(33)]: 'y' } }, 'A name in `tags` must have 1 to 32 characters'],
+    [{ tags: { '': 'y' } }, 'A name in `tags` must have 1 to 32 characters, got ""'],
     [{ tags: { x: 'y'.repeat(201) } }, 'The value of `tags.x` must have at most 200 characters, got 201'],
     [{ tags: Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`t${index}`, 'x'])) }, '`tags` must be at most 50, got 51'],
     [{ redact: ['a,b'] }, 'A name in `redact` must have no comma and no space, got "a,b"'],
