@@ -159,7 +159,7 @@ project.addTask('test:extension-fuzz', {
   steps: [{ exec: 'tsx scripts/test-extension.ts --fuzz', receiveArgs: true }],
 });
 project.addTask('test:runtimes', {
-  description: 'Crashes of Python functions with AWS\'s own runtime client (PYTHON names a python that has awslambdaric)',
+  description: 'Crashes of Python and Node.js functions with AWS\'s own runtime clients (see PYTHON and AWS_LAMBDA_RIC in CONTRIBUTING.md)',
   steps: [{ spawn: bundle.name }, { exec: 'tsx test/crash-reporter-layer/runtimes.ts' }],
 });
 project.addTask('bench:crash-reporter-layer', {

@@ -1,4 +1,5 @@
 /** What the Sentry sink shows to a person. */
+import type { SentryException } from './sentry-envelope';
 import type { Delivery } from './sentry-sink';
 
 /** Something to break by a POST. */
@@ -16,14 +17,15 @@ export function sentryPage(deliveries: readonly Delivery[], buttons: readonly Cr
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
   button { font: inherit; margin: 0 .5rem .5rem 0; padding: .25rem .75rem; cursor: pointer; }
   article { border-top: 1px solid #ccc; padding: .75rem 0; }
-  h2 { font-size: 1rem; margin: 0; }
-  p, pre, ol { margin: .25rem 0; }
-  pre { white-space: pre-wrap; background: #f4f4f4; padding: .5rem; }
+  h2, h3 { font-size: 1rem; margin: 0; }
+  p { white-space: pre-line; }
+  p, ol { margin: .25rem 0; }
   small { color: #666; }
 </style>
 <h1>${deliveries.length === 0 ? 'No crash yet' : `${deliveries.length} ${deliveries.length === 1 ? 'crash' : 'crashes'}`}</h1>
 ${buttons.length === 0 ? '' : `<p>Crash a function:</p>\n<p>${buttons.map(button).join('')}</p>`}
-<p><small>A report arrives when the crashed environment has been reset, within a second. This page looks again every two; <a href="/events">as JSON</a>.</small></p>
+<p><small>A report arrives when the crashed environment has been reset, within a second; the same crash again within a minute is
+counted and not sent. This page looks again every two seconds; <a href="/events">as JSON</a>.</small></p>
 ${[...deliveries].reverse().map(article).join('\n')}
 <script>
   for (const button of document.querySelectorAll('button')) {
@@ -39,16 +41,26 @@ function button({ title, url }: CrashButton): string {
 }
 
 function article({ event, receivedAt }: Delivery): string {
-  const { values = [] } = event.exception ?? {};
-  const { type = '', value = '', stacktrace } = values[values.length - 1] ?? {};
-  const frames = [...stacktrace?.frames ?? []].reverse().slice(0, 10);
-  const facts = Object.entries(event.contexts?.['aws.lambda'] ?? {}).filter(([, fact]) => ['string', 'number', 'boolean'].includes(typeof fact));
+  const [top, ...causes] = [...event.exception?.values ?? []].reverse();
+  const said = ['environment', 'release'].filter(name => event[name] !== undefined).map(name => [name, event[name]]);
+  const facts = [...said, ...Object.entries(event.contexts?.['aws.lambda'] ?? {})].filter(([, fact]) => ['string', 'number', 'boolean'].includes(typeof fact));
+  const logStream = (event.extra as { lambda?: { log_stream_url?: unknown } } | undefined)?.lambda?.log_stream_url;
   return `<article>
-<h2>${escape(type)} <small>${escape(String(event.transaction ?? ''))}, ${escape(event.level ?? 'error')}, ${receivedAt.toISOString()}</small></h2>
-<p>${escape(value)}</p>
-${frames.length === 0 ? '' : `<ol>${frames.map(({ filename = '?', function: name = '?', lineno = 0 }) => `<li>${escape(name)} <small>${escape(`${filename}:${lineno}`)}</small></li>`).join('')}</ol>`}
-<p><small>${facts.map(([name, fact]) => `${escape(name)} ${escape(String(fact))}`).join(', ')}</small></p>
+<h2>${escape(top?.type ?? '')} <small>${escape(String(event.transaction ?? ''))}, ${escape(event.level ?? 'error')}, ${receivedAt.toISOString()}</small></h2>
+${top ? exception(top) : ''}
+${causes.map(cause => `<h3>Caused by ${escape(cause.type)}</h3>\n${exception(cause)}`).join('\n')}
+<p><small>${facts.map(([name, fact]) => `${escape(String(name))} ${escape(String(fact))}`).join(', ')}</small></p>
+${typeof logStream === 'string' && logStream.startsWith('https://') ? `<p><small><a href="${escape(logStream)}">log stream</a> (on AWS)</small></p>` : ''}
 </article>`;
+}
+
+/** The frames innermost first, the function's own in bold. */
+function exception({ value = '', stacktrace }: SentryException): string {
+  const frames = [...stacktrace?.frames ?? []].reverse().slice(0, 10).map(({ filename = '?', function: name = '(anonymous)', lineno, in_app: own }) => {
+    const place = `${escape(name)} <small>${escape(lineno ? `${filename}:${lineno}` : filename)}</small>`;
+    return `<li>${own ? `<b>${place}</b>` : place}</li>`;
+  });
+  return `<p>${escape(value)}</p>${frames.length === 0 ? '' : `\n<ol>${frames.join('')}</ol>`}`;
 }
 
 /** Whatever a report says, it stays text. */

@@ -12,8 +12,9 @@ import { EnvironmentOptions, ExecutionEnvironment, INIT_TIMEOUT_MS, runtimeResou
 import { Extensions } from './extensions';
 import { ExtensionsApiOptions, refuse } from './extensions-api';
 import type { Guardian } from './guardian';
+import { logRecord } from './log-record';
 import * as platform from './platform-events';
-import { errorResult, InvocationResult, newTraceId, RuntimeProcess } from './runtime-process';
+import { errorResult, Invocation, InvocationResult, newTraceId, RuntimeProcess } from './runtime-process';
 import { TelemetryApi, TelemetryApiOptions } from './telemetry-api';
 
 export interface ExtendedEnvironmentOptions extends EnvironmentOptions {
@@ -119,12 +120,12 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     let producedBytes = 0;
     if (!failure) {
       life.extensions.api.invoke(requestId, deadline, traceId);
-      failure = await this.invokeRuntime(life, invocation, result => {
+      failure = await this.invokeRuntime(life, { ...invocation, traceId }, result => {
         producedBytes = Buffer.byteLength(result.payload);
         answer(result);
       });
     }
-    const durationMs = performance.now() - begun;
+    const durationMs = Math.min(performance.now() - begun, this.options.config.timeoutSeconds * 1000); // of a time-out, Lambda tells the limit
     life.telemetry.emit(...platform.runtimeDone(requestId, failure, durationMs, producedBytes));
     if (failure) answer(failedResult(failure, requestId));
     // What the classic emulator tells of an environment that it resets ends with runtimeDone.
@@ -157,7 +158,8 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
       this.startRuntime(life),
     ]);
     for (const agent of extensions.api.agents.values()) telemetry.emit(...platform.extension(agent.name, 'Ready', agent.events));
-    for (const event of platform.initEnd(instance, phase, failure, performance.now() - begun, this.errorTypes)) telemetry.emit(...event);
+    const durationMs = Math.min(performance.now() - begun, limitMs);
+    for (const event of platform.initEnd(instance, phase, failure, durationMs, this.errorTypes)) telemetry.emit(...event);
     if (!failure) telemetry.closeSubscriptions(); // of a start that failed, an extension hears until it is shut down
     return failure;
   }
@@ -178,7 +180,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
   }
 
   private async invokeRuntime(
-    life: Life, invocation: { event: string; requestId: string }, answer: (result: InvocationResult) => void,
+    life: Life, invocation: Invocation, answer: (result: InvocationResult) => void,
   ): Promise<platform.Failure | undefined> {
     const { timeoutSeconds } = this.options.config;
     const runtime = life.runtime!;
@@ -243,7 +245,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
 
   private log(life: Life, text: string): void {
     this.options.onLog(text);
-    life.telemetry.emit('function', this.options.config.jsonLogs ? parsed(text) : `${text}\n`);
+    life.telemetry.emit('function', logRecord(text, this.options.config, this.options.command));
   }
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -281,15 +283,4 @@ function sampleMemory(life: Life): void {
   } catch {
     // the process is gone, or this system has no /proc
   }
-}
-
-/** In the JSON log format a record is an object, where the line is one. */
-function parsed(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value;
-  } catch {
-    // a line of plain text
-  }
-  return `${text}\n`;
 }

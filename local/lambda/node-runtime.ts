@@ -35,7 +35,8 @@ async function main(): Promise<void> {
   process.on('uncaughtException', error => dieOf('Uncaught Exception', error, 129));
   process.on('unhandledRejection', reason => {
     const error = new RuntimeError('Runtime.UnhandledPromiseRejection', String(reason));
-    dieOf('Unhandled Promise Rejection', Object.assign(error, { reason }), 128);
+    const { errorType, errorMessage, trace } = describeError(reason);
+    dieOf('Unhandled Promise Rejection', Object.assign(error, { reason: { errorType, errorMessage, [jsonLogs ? 'stackTrace' : 'stack']: trace } }), 128);
   });
   // The event loop is empty although the handler has not answered: its promise can never settle.
   process.on('beforeExit', () => {
@@ -148,14 +149,15 @@ function dieOf(label: string, error: unknown, exitCode: number): void {
   void postError(resource, error).finally(() => process.exit(exitCode));
 }
 
-/** The two shapes in which Lambda's own runtime writes an error down. */
+/** The two shapes in which Lambda's own runtime writes an error down. In JSON, its own errors are named by their class. */
 function logError(label: string, error: unknown): void {
   const { errorType, errorMessage, trace } = describeError(error);
+  const own = error instanceof Error ? Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'errorType' && key !== 'name')) : {};
   if (jsonLogs) {
-    writeLine({ timestamp: new Date().toISOString(), level: 'ERROR', requestId, message: { errorType, errorMessage, stackTrace: trace } });
+    const message = { errorType: errorType.replace(/^Runtime\./, ''), errorMessage, stackTrace: trace, ...own };
+    writeLine({ timestamp: new Date().toISOString(), level: 'ERROR', requestId, message });
     return;
   }
-  const own = error instanceof Error ? Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'errorType' && key !== 'name')) : {};
   const line = JSON.stringify({ errorType, errorMessage, ...own, stack: trace });
   write(`${new Date().toISOString()}\t${requestId}\tERROR\t${label} \t${line}\n`);
 }

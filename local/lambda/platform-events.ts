@@ -3,6 +3,7 @@
  * https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
  */
 import type { FunctionConfig } from './function-config';
+import { hexDigits } from './runtime-process';
 
 /** Why an init phase or an invocation failed. */
 export interface Failure {
@@ -62,16 +63,16 @@ export function initEnd(
     initializationType, phase, ...result, ...(failure?.status === 'timeout' && { status: 'error', errorType: 'Runtime.Unknown' }),
   }];
   const noEntrypoint = errorTypes === 'classic' && failure?.errorType === 'Runtime.InvalidEntrypoint';
-  const initReport: [string, object] = ['platform.initReport', { initializationType, phase, ...(!noEntrypoint && result), metrics: { durationMs } }];
+  const initReport: [string, object] = ['platform.initReport', { initializationType, phase, ...(!noEntrypoint && result), metrics: { durationMs: inMicroseconds(durationMs) } }];
   return noEntrypoint ? [initReport] : [done, initReport];
 }
 
 export function invokeStart(requestId: string, traceId: string): [string, object] {
-  return ['platform.start', { requestId, version: '$LATEST', tracing: { type: 'X-Amzn-Trace-Id', value: traceId } }];
+  return ['platform.start', { requestId, version: '$LATEST', tracing: { spanId: hexDigits(16), type: 'X-Amzn-Trace-Id', value: traceId } }];
 }
 
 export function runtimeDone(requestId: string, failure: Failure | undefined, durationMs: number, producedBytes: number): [string, object] {
-  return ['platform.runtimeDone', { requestId, ...outcome(failure), metrics: { durationMs, producedBytes }, spans: [] }];
+  return ['platform.runtimeDone', { requestId, ...outcome(failure), metrics: { durationMs: inMicroseconds(durationMs), producedBytes }, spans: [] }];
 }
 
 export function report(
@@ -80,12 +81,22 @@ export function report(
   return ['platform.report', {
     requestId,
     ...outcome(failure),
-    metrics: { durationMs, billedDurationMs: Math.ceil(durationMs), memorySizeMB, maxMemoryUsedMB: Math.min(maxMemoryUsedMB, memorySizeMB) },
+    metrics: {
+      durationMs: inMicroseconds(durationMs),
+      billedDurationMs: Math.ceil(durationMs),
+      memorySizeMB,
+      maxMemoryUsedMB: Math.min(maxMemoryUsedMB, memorySizeMB),
+    },
   }];
 }
 
 export function extension(name: string, state: string, events: readonly string[], errorType?: string): [string, object] {
   return ['platform.extension', { name, state, events, ...(errorType && { errorType }) }];
+}
+
+/** Lambda measures no finer. */
+function inMicroseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
 }
 
 /** A time-out carries no error type. */

@@ -19,6 +19,8 @@ export interface InvocationResult {
 export interface Invocation {
   readonly requestId: string;
   readonly event: string;
+  /** Made anew where nobody else is told of it. */
+  readonly traceId?: string;
 }
 
 /** Why a runtime is no more. */
@@ -137,7 +139,7 @@ export class RuntimeProcess {
       'lambda-runtime-aws-request-id': current.requestId,
       'lambda-runtime-deadline-ms': String(Date.now() + timeoutSeconds * 1000),
       'lambda-runtime-invoked-function-arn': arn,
-      'lambda-runtime-trace-id': newTraceId(),
+      'lambda-runtime-trace-id': current.traceId ?? newTraceId(),
     }).end(current.event);
   }
 }
@@ -147,8 +149,13 @@ export function errorResult(errorType: string, message: string, requestId: strin
   return { payload: JSON.stringify({ errorType, errorMessage: `RequestId: ${requestId} Error: ${message}` }), isError: true };
 }
 
+/** https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader */
 export function newTraceId(): string {
-  return `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${randomUUID().replace(/-/g, '').slice(0, 24)}`;
+  return `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${hexDigits(24)};Parent=${hexDigits(16)};Sampled=0`;
+}
+
+export function hexDigits(count: number): string {
+  return randomUUID().replace(/-/g, '').slice(0, count);
 }
 
 function accept(response: http.ServerResponse): void {

@@ -2,7 +2,7 @@
  * A runtime that runs no code but does what it is told, so that any way to end, of any language, can be tried: the steps of
  * the init phase are in `SCRIPT_INIT`, an event is a list of steps itself. It runs alone in a child process.
  */
-import { writeSync } from 'fs';
+import { existsSync, writeSync } from 'fs';
 import * as http from 'http';
 
 export type Step =
@@ -14,6 +14,7 @@ export type Step =
   | { readonly exit: number }
   | { readonly signal: 'SIGSEGV' | 'SIGKILL' | 'SIGABRT' }
   | { readonly hang: true }
+  | { readonly awaitFile: string } // goes on when it exists
   | { readonly flood: { readonly bytesPerSecond: number; readonly seconds: number } }; // of ordinary log records
 
 const api = process.env.AWS_LAMBDA_RUNTIME_API ?? '';
@@ -36,6 +37,7 @@ async function take(step: Step, area: string): Promise<boolean> {
   if ('flood' in step) await flood(step.flood);
   if ('signal' in step) process.kill(process.pid, step.signal);
   if ('hang' in step || 'signal' in step) await new Promise(resolve => setTimeout(resolve, 3_600_000));
+  if ('awaitFile' in step) while (!existsSync(step.awaitFile)) await new Promise(resolve => setTimeout(resolve, 5));
   if ('initError' in step) await call('POST', 'init/error', errorBody(step.initError), step.initError);
   if ('exit' in step && step.exit !== undefined) process.exit(step.exit);
   if ('respond' in step) await call('POST', `${area}/response`, JSON.stringify(step.respond));

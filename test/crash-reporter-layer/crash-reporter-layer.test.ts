@@ -9,6 +9,7 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import { describe, expect, test } from 'vitest';
 import { BirthdayApi, CrashReporterLayer, CrashReporterLayerProps, CrashReporterMode, SentryDsn } from '../../src';
+import { BLOCK_CASES } from '../blocks';
 import { actionsOf } from '../templates';
 
 function stackWith(env?: { region: string; account: string }): Stack {
@@ -166,6 +167,20 @@ describe('all functions of a scope', () => {
     for (const id of ['BirthdaysPutHandler', 'BirthdaysGetHandler', 'Later']) expect(functionOf(stack, id).Layers, id).toHaveLength(1);
   });
 
+  test.each(BLOCK_CASES.filter(({ name }) => name !== 'CrashReporterLayer'))('are attached: every function of $name, each once', ({ minimal, maximal }) => {
+    for (const make of [minimal, maximal]) {
+      const stack = stackWith();
+      const { functions } = make(stack, 'Block');
+      reporter(stack).addToAll(stack);
+      expect(functions.length).toBeGreaterThan(0);
+      for (const { node } of functions) {
+        const { Layers, Environment } = functionOf(stack, stack.getLogicalId(node.defaultChild as lambda.CfnFunction));
+        expect(Layers, node.path).toEqual([{ Ref: expect.stringContaining(`CrashesLayer${functions[0].architecture === lambda.Architecture.ARM_64 ? 'Arm64' : 'X8664'}`) }]);
+        expect(Environment!.Variables, node.path).toMatchObject({ SENTRY_DSN: 'https://key@sentry.example/1' });
+      }
+    }
+  });
+
   test('but not those that are listed, by themselves or by what they are in', () => {
     const stack = stackWith();
     const left = fn(stack, 'Left');
@@ -204,6 +219,17 @@ describe('what cannot be done', () => {
     expect(() => reporter(stack).addTo(image)).toThrow(/unzip -p .*crash-reporter-layer\/arm64\.zip extensions\/crash-reporter > crash-reporter\n(.*\n)*? {2}COPY --chmod=0755 crash-reporter \/opt\/extensions\/crash-reporter\n/);
   });
 
+  test('a container image below a scope stops the synth with the same words, and can be left out', () => {
+    const stack = stackWith();
+    new lambda.DockerImageFunction(stack, 'Image', { code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(stack, 'Repository', 'r')) });
+    reporter(stack).addToAll(stack);
+    expect(() => Template.fromStack(stack)).toThrow(/COPY --chmod=0755 .*\n.*leave it out of the CrashReporterLayer/);
+    const other = stackWith();
+    const left = new lambda.DockerImageFunction(other, 'Image', { code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(other, 'Repository', 'r')) });
+    reporter(other).addToAll(other, { except: [left] });
+    expect(functionOf(other, 'Image').Layers).toBeUndefined();
+  });
+
   test('a sixth layer is refused before the CDK does, whichever way the five came', () => {
     const stack = stackWith();
     const five = Array.from({ length: 5 }, (_, index) => lambda.LayerVersion.fromLayerVersionArn(stack, `Layer${index}`, `arn:aws:lambda:us-east-1:123456789012:layer:l:${index}`));
@@ -222,8 +248,10 @@ describe('what cannot be done', () => {
 
   test.each<[Partial<CrashReporterLayerProps>, string]>([
     [{ sampleRate: 1.5 }, '`sampleRate` must be a number from 0 to 1, got 1.5'],
+    [{ sampleRate: -0.1 }, '`sampleRate` must be a number from 0 to 1, got -0.1'],
     [{ sampleRate: NaN }, '`sampleRate` must be a number from 0 to 1, got NaN'],
     [{ tags: { ['x'.repeat(33)]: 'y' } }, 'A name in `tags` must have 1 to 32 characters'],
+    [{ tags: { '': 'y' } }, 'A name in `tags` must have 1 to 32 characters, got ""'],
     [{ tags: { x: 'y'.repeat(201) } }, 'The value of `tags.x` must have at most 200 characters, got 201'],
     [{ tags: Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`t${index}`, 'x'])) }, '`tags` must be at most 50, got 51'],
     [{ redact: ['a,b'] }, 'A name in `redact` must have no comma and no space, got "a,b"'],

@@ -68,6 +68,8 @@ export interface Scripted {
   readonly state: () => string[];
   /** One invocation, and all that follows it. */
   invoke(...steps: Step[]): Promise<InvocationResult>;
+  /** One invocation that lasts until the promise is settled, or the function's time is up: so long nothing is frozen. */
+  awake(settled: Promise<unknown>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -120,16 +122,25 @@ export async function startScripted(workbench: Workbench, options: ScriptedOptio
       },
     },
   });
+  const invoke = async (...steps: Step[]) => {
+    const result = await environment.invoke(JSON.stringify(steps));
+    await environment.idle();
+    return result;
+  };
+  let awakenings = 0;
   return {
     environment,
     sink,
     logs,
     telemetry,
     state: () => readdirSync(stateFolder),
-    invoke: async (...steps) => {
-      const result = await environment.invoke(JSON.stringify(steps));
-      await environment.idle();
-      return result;
+    invoke,
+    awake: async settled => {
+      const file = path.join(folder, `awake-${awakenings++}`);
+      const invocation = invoke({ awaitFile: file });
+      await Promise.race([settled, invocation]);
+      writeFileSync(file, '');
+      await invocation;
     },
     stop: async () => {
       await environment.stop();

@@ -1,7 +1,8 @@
+import { spawnSync } from 'child_process';
 import { readFileSync } from 'fs';
 import * as path from 'path';
 import { describe, expect, test } from 'vitest';
-import { LAYER_ZIPS } from '../../scripts/build-extension';
+import { GO_VERSION, LAYER_ZIPS } from '../../scripts/build-extension';
 import { readZip, writeZip } from '../../scripts/zip';
 import { ENV, EXTENSION, LAYER_ZIP, MODE, TAGS } from '../../src/crash-reporter-layer/contract';
 
@@ -48,6 +49,16 @@ describe.each(Object.keys(MACHINES))('the layer for %s', architecture => {
   test('packed again is the same, byte for byte', () => {
     expect(writeZip(entries).equals(read(`crash-reporter-layer/${architecture}.zip`))).toBe(true);
   });
+});
+
+test('without Go the extension\'s tests stop with one line that names the version', () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'scripts/test-extension.ts'], {
+    cwd: ROOT, env: { ...process.env, PATH: '/nonexistent' }, encoding: 'utf8',
+  });
+  expect([status, stdout, stderr.split('\n').filter(line => line.includes('Go '))]).toEqual([
+    1, '', [`Go ${GO_VERSION} or later is needed for the extension of CrashReporterLayer, and there is no \`go\` on the PATH: https://go.dev/dl/`],
+  ]);
+  expect(readFileSync(path.join(ROOT, 'lambda-src', 'crash-reporter-layer', 'go.mod'), 'utf8')).toMatch(new RegExp(`^go ${GO_VERSION.replace('.', '\\.')}(\\.\\d+)?$`, 'm'));
 });
 
 test('the extension reads every variable and every mode that the construct sets', () => {

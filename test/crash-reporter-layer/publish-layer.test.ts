@@ -54,3 +54,15 @@ test('what AWS refuses is one line, and the command fails', async () => {
     await server.close();
   }
 });
+
+test('--help says what it takes, and asks nobody', async () => {
+  const { code, stdout, stderr } = await publish('http://127.0.0.1:1', '--help');
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toContain('npm run publish-layer -- [--name crash-reporter] [--region eu-central-1] [--profile work]');
+});
+
+test('an option that is none is named', async () => {
+  const { code, stdout, stderr } = await publish('http://127.0.0.1:1', '--nmae', 'x');
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toContain("'--nmae'");
+});

@@ -1,15 +1,17 @@
 /**
- * `npx projen test:runtimes`: real Python functions under AWS's own runtime client, which writes the log lines that are parsed. It
- * must be installed (`pip install awslambdaric`), so this is no part of `npm test`; it says how many functions it ran.
+ * `npx projen test:runtimes`: real functions under AWS's own runtime clients, which write the log lines that are parsed. The clients
+ * must be installed (`pip install awslambdaric`, `npm install aws-lambda-ric`), so this is no part of `npm test`; it says how many
+ * functions it ran, and what it left out.
  */
 import { strict as assert } from 'assert';
 import { execFileSync } from 'child_process';
-import { mkdirSync, writeFileSync } from 'fs';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'fs';
 import * as path from 'path';
 import { createWorkbench, startScripted, Workbench } from './environment';
+import type { TelemetryEvent } from '../../local/lambda/telemetry-api';
 import type { SentryException } from '../../local/sentry-envelope';
 
-interface PythonCase {
+interface Case {
   readonly name: string;
   readonly handler?: string;
   readonly code: string;
@@ -17,9 +19,28 @@ interface PythonCase {
   readonly value?: RegExp;
   /** The innermost frame's function; none where the crash leaves no trace. */
   readonly frame?: string;
+  /** The types of its causes, the first one first. */
+  readonly causes?: readonly string[];
 }
 
-const CASES: PythonCase[] = [
+interface Client {
+  readonly name: string;
+  /** What is to be done to have it. */
+  readonly install: string;
+  readonly isThere: () => boolean;
+  readonly runtimeName: string;
+  readonly file: string;
+  readonly command: (handler: string) => string[];
+  readonly cases: readonly Case[];
+}
+
+const PYTHON = process.env.PYTHON ?? 'python3';
+/** The folder of the npm package. */
+const NODE_CLIENT = path.resolve(process.env.AWS_LAMBDA_RIC ?? path.join('node_modules', 'aws-lambda-ric'));
+/** Where the telemetry is written down, for the extension's own tests: `lambda-src/crash-reporter-layer/testdata/captures`. */
+const { RECORD } = process.env;
+
+const PYTHON_CASES: readonly Case[] = [
   { name: 'handler not found', handler: 'app.other', code: 'def handler(event, context): pass', type: 'Runtime.HandlerNotFound', value: /other/ },
   { name: 'missing module', code: 'import left_pad\ndef handler(event, context): pass', type: 'Runtime.ImportModuleError', value: /left_pad/ },
   { name: 'file not found', handler: 'nowhere.handler', code: '', type: 'Runtime.ImportModuleError', value: /nowhere/ },
@@ -34,15 +55,78 @@ const CASES: PythonCase[] = [
   { name: 'timeout', code: 'import time\ndef handler(event, context):\n  time.sleep(60)', type: 'Function.Timeout' },
 ];
 
-async function run(workbench: Workbench, python: string, one: PythonCase, jsonLogs: boolean): Promise<void> {
-  const folder = path.join(workbench.folder, `${one.name.replace(/\W/g, '-')}-${jsonLogs ? 'json' : 'text'}`);
+const NODE_CASES: readonly Case[] = [
+  { name: 'handler not found', handler: 'app.other', code: 'exports.handler = async () => 1', type: 'Runtime.HandlerNotFound', value: /other/ },
+  { name: 'missing module', code: 'require("left-pad"); exports.handler = async () => 1', type: 'Runtime.ImportModuleError', value: /left-pad/ },
+  { name: 'file not found', handler: 'nowhere.handler', code: '', type: 'Runtime.ImportModuleError', value: /nowhere/ },
+  { name: 'syntax error', code: 'exports.handler = (', type: 'Runtime.UserCodeSyntaxError' },
+  { name: 'malformed handler', handler: 'app', code: '', type: 'Runtime.MalformedHandlerName' },
+  { name: 'error at load', code: 'function load() { throw new TypeError("config"); }\nload();', type: 'TypeError', value: /config/, frame: 'load' },
+  { name: 'thrown error', code: 'const total = order => order.items.length;\nexports.handler = async () => total({});', type: 'TypeError', value: /length/, frame: 'total' },
+  {
+    name: 'thrown error with a cause', // which the client does not log
+    code: 'exports.handler = async () => { throw new RangeError("outer", { cause: new TypeError("inner") }); }',
+    type: 'RangeError',
+    value: /outer/,
+    causes: [],
+  },
+  { name: 'thrown text', code: 'exports.handler = async () => { throw "just text"; }', type: 'Error', value: /just text/ },
+  {
+    name: 'unhandled rejection',
+    code: 'function reject() { Promise.reject(new TypeError("nobody waits")); }\nexports.handler = () => { reject(); return new Promise(() => setTimeout(() => {}, 60000)); }',
+    type: 'Runtime.UnhandledPromiseRejection',
+    value: /nobody waits/,
+    causes: ['TypeError'],
+  },
+  {
+    name: 'uncaught exception',
+    code: 'function later() { throw new RangeError("in a timer"); }\nexports.handler = () => new Promise(() => setTimeout(later, 5))',
+    type: 'RangeError',
+    value: /in a timer/,
+    frame: 'Timeout.later [as _onTimeout]',
+  },
+  { name: 'exit', code: 'exports.handler = async () => process.exit(3)', type: 'Runtime.ExitError' },
+  { name: 'abort', code: 'exports.handler = async () => process.abort()', type: 'Runtime.ExitError' },
+  { name: 'timeout', code: 'exports.handler = () => new Promise(resolve => setTimeout(resolve, 60000))', type: 'Function.Timeout' },
+];
+
+const CLIENTS: readonly Client[] = [
+  {
+    name: 'awslambdaric',
+    install: `pip install awslambdaric, and name that python in PYTHON (now ${PYTHON})`,
+    isThere: () => {
+      try {
+        execFileSync(PYTHON, ['-c', 'import awslambdaric'], { stdio: 'ignore' });
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    runtimeName: 'python3.13',
+    file: 'app.py',
+    command: handler => [PYTHON, '-m', 'awslambdaric', handler],
+    cases: PYTHON_CASES,
+  },
+  {
+    name: 'aws-lambda-ric',
+    install: `npm install aws-lambda-ric, and name that folder in AWS_LAMBDA_RIC (now ${NODE_CLIENT})`,
+    isThere: () => existsSync(path.join(NODE_CLIENT, 'dist', 'rapid-client.node')),
+    runtimeName: 'nodejs22.x',
+    file: 'app.js',
+    command: handler => [process.execPath, path.join(NODE_CLIENT, 'bin', 'index.mjs'), handler],
+    cases: NODE_CASES,
+  },
+];
+
+async function run(workbench: Workbench, client: Client, one: Case, jsonLogs: boolean): Promise<void> {
+  const folder = path.join(workbench.folder, `${client.name}-${one.name.replace(/\W/g, '-')}-${jsonLogs ? 'json' : 'text'}`);
   mkdirSync(folder);
-  writeFileSync(path.join(folder, 'app.py'), one.code);
+  writeFileSync(path.join(folder, client.file), one.code);
   const handler = one.handler ?? 'app.handler';
   const scripted = await startScripted(workbench, {
-    command: [python, '-m', 'awslambdaric', handler],
+    command: client.command(handler),
     codePath: folder,
-    runtimeName: 'python3.13',
+    runtimeName: client.runtimeName,
     timeoutSeconds: 3,
     jsonLogs,
     env: {
@@ -63,36 +147,45 @@ async function run(workbench: Workbench, python: string, one: PythonCase, jsonLo
     assert.equal(type, one.type, `${value}; its log:\n${scripted.logs.join('\n')}`);
     assert.match(value, one.value ?? /./);
     if (one.frame) assert.equal(stacktrace?.frames[stacktrace.frames.length - 1].function, one.frame);
+    if (one.causes) assert.deepEqual(values.slice(0, -1).map(cause => cause.type), one.causes);
+    if (RECORD) record(path.join(RECORD, `${client.name}-${jsonLogs ? 'json' : 'text'}.jsonl`), one.name, scripted.telemetry);
   } finally {
     await scripted.stop();
   }
 }
 
+/** The client is where it is on Lambda. */
+function record(file: string, name: string, telemetry: readonly TelemetryEvent[]): void {
+  const lines = [{ capture: name }, ...telemetry].map(line => JSON.stringify(line)).join('\n');
+  const told = lines.replaceAll(NODE_CLIENT, '/var/runtime').replace(/[^"\\ ]*\/(lib\/python[^/]*\/)/g, '/var/lang/$1').replace(/\/usr\/bin\/node/g, '/var/lang/bin/node');
+  appendFileSync(file, `${told}\n`);
+}
+
 async function main(): Promise<void> {
-  const python = process.env.PYTHON ?? 'python3';
-  try {
-    execFileSync(python, ['-c', 'import awslambdaric'], { stdio: 'ignore' });
-  } catch {
-    throw new Error(`0 functions ran: ${python} has no awslambdaric. Install it (pip install awslambdaric), and name that python in PYTHON`);
-  }
+  const clients = CLIENTS.filter(client => client.isThere());
+  const missing = CLIENTS.filter(client => !clients.includes(client)).map(({ name, install }) => `Without ${name}: ${install}`);
+  if (clients.length === 0) throw new Error(`0 functions ran.\n${missing.join('\n')}`);
   const workbench = createWorkbench();
   const failures: string[] = [];
-  let ran = 0;
   try {
-    for (const jsonLogs of [false, true]) {
-      for (const one of CASES) {
-        ran++;
-        try {
-          await run(workbench, python, one, jsonLogs);
-        } catch (error) {
-          failures.push(`${one.name} (${jsonLogs ? 'JSON' : 'text'} log): ${(error as Error).message}`);
+    for (const client of clients) {
+      const before = failures.length;
+      for (const jsonLogs of [false, true]) {
+        for (const one of client.cases) {
+          try {
+            await run(workbench, client, one, jsonLogs);
+          } catch (error) {
+            failures.push(`${client.name}, ${one.name} (${jsonLogs ? 'JSON' : 'text'} log): ${(error as Error).message}`);
+          }
         }
       }
+      const ran = 2 * client.cases.length;
+      process.stdout.write(`${ran} functions ran with ${client.name}, ${ran - failures.length + before} crashed as they were reported.\n`);
     }
   } finally {
     await workbench.stop();
   }
-  process.stdout.write(`${ran} Python functions ran with awslambdaric, ${ran - failures.length} crashed as they were reported.\n`);
+  for (const line of missing) process.stdout.write(`${line}\n`);
   if (failures.length > 0) throw new Error(failures.join('\n'));
 }
 

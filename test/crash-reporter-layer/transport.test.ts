@@ -33,15 +33,15 @@ describe('a report that cannot be delivered', () => {
     ['Sentry closes the connection', 'reset'],
     ['Sentry is overloaded (503)', { status: 503 }],
   ];
-  test.concurrent.each(failures)('because %s is kept, the environment ends in time, and the next process sends it', (_, answer) => running({}, async scripted => {
-    const { invoke, sink, telemetry } = scripted;
+  test.concurrent.each(failures)('because %s is kept, the environment ends in time, and the next process sends it', (_, answer) => running({ timeoutSeconds: 20 }, async scripted => {
+    const { invoke, awake, sink, telemetry } = scripted;
     sink.answer = () => answer;
     await invoke({ exit: 1 });
     expect(sink.deliveries).toHaveLength(0);
     sink.answer = undefined;
     expect(spooled(scripted)).toHaveLength(1);
     const id = spooled(scripted)[0].replace(/\.env$/, '').slice(-32);
-    while (sink.deliveries.length === 0) await invoke({ respond: 1 });
+    await awake(sink.wait(1));
     expect(sink.events.map(event => event.event_id)).toEqual([id]);
     expect(telemetry.filter(({ type }) => type === 'platform.initStart')).toHaveLength(2);
     await until(() => spooled(scripted).length === 0);

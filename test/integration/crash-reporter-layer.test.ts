@@ -40,7 +40,7 @@ describe('six functions of Node.js that crash, each in a way of its own, are six
 
   test('missing module, with a stack trace', () => {
     expect(top(eventOf('MissingModule'))).toMatchObject({ type: 'Runtime.ImportModuleError', value: expect.stringContaining('Cannot find module \'left-pad\'') });
-    expect(top(eventOf('MissingModule')).stacktrace!.frames.map(({ filename }) => filename)).toContainEqual(expect.stringMatching(/index\.js$/));
+    expect(top(eventOf('MissingModule')).stacktrace!.frames).toContainEqual(expect.objectContaining({ filename: 'index.js', abs_path: '/var/task/index.js', in_app: true }));
   });
 
   test('exit, without one', () => {
@@ -61,7 +61,8 @@ describe('six functions of Node.js that crash, each in a way of its own, are six
     const event = eventOf('ThrownError');
     expect([event.level, top(event).type, top(event).value]).toEqual(['error', 'TypeError', 'Cannot read properties of undefined (reading \'items\')']);
     const { frames } = top(event).stacktrace!;
-    expect(frames[frames.length - 1]).toMatchObject({ function: 'total', lineno: 1 });
+    expect(frames[frames.length - 1]).toMatchObject({ function: 'total', filename: 'index.js', lineno: 1, in_app: true });
+    expect(frames.filter(frame => frame.in_app).map(frame => frame.function)).toEqual(['exports.handler', 'total']);
   });
 
   test('and no more than six', () => expect(events).toHaveLength(6));
@@ -71,10 +72,16 @@ describe('six functions of Node.js that crash, each in a way of its own, are six
       expect(event).toMatchObject({
         platform: 'node',
         contexts: { runtime: { name: 'nodejs' }, cloud_resource: { 'cloud.provider': 'aws', 'cloud.account.id': '123456789012' } },
-        extra: { lambda: { log_group: expect.stringMatching(/Logs$/), log_stream: expect.any(String) } },
+        extra: { lambda: { log_group: expect.stringMatching(/Logs$/), log_stream: expect.any(String), log_stream_url: expect.stringMatching(/^https:/) } },
       });
     }
   });
+});
+
+test('those of an invocation belong to its trace', () => {
+  for (const name of ['Exit', 'OutOfMemory', 'Timeout', 'ThrownError']) {
+    expect(eventOf(name).contexts!.trace, name).toMatchObject({ trace_id: expect.stringMatching(/^[0-9a-f]{32}$/), span_id: expect.stringMatching(/^[0-9a-f]{16}$/) });
+  }
 });
 
 test('the page has a button for each', async () => {

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { ExtensionsApi } from '../../local/lambda/extensions-api';
 import type { FunctionConfig } from '../../local/lambda/function-config';
 import { readFrames } from '../../local/lambda/log-frames';
+import { logRecord } from '../../local/lambda/log-record';
 import { parseSubscription, TelemetryApi } from '../../local/lambda/telemetry-api';
 import { TelemetryQueue } from '../../local/lambda/telemetry-queue';
 import { listen, readBody, RunningServer } from '../../local/server';
@@ -236,4 +237,22 @@ describe('log frames', () => {
   });
 
   test('that are none are told as they came', () => expect(read(Buffer.from('no frame, but long enough'))).toEqual(['no frame, but long enough']));
+});
+
+describe('a log record, as an extension gets it,', () => {
+  const config = { ...CONFIG, codePath: '/tmp/x/asset' } as FunctionConfig;
+  const command = ['/usr/bin/node', '--enable-source-maps', '/tmp/x/node-runtime.js'];
+
+  test('has the paths of Lambda', () => {
+    expect(logRecord('at f (/tmp/x/asset/index.js:1:2) at main (file:///tmp/x/node-runtime.js:5:6)', config, command))
+      .toBe('at f (/var/task/index.js:1:2) at main (file:///var/runtime/node-runtime.js:5:6)\n');
+    expect(logRecord('-m /tmp/x/asset/app.py', config, ['python3', '-m', 'awslambdaric'])).toBe('-m /var/task/app.py\n');
+  });
+
+  test('is an object in the JSON format, where it is one', () => {
+    const json = { ...config, jsonLogs: true };
+    expect(logRecord('{"level":"ERROR","message":"/tmp/x/asset/a"}', json, command)).toEqual({ level: 'ERROR', message: '/var/task/a' });
+    for (const text of ['plain', '17', 'null', '{"cut']) expect(logRecord(text, json, command)).toBe(`${text}\n`);
+    expect(logRecord('{}', config, command)).toBe('{}\n');
+  });
 });

@@ -70,6 +70,28 @@ describe('the sink', () => {
     expect(page).toContain('&#34;&#38;&#39;');
   });
 
+  test('shows causes, the function\'s own frames in bold, and where the log is', async () => {
+    await post(envelope({
+      event: {
+        environment: 'demo',
+        exception: {
+          values: [
+            { type: 'TypeError', value: 'inner' },
+            { type: 'RangeError', value: 'outer', stacktrace: { frames: [{ filename: '/var/runtime/index.mjs', in_app: false }, { function: 'total', filename: 'index.js', lineno: 3, in_app: true }] } },
+          ],
+        },
+        extra: { lambda: { log_stream_url: 'https://eu-central-1.console.aws.amazon.com/x?a=1&b=2' } },
+      },
+    }));
+    const page = await (await fetch(sink.url)).text();
+    expect(page).toMatch(/<h2>RangeError [\s\S]*outer[\s\S]*<h3>Caused by TypeError<\/h3>\s*<p>inner/);
+    expect(page).toContain('<li><b>total <small>index.js:3</small></b></li><li>(anonymous) <small>/var/runtime/index.mjs</small></li>');
+    expect(page).toContain('environment demo');
+    expect(page).toContain('<a href="https://eu-central-1.console.aws.amazon.com/x?a=1&#38;b=2">log stream</a>');
+    await post(envelope({ event: { extra: { lambda: { log_stream_url: 'javascript:alert(1)' } } } }));
+    expect(await (await fetch(sink.url)).text()).not.toContain('javascript:');
+  });
+
   test('answers as a test tells it, and counts', async () => {
     sink.answer = attempt => attempt === 1 ? { status: 429, headers: { 'retry-after': '60' } } : attempt === 2 ? 'reset' : undefined;
     const limited = await post(envelope());

@@ -53,3 +53,11 @@ func TestErrorsNameTheVariableAndNotTheValue(t *testing.T) {
 		}
 	}
 }
+
+func TestTagsAreTextsAndBounded(t *testing.T) {
+	long := strings.Repeat("x", 33)
+	c, warnings, err := load(t, map[string]string{"SENTRY_DSN": "https://k@host/1", "CRASH_REPORTER_TAGS": `{"a":"b","n":1.5,"yes":true,"":"empty","` + long + `":"long"}`})
+	if err != nil || len(warnings) != 0 || len(c.Function.Tags) != 3 || c.Function.Tags["a"] != "b" || c.Function.Tags["n"] != "1.5" || c.Function.Tags["yes"] != "true" {
+		t.Errorf("%v %v %v", c.Function.Tags, warnings, err)
+	}
+}

@@ -154,6 +154,14 @@ func (t *Tracker) anyReported() bool {
 	return t.initSent || t.restored
 }
 
+// Told says that a crash was reported and nothing else runs or waits: what may
+// still come could only be more signals of it.
+func (t *Tracker) Told() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.pending) == 0 && len(t.active()) == 0 && t.anyReported()
+}
+
 func (t *Tracker) take(ready func(*incident) bool, reason string) []Report {
 	var reports []Report
 	kept := t.pending[:0]

@@ -154,6 +154,7 @@ func continues(block, text string) bool {
 			return true
 		}
 	}
+	first, _, _ := strings.Cut(block, "\n")
 	last := block[strings.LastIndexByte(strings.TrimRight(block, "\n"), '\n')+1:]
 	switch {
 	case strings.Contains(block, "goroutine ") && strings.Contains(block, "]:"):
@@ -162,6 +163,8 @@ func continues(block, text string) bool {
 	case strings.Contains(block, "Traceback (most recent call last)"):
 		// The interpreter ends a traceback with "Type: message".
 		return strings.HasPrefix(last, " ") && !strings.HasPrefix(block, "[ERROR] ") && !strings.Contains(line, "\t")
+	case stack.IsRubyHead(first):
+		return stack.IsRubyHead(line) // a cause
 	case strings.Count(block, "{") > strings.Count(block, "}"):
 		return strings.HasPrefix(line, `"`)
 	}

@@ -103,6 +103,7 @@ func (t *Tracker) Observe(e telemetry.Event, now time.Time) {
 			t.sharedAt = now
 		}
 		t.logs.add(e, scope, line)
+		t.lateError(scope, e, now)
 	case "platform.initStart", "platform.restoreStart":
 		t.started(e)
 	case "platform.initRuntimeDone", "platform.initReport":
@@ -190,6 +191,19 @@ func (t *Tracker) succeeded(r *request, e telemetry.Event, now time.Time) {
 		return
 	}
 	t.logs.forget(r.id)
+}
+
+// lateError: Lambda promises no order between a function's log and the end of
+// its runtime. A line that names its request can still be told.
+func (t *Tracker) lateError(scope string, e telemetry.Event, now time.Time) {
+	r := t.known(scope)
+	if !t.options.HandlerErrors || r == nil || !r.done || r.reported {
+		return
+	}
+	if found := t.logs.finding(r.id); found.Runtime && len(found.Exceptions) > 0 {
+		r.reported = true
+		t.signal(r.id, PhaseInvoke, telemetry.Event{Time: e.Time, Status: "success"}, now, 0)
+	}
 }
 
 func (t *Tracker) joinInit(r *request, e telemetry.Event, now time.Time) {

@@ -3,6 +3,7 @@ package crash
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,5 +151,99 @@ func TestAFailedExtensionIsBlamedOnce(t *testing.T) {
 	got := tr.Due(now.Add(time.Second))
 	if fmt.Sprint(kinds(got)) != "[r1 Extension.Crash r2 Runtime.ExitError]" || got[0].Extension != "other" || got[1].Extension != "" {
 		t.Errorf("%v %+v", kinds(got), got)
+	}
+}
+
+func TestAnErrorThatIsLoggedAfterTheEndOfItsRequestIsStillReported(t *testing.T) {
+	const id = "6d68ca91-49c9-448d-89b8-7ca3e6dc66aa"
+	late := logLine("2026-01-01T00:00:00Z\t" + id + "\tERROR\tInvoke Error \t{\"errorType\":\"TypeError\",\"errorMessage\":\"m\",\"stack\":[]}")
+	for errors, want := range map[bool]string{true: "[" + id + " TypeError]", false: "[]"} {
+		tr := New(Options{HandlerErrors: errors})
+		feed(tr, now, telemetry.Event{Type: "platform.initRuntimeDone", Status: "success"}, start(id), done(id, "success", ""), late, late)
+		reports := tr.Due(now)
+		if fmt.Sprint(kinds(reports)) != want {
+			t.Errorf("handler errors %v: %v, want %s", errors, kinds(reports), want)
+		}
+		if len(reports) == 1 && !reports[0].Exception {
+			t.Error("it is told as a crash")
+		}
+	}
+}
+
+func TestALogOfTheInitializationIsTheCauseWhereOnlyTheInvocationTellsTheFailure(t *testing.T) {
+	tr := New(Options{})
+	feed(tr, now, telemetry.Event{Type: "platform.initStart", Phase: PhaseInit}, logLine("2026-01-01T00:00:00Z\tundefined\tERROR\tUncaught Exception \t{\"errorType\":\"TypeError\",\"errorMessage\":\"m\",\"stack\":[]}"),
+		telemetry.Event{Type: "platform.initReport", Phase: PhaseInit}, start("r1"), done("r1", "error", "Runtime.ExitError"))
+	if got := fmt.Sprint(kinds(tr.Due(now.Add(time.Second)))); got != "[r1 TypeError]" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestARestoreThatFailedIsReportedOnceHoweverLateItsSecondSignalComes(t *testing.T) {
+	tr := New(Options{})
+	failed := func(kind string) telemetry.Event {
+		return telemetry.Event{Type: "platform." + kind, Status: "error", ErrorType: "Runtime.AfterRestoreError"}
+	}
+	feed(tr, now, telemetry.Event{Type: "platform.restoreStart"}, failed("restoreRuntimeDone"))
+	first := kinds(tr.Due(now.Add(time.Second)))
+	feed(tr, now.Add(2*time.Second), failed("restoreReport"))
+	if got := append(first, kinds(tr.Shutdown("failure", now.Add(3*time.Second)))...); fmt.Sprint(got) != "[ Runtime.AfterRestoreError]" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestToldMeansThatNothingElseCanCome(t *testing.T) {
+	tr := New(Options{})
+	check := func(when string, want bool) {
+		t.Helper()
+		if tr.Told() != want {
+			t.Errorf("%s: %v", when, !want)
+		}
+	}
+	feed(tr, now, start("r1"))
+	check("while it runs", false)
+	feed(tr, now, done("r1", "error", "Runtime.ExitError"))
+	check("while signals come", false)
+	tr.Due(now.Add(time.Second))
+	check("when it is reported", true)
+	feed(tr, now, start("r2"))
+	check("while the next one runs", false)
+	feed(tr, now, done("r2", "success", ""))
+	check("at the end", true)
+}
+
+// A stack trace comes as one record where there is a framed log channel, else line by line.
+func TestAStackTraceIsTheSameFramedAndLineByLine(t *testing.T) {
+	for language, text := range map[string]string{
+		"node":                  "/var/task/x.js:1\nthrow new Error('x')\n^\n\nError: bad\n    at f (/var/task/x.js:1:7)\n    at g (/var/runtime/y.js:2:3)\n\nNode.js v20.11.0",
+		"node with a cause":     "Error: outer\n    at f (/var/task/x.js:1:7) {\n  [cause]: RangeError: inner\n      at g (/var/task/y.js:2:3)\n}",
+		"python":                "Traceback (most recent call last):\n  File \"/var/task/a.py\", line 1, in f\n    x\nKeyError: 'k'",
+		"python chained":        "Traceback (most recent call last):\n  File \"/var/task/a.py\", line 1, in f\n    x\nKeyError: 'k'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/var/task/b.py\", line 2, in g\nmy.AppError: two",
+		"python of the runtime": "[ERROR] KeyError: 'a'\nTraceback (most recent call last):\n\u00a0\u00a0File \"/var/task/app.py\", line 3, in handler\n\u00a0\u00a0\u00a0\u00a0x['a']",
+		"java":                  "Exception in thread \"main\" java.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\nCaused by: java.sql.SQLException: inner\n\tat com.x.D.d(D.java:3)\n\t... 1 more",
+		"ruby":                  "/var/task/a.rb:1:in `h': bad thing (ArgumentError)\n\tfrom /var/task/b.rb:2:in `<main>'",
+		"ruby with a cause":     "/var/task/a.rb:4:in 'rescue in h': outer (RuntimeError)\n\tfrom /var/task/a.rb:1:in 'h'\n/var/task/a.rb:2:in 'h': inner (ArgumentError)\n\tfrom /var/task/b.rb:2:in '<main>'",
+		"ruby of the runtime":   "Critical exception from handler\n{\n  \"errorMessage\": \"undefined method\",\n  \"errorType\": \"Function<NoMethodError>\",\n  \"stackTrace\": [\n    \"/var/task/a.rb:3:in 'h'\"\n  ]\n}",
+		"dotnet":                "Unhandled exception. System.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Program.Main(String[] args) in /src/P.cs:line 7",
+		"go":                    "panic: boom\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/x/main.go:12 +0x1d\nmain.main()\n\t/x/main.go:3 +0x1\nexit status 2",
+		"go, a fatal error":     "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\nmain.main()\n\t/x/main.go:3 +0x1\nexit status 2",
+	} {
+		told := func(records []string) string {
+			tr := New(Options{})
+			feed(tr, now, telemetry.Event{Type: "platform.initRuntimeDone", Status: "success"}, start("r1"))
+			for _, record := range records {
+				feed(tr, now, logLine(record+"\n"))
+			}
+			feed(tr, now, done("r1", "error", "Runtime.ExitError"))
+			reports := tr.Due(now.Add(time.Second))
+			return fmt.Sprintf("%s %+v", reports[0].Language, reports[0].Exceptions)
+		}
+		framed, lines := told([]string{text}), told(strings.Split(text, "\n"))
+		if framed != lines {
+			t.Errorf("%s\nframed       %s\nline by line %s", language, framed, lines)
+		}
+		if !strings.Contains(framed, "Path:") || strings.Contains(framed, "ExitError") {
+			t.Errorf("%s has no stack: %s", language, framed)
+		}
 	}
 }

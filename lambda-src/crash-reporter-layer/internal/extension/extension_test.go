@@ -3,6 +3,7 @@ package extension
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -74,5 +75,29 @@ func TestBrokenAnswersAreSurvived(t *testing.T) {
 	(&API{Host: strings.TrimPrefix(server.URL, "http://"), Name: "x"}).Run(context.Background(), got, func(string) {})
 	if fmt.Sprint(got.reasons) != "[r1 timeout]" {
 		t.Errorf("%v", got.reasons)
+	}
+}
+
+func TestRegistrationFallsBackOnlyWhereInvokeIsTheReason(t *testing.T) {
+	for reason, want := range map[string]string{
+		"Extension.InvalidEventType":  `[{"events":["INVOKE","SHUTDOWN"]} {"events":["SHUTDOWN"]}]`,
+		"Extension.TooManyExtensions": `[{"events":["INVOKE","SHUTDOWN"]}]`,
+	} {
+		var bodies []string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			raw, _ := io.ReadAll(r.Body)
+			bodies = append(bodies, string(raw))
+			if strings.Contains(string(raw), "INVOKE") || reason == "Extension.TooManyExtensions" {
+				w.WriteHeader(403)
+				fmt.Fprintf(w, `{"errorType":%q}`, reason)
+				return
+			}
+			w.Header().Set("Lambda-Extension-Identifier", "id")
+		}))
+		_, err := (&API{Host: strings.TrimPrefix(server.URL, "http://"), Name: "x"}).Register(context.Background(), []string{"INVOKE", "SHUTDOWN"})
+		server.Close()
+		if fmt.Sprint(bodies) != want || (err == nil) != (reason == "Extension.InvalidEventType") {
+			t.Errorf("%s: sent %v, %v", reason, bodies, err)
+		}
 	}
 }

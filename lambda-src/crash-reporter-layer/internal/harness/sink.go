@@ -204,11 +204,78 @@ func checkEvent(event map[string]any) error {
 			return fmt.Errorf("a mechanism without type")
 		}
 	}
+	if err := checkOthers(event); err != nil {
+		return err
+	}
 	tags, _ := event["tags"].(map[string]any)
 	for key, value := range tags {
 		if text, ok := value.(string); !ok || len(text) >= 200 || len(key) > 32 {
 			return fmt.Errorf("tag %s=%v", key, value)
 		}
+	}
+	return nil
+}
+
+// checkOthers holds what GlitchTip's and Bugsink's ingestion want beyond the
+// schema: a field of another type costs the whole event there.
+func checkOthers(event map[string]any) error {
+	for _, name := range []string{"name", "version"} {
+		if _, ok := Dig(event, "sdk", name).(string); !ok {
+			return fmt.Errorf("sdk without %s", name)
+		}
+	}
+	contexts, _ := event["contexts"].(map[string]any)
+	for name, context := range contexts {
+		if _, ok := context.(map[string]any); !ok {
+			return fmt.Errorf("the context %s is no object", name)
+		}
+	}
+	if trace, has := contexts["trace"]; has && (Dig(trace, "trace_id") == nil || Dig(trace, "span_id") == nil) {
+		return fmt.Errorf("a trace without its ids")
+	}
+	for _, name := range []string{"transaction", "server_name", "environment", "release", "dist", "logger", "platform"} {
+		if value, has := event[name]; has {
+			if text, ok := value.(string); !ok || text == "" {
+				return fmt.Errorf("%s is %v", name, value)
+			}
+		}
+	}
+	fingerprint, _ := event["fingerprint"].([]any)
+	for _, part := range fingerprint {
+		if _, ok := part.(string); !ok {
+			return fmt.Errorf("fingerprint %v", fingerprint)
+		}
+	}
+	values, _ := Dig(event, "exception", "values").([]any)
+	for _, value := range values {
+		frames, _ := Dig(value, "stacktrace", "frames").([]any)
+		for _, frame := range frames {
+			if err := checkFrame(frame.(map[string]any)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkFrame(frame map[string]any) error {
+	for name, value := range frame {
+		ok := false
+		switch name {
+		case "filename", "abs_path", "function", "module", "context_line":
+			_, ok = value.(string)
+		case "lineno", "colno":
+			n, number := value.(float64)
+			ok = number && n == float64(int(n)) && n > 0
+		case "in_app":
+			_, ok = value.(bool)
+		}
+		if !ok {
+			return fmt.Errorf("frame with %s=%v", name, value)
+		}
+	}
+	if frame["filename"] == nil && frame["function"] == nil && frame["module"] == nil {
+		return fmt.Errorf("a frame that says nothing: %v", frame)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -179,5 +181,53 @@ func TestServerAnswers200ToAnything(t *testing.T) {
 			t.Errorf("%q was answered with %q %v", raw, line, err)
 		}
 		conn.Close()
+	}
+}
+
+func TestABatchThatNeverEndsIsNotAnsweredAndTheNextOneIs(t *testing.T) {
+	l := listen(t)
+	go func() { _ = Serve(l, func(body io.Reader) { _, _ = io.ReadAll(body) }) }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
+	if raw, err := io.ReadAll(conn); err != nil || len(raw) != 0 {
+		t.Errorf("answered %q %v", raw, err)
+	}
+	resp, err := http.Post("http://"+l.Addr().String(), "application/json", strings.NewReader("[]"))
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%v %v", resp, err)
+	}
+	resp.Body.Close()
+}
+
+// failing is a listener that cannot accept for a while.
+type failing struct {
+	net.Listener
+	failures int
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.failures > 0 {
+		f.failures--
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return f.Listener.Accept()
+}
+
+func TestServerSurvivesWhatPasses(t *testing.T) {
+	l := listen(t)
+	ended := make(chan error, 1)
+	go func() { ended <- Serve(&failing{l, 2}, func(body io.Reader) { _, _ = io.ReadAll(body) }) }()
+	resp, err := http.Post("http://"+l.Addr().String(), "application/json", strings.NewReader("[]"))
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%v %v", resp, err)
+	}
+	resp.Body.Close()
+	l.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ended with %v", err)
 	}
 }

@@ -2,8 +2,10 @@ package http1
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -13,10 +15,11 @@ const (
 	maxConcurrent  = 2
 	readTimeout    = 2 * time.Second
 	idleTimeout    = 10 * time.Minute
+	acceptPause    = 50 * time.Millisecond
 )
 
-// Serve answers 200 to every request on l, whatever it holds: another answer
-// makes Lambda deliver the same batch again and again. The handler gets each
+// Serve answers 200 to every request on l that it gets as a whole, whatever it
+// holds: another answer makes Lambda deliver the same batch again and again. The handler gets each
 // body as a stream; two bodies at most are read at the same time.
 func Serve(l net.Listener, handle func(body io.Reader)) error {
 	connections := make(chan struct{}, maxConnections)
@@ -26,10 +29,11 @@ func Serve(l net.Listener, handle func(body io.Reader)) error {
 		conn, err := l.Accept()
 		if err != nil {
 			<-connections
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
-				continue
+			if errors.Is(err, net.ErrClosed) {
+				return err
 			}
-			return err
+			time.Sleep(acceptPause) // out of file descriptors, perhaps: that may pass
+			continue
 		}
 		go func() {
 			defer func() {
@@ -77,22 +81,24 @@ func serveOne(conn net.Conn, br *bufio.Reader, handle func(io.Reader), working c
 	watched := &watchedReader{r: body}
 	protect(func() { handle(watched) })
 	// Whatever the handler left unread must go, or the next request starts in it.
-	if _, err := io.Copy(io.Discard, watched); err != nil || watched.failed {
-		keep = false
+	_, _ = io.Copy(io.Discard, watched)
+	if errors.Is(watched.err, os.ErrDeadlineExceeded) {
+		return false, false // the environment was frozen meanwhile: without an answer Lambda delivers the batch again
 	}
+	keep = keep && watched.err == nil
 	return keep, reply(conn, keep)
 }
 
 // watchedReader remembers that the connection broke within the body.
 type watchedReader struct {
-	r      io.Reader
-	failed bool
+	r   io.Reader
+	err error
 }
 
 func (c *watchedReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	if err != nil && err != io.EOF {
-		c.failed = true
+		c.err = err
 	}
 	return n, err
 }

@@ -135,7 +135,7 @@ func (r *Reporter) Run(ctx context.Context) {
 	}
 	r.sendMu.Unlock()
 	for ctx.Err() == nil {
-		r.work(ctx, r.o.Tracker.Due(r.o.Now()), sendTimeout, false)
+		r.work(ctx, r.due, sendTimeout, false)
 		var timer <-chan time.Time // none while nothing is pending: SnapStart copies it
 		if wait, pending := r.untilNext(); pending {
 			timer = time.After(wait)
@@ -182,12 +182,11 @@ func (r *Reporter) WaitDone(ctx context.Context, requestID string) bool {
 // Flush sends what is due now and returns when it is sent or the context ends.
 // It does not try again what failed before: an invocation waits for it.
 func (r *Reporter) Flush(ctx context.Context) {
-	if reports := r.o.Tracker.Due(r.o.Now()); len(reports) > 0 {
-		r.work(ctx, reports, sendTimeout, false)
-		return
-	}
 	r.sendMu.Lock() // Run may be sending just this request's error
 	defer r.sendMu.Unlock()
+	if reports := r.due(); len(reports) > 0 {
+		r.deliver(ctx, reports, sendTimeout, false)
+	}
 }
 
 // Shutdown sends everything. budget is what Lambda leaves until the kill.
@@ -203,7 +202,7 @@ func (r *Reporter) Shutdown(reason string, budget time.Duration) {
 	if reason != "spindown" {
 		r.waitQuiet(ctx)
 	}
-	r.work(ctx, r.o.Tracker.Shutdown(reason, r.o.Now()), shutdownSendTimeout, true)
+	r.work(ctx, func() []crash.Report { return r.o.Tracker.Shutdown(reason, r.o.Now()) }, shutdownSendTimeout, true)
 }
 
 // waitQuiet lets telemetry that was already on its way arrive. Lambda emits
@@ -215,8 +214,8 @@ func (r *Reporter) waitQuiet(ctx context.Context) {
 		last := r.lastSeen
 		r.mu.Unlock()
 		now := r.o.Now()
-		settled := !r.o.Tracker.NextDue().IsZero() && now.Sub(last) >= lateQuiet
-		if settled || now.Sub(start) >= lateSignals {
+		known := !r.o.Tracker.NextDue().IsZero() || (r.o.Tracker.Told() && now.Sub(start) >= lateQuiet)
+		if (known && now.Sub(last) >= lateQuiet) || now.Sub(start) >= lateSignals {
 			return
 		}
 		select {
@@ -226,10 +225,19 @@ func (r *Reporter) waitQuiet(ctx context.Context) {
 	}
 }
 
-// work turns reports into events and sends what is queued.
-func (r *Reporter) work(ctx context.Context, reports []crash.Report, timeout time.Duration, urgent bool) {
+func (r *Reporter) due() []crash.Report { return r.o.Tracker.Due(r.o.Now()) }
+
+// work takes reports and sends them. They are taken under the lock: otherwise
+// Flush or Shutdown could come between the taking and the sending, find
+// nothing, and let the environment be frozen or end.
+func (r *Reporter) work(ctx context.Context, take func() []crash.Report, timeout time.Duration, urgent bool) {
 	r.sendMu.Lock()
 	defer r.sendMu.Unlock()
+	r.deliver(ctx, take(), timeout, urgent)
+}
+
+// deliver turns reports into events and sends what is queued.
+func (r *Reporter) deliver(ctx context.Context, reports []crash.Report, timeout time.Duration, urgent bool) {
 	for _, report := range reports {
 		r.enqueue(report)
 	}
@@ -267,9 +275,7 @@ func (r *Reporter) enqueue(report crash.Report) {
 		r.logOnce("a crash could not be encoded")
 		return
 	}
-	if len(payload) > maxPayload {
-		payload = sentry.Slim(payload)
-	}
+	payload = sentry.Fit(payload, maxPayload)
 	r.queue = append(r.queue, queued{id: id, payload: payload, fingerprint: fingerprint, suppressed: suppressed, spooled: r.o.Spool.Save(id, payload)})
 }
 

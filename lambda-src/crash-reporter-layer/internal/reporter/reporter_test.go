@@ -66,7 +66,7 @@ func (b *bench) crash(id string) {
 }
 
 // retry is what Run does when its timer fires.
-func (b *bench) retry() { b.work(context.Background(), nil, time.Second, false) }
+func (b *bench) retry() { b.deliver(context.Background(), nil, time.Second, false) }
 
 func TestScenario18WithAClock(t *testing.T) {
 	b := newBench(t.TempDir())
@@ -82,6 +82,25 @@ func TestScenario18WithAClock(t *testing.T) {
 	b.pass(10 * time.Second)
 	b.crash("r4")
 	if len(b.sent) != 2 || Dig(b.sent[1], "tags", "lambda.suppressed") != "3" {
+		t.Errorf("%d sent, suppressed %v", len(b.sent), Dig(b.sent[len(b.sent)-1], "tags", "lambda.suppressed"))
+	}
+}
+
+func TestALimitCountsForWhatIsQueuedAlready(t *testing.T) {
+	b := newBench(t.TempDir())
+	b.result = sentry.Result{Outcome: sentry.Delivered, Silence: time.Minute}
+	b.ingest.Read(strings.NewReader(Batch(Start("r1"), Done("r1", "error", "Runtime.ExitError", 1), Start("r2"), Done("r2", "error", "Runtime.BadFunctionCode", 1))))
+	b.pass(60 * time.Millisecond)
+	b.Flush(context.Background())
+	if len(b.sent) != 1 {
+		t.Fatalf("%d sent, want 1", len(b.sent))
+	}
+	b.pass(time.Minute)
+	b.result = sentry.Result{}
+	b.ingest.Read(strings.NewReader(Batch(Start("r3"), Done("r3", "error", "Runtime.BadFunctionCode", 1))))
+	b.pass(60 * time.Millisecond)
+	b.Flush(context.Background())
+	if len(b.sent) != 2 || Dig(b.sent[1], "tags", "lambda.suppressed") != "1" {
 		t.Errorf("%d sent, suppressed %v", len(b.sent), Dig(b.sent[len(b.sent)-1], "tags", "lambda.suppressed"))
 	}
 }
@@ -136,6 +155,30 @@ func TestFailedDeliveryBacksOffAndIsTriedAgainWithTheSameID(t *testing.T) {
 	}
 	if left := b.options.Spool.Leftovers(b.now); len(left) != 0 {
 		t.Errorf("still spooled: %v", left)
+	}
+}
+
+func TestWhatWaitsIsBoundedAndWhatIsLeftOutIsCounted(t *testing.T) {
+	dir := t.TempDir()
+	b := newBench(dir)
+	b.result = sentry.Result{Outcome: sentry.Failed, Err: context.DeadlineExceeded}
+	for i := 0; i < 10; i++ {
+		id := fmt.Sprint("r", i)
+		b.ingest.Read(strings.NewReader(Batch(Start(id), Done(id, "error", "Runtime.Kind"+strings.Repeat("X", i), 1))))
+		b.pass(60 * time.Millisecond)
+		b.Flush(context.Background())
+	}
+	if len(b.queue) != 8 {
+		t.Fatalf("%d wait, want 8", len(b.queue))
+	}
+	b.result = sentry.Result{}
+	b.pass(time.Hour)
+	b.retry()
+	b.ingest.Read(strings.NewReader(Batch(Start("last"), Done("last", "error", "Runtime.Kind"+strings.Repeat("X", 9), 1))))
+	b.pass(60 * time.Millisecond)
+	b.Flush(context.Background())
+	if last := b.sent[len(b.sent)-1]; len(b.queue) != 0 || Dig(last, "tags", "lambda.suppressed") != "1" {
+		t.Errorf("%d wait, suppressed %v", len(b.queue), Dig(last, "tags", "lambda.suppressed"))
 	}
 }
 
@@ -242,7 +285,7 @@ func FuzzPost(f *testing.F) {
 		b.ingest.Read(strings.NewReader(string(second)))
 		b.pass(time.Second)
 		b.Flush(context.Background())
-		b.work(context.Background(), b.o.Tracker.Shutdown(reason, b.now), time.Second, true)
+		b.deliver(context.Background(), b.o.Tracker.Shutdown(reason, b.now), time.Second, true)
 		for _, event := range b.sent {
 			if values, _ := Dig(event, "exception", "values").([]any); len(values) == 0 {
 				t.Errorf("event without exception: %v", event)

@@ -319,17 +319,3 @@ func measure(m map[string]any, key string, value float64) {
 
 // Encode makes the payload of an event.
 func Encode(event map[string]any) ([]byte, error) { return json.Marshal(event) }
-
-// Slim takes out of a payload what can be missed, for a server that found it too large.
-func Slim(payload []byte) []byte {
-	var event map[string]any
-	if json.Unmarshal(payload, &event) != nil {
-		return payload
-	}
-	delete(event, "breadcrumbs")
-	delete(event, "extra")
-	if slim, err := json.Marshal(event); err == nil {
-		return slim
-	}
-	return payload
-}

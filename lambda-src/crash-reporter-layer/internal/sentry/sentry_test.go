@@ -88,6 +88,19 @@ func TestRedaction(t *testing.T) {
 	}
 }
 
+func TestNamesThatSaySecret(t *testing.T) {
+	for _, name := range []string{"MY_SECRET_X", "TOKEN", "db_password", "DB_PASSWD", "GOOGLE_CREDENTIALS", "PRIVATE_PEM", "APIKEY", "API_KEYS", "AWS_ACCESS_KEY_ID", "STRIPE_KEY", "OTHER_DSN"} {
+		if got := NewRedactor([]string{name + "=confidential"}, nil).Text("a confidential b"); got != "a [redacted] b" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	for _, name := range []string{"PATH", "MONKEY", "KEYBOARD", "AWS_REGION"} {
+		if got := NewRedactor([]string{name + "=confidential"}, nil).Text("a confidential b"); got != "a confidential b" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // The configuration is made once per process, so the test without a system
 // store runs in a process of its own.
 func TestEmbeddedRootsWhereTheSystemHasNone(t *testing.T) {

@@ -23,6 +23,9 @@ func fromObject(fields map[string]json.RawMessage, depth int) (Trace, bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		raw = fields["stack"]
 	}
+	if own := "Runtime." + full; headOf(raw) == own {
+		full = own // the JSON format of Node.js names the class of Lambda's own errors, without their prefix
+	}
 	language, frames := framesFrom(raw)
 	module, name := "", full
 	if language != Node { // a Node.js error's name may hold dots, but no package
@@ -43,6 +46,16 @@ func fromObject(fields map[string]json.RawMessage, depth int) (Trace, bool) {
 		}
 	}
 	return trace.bounded(), true
+}
+
+// headOf is the type in the first line of a stack that is a list of lines.
+func headOf(raw json.RawMessage) string {
+	var lines []json.RawMessage
+	if json.Unmarshal(raw, &lines) != nil || len(lines) == 0 {
+		return ""
+	}
+	typ, _, _ := splitHead(str(lines[0]))
+	return typ
 }
 
 func cause(raw json.RawMessage, depth int) (Trace, bool) {

@@ -3,27 +3,34 @@ package stack
 import "strings"
 
 // parseRuby reads the interpreter's report: "file:1:in 'm': message (Type)",
-// then "\tfrom file:2:in 'n'".
+// then "\tfrom file:2:in 'n'"; the error comes first, its causes after, each
+// with a head of its own.
 func parseRuby(lines []string) (Trace, bool) {
-	var e Exception
+	var found []Exception
 	for _, line := range lines {
-		if rubyHead(line) && e.Type == "" {
-			where, rest, _ := strings.Cut(line, ": ")
-			open := strings.LastIndex(rest, " (")
-			e.Type, e.Value = strings.Trim(rest[open+2:], "()"), rest[:open]
-			if module, name := rubyModule(e.Type); module != "" {
-				e.Module, e.Type = module, name
-			}
-			e.Frames = append(e.Frames, rubyFrame(where))
-		} else if from, ok := strings.CutPrefix(line, "\tfrom "); ok {
-			e.Frames = append(e.Frames, rubyFrame(from))
+		if IsRubyHead(line) {
+			found = append(found, rubyException(line))
+		} else if from, ok := strings.CutPrefix(line, "\tfrom "); ok && len(found) > 0 {
+			last := &found[len(found)-1]
+			last.Frames = append(last.Frames, rubyFrame(from))
 		}
 	}
-	e.Frames = reversed(e.Frames)
-	return Trace{Language: Ruby, Exceptions: []Exception{e}}, e.Type != ""
+	for i := range found {
+		found[i].Frames = reversed(found[i].Frames)
+	}
+	return Trace{Language: Ruby, Exceptions: reversed(found)}, len(found) > 0
 }
 
-func rubyHead(line string) bool {
+func rubyException(head string) Exception {
+	where, rest, _ := strings.Cut(head, ": ")
+	open := strings.LastIndex(rest, " (")
+	e := Exception{Type: strings.Trim(rest[open+2:], "()"), Value: rest[:open], Frames: []Frame{rubyFrame(where)}}
+	e.Module, e.Type = rubyModule(e.Type)
+	return e
+}
+
+// IsRubyHead says that a line begins the report of an error, or of its cause.
+func IsRubyHead(line string) bool {
 	where, rest, ok := strings.Cut(line, ": ")
 	return ok && strings.Contains(where, ":in ") && strings.Contains(rest, " (") && strings.HasSuffix(rest, ")")
 }

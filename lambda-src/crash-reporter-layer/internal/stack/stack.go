@@ -100,7 +100,7 @@ func detect(lines []string) func([]string) (Trace, bool) {
 			return parsePython
 		case strings.HasPrefix(trimmed, "at "):
 			return detectAt(trimmed)
-		case strings.HasPrefix(line, "\tfrom ") && strings.Contains(line, ":in "), rubyHead(line):
+		case strings.HasPrefix(line, "\tfrom ") && strings.Contains(line, ":in "), IsRubyHead(line):
 			return parseRuby
 		}
 	}

@@ -58,6 +58,8 @@ var cases = map[string]struct {
 		"ruby NoMethodError=undefined method[go@/var/runtime/gems/x.rb:1- h@/var/task/a.rb:3+]", true},
 	"ruby of the interpreter": {"/var/task/a.rb:1:in `h': bad thing (ArgumentError)\n\tfrom /var/task/b.rb:2:in `<main>'\n",
 		"ruby ArgumentError=bad thing[<main>@/var/task/b.rb:2+ h@/var/task/a.rb:1+]", false},
+	"ruby of the interpreter, chained": {"/var/task/a.rb:4:in 'rescue in h': outer (RuntimeError)\n\tfrom /var/task/a.rb:1:in 'h'\n/var/task/a.rb:2:in 'h': inner (ArgumentError)\n\tfrom /var/task/b.rb:2:in '<main>'\n",
+		"ruby ArgumentError=inner[<main>@/var/task/b.rb:2+ h@/var/task/a.rb:2+] ; RuntimeError=outer[h@/var/task/a.rb:1+ rescue in h@/var/task/a.rb:4+]", false},
 	"dotnet of the runtime": {"2026-01-01T00:00:00Z\tr\tfail\tSystem.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Ns.B..ctor(String s)\n   at System.Threading.T.Run()",
 		"csharp System.ArgumentException=inner[M@/var/task/f.cs:3+] ; System.Exception=outer[Run@:0- .ctor@:0+]", true},
 	"dotnet process that dies by itself": {"Unhandled exception. System.InvalidOperationException: bad\n   at Program.Main(String[] args) in /src/P.cs:line 7\n",
@@ -83,12 +85,22 @@ func TestTextFormats(t *testing.T) {
 
 func TestJSONFormats(t *testing.T) {
 	for name, c := range map[string]struct{ record, want string }{
-		"node":                 {`{"level":"ERROR","requestId":"r","message":{"errorType":"Error","errorMessage":"b","stackTrace":["Error: b","    at f (/var/task/a.js:1:2)"]}}`, "node Error=b[f@/var/task/a.js:1+]"},
-		"node chain of causes": {`{"level":"ERROR","message":{"errorType":"A","errorMessage":"a","cause":{"errorType":"B","errorMessage":"b","cause":{"errorType":"C","errorMessage":"c"}}}}`, " C=c[] ; B=b[] ; A=a[]"},
-		"python":               {`{"log_level":"ERROR","errorMessage":"'a'","errorType":"KeyError","requestId":"r","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x['a']\n"]}`, "python KeyError='a'[handler@/var/task/app.py:3+]"},
-		"java text":            {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\n","AWSRequestId":"r"}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
-		"java object":          {`{"level":"ERROR","errorType":"java.lang.RuntimeException","errorMessage":"boom","stackTrace":["com.x.H.h(H.java:12)"]}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
-		"below error level":    {`{"level":"WARN","message":{"errorType":"Error","errorMessage":"b"}}`, " "},
+		"node":                           {`{"level":"ERROR","requestId":"r","message":{"errorType":"Error","errorMessage":"b","stackTrace":["Error: b","    at f (/var/task/a.js:1:2)"]}}`, "node Error=b[f@/var/task/a.js:1+]"},
+		"node, an error of Lambda's own": {`{"level":"ERROR","message":{"errorType":"ImportModuleError","errorMessage":"Error: Cannot find module 'x'","stackTrace":["Runtime.ImportModuleError: Error: Cannot find module 'x'","Require stack:","- /var/task/app.js","    at _loadUserApp (file:///var/runtime/index.mjs:1307:17)"]}}`, "node Runtime.ImportModuleError=Error: Cannot find module 'x'[_loadUserApp@/var/runtime/index.mjs:1307-]"},
+		"node, unhandled rejection":      {`{"level":"ERROR","requestId":"r","message":{"errorType":"UnhandledPromiseRejection","errorMessage":"TypeError: n","stackTrace":["Runtime.UnhandledPromiseRejection: TypeError: n","    at process.<anonymous> (file:///var/runtime/index.mjs:1563:17)"],"reason":{"errorType":"TypeError","errorMessage":"n","stackTrace":["TypeError: n","    at reject (/var/task/app.js:1:36)"]},"promise":{}}}`, "node TypeError=n[reject@/var/task/app.js:1+] ; Runtime.UnhandledPromiseRejection=TypeError: n[process.<anonymous>@/var/runtime/index.mjs:1563-]"},
+		"node chain of causes":           {`{"level":"ERROR","message":{"errorType":"A","errorMessage":"a","cause":{"errorType":"B","errorMessage":"b","cause":{"errorType":"C","errorMessage":"c"}}}}`, " C=c[] ; B=b[] ; A=a[]"},
+		"python":                         {`{"log_level":"ERROR","errorMessage":"'a'","errorType":"KeyError","requestId":"r","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x['a']\n"]}`, "python KeyError='a'[handler@/var/task/app.py:3+]"},
+		"java text":                      {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\n","AWSRequestId":"r"}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"java object":                    {`{"level":"ERROR","errorType":"java.lang.RuntimeException","errorMessage":"boom","stackTrace":["com.x.H.h(H.java:12)"]}`, "java java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"python chain":                   {`{"log_level":"ERROR","errorMessage":"b","errorType":"ValueError","stackTrace":["  File \"/var/task/app.py\", line 3, in handler\n    x()\n"],"cause":{"errorType":"KeyError","errorMessage":"'a'"}}`, "python KeyError='a'[] ; ValueError=b[handler@/var/task/app.py:3+]"},
+		"ruby":                           {`{"level":"ERROR","errorMessage":"undefined method","errorType":"Function<NoMethodError>","stackTrace":["/var/task/a.rb:3:in 'h'","/var/runtime/gems/x.rb:1:in 'go'"]}`, "ruby NoMethodError=undefined method[go@/var/runtime/gems/x.rb:1- h@/var/task/a.rb:3+]"},
+		"ruby text":                      {`{"level":"ERROR","message":"Error raised from handler method\n{\n  \"errorMessage\": \"boom\",\n  \"errorType\": \"Function<RuntimeError>\",\n  \"stackTrace\": [\n    \"/var/task/a.rb:3:in 'h'\"\n  ]\n}"}`, "ruby RuntimeError=boom[h@/var/task/a.rb:3+]"},
+		"dotnet":                         {`{"timestamp":"T","level":"Error","requestId":"r","traceId":"t","message":"outer","errorType":"System.InvalidOperationException","errorMessage":"outer","stackTrace":["   at Ns.A.M() in /var/task/f.cs:line 3","   at System.Threading.T.Run()"]}`, "csharp System.InvalidOperationException=outer[Run@:0- M@/var/task/f.cs:3+]"},
+		"dotnet text":                    {`{"level":"Error","message":"System.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Ns.B.C(String s)"}`, "csharp System.ArgumentException=inner[M@/var/task/f.cs:3+] ; System.Exception=outer[C@:0+]"},
+		"java chain":                     {`{"level":"ERROR","message":"boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\nCaused by: java.sql.SQLException: inner\n\tat com.x.D.d(D.java:3)\n\t... 1 more\n"}`, "java java.sql.SQLException=inner[h@H.java:12+ d@D.java:3+] ; java.lang.RuntimeException=boom[h@H.java:12+]"},
+		"go":                             {`{"level":"ERROR","errorMessage":"x","errorType":"errorString","stackTrace":[{"path":"a/main.go","line":3,"label":"main.f"}]}`, "go errorString=x[f@a/main.go:3+]"},
+		"go panic":                       {`{"level":"ERROR","message":"panic: boom\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/x/main.go:12 +0x1d\n"}`, "go panic=boom[f@/x/main.go:12+]"},
+		"below error level":              {`{"level":"WARN","message":{"errorType":"Error","errorMessage":"b"}}`, " "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			line := ReadLine(json.RawMessage(c.record))
@@ -96,6 +108,20 @@ func TestJSONFormats(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestInAppIsTheFunctionsOwnCode(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/var/task/index.js": true, "/var/task/node_modules/lib/a.js": false, "/var/task/.pnpm/lib/a.js": false, "/var/runtime/index.mjs": false, "node:internal/modules": false, "<anonymous>": false,
+		"/var/task/app.py": true, "/var/task/site-packages/lib.py": false, "/usr/lib/python3/dist-packages/x.py": false, "/var/lang/lib/python3.13/json/__init__.py": false, "<frozen importlib._bootstrap>": false, "/opt/python/b.py": false,
+		"/var/task/a.rb": true, "/var/task/vendor/bundle/ruby/3.3.0/gems/rack-3.0/lib/rack.rb": false, "/var/runtime/gems/x.rb": false,
+		"/src/app/main.go": true, "/root/go/pkg/mod/github.com/aws/aws-lambda-go@v1.47.0/lambda/entry.go": false, "/usr/local/go/src/runtime/panic.go": false,
+		"/src/P.cs": true, "": false,
+	} {
+		if inApp(path) != want {
+			t.Errorf("%q: %v", path, !want)
+		}
 	}
 }
 

@@ -36,6 +36,20 @@ func TestTheSecondInitializationIsTheSameCrashOnce(t *testing.T) {
 	}
 }
 
+func TestAnInitializationThatFailsLaterIsAnotherCrash(t *testing.T) {
+	dir := t.TempDir()
+	OpenLedger(dir, now).Admit(Crash{Fingerprint: "a", Init: true}, now)
+	OpenLedger(dir, now) // started well
+	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(2*time.Minute)); !send {
+		t.Error("it is taken for the crash of two processes ago")
+	}
+	dir = t.TempDir()
+	OpenLedger(dir, now).Admit(Crash{Fingerprint: "a", Init: true}, now)
+	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(16*time.Minute)); !send {
+		t.Error("it is taken for a crash of a quarter of an hour ago: an invocation takes no longer")
+	}
+}
+
 func TestABrokenOrHostileLedgerIsReplaced(t *testing.T) {
 	for name, content := range map[string]string{"junk": "{{{", "future": `{"fingerprints":{"a":{"last":99999999999999}},"limitedUntil":99999999999999,"refilled":99999999999999}`, "huge": strings.Repeat(" ", maxLedger+1)} {
 		dir := t.TempDir()
@@ -69,9 +83,9 @@ func TestTheLedgerStaysSmall(t *testing.T) {
 	dir := t.TempDir()
 	l := OpenLedger(dir, now)
 	for i := 0; i < 500; i++ {
-		l.Admit(Crash{Fingerprint: strings.Repeat("f", i%100)}, now.Add(time.Duration(i)*time.Minute))
+		l.Admit(Crash{Fingerprint: strings.Repeat("f", i)}, now.Add(time.Duration(i)*time.Minute))
 	}
-	if n := len(l.data.Fingerprints); n > maxFingerprints {
+	if n := len(l.data.Fingerprints); n != 64 {
 		t.Errorf("%d fingerprints", n)
 	}
 }

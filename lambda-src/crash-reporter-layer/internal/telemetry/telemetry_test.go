@@ -194,3 +194,11 @@ func TestMutatedPostsCrashNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestNestingCostsNoMemory(t *testing.T) {
+	s := &splitter{emit: func([]byte) {}}
+	s.write([]byte(`[{"time":"T","type":"function","record":` + strings.Repeat("[", 1<<20)))
+	if len(s.stack) > maxNesting || len(s.element) > maxElement {
+		t.Errorf("%d brackets, %d bytes are kept", len(s.stack), len(s.element))
+	}
+}
