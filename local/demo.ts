@@ -2,6 +2,7 @@
 import { BLOCKS, blockOutputs, curl } from './blocks';
 import { Example, runAssembly, runExample } from './example';
 import { HttpApis } from './http-api';
+import { PSEUDO_PARAMETERS } from './intrinsics';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
 import { DemoOptions, parseOptions, USAGE } from './options';
@@ -66,6 +67,8 @@ function describe({ system, gitHost, webhookHost }: Example, blocks: Record<stri
   for (const { name } of system.service(Lambda).configs) print(`  ${name}`);
   print('Services, for the AWS CLI and SDKs');
   for (const [name, url] of Object.entries(system.endpoints)) print(`  ${url}   ${name}`);
+  const variables = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'], ...system.endpointVariables() };
+  print(`  export ${Object.entries(variables).map(([name, value]) => `${name}=${value}`).join(' ')}`);
   if (system.notices.length > 0) print('What differs from AWS');
   for (const notice of system.notices) print(`  ${notice}`);
   print('\nTry');

@@ -262,7 +262,10 @@ describe('a redrive', () => {
   const redrive = (source: string, destination?: string) => client.send(new StartMessageMoveTaskCommand({
     SourceArn: arn(source), DestinationArn: destination && arn(destination),
   }));
-  const tasks = async (source: string) => (await client.send(new ListMessageMoveTasksCommand({ SourceArn: arn(source), MaxResults: 10 }))).Results ?? [];
+  const tasks = async (source: string) => {
+    const { Results = [] } = await client.send(new ListMessageMoveTasksCommand({ SourceArn: arn(source), MaxResults: 10 }));
+    return Results;
+  };
 
   it('brings what SQS moved back to where it came from, as new messages', async () => {
     const { MessageId } = await send('standard', 'again', { MessageAttributes: { a: { DataType: 'String', StringValue: 'b' } } });
