@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { generateSshKey, git, GIT_ENV, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
+import { generateSshKey, git, GIT_ENV, gitText, HttpsGitOptions, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
 import { selfSignedCertificate } from './self-signed';
 import type { GitHost } from '../examples/git-push-pipeline/app';
 
@@ -21,12 +21,14 @@ export interface RefChange {
 }
 
 export class LocalGitHost {
-  public static async start(log: (line: string) => void = () => undefined): Promise<LocalGitHost> {
+  /** @param faults what is wrong with the host over HTTPS, for tests */
+  public static async start(log: (line: string) => void = () => undefined, faults: HttpsGitOptions = {}): Promise<LocalGitHost> {
     const folder = temporaryDirectory();
     const host = new LocalGitHost(folder, log);
     try {
       host.createRepository();
-      host.https = await serveHttps(folder, host.certificate, { login: `git:${host.token}`, onPush: () => { host.announce().catch((error: Error) => log(`The webhook failed: ${error.message}`)); } });
+      const onPush = () => { host.announce().catch((error: Error) => log(`The webhook failed: ${error.message}`)); };
+      host.https = await serveHttps(folder, host.certificate, { login: `git:${host.token}`, onPush, ...faults });
       host.ssh = await serveSsh(folder, { hostKey: host.hostKey.private, authorizedKey: host.clientKey.public });
       return host;
     } catch (error) {
