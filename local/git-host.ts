@@ -70,9 +70,9 @@ export class LocalGitHost {
     return this.https!.requests.length + this.ssh!.requests.length;
   }
 
-  /** For git's own command line. */
+  /** For git's own command line. The repository that it makes keeps the certificate, for its pushes. */
   public get cloneCommand(): string {
-    return `git -c http.sslCAInfo=${path.join(this.folder, CERTIFICATE)} clone ${this.cloneAddress}`;
+    return `git clone -c http.sslCAInfo=${path.join(this.folder, CERTIFICATE)} ${this.cloneAddress}`;
   }
 
   /**

@@ -47,6 +47,12 @@ describe('a fetch', () => {
       expect(other.requests).toEqual([]);
     });
 
+    it('refuses to follow to another scheme, listed or not', async () => {
+      const server: Listening = await https(redirectTo(() => `ssh://git@git.test:${server.port}/sample.git`));
+      expect(await failure(fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) })))
+        .toMatchObject({ code: 'REDIRECT', message: expect.stringContaining('away from https') });
+    });
+
     it.each([
       ['out of the list', (port: number) => `https://other.test:${port}/sample.git/info/refs?service=git-upload-pack`],
       ['to plain http', (port: number) => `http://git.test:${port}/sample.git/info/refs?service=git-upload-pack`],

@@ -73,6 +73,7 @@ test('a token that the host refuses is told at once, and not in the report', asy
   const [{ detail }] = await running.outcomes(ref);
   expect({ code: detail.code, attempts: detail.attempts }).toEqual({ code: 'AUTH', attempts: 1 });
   expect(JSON.stringify(detail) + running.stack.logs.join('\n')).not.toContain('the-wrong-token');
+  await putToken(running.host.secrets.token);
 });
 
 test('a repository that does not fit on the disk is told at once, before the disk is full', async () => {
@@ -92,7 +93,6 @@ test('all of them lie among the dead letters, each with its reason', async () =>
 });
 
 test('and are done by the redrive of the runbook, once their cause is gone', async () => {
-  await putToken(running.host.secrets.token);
   running.clock.turn(30); // what was looked at is there again
   const arn = (queue: string) => `arn:aws:sqs:us-east-1:123456789012:Pushes-${queue}.fifo`;
   await running.sqs.send(new StartMessageMoveTaskCommand({ SourceArn: arn('DeadLetterQueue'), DestinationArn: arn('Queue') }));
