@@ -154,6 +154,18 @@ project.addTask('test:python', {
   env: { JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20' },
 });
 
+project.addTask('test:aws-cli', {
+  description: 'The lines for the AWS CLI in the README, with the CLI itself (needs `aws`; -- --record keeps what it sends for the unit test)',
+  steps: [{ exec: 'tsx test/local/aws-cli.ts', receiveArgs: true }],
+});
+project.addTask('test:openssh', {
+  description: 'Fetches by SSH from OpenSSH\'s own server (needs sshd; SSHD names one that is not on the PATH)',
+  steps: [{ exec: 'tsx test/git-push-pipeline/openssh.ts', receiveArgs: true }],
+});
+project.addTask('bench:git-push-pipeline', {
+  description: 'Fetch and zip beside git, and what the accept function takes (writes bench/results/git-push-pipeline.{json,md})',
+  steps: [{ spawn: bundle.name }, { exec: 'tsx bench/git-push-pipeline.ts --out bench/results', receiveArgs: true }],
+});
 project.addTask('test:extension-fuzz', {
   description: 'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',
   steps: [{ exec: 'tsx scripts/test-extension.ts --fuzz', receiveArgs: true }],

@@ -2,6 +2,7 @@
 import { BLOCKS, blockOutputs, curl } from './blocks';
 import { Example, runAssembly, runExample } from './example';
 import { HttpApis } from './http-api';
+import { PSEUDO_PARAMETERS } from './intrinsics';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
 import { DemoOptions, parseOptions, USAGE } from './options';
@@ -67,7 +68,11 @@ function describe(running: Example, blocks: Record<string, Record<string, string
   };
   section('HTTP APIs', system.service(HttpApis).listening.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`));
   section('Functions (npm run invoke -- <function> -e event.json)', system.service(Lambda).configs.map(({ name }) => name));
-  section('Services, for the AWS CLI and SDKs', Object.entries(system.endpoints).map(([name, url]) => `${url}   ${name}`));
+  const variables = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'], ...system.endpointVariables() };
+  section('Services, for the AWS CLI and SDKs', [
+    ...Object.entries(system.endpoints).map(([name, url]) => `${url}   ${name}`),
+    `export ${Object.entries(variables).map(([name, value]) => `${name}=${value}`).join(' ')}`,
+  ]);
   section('What differs from AWS', grouped(system.notices));
   for (const block of BLOCKS) {
     const url = blocks[block.name]?.[block.url];

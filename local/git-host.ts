@@ -4,7 +4,7 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
-import { generateSshKey, git, GIT_ENV, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
+import { generateSshKey, git, GIT_ENV, gitText, HttpsGitOptions, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
 import { SecretsManager } from './secrets-manager';
 import { selfSignedCertificate } from './self-signed';
 import type { System } from './system';
@@ -22,12 +22,14 @@ export interface RefChange {
 }
 
 export class LocalGitHost {
-  public static async start(log: (line: string) => void = () => undefined): Promise<LocalGitHost> {
+  /** @param faults what is wrong with the host over HTTPS, for tests */
+  public static async start(log: (line: string) => void = () => undefined, faults: HttpsGitOptions = {}): Promise<LocalGitHost> {
     const folder = temporaryDirectory();
     const host = new LocalGitHost(folder, log);
     try {
       host.createRepository();
-      host.https = await serveHttps(folder, host.certificate, { login: `git:${host.token}`, onPush: () => { host.announce().catch((error: Error) => log(`The webhook failed: ${error.message}`)); } });
+      const onPush = () => { host.announce().catch((error: Error) => log(`The webhook failed: ${error.message}`)); };
+      host.https = await serveHttps(folder, host.certificate, { login: `git:${host.token}`, onPush, ...faults });
       host.ssh = await serveSsh(folder, { hostKey: host.hostKey.private, authorizedKey: host.clientKey.public });
       return host;
     } catch (error) {
@@ -69,9 +71,9 @@ export class LocalGitHost {
     return this.https!.requests.length + this.ssh!.requests.length;
   }
 
-  /** For git's own command line. */
+  /** For git's own command line. The repository that it makes keeps the certificate, for its pushes. */
   public get cloneCommand(): string {
-    return `git -c http.sslCAInfo=${path.join(this.folder, CERTIFICATE)} clone ${this.cloneAddress}`;
+    return `git clone -c http.sslCAInfo=${path.join(this.folder, CERTIFICATE)} ${this.cloneAddress}`;
   }
 
   /**

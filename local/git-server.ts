@@ -40,7 +40,7 @@ export function temporaryDirectory(): string {
 export interface HttpsGitOptions {
   readonly login?: string;
   /** Answers a request itself and returns true, or leaves it to git. */
-  readonly intercept?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
+  readonly intercept?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean | Promise<boolean>;
   /** Changes what git answers. */
   readonly rewrite?: (body: Buffer, request: http.IncomingMessage) => Buffer;
   /** Called after a push over HTTPS, which only works where it is allowed to, with the repository's path. */
@@ -58,15 +58,18 @@ export interface Listening {
 /** `git http-backend` behind node:https. */
 export async function serveHttps(root: string, certificate: Certificate, options: HttpsGitOptions = {}): Promise<Listening> {
   const requests: Listening['requests'] = [];
-  const server = https.createServer(certificate, (request, response) => {
+  const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const { authorization } = request.headers;
     requests.push({ method: request.method ?? '', url: request.url ?? '', authorization, protocol: String(request.headers['git-protocol'] ?? '') });
-    if (options.intercept?.(request, response)) return;
+    if (await options.intercept?.(request, response)) return;
     if (options.login !== undefined && authorization !== `Basic ${Buffer.from(options.login).toString('base64')}`) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
       return;
     }
     cgi(root, request, response, options);
+  };
+  const server = https.createServer(certificate, (request, response) => {
+    serve(request, response).catch((error: Error) => response.destroy(error));
   });
   await listen(server);
   return { port: portOf(server), requests, close: () => closeServer(server) };

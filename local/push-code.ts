@@ -1,9 +1,10 @@
 /** `npm run push-code`: what the work function does with a push, from the command line and without any of AWS but a bucket. */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'fs';
+import { copyFileSync, createReadStream, mkdirSync, mkdtempSync, readFileSync, ReadStream, rmSync, statSync } from 'fs';
 import { homedir, tmpdir } from 'os';
 import * as path from 'path';
 import { parseArgs } from 'util';
 import { S3Client } from '@aws-sdk/client-s3';
+import { ProgressLine } from './push-progress';
 import { metadata } from '../lambda-src/git-push-pipeline/domain';
 import { GitClient } from '../lambda-src/git-push-pipeline/work/commit-zip';
 import { DEFAULT_LIMITS } from '../lambda-src/git-push-pipeline/work/limits';
@@ -28,6 +29,9 @@ const USAGE = `Fetches a repository at its newest commit and stores the zip, as 
 A token for HTTPS is read from the environment variable GIT_TOKEN. The bucket is reached with the usual variables of AWS.
 `;
 
+const UNITS = { fetched: 'bytes', indexed: 'objects', zipped: 'entries' } as const;
+const progress = new ProgressLine(process.stderr);
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -42,7 +46,7 @@ async function main(): Promise<number> {
     },
   });
   if (values.help || positionals.length !== 3) {
-    process.stdout.write(USAGE);
+    (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? 0 : 1;
   }
   const [repository, target, key] = positionals;
@@ -52,7 +56,7 @@ async function main(): Promise<number> {
   try {
     const network = {
       guard: createAddressGuard({ allowPrivateHosts: values['allow-private'] }),
-      ca: values.ca === undefined ? undefined : readFileSync(values.ca, 'utf8'),
+      ca: values.ca === undefined ? undefined : readOption('--ca', values.ca),
     };
     const credentials = credentialsFor(address, values['ssh-key'], values['known-hosts']);
     const git = new GitClient({
@@ -61,6 +65,7 @@ async function main(): Promise<number> {
       directory,
       deadline,
       limits: DEFAULT_LIMITS,
+      progress: (phase, done, total) => progress.update(phase, done, UNITS[phase], total),
     });
     const push = await step(`Asking ${formatAddress(address)} for ${values.ref}`, () => git.resolve(address, values.ref));
     if (push === undefined) throw new Error(`${formatAddress(address)} has no ${values.ref}`);
@@ -76,37 +81,55 @@ async function main(): Promise<number> {
   }
 }
 
-/** Says what is done, and for how long it has been going on. */
+/** Says what is done, how far it is, and how long it took. */
 async function step<T>(what: string, act: () => Promise<T>): Promise<T> {
   const start = Date.now();
-  const seconds = () => `${((Date.now() - start) / 1000).toFixed(1)} s`;
   process.stderr.write(`${what} …\n`);
-  const ticking = setInterval(() => process.stderr.write(`  still at it, ${seconds()}\n`), 5_000);
-  try {
-    const result = await act();
-    process.stderr.write(`  done, ${seconds()}\n`);
-    return result;
-  } finally {
-    clearInterval(ticking);
-  }
+  const result = await act().finally(() => progress.finish());
+  process.stderr.write(`  done, ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
+  return result;
 }
 
 function credentialsFor({ scheme }: RepositoryAddress, keyFile: string, knownHostsFile: string): GitCredentials | undefined {
-  if (scheme === 'ssh') return { kind: 'ssh', privateKey: readFileSync(keyFile, 'utf8'), knownHosts: readFileSync(knownHostsFile, 'utf8') };
+  if (scheme === 'ssh') {
+    return { kind: 'ssh', privateKey: readOption('--ssh-key', keyFile), knownHosts: readOption('--known-hosts', knownHostsFile) };
+  }
   return process.env.GIT_TOKEN ? { kind: 'https', password: process.env.GIT_TOKEN } : undefined;
 }
 
+function readOption(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`${file} cannot be read (${(error as NodeJS.ErrnoException).code}): name another file with ${option}`);
+  }
+}
+
 async function store(file: string, target: string, key: string, facts: Record<string, string>, deadline: number): Promise<void> {
-  if (!target.includes('/')) {
-    const client = new S3Client({ maxAttempts: 1 });
-    await s3ZipStore(client, target).put(file, key, { metadata: facts, onlyIfNew: false, signal: AbortSignal.timeout(deadline - Date.now()) });
-    client.destroy();
+  const bytes = statSync(file).size;
+  if (target.includes('/')) {
+    const destination = path.resolve(target, key);
+    if (!destination.startsWith(path.resolve(target) + path.sep)) throw new Error(`The key ${key} leads out of the folder ${target}`);
+    mkdirSync(path.dirname(destination), { recursive: true });
+    copyFileSync(file, destination);
+    progress.update('stored', bytes, 'bytes', bytes);
     return;
   }
-  const destination = path.resolve(target, key);
-  if (!destination.startsWith(path.resolve(target) + path.sep)) throw new Error(`The key ${key} leads out of the folder ${target}`);
-  mkdirSync(path.dirname(destination), { recursive: true });
-  copyFileSync(file, destination);
+  const client = new S3Client({ maxAttempts: 1 });
+  let body: ReadStream | undefined;
+  const told = () => progress.update('sent', body?.bytesRead ?? 0, 'bytes', bytes);
+  const telling = setInterval(told, 100);
+  try {
+    const zips = s3ZipStore(client, target, name => body = createReadStream(name));
+    await zips.put(file, key, { metadata: facts, onlyIfNew: false, signal: AbortSignal.timeout(deadline - Date.now()) });
+    told();
+  } catch (error) {
+    const { name, message } = error as Error;
+    throw name === 'PermanentRedirect' ? new Error(`${message} Set AWS_REGION to the region of the bucket ${target}.`) : error;
+  } finally {
+    clearInterval(telling);
+    client.destroy();
+  }
 }
 
 function minutes(text: string): number {

@@ -155,6 +155,25 @@ export class Queue {
     this.messages = [];
   }
 
+  /**
+   * Sends what is visible to another queue, as new messages with the same content.
+   *
+   * @param targetOf where a message goes; undefined ends the moving
+   * @returns whether it ended so
+   */
+  public moveAll(targetOf: (message: Message) => Queue | undefined): boolean {
+    this.expire();
+    const now = this.clock.now();
+    for (const message of this.messages.filter(({ visibleAt }) => visibleAt <= now)) {
+      const target = targetOf(message);
+      if (!target) return true;
+      const { body, attributes, groupId, deduplicationId } = message;
+      target.send({ body, attributes, groupId, deduplicationId });
+      this.remove(message);
+    }
+    return false;
+  }
+
   public count(): { visible: number; inFlight: number; delayed: number } {
     this.expire();
     const now = this.clock.now();

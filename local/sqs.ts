@@ -2,8 +2,8 @@
  * A stand-in for SQS, in the JSON protocol that SDKs and the AWS CLI speak since 2023: standard and FIFO queues with visibility, long
  * polls, delays, deduplication, batches, message attributes and dead-letter queues.
  *
- * It has no queue policies, encryption, tags, message move tasks or quotas of messages in flight, always delivers in order and never
- * twice, counts exactly where SQS says `Approximate`, and does not know the older query protocol. ReceiveRequestAttemptId has no effect.
+ * It has no queue policies, encryption, tags or quotas of messages in flight, always delivers in order and never twice, moves messages
+ * at once, counts exactly where SQS says `Approximate`, and does not know the older query protocol. ReceiveRequestAttemptId has no effect.
  */
 import type * as http from 'http';
 import { answerError, answerJson, notImplemented, operationOf, ServiceError } from './aws-json';
@@ -16,6 +16,7 @@ import { MessageAttributes, md5OfAttributes, messageSize } from './sqs-attribute
 import {
   batchTooLong, emptyBatch, idsNotDistinct, invalidEntryId, invalidValue, missingParameter, noSuchQueue, queueExists, SqsError, tooManyEntries,
 } from './sqs-errors';
+import { MoveTasks } from './sqs-move-tasks';
 import { Message, Queue } from './sqs-queue';
 import { describeQueue, readSettings } from './sqs-settings';
 
@@ -42,6 +43,9 @@ interface Body extends Entry {
   MaxNumberOfMessages?: number;
   WaitTimeSeconds?: number;
   Entries?: Entry[];
+  SourceArn?: string;
+  DestinationArn?: string;
+  MaxResults?: number;
 }
 
 type Operation = (queue: Queue, body: Body, signal: AbortSignal) => object | Promise<object>;
@@ -55,6 +59,7 @@ export class Sqs implements Service {
   public readonly endpoint = { name: 'sqs', url: () => this.server.url };
   private server!: RunningServer;
   private readonly queues = new Map<string, Queue>();
+  private readonly moveTasks = new MoveTasks(this.queues);
   private readonly faults = new Faults();
 
   private readonly operations: Record<string, Operation> = {
@@ -68,6 +73,8 @@ export class Sqs implements Service {
     GetQueueUrl: queue => ({ QueueUrl: this.urlOf(queue.name) }),
     GetQueueAttributes: (queue, { AttributeNames = [] }) => ({ Attributes: describeQueue(queue, AttributeNames) }),
     PurgeQueue: queue => purge(queue),
+    StartMessageMoveTask: (source, { DestinationArn }) => this.moveTasks.start(source, DestinationArn, this.context.clock.now()),
+    ListMessageMoveTasks: (source, { MaxResults }) => this.moveTasks.list(source, MaxResults),
   };
 
   public constructor(private readonly context: Context) {}
@@ -137,7 +144,7 @@ export class Sqs implements Service {
     await this.context.iam.authorize(headers, `sqs:${operation.replace(/Batch$/, '')}`, this.arnOf(operation === 'ListQueues' ? '*' : name));
     if (operation === 'CreateQueue') return { QueueUrl: this.urlOf(this.createQueue(name, body.Attributes ?? {}).name) };
     if (operation === 'ListQueues') return { QueueUrls: this.list(body.QueueNamePrefix ?? '') };
-    return perform(this.queue(name), body, signal);
+    return perform(body.SourceArn === undefined ? this.queue(name) : this.moveTasks.find(body.SourceArn), body, signal);
   }
 
   private list(prefix: string): string[] {
@@ -183,8 +190,8 @@ export class Sqs implements Service {
   }
 }
 
-function nameIn({ QueueUrl, QueueName }: Body): string {
-  return QueueName ?? QueueUrl?.split('/').pop() ?? '';
+function nameIn({ QueueUrl, QueueName, SourceArn }: Body): string {
+  return QueueName ?? (QueueUrl ?? SourceArn)?.split(/[/:]/).pop() ?? '';
 }
 
 function send(queue: Queue, entry: Entry): object {

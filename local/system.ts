@@ -79,6 +79,13 @@ export class System {
     return found as T;
   }
 
+  /** Where SDKs in functions, and your own tools, go; a service that does not take part leads to a loud 501, never to the real AWS. */
+  public endpointVariables(): Record<string, string> {
+    const ofAws = this.services.flatMap(({ endpoint }) => endpoint && !endpoint.notAws ? [endpoint] : []);
+    const own = ofAws.map(({ name, url }) => [`AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`, url()]);
+    return { AWS_ENDPOINT_URL: this.unknownService.url, ...Object.fromEntries(own) as Record<string, string> };
+  }
+
   public async stop(): Promise<void> {
     for (const service of [...this.services].reverse()) await service.stop();
     await this.unknownService?.close();
@@ -146,13 +153,6 @@ export class System {
       new HttpApis(context, this.options.port ?? 0),
       new EventSourceMappings(context), // last made, so that all they need is there; first stopped
     );
-  }
-
-  /** Where SDKs in functions go; a service that does not take part leads to a loud 501, never to the real AWS. */
-  private endpointVariables(): Record<string, string> {
-    const ofAws = this.services.flatMap(({ endpoint }) => endpoint && !endpoint.notAws ? [endpoint] : []);
-    const own = ofAws.map(({ name, url }) => [`AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`, url()]);
-    return { AWS_ENDPOINT_URL: this.unknownService.url, ...Object.fromEntries(own) as Record<string, string> };
   }
 
   private ref(resources: Resource[], logicalId: string): unknown {

@@ -2,8 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'fs';
 import { tmpdir } from 'os';
 import * as path from 'path';
 import { ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
+import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { webhookSecrets } from '../../lambda-src/git-push-pipeline/accept/webhook-secrets';
 import { credentialsFor } from '../../lambda-src/git-push-pipeline/work/host-credentials';
 import { s3ZipStore } from '../../lambda-src/git-push-pipeline/work/s3-zip-store';
 import { S3 } from '../../local/s3';
@@ -38,6 +41,32 @@ describe('credentials of a host', () => {
   });
 });
 
+describe('the webhook secret', () => {
+  test('is its value and the one before it, read anew after a minute', async () => {
+    const stack = await startStack(scope => void new secretsmanager.Secret(scope, 'Webhook', { secretName: 'webhook' }));
+    const client = new SecretsManagerClient(clientFor(stack, 'secretsManager'));
+    const put = (SecretString: string) => client.send(new PutSecretValueCommand({ SecretId: 'webhook', SecretString }));
+    let now = 0;
+    const secrets = webhookSecrets(client, 'webhook', { now: () => new Date(now) });
+    try {
+      await put('first');
+      await put('second');
+      expect(await secrets()).toEqual(['second', 'first']);
+      await put('third');
+      now = 59_999;
+      expect(await secrets()).toEqual(['second', 'first']);
+      now = 60_000;
+      expect(await secrets()).toEqual(['third', 'second']);
+      await put('third');
+      now = 120_000;
+      expect(await secrets()).toEqual(['third', 'third']);
+    } finally {
+      client.destroy();
+      await stack.stop();
+    }
+  });
+});
+
 describe('the zip store', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'zip-store-'));
   const file = path.join(folder, 'a.zip');
@@ -67,6 +96,12 @@ describe('the zip store', () => {
     await put('branch', false);
     await put('branch', false);
     expect(await versions('branch')).toBe(2);
+  });
+
+  test('tries again what S3 could not do, each time with the whole file', async () => {
+    stack.system.service(S3).failNext('PutObject', 2, 503);
+    await put('again', false);
+    expect(await versions('again')).toBe(1);
   });
 
   test('does not try again what S3 forbids, nor after its time', async () => {

@@ -39,6 +39,20 @@ describe('a fetch', () => {
       expect(server.requests[0].authorization).toBeDefined();
     });
 
+    it('refuses to follow to a host that would answer, but is not listed', async () => {
+      const other = await https({ login: undefined });
+      const server = await https(redirectTo((url) => `https://other.test:${other.port}${url}`));
+      const attempt = fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) });
+      expect(await failure(attempt)).toMatchObject({ code: 'REDIRECT', message: expect.stringContaining('the list of repositories') });
+      expect(other.requests).toEqual([]);
+    });
+
+    it('refuses to follow to another scheme, listed or not', async () => {
+      const server: Listening = await https(redirectTo(() => `ssh://git@git.test:${server.port}/sample.git`));
+      expect(await failure(fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) })))
+        .toMatchObject({ code: 'REDIRECT', message: expect.stringContaining('away from https') });
+    });
+
     it.each([
       ['out of the list', (port: number) => `https://other.test:${port}/sample.git/info/refs?service=git-upload-pack`],
       ['to plain http', (port: number) => `http://git.test:${port}/sample.git/info/refs?service=git-upload-pack`],

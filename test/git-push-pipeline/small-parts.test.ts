@@ -1,6 +1,8 @@
+import * as path from 'node:path';
 import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
 import { codeCommitCredentials } from '../../lambda-src/git-push-pipeline/work/codecommit-credentials';
+import { unsafeName } from '../../lambda-src/git-push-pipeline/work/entry-name';
 import { safeText } from '../../lambda-src/git-push-pipeline/work/errors';
 import { parseCommit } from '../../lambda-src/git-push-pipeline/work/git-objects';
 import { hostKeyAlgorithms, keysForHost } from '../../lambda-src/git-push-pipeline/work/known-hosts';
@@ -99,5 +101,28 @@ describe('text from outside', () => {
   it('is one clipped line of ASCII without secrets', () => {
     expect(safeText('a\nb\x1b[31m t0ken é', ['t0ken', ''])).toBe('a b [31m ***');
     expect(safeText('x'.repeat(1000))).toHaveLength(303);
+  });
+});
+
+describe('a name that is not refused', () => {
+  const PIECES = ['.', '..', '...', '/', '\\', ':', ' ', 'a', 'C', 'C:', '.git', 'GIT~1', '\0', '\u200c', '%2e', '~', '-'];
+
+  it('stays within its folder, however it is put together and wherever it is unpacked', () => {
+    let state = 7;
+    const next = (below: number): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return (state >>> 8) % below;
+    };
+    let passed = 0;
+    for (let run = 0; run < 30_000; run++) {
+      const name = Array.from({ length: 1 + next(6) }, () => PIECES[next(PIECES.length)]).join('');
+      if (unsafeName(Buffer.from(name)) !== undefined) continue;
+      passed++;
+      // Windows drops dots and spaces at the end of each part.
+      const windows = path.win32.resolve('D:\\into', name.split('\\').map(part => part.replace(/[. ]+$/, '') || '_').join('\\'));
+      expect([name, windows.startsWith('D:\\into\\'), path.posix.resolve('/into', name).startsWith('/into/'), path.posix.dirname(name)])
+        .toEqual([name, true, true, '.']);
+    }
+    expect(passed).toBeGreaterThan(1_000);
   });
 });

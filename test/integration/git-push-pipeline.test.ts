@@ -1,117 +1,15 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
 import { tmpdir } from 'os';
 import * as path from 'path';
-import { GetObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
-import { ReceiveMessageCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { Stack } from 'aws-cdk-lib';
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
-import { addPushes } from '../../examples/git-push-pipeline/app';
+import { Running, VISIBILITY_SECONDS, WORKER } from './running-pushes';
 import { EventBridge } from '../../local/event-bridge';
-import { LocalGitHost } from '../../local/git-host';
 import { S3 } from '../../local/s3';
-import { Sqs } from '../../local/sqs';
-import type { SystemOptions } from '../../local/system';
-import { listZip } from '../../local/zip-listing';
 import { noise } from '../git-push-pipeline/sample-repository';
-import { RunningStack, startStack } from '../local/stack';
-import { clientFor, eventually, TurnedClock } from '../local/stand-ins';
-
-const WORKER = 'Pushes-WorkHandler';
-/** The work function's timeout and half a minute. */
-const VISIBILITY_SECONDS = 330;
-
-interface Detail {
-  readonly ref: string;
-  readonly key: string;
-  readonly commit: string;
-  readonly versionId: string;
-  readonly code: string;
-  readonly reason: string;
-  readonly attempts: number;
-}
-
-/** The example's stack with its own git host, and what tests ask of both. */
-class Running {
-  public static async start(options: Partial<SystemOptions> = {}, change: (stack: Stack) => void = () => undefined): Promise<Running> {
-    const host = await LocalGitHost.start();
-    const clock = new TurnedClock();
-    try {
-      const stack = await startStack(scope => {
-        addPushes(scope, host.settings);
-        change(scope);
-      }, { clock, ...options });
-      host.connect(stack.system);
-      return new Running(host, stack, clock);
-    } catch (error) {
-      await host.stop();
-      throw error;
-    }
-  }
-
-  public readonly s3: S3Client;
-  public readonly sqs: SQSClient;
-
-  private constructor(public readonly host: LocalGitHost, public readonly stack: RunningStack, public readonly clock: TurnedClock) {
-    this.s3 = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true });
-    this.sqs = new SQSClient(clientFor(stack, 'sqs'));
-  }
-
-  public get system() {
-    return this.stack.system;
-  }
-
-  public async webhook(ref: string, after: string, deliveryId?: string): Promise<number> {
-    return (await this.host.sendWebhook(this.system.outputs.GitPushPipelineWebhookUrl, { ref, after }, deliveryId)).status;
-  }
-
-  public events(ref: string): { type: string; detail: Detail }[] {
-    return this.system.service(EventBridge).events.map(({ event }) => ({ type: event['detail-type'], detail: event.detail as Detail })).filter(({ detail }) => detail.ref === ref);
-  }
-
-  /** What became of the pushes to a ref, once there are so many outcomes. */
-  public async outcomes(ref: string, count = 1): Promise<{ type: string; detail: Detail }[]> {
-    await eventually(() => this.events(ref).length >= count);
-    return this.events(ref);
-  }
-
-  public async logged(pattern: RegExp, count = 1): Promise<void> {
-    await eventually(() => this.stack.logs.filter(line => pattern.test(line)).length >= count);
-  }
-
-  /** Settled once the next message goes back into the queue; to be called before it can. */
-  public goesBack(): Promise<void> {
-    const pattern = new RegExp(`${WORKER} \\| 1 of 1 messages go back`);
-    return this.logged(pattern, this.stack.logs.filter(line => pattern.test(line)).length + 1);
-  }
-
-  public async zip(key: string): Promise<string[]> {
-    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Key: key }));
-    return listZip(Buffer.from(await Body!.transformToByteArray())).map(({ name }) => name);
-  }
-
-  public async versions(key: string): Promise<number> {
-    const { Versions = [] } = await this.s3.send(new ListObjectVersionsCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Prefix: key }));
-    return Versions.length;
-  }
-
-  public async deadLetter(): Promise<{ body: string; code?: string; reason?: string } | undefined> {
-    const QueueUrl = this.system.service(Sqs).queue('Pushes-DeadLetterQueue.fifo').name;
-    const { Messages = [] } = await this.sqs.send(new ReceiveMessageCommand({
-      QueueUrl: `${this.system.endpoints.sqs}/123456789012/${QueueUrl}`, MessageAttributeNames: ['All'],
-    }));
-    const [message] = Messages;
-    const { code, reason } = message?.MessageAttributes ?? {};
-    return message && { body: message.Body!, code: code?.StringValue, reason: reason?.StringValue };
-  }
-
-  public async stop(): Promise<void> {
-    this.s3.destroy();
-    this.sqs.destroy();
-    await this.stack.stop();
-    await this.host.stop();
-  }
-}
+import { eventually } from '../local/stand-ins';
 
 /** The processes that run the work function. */
 function workers(): number[] {
@@ -138,9 +36,10 @@ describe('through the real bundles', () => {
     expect({ type, commit: detail.commit }).toEqual({ type: 'Git Push Published', commit });
     expect(detail.key).toBe(`${running.host.settings.https}/demo/heads/main.zip`);
     expect(await running.zip(detail.key)).toEqual(['README.md', 'src/a.ts', 'commit-id', 'build-info.json']);
-    const { Metadata, VersionId, ContentType } = await running.s3.send(new HeadObjectCommand({
-      Bucket: running.system.outputs.GitPushPipelineBucket, Key: detail.key,
+    const { Metadata, VersionId, ContentType, ChecksumSHA256 } = await running.s3.send(new HeadObjectCommand({
+      Bucket: running.system.outputs.GitPushPipelineBucket, Key: detail.key, ChecksumMode: 'ENABLED',
     }));
+    expect(Buffer.from(ChecksumSHA256!, 'base64').toString('hex')).toBe(detail.sha256);
     expect({ VersionId, ContentType }).toEqual({ VersionId: detail.versionId, ContentType: 'application/zip' });
     expect(Metadata).toMatchObject({ commit, ref, 'pusher': 'developer', 'codepipeline-artifact-revision-summary': 'The unicode message' });
   });

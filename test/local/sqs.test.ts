@@ -1,8 +1,9 @@
 import * as http from 'http';
 import {
   ChangeMessageVisibilityBatchCommand, ChangeMessageVisibilityCommand, CreateQueueCommand, DeleteMessageBatchCommand, DeleteMessageCommand,
-  GetQueueAttributesCommand, GetQueueUrlCommand, ListQueuesCommand, ListQueueTagsCommand, PurgeQueueCommand, ReceiveMessageCommand,
-  ReceiveMessageCommandInput, SendMessageBatchCommand, SendMessageCommand, SendMessageCommandInput, SQSClient,
+  GetQueueAttributesCommand, GetQueueUrlCommand, ListMessageMoveTasksCommand, ListQueuesCommand, ListQueueTagsCommand, PurgeQueueCommand,
+  ReceiveMessageCommand, ReceiveMessageCommandInput, SendMessageBatchCommand, SendMessageCommand, SendMessageCommandInput, SQSClient,
+  StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
 import { CfnOutput, Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -254,6 +255,61 @@ it.each([
   ['QueueDoesNotExist', 'nowhere', {}],
 ])('refuses with %s a message to %s with %.60j', async (name, queue, rest) => {
   await expect(send(queue, 'body', rest)).rejects.toMatchObject({ name });
+});
+
+describe('a redrive', () => {
+  const arn = (name: string) => `arn:aws:sqs:us-east-1:123456789012:${name}`;
+  const redrive = (source: string, destination?: string) => client.send(new StartMessageMoveTaskCommand({
+    SourceArn: arn(source), DestinationArn: destination && arn(destination),
+  }));
+  const tasks = async (source: string) => {
+    const { Results = [] } = await client.send(new ListMessageMoveTasksCommand({ SourceArn: arn(source), MaxResults: 10 }));
+    return Results;
+  };
+
+  it('brings what SQS moved back to where it came from, as new messages', async () => {
+    const { MessageId } = await send('standard', 'again', { MessageAttributes: { a: { DataType: 'String', StringValue: 'b' } } });
+    for (let i = 0; i < 2; i++) {
+      await receive('standard');
+      clock.turn(30);
+    }
+    await receive('standard');
+    expect((await redrive('dead')).TaskHandle).toMatch(/^[\w+/=]+$/);
+    expect(await receive('dead')).toEqual([]);
+    const [back] = await receive('standard', { MessageAttributeNames: ['All'] });
+    expect(back).toMatchObject({ Body: 'again', MessageAttributes: { a: { StringValue: 'b' } }, Attributes: { ApproximateReceiveCount: '1' } });
+    expect(back.MessageId).not.toBe(MessageId);
+    expect(await tasks('dead')).toMatchObject([{
+      Status: 'COMPLETED', SourceArn: arn('dead'), ApproximateNumberOfMessagesMoved: 1, ApproximateNumberOfMessagesToMove: 1,
+    }]);
+    await purge('standard');
+  });
+
+  it('of what somebody put there needs a destination, and keeps the group', async () => {
+    const dead = stack.system.outputs.DeadFifoName;
+    await purge(dead);
+    await send(dead, 'by hand', { MessageGroupId: 'g', MessageDeduplicationId: 'by-hand' });
+    await redrive(dead);
+    expect(await tasks(dead)).toMatchObject([{ Status: 'FAILED', FailureReason: 'CouldNotDetermineMessageSource', ApproximateNumberOfMessagesMoved: 0 }]);
+    await redrive(dead, 'orders.fifo');
+    expect((await receive('orders.fifo')).map(({ Body, Attributes }) => [Body, Attributes?.MessageGroupId])).toEqual([['by hand', 'g']]);
+    await purge('orders.fifo');
+  });
+
+  it('leaves what somebody has in hand', async () => {
+    await send('dead', 'in hand');
+    await receive('dead');
+    await redrive('dead', 'standard');
+    expect(await bodies('standard')).toEqual([]);
+    await purge('dead');
+  });
+
+  it('is refused from a queue that is nobody\'s dead-letter queue, to one of another kind, and where there is none', async () => {
+    await expect(redrive('standard')).rejects.toThrow('Source queue must be configured as a Dead Letter Queue.');
+    await expect(redrive('dead', 'orders.fifo')).rejects.toThrow('of the same type');
+    await expect(redrive('nowhere')).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+    await expect(redrive('dead', 'nowhere')).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+  });
 });
 
 it('takes a message of exactly 1 MiB', async () => {

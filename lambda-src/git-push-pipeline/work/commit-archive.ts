@@ -5,6 +5,7 @@ import { fileError, GitError, safeText } from './errors';
 import { Commit, parseCommit, parseTag, parseTree, TreeEntry } from './git-objects';
 import { DiskBudget, Limits, MAX_HELD_BYTES } from './limits';
 import { ObjectStore } from './object-store';
+import { Progress } from './receive-pack';
 import { ZipWriter } from './zip-writer';
 
 const MODES = { file: 0o100644, executable: 0o100755, symlink: 0o120777, submodule: 0o040755 } as const;
@@ -47,6 +48,7 @@ export interface ArchiveOptions {
   readonly limits: Limits;
   readonly disk: DiskBudget;
   readonly deadline: Deadline;
+  readonly progress?: Progress;
   /** Under the path within the zip, as a latin1 string. @default - submodules become empty directories */
   readonly submodules?: ReadonlyMap<string, SubmoduleTree>;
   /** Put after the tree, unless the repository has such a name itself. */
@@ -119,6 +121,7 @@ class ArchiveWalk {
     if (++this.entries > this.options.limits.maxEntries) {
       throw new GitError('LIMIT', `the commit has more than ${this.options.limits.maxEntries} files and directories`);
     }
+    this.options.progress?.('zipped', this.entries);
     if (path.length > MAX_PATH_BYTES) throw new GitError('LIMIT', `the commit holds a path longer than ${MAX_PATH_BYTES} bytes`);
     const reason = unsafeName(entry.name);
     if (reason !== undefined) throw unsafe(path, reason);

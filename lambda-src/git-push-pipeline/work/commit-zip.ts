@@ -9,6 +9,7 @@ import { Commit } from './git-objects';
 import { GitRemote } from './git-remote';
 import { DEFAULT_LIMITS, DiskBudget, Limits } from './limits';
 import { ObjectStore } from './object-store';
+import { Progress } from './receive-pack';
 import { fetchSubmodules } from './submodules';
 import { GitCredentials } from './transport';
 import { BUILD_INFO_FILE, COMMIT_ID_FILE } from '../../../src/git-push-pipeline/contract';
@@ -31,6 +32,8 @@ export interface GitClientOptions {
   /** Milliseconds since 1970. */
   readonly deadline: number;
   readonly signal?: AbortSignal;
+  /** For who waits for it at a terminal. */
+  readonly progress?: Progress;
 }
 
 export interface PushedCommit {
@@ -104,7 +107,8 @@ export class GitClient {
           }, stores)
           : undefined;
         const extraFiles = options.addCommitFiles ?? true ? commitFiles(push, resolved) : [];
-        const archive = await writeArchive(store, resolved, { file, limits: this.limits, disk, deadline, submodules, extraFiles });
+        const { limits, options: { progress } } = this;
+        const archive = await writeArchive(store, resolved, { file, limits, disk, deadline, progress, submodules, extraFiles });
         return { file, ...archive, commitId: resolved.id, commit: resolved.commit };
       } catch (error) {
         fs.rmSync(file, { force: true });
@@ -117,8 +121,9 @@ export class GitClient {
 
   private async remote(address: RepositoryAddress, deadline: Deadline, disk?: DiskBudget): Promise<GitRemote> {
     if (!this.options.isAllowed(address)) throw new GitError('NOT_ALLOWED', `${formatAddress(address)} is not in the list of repositories`);
-    const { directory, isAllowed, connection } = this.options;
-    return new GitRemote({ address, ...await connection(address), redirectAllowed: isAllowed, directory, limits: this.limits, disk, deadline });
+    const { directory, isAllowed, connection, progress } = this.options;
+    const { limits } = this;
+    return new GitRemote({ address, ...await connection(address), redirectAllowed: isAllowed, directory, limits, disk, deadline, progress });
   }
 
   private async withDeadline<T>(act: (deadline: Deadline) => Promise<T>): Promise<T> {

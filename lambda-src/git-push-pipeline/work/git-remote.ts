@@ -5,7 +5,7 @@ import { GitError } from './errors';
 import { HttpsTransport } from './https-transport';
 import { DEFAULT_LIMITS, DiskBudget, Limits } from './limits';
 import { ObjectStore } from './object-store';
-import { receivePack } from './receive-pack';
+import { Progress, receivePack } from './receive-pack';
 import { ScratchFile } from './scratch-file';
 import { GitCredentials, Transport } from './transport';
 import { OBJECT_ID, RemoteRef, UploadPack } from './upload-pack';
@@ -24,6 +24,7 @@ export interface GitRemoteOptions {
   readonly limits?: Limits;
   readonly disk?: DiskBudget;
   readonly deadline: Deadline;
+  readonly progress?: Progress;
 }
 
 /** A repository on a git host. Each call opens its own connection and closes it. */
@@ -49,12 +50,12 @@ export class GitRemote {
     fs.mkdirSync(directory, { recursive: true });
     const file = new ScratchFile(directory, disk);
     try {
-      await this.exchange([], (uploadPack) => receivePack(uploadPack.fetch(id), file, limits));
+      await this.exchange([], (uploadPack) => receivePack(uploadPack.fetch(id), file, limits, this.options.progress));
     } catch (error) {
       file.close();
       throw error;
     }
-    return ObjectStore.index(file, directory, limits, disk, deadline);
+    return ObjectStore.index(file, directory, limits, disk, deadline, this.options.progress);
   }
 
   private async exchange<T>(names: readonly string[], act: (uploadPack: UploadPack) => Promise<T>): Promise<T> {

@@ -5,7 +5,7 @@ import { GitError } from './errors';
 import { DiskBudget, inMib, Limits, MAX_HELD_BYTES } from './limits';
 import { ObjectCache } from './object-cache';
 import { EntryHeader, PackReader } from './pack-reader';
-import { PACK_HEADER, readPackHeader } from './receive-pack';
+import { PACK_HEADER, Progress, readPackHeader } from './receive-pack';
 import { ScratchFile } from './scratch-file';
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
@@ -24,10 +24,12 @@ interface Region {
 /** The objects of one pack, each under the id that was computed from its bytes. */
 export class ObjectStore {
   /** Reads the whole pack once, resolves its deltas and computes every id. Takes over the file. */
-  public static async index(pack: ScratchFile, directory: string, limits: Limits, disk: DiskBudget, deadline: Deadline): Promise<ObjectStore> {
+  public static async index(
+    pack: ScratchFile, directory: string, limits: Limits, disk: DiskBudget, deadline: Deadline, progress?: Progress,
+  ): Promise<ObjectStore> {
     const store = new ObjectStore(pack, directory, limits, disk, readPackHeader(pack, limits));
     try {
-      await store.scan(deadline);
+      await store.scan(deadline, progress);
       return store;
     } catch (error) {
       store.close();
@@ -107,7 +109,7 @@ export class ObjectStore {
     this.side = undefined;
   }
 
-  private async scan(deadline: Deadline): Promise<void> {
+  private async scan(deadline: Deadline, progress?: Progress): Promise<void> {
     let offset = PACK_HEADER;
     for (let index = 0; index < this.count; index++) {
       await deadline.breathe();
@@ -115,6 +117,7 @@ export class ObjectStore {
       const header = this.reader.header(offset);
       offset = header.type < 5 ? await this.scanWhole(index, header) : await this.scanDelta(index, header);
       await this.resolveWaiting(deadline);
+      progress?.('indexed', index + 1, this.count);
     }
     if (offset !== this.reader.end) throw new GitError('CORRUPT_PACK', 'the pack goes on after its last object');
     if (this.waiting.size > 0) throw new GitError('CORRUPT_PACK', 'the pack holds a delta whose base is missing');

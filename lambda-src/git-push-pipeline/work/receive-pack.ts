@@ -3,11 +3,14 @@ import { GitError } from './errors';
 import { inMib, Limits } from './limits';
 import { ScratchFile } from './scratch-file';
 
+/** Told often: how many bytes of the pack have come, how many of its objects are read, how many entries are in the zip. */
+export type Progress = (phase: 'fetched' | 'indexed' | 'zipped', done: number, total?: number) => void;
+
 export const PACK_HEADER = 12;
 export const PACK_TRAILER = 20;
 
 /** Writes a pack as it comes and checks it against the SHA-1 it ends with. */
-export async function receivePack(source: AsyncIterable<Buffer>, file: ScratchFile, limits: Limits): Promise<void> {
+export async function receivePack(source: AsyncIterable<Buffer>, file: ScratchFile, limits: Limits, progress?: Progress): Promise<void> {
   const hash = crypto.createHash('sha1');
   let tail: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {
@@ -15,6 +18,7 @@ export async function receivePack(source: AsyncIterable<Buffer>, file: ScratchFi
       throw new GitError('LIMIT', `the repository's pack is larger than ${inMib(limits.maxPackBytes)}`);
     }
     file.append(chunk);
+    progress?.('fetched', file.size);
     // The last 20 bytes are never hashed: they are the trailer.
     if (chunk.length >= PACK_TRAILER) {
       hash.update(tail);

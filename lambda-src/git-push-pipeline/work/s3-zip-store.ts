@@ -9,8 +9,11 @@ const FIRST_PAUSE_MS = 200;
 /** What one PutObject takes. */
 const MAX_OBJECT_BYTES = 5 * 1024 ** 3;
 
-/** @param client makes one attempt a call: its own retries would send a stream that has been read already */
-export function s3ZipStore(client: S3Client, bucket: string): ZipStore {
+/**
+ * @param client makes one attempt a call: its own retries would send a stream that has been read already
+ * @param open opens the zip anew for each attempt
+ */
+export function s3ZipStore(client: S3Client, bucket: string, open: (file: string) => fs.ReadStream = (file) => fs.createReadStream(file)): ZipStore {
   return {
     bucket,
     async put(file, key, { metadata, onlyIfNew, signal }) {
@@ -19,8 +22,7 @@ export function s3ZipStore(client: S3Client, bucket: string): ZipStore {
       const digest = await sha256OfFile(file);
       const stored = (versionId?: string): StoredObject => ({ versionId, sha256: digest.toString('hex') });
       for (let attempt = 1; ; attempt++) {
-        // The file is opened anew for each attempt.
-        const body = fs.createReadStream(file);
+        const body = open(file);
         try {
           const { VersionId } = await client.send(new PutObjectCommand({
             Bucket: bucket,

@@ -1,0 +1,110 @@
+import { GetObjectCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
+import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { Stack } from 'aws-cdk-lib';
+import { addPushes, GitHost } from '../../examples/git-push-pipeline/app';
+import { EventBridge } from '../../local/event-bridge';
+import { LocalGitHost } from '../../local/git-host';
+import type { HttpsGitOptions } from '../../local/git-server';
+import { Sqs } from '../../local/sqs';
+import type { SystemOptions } from '../../local/system';
+import { listZip } from '../../local/zip-listing';
+import { RunningStack, startStack } from '../local/stack';
+import { clientFor, eventually, TurnedClock } from '../local/stand-ins';
+
+export const WORKER = 'Pushes-WorkHandler';
+/** The work function's timeout and half a minute. */
+export const VISIBILITY_SECONDS = 330;
+
+interface Detail {
+  readonly ref: string;
+  readonly key: string;
+  readonly commit: string;
+  readonly versionId: string;
+  readonly sha256: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly attempts: number;
+}
+
+/** The example's stack with its own git host, and what tests ask of both. */
+export class Running {
+  /**
+   * @param told what the stack is told of the host, where that is not what it is
+   * @param faults of the host over HTTPS
+   */
+  public static async start(options: Partial<SystemOptions> = {}, told: Partial<GitHost> = {}, faults: HttpsGitOptions = {}): Promise<Running> {
+    const host = await LocalGitHost.start(() => undefined, faults);
+    const clock = new TurnedClock();
+    try {
+      const stack = await startStack((scope: Stack) => void addPushes(scope, { ...host.settings, ...told }), { clock, ...options });
+      host.connect(stack.system);
+      return new Running(host, stack, clock);
+    } catch (error) {
+      await host.stop();
+      throw error;
+    }
+  }
+
+  public readonly s3: S3Client;
+  public readonly sqs: SQSClient;
+
+  private constructor(public readonly host: LocalGitHost, public readonly stack: RunningStack, public readonly clock: TurnedClock) {
+    this.s3 = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true });
+    this.sqs = new SQSClient(clientFor(stack, 'sqs'));
+  }
+
+  public get system() {
+    return this.stack.system;
+  }
+
+  public async webhook(ref: string, after: string, deliveryId?: string): Promise<number> {
+    return (await this.host.sendWebhook(this.system.outputs.GitPushPipelineWebhookUrl, { ref, after }, deliveryId)).status;
+  }
+
+  public events(ref: string): { type: string; detail: Detail }[] {
+    return this.system.service(EventBridge).events.map(({ event }) => ({ type: event['detail-type'], detail: event.detail as Detail })).filter(({ detail }) => detail.ref === ref);
+  }
+
+  /** What became of the pushes to a ref, once there are so many outcomes. */
+  public async outcomes(ref: string, count = 1): Promise<{ type: string; detail: Detail }[]> {
+    await eventually(() => this.events(ref).length >= count);
+    return this.events(ref);
+  }
+
+  public async logged(pattern: RegExp, count = 1): Promise<void> {
+    await eventually(() => this.stack.logs.filter(line => pattern.test(line)).length >= count);
+  }
+
+  /** Settled once the next message goes back into the queue; to be called before it can. */
+  public goesBack(): Promise<void> {
+    const pattern = new RegExp(`${WORKER} \\| 1 of 1 messages go back`);
+    return this.logged(pattern, this.stack.logs.filter(line => pattern.test(line)).length + 1);
+  }
+
+  public async zip(key: string): Promise<string[]> {
+    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Key: key }));
+    return listZip(Buffer.from(await Body!.transformToByteArray())).map(({ name }) => name);
+  }
+
+  public async versions(key: string): Promise<number> {
+    const { Versions = [] } = await this.s3.send(new ListObjectVersionsCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Prefix: key }));
+    return Versions.length;
+  }
+
+  public async deadLetter(): Promise<{ body: string; code?: string; reason?: string } | undefined> {
+    const QueueUrl = this.system.service(Sqs).queue('Pushes-DeadLetterQueue.fifo').name;
+    const { Messages = [] } = await this.sqs.send(new ReceiveMessageCommand({
+      QueueUrl: `${this.system.endpoints.sqs}/123456789012/${QueueUrl}`, MessageAttributeNames: ['All'],
+    }));
+    const [message] = Messages;
+    const { code, reason } = message?.MessageAttributes ?? {};
+    return message && { body: message.Body!, code: code?.StringValue, reason: reason?.StringValue };
+  }
+
+  public async stop(): Promise<void> {
+    this.s3.destroy();
+    this.sqs.destroy();
+    await this.stack.stop();
+    await this.host.stop();
+  }
+}
