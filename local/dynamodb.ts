@@ -41,13 +41,18 @@ export class DynamoDb implements Service {
   private readonly lock = new Lock();
   private readonly transactions = new Transactions((operation, body) => this.call(operation, body));
   private readonly agent = new http.Agent({ keepAlive: true });
+  private readonly underWay = new Set<Promise<void>>();
 
   public constructor(private readonly context: Context) {}
 
   public async start(): Promise<void> {
     await new Promise<void>((resolve, reject) => this.engine.once('error', reject).listen(0, '127.0.0.1', resolve));
     this.enginePort = (this.engine.address() as AddressInfo).port;
-    this.server = await listen((request, response) => this.serve(request, response));
+    this.server = await listen((request, response) => {
+      const served = this.serve(request, response).finally(() => this.underWay.delete(served));
+      this.underWay.add(served);
+      return served;
+    });
   }
 
   public ref(resource: Resource): string {
@@ -79,8 +84,10 @@ export class DynamoDb implements Service {
   }
 
   public async stop(): Promise<void> {
-    this.agent.destroy();
     await this.server?.close();
+    // The engine throws out of nowhere where it is closed amid a write, as of a function that was killed.
+    await Promise.allSettled(this.underWay);
+    this.agent.destroy();
     await new Promise<void>(resolve => this.engine.close(() => resolve()));
   }
 
