@@ -1,7 +1,11 @@
 /** `npm run webhook-run`: runs a file of one's own through the real functions on localhost, to try a mapping. */
-import { createReadStream, existsSync, rmSync } from 'node:fs';
+import { copyFileSync, createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, watch } from 'node:fs';
+import Module, { createRequire } from 'node:module';
+import * as net from 'node:net';
+import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
+import * as vm from 'node:vm';
 import { Stack } from 'aws-cdk-lib';
 import { readable } from './log-line';
 import { synthesize } from './synth';
@@ -9,12 +13,13 @@ import { System } from './system';
 import { ReceivedStatus, WebhookHost } from './webhook-host';
 import { endOfRun, startRun } from './webhook-tour';
 import { addWebhookRunner } from '../examples/webhook-runner/app';
+import { mapperOf } from '../lambda-src/webhook-runner/record-mapping';
 import { RecordMapping } from '../src';
 import { Env, RunnerSettings } from '../src/webhook-runner/contract';
 
 const USAGE = `Runs a file through WebhookRunner on localhost: the real bundles, no AWS account.
 
-  npm run webhook-run -- --data file.ndjson [--mapping map.js] [--destination URL] [--offset N]
+  npm run webhook-run -- --data file.ndjson [--mapping map.js] [--destination URL] [--offset N] [--watch]
 
   --data FILE         NDJSON, plain or gzip
   --mapping FILE      CommonJS, exports (record, request) => record; examples/webhook-runner/map.js is a template (none: records as they are)
@@ -22,6 +27,7 @@ const USAGE = `Runs a file through WebhookRunner on localhost: the real bundles,
   --offset N          the first record to deliver (0)
   --batch-size N      the most records of a batch (500)
   --label NAME        label_name of the request
+  --watch             runs again whenever the file or the mapping has changed, until Ctrl-C
   --verbose           the functions' log
 `;
 /** Reports come that often here, so that the bar moves. */
@@ -36,6 +42,7 @@ interface Options {
   readonly offset: number;
   readonly batchSize: number;
   readonly label?: string;
+  readonly watch: boolean;
   readonly verbose: boolean;
 }
 
@@ -51,19 +58,23 @@ export function parseRunOptions(args: string[]): Options | 'help' {
       'offset': { type: 'string', default: '0' },
       'batch-size': { type: 'string', default: '500' },
       'label': { type: 'string' },
+      'watch': { type: 'boolean', default: false },
       'verbose': { type: 'boolean', default: false },
       'help': { type: 'boolean', default: false },
     },
   });
   if (values.help) return 'help';
-  const { data, mapping, destination, offset, label, verbose } = values;
+  const { data, mapping, destination, offset, label, watch: again, verbose } = values;
   if (data === undefined) throw new Error('--data FILE is missing: the NDJSON file to run');
   if (!existsSync(data)) throw new Error(`--data ${data} does not exist`);
   if (mapping !== undefined && !existsSync(mapping)) throw new Error(`--mapping ${mapping} does not exist`);
   if (destination !== undefined && !URL.canParse(destination)) throw new Error(`--destination must be a URL such as http://127.0.0.1:8080/records, got "${destination}"`);
   if (!/^\d{1,12}$/.test(offset)) throw new Error(`--offset must be a number of records, 0 or more, got "${offset}"`);
   const batchSize = Number(values['batch-size']);
-  return { data, mapping, destination, offset: Number(offset), batchSize, label, verbose };
+  if (!(batchSize >= 1 && batchSize <= 10_000 && Number.isInteger(batchSize))) {
+    throw new Error(`--batch-size must be a number of records from 1 to 10000, got "${values['batch-size']}"`);
+  }
+  return { data, mapping, destination, offset: Number(offset), batchSize, label, watch: again, verbose };
 }
 
 async function main(): Promise<number> {
@@ -72,6 +83,21 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
+  if (options.destination !== undefined) await checkDestination(options.destination);
+  let code = await runOnce(options);
+  while (options.watch) {
+    process.stdout.write('Waiting for a change …\n');
+    if (!await changeOf([options.data, ...(options.mapping === undefined ? [] : [options.mapping])])) break;
+    code = await runOnce(options).catch((error: Error) => {
+      process.stderr.write(`${error.message}\n`);
+      return 2;
+    });
+  }
+  return code;
+}
+
+async function runOnce(options: Options): Promise<number> {
+  if (options.mapping !== undefined) checkMapping(options.mapping);
   const host = await WebhookHost.start();
   host.keepBodies = false;
   host.files.set('data.ndjson', path.resolve(options.data));
@@ -98,6 +124,57 @@ async function main(): Promise<number> {
     await system?.stop();
     await host.stop();
     if (assembly) rmSync(assembly, { recursive: true, force: true });
+  }
+}
+
+/** Loads the module as it is shipped, alone in a folder: what fails here would fail in the function on every try. */
+export function checkMapping(file: string): void {
+  const folder = mkdtempSync(path.join(tmpdir(), 'webhook-run-'));
+  const copy = path.join(folder, 'mapping.js');
+  try {
+    copyFileSync(file, copy);
+    new vm.Script(Module.wrap(readFileSync(copy, 'utf8'))); // what runs this command would also take TypeScript
+    mapperOf(createRequire(copy)(copy));
+  } catch (error) {
+    throw new Error(`--mapping ${file} cannot be used (it is shipped alone, as CommonJS): ${(error as Error).message.split('\n')[0]}`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A run would try a destination that is not there for minutes, batch by batch. */
+export async function checkDestination(destination: string): Promise<void> {
+  const { hostname, port, protocol } = new URL(destination);
+  if (protocol !== 'http:' && protocol !== 'https:') throw new Error(`--destination must be an http or https URL, got "${destination}"`);
+  const socket = net.connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (protocol === 'https:' ? 443 : 80)), timeout: 5000 });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve).once('error', reject).once('timeout', () => reject(Object.assign(new Error(), { code: 'no answer in 5 seconds' })));
+    });
+  } catch (error) {
+    throw new Error(`--destination ${destination} cannot be reached: ${(error as NodeJS.ErrnoException).code}`);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Waits until one of the files is written; false when the user ends it. Editors replace files, so the folders are what is watched. */
+async function changeOf(files: readonly string[]): Promise<boolean> {
+  const watchers: ReturnType<typeof watch>[] = [];
+  let end: () => void = () => undefined;
+  try {
+    return await new Promise<boolean>(resolve => {
+      end = () => resolve(false);
+      process.once('SIGINT', end).once('SIGTERM', end);
+      for (const file of files) {
+        watchers.push(watch(path.dirname(path.resolve(file)), (_, name) => {
+          if (name === path.basename(file) && existsSync(file)) setTimeout(() => resolve(true), 100); // it may be written in pieces
+        }));
+      }
+    });
+  } finally {
+    process.off('SIGINT', end).off('SIGTERM', end);
+    for (const watcher of watchers) watcher.close();
   }
 }
 
