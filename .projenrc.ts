@@ -1,4 +1,5 @@
 import { awscdk, DependencyType, javascript, typescript } from 'projen';
+import { ReleaseTrigger } from 'projen/lib/release';
 
 /** The lowest CDK that has everything `src/` uses; `npm run test:lowest-cdk` proves it. */
 const LOWEST_CDK = '2.190.0';
@@ -29,14 +30,14 @@ const project = new awscdk.AwsCdkConstructLibrary({
   minNodeVersion: '20.19.0',
   workflowNodeVersion: '24',
 
-  publishToPypi: { distName: 'cdk-serverless-blocks', module: 'cdk_serverless_blocks' },
+  publishToPypi: { distName: 'cdk-serverless-blocks', module: 'cdk_serverless_blocks', trustedPublishing: true },
   publishToMaven: {
     javaPackage: 'io.github.cdkserverlessblocks',
     mavenGroupId: 'io.github.cdk-serverless-blocks',
     mavenArtifactId: 'cdk-serverless-blocks',
   },
   publishToGo: { moduleName: 'github.com/cdk-serverless-blocks/cdk-serverless-blocks-go' },
-  publishToNuget: { dotNetNamespace: 'CdkServerlessBlocks', packageId: 'CdkServerlessBlocks' },
+  publishToNuget: { dotNetNamespace: 'CdkServerlessBlocks', packageId: 'CdkServerlessBlocks', trustedPublishing: true },
 
   disableTsconfig: true, // jsii generates its own; everything else is checked by tsconfig.dev.json
   tsconfigDev: {
@@ -72,7 +73,14 @@ const project = new awscdk.AwsCdkConstructLibrary({
 
   githubOptions: { mergify: false, pullRequestLint: false },
   depsUpgrade: false,
-  release: false,
+  workflowBootstrapSteps: [{ // npm test builds and tests the extension
+    name: 'Setup Go',
+    uses: 'actions/setup-go@v6',
+    with: { 'go-version-file': 'lambda-src/crash-reporter-layer/go.mod', 'cache': false },
+  }],
+  release: true,
+  releaseTrigger: ReleaseTrigger.workflowDispatch(), // a person decides when
+  npmTrustedPublishing: true,
 });
 
 
@@ -138,6 +146,11 @@ project.addTask('test:lowest-cdk', {
 project.addTask('test:package', {
   description: 'Packs the library and synthesizes every block in an empty app, with only node on the PATH',
   exec: 'tsx scripts/try-package.ts',
+});
+project.addTask('test:python', {
+  description: 'Makes the Python package, installs it and synthesizes examples/python (PYTHON names the python, pip needs PyPI)',
+  steps: [{ spawn: bundle.name }, { spawn: project.compileTask.name }, { exec: 'tsx scripts/try-python.ts' }],
+  env: { JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20' },
 });
 
 project.addTask('test:aws-cli', {

@@ -60,30 +60,61 @@ async function serve(running: Example, options: DemoOptions, print: (line: strin
   }
 }
 
-function describe({ system, gitHost, webhookHost }: Example, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
-  print('\nHTTP APIs');
-  for (const { name, url, routes } of system.service(HttpApis).listening) print(`  ${url}   ${name}: ${routes.join(', ')}`);
-  print('Functions (npm run invoke -- <function> -e event.json)');
-  for (const { name } of system.service(Lambda).configs) print(`  ${name}`);
-  print('Services, for the AWS CLI and SDKs');
-  for (const [name, url] of Object.entries(system.endpoints)) print(`  ${url}   ${name}`);
-  const variables = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'], ...system.endpointVariables() };
-  print(`  export ${Object.entries(variables).map(([name, value]) => `${name}=${value}`).join(' ')}`);
-  if (system.notices.length > 0) print('What differs from AWS');
-  for (const notice of system.notices) print(`  ${notice}`);
-  print('\nTry');
+function describe(running: Example, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
+  const { system } = running;
+  const section = (title: string, lines: readonly string[]) => {
+    if (lines.length > 0) [`\n${title}`, ...lines.map(line => `  ${line}`)].forEach(print);
+  };
+  section('HTTP APIs', system.service(HttpApis).listening.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`));
+  section('Functions (npm run invoke -- <function> -e event.json)', system.service(Lambda).configs.map(({ name }) => name));
+  const credentials = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'] };
+  const variables = Object.entries({ ...credentials, ...system.endpointVariables() }).map(([name, value]) => `${name}=${value}`);
+  section('Services, for the AWS CLI and SDKs', [
+    ...Object.entries(system.endpoints).map(([name, url]) => `${url}   ${name}`), `export ${variables.join(' ')}`,
+  ]);
+  section('What differs from AWS', grouped(system.notices));
   for (const block of BLOCKS) {
     const url = blocks[block.name]?.[block.url];
-    if (url) for (const step of block.tour.slice(0, block.shown ?? 2)) print(`  ${curl(step, url)}`);
+    if (!url) continue;
+    const lines = block.tour.slice(0, block.shown ?? 2).map(step => curl(step, url));
+    section(`Try ${block.name[0].toUpperCase()}${block.name.slice(1)}`, [...lines, ...linesOf(block.name, running, url)]);
   }
-  if (gitHost) print(`  ${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`);
-  if (webhookHost) {
-    print(`  ${webhookHost.curl(blocks.webhookRunner.url)}`);
-    for (const [name, url] of Object.entries(webhookHost.urls)) print(`  curl ${url}   ${name}`);
-  }
-  const { url, buttons } = system.service(Sentry).sink;
-  if (buttons.length > 0) print(`Crashes, as Sentry gets them\n  ${url}/   a page with buttons that crash functions\n  curl ${url}/events`);
   print('\nReady. Ctrl-C stops everything.');
+}
+
+/** What to try with a block beside requests to its API. */
+function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: string): string[] {
+  switch (block) {
+    case 'gitPushPipeline':
+      return gitHost ? [`${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`] : [];
+    case 'webhookRunner': {
+      if (!webhookHost) return [];
+      const { dataUrl, destinationUrl, callbackUrl } = webhookHost.urls;
+      return [
+        webhookHost.curl(url),
+        `curl ${dataUrl}   the file`,
+        `curl ${destinationUrl}   what the destination took`,
+        `curl ${callbackUrl}   what the platform was told`,
+      ];
+    }
+    case 'crashReporterLayer': {
+      const { sink } = system.service(Sentry);
+      return [`curl ${sink.url}/events   what Sentry was told`, `${sink.url}/   the same as a page, with a button for each crash`];
+    }
+    default:
+      return [];
+  }
+}
+
+/** Notices that say the same of several resources, as one line. */
+function grouped(notices: readonly string[]): string[] {
+  const names = new Map<string, string[]>();
+  for (const notice of notices) {
+    const [, name, text] = /^([\w-]+): (.*)$/s.exec(notice) ?? [];
+    const key = text ?? notice;
+    names.set(key, [...names.get(key) ?? [], ...(name === undefined ? [] : [name])]);
+  }
+  return [...names].map(([text, of]) => (of.length > 0 ? `${of.join(', ')}: ${text}` : text));
 }
 
 main().then(

@@ -33,8 +33,8 @@ export async function runExample(options: RunOptions = {}, { withHosts = true } 
     ends.push(() => rmSync(assembly, { recursive: true, force: true })); // functions may run code that lies there
     const system = await System.start({ ...options, assembly });
     ends.push(() => system.stop());
-    await gitHost?.connect(system.endpoints.secretsManager, system.outputs.GitPushPipelineWebhookUrl);
-    await webhookHost?.connect(system);
+    gitHost?.connect(system, system.outputs.GitPushPipelineWebhookUrl);
+    webhookHost?.connect(system);
     if (hasExtension()) connectSentry(system);
     else system.notices.push('CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go 1.24 or later');
     return { system, gitHost, webhookHost, stop };

@@ -4,9 +4,10 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
-import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { generateSshKey, git, GIT_ENV, gitText, HttpsGitOptions, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
+import { SecretsManager } from './secrets-manager';
 import { selfSignedCertificate } from './self-signed';
+import type { System } from './system';
 import type { GitHost } from '../examples/git-push-pipeline/app';
 
 const REPOSITORY = 'demo.git';
@@ -80,12 +81,11 @@ export class LocalGitHost {
    *
    * @param webhookUrl where every push is told from now on
    */
-  public async connect(secretsManagerUrl: string, webhookUrl?: string): Promise<void> {
-    const client = new SecretsManagerClient({ region: 'us-east-1', endpoint: secretsManagerUrl, credentials: { accessKeyId: 'developer', secretAccessKey: 'local' } });
-    for (const [SecretId, SecretString] of [
-      ['WebhookSecret', this.webhookSecret], ['GitToken', this.token], ['GitKey', this.clientKey.private],
-    ]) await client.send(new PutSecretValueCommand({ SecretId, SecretString }));
-    client.destroy();
+  public connect(system: System, webhookUrl?: string): void {
+    const secrets = system.service(SecretsManager);
+    secrets.put('WebhookSecret', this.webhookSecret);
+    secrets.put('GitToken', this.token);
+    secrets.put('GitKey', this.clientKey.private);
     this.webhookUrl = webhookUrl;
   }
 

@@ -34,7 +34,7 @@ export function gitText(cwd: string, ...args: string[]): string {
 }
 
 export function temporaryDirectory(): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), 'git-push-test-'));
+  return fs.mkdtempSync(path.join(os.tmpdir(), 'git-host-'));
 }
 
 export interface HttpsGitOptions {

@@ -3,7 +3,7 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import type * as http from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SecretsManager } from './secrets-manager';
 import { listen, readBody, RunningServer } from './server';
 import type { System } from './system';
 import type { WebhookHosts } from '../examples/webhook-runner/app';
@@ -91,15 +91,8 @@ export class WebhookHost {
   }
 
   /** Gives the example's secrets values that the lines above use. */
-  public async connect(system: System): Promise<void> {
-    const client = new SecretsManagerClient({
-      region: 'us-east-1', endpoint: system.endpoints.secretsManager, credentials: { accessKeyId: 'developer', secretAccessKey: 'local' },
-    });
-    try {
-      await client.send(new PutSecretValueCommand({ SecretId: 'WebhookApiKey', SecretString: DEMO_API_KEY }));
-    } finally {
-      client.destroy();
-    }
+  public connect(system: System): void {
+    system.service(SecretsManager).put('WebhookApiKey', DEMO_API_KEY);
   }
 
   public behave(behaviour: Behaviour | undefined): void {

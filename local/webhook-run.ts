@@ -92,7 +92,7 @@ async function main(): Promise<number> {
         readCounts(line, counts);
       },
     });
-    await host.connect(system);
+    host.connect(system);
     return await run(system.outputs.WebhookRunnerUrl, host, options, counts);
   } finally {
     await system?.stop();

@@ -20,6 +20,11 @@ new blocks.GitPushPipeline(stack, 'Pushes', {
   repositories: ['github.com/acme/*'],
   webhookSecret: blocks.WebhookSecret.fromSecret(new Secret(stack, 'WebhookSecret')),
 });
+new blocks.WebhookRunner(stack, 'Runner', {
+  apiKey: new Secret(stack, 'ApiKey'),
+  allowedHosts: ['files.example.com'],
+  destination: blocks.WebhookDestination.http({ url: 'https://api.example.com/batch' }),
+});
 new blocks.CrashReporterLayer(stack, 'Crashes', { dsn: blocks.SentryDsn.fromPlainText('https://key@sentry.example/1') }).addToAll(stack);
 app.synth();
 `;

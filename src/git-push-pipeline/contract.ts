@@ -42,7 +42,7 @@ export type CredentialReference =
   | { readonly host: string; readonly kind: 'ssh'; readonly secretArn: string; readonly knownHosts: string };
 
 /** Metrics are written by the functions, under the dimension `FunctionName`. */
-export const METRIC_NAMESPACE = 'GitPushPipeline';
+export const METRIC_NAMESPACE = 'CdkServerlessBlocks/GitPushPipeline';
 export const METRIC = {
   /** Accept: changes of refs that were put into the queue. */
   accepted: 'PushesAccepted',

@@ -197,7 +197,7 @@ test('metrics', () => {
   const { block } = synth();
   const metrics = [block.metricPushesPublished(), block.metricPushesFailed(), block.metricQueueAge(), block.metricDeadLetters()];
   expect(metrics.map(({ namespace, metricName }) => [namespace, metricName])).toEqual([
-    ['GitPushPipeline', 'PushesPublished'], ['GitPushPipeline', 'PushesFailed'], ['AWS/SQS', 'ApproximateAgeOfOldestMessage'], ['AWS/SQS', 'ApproximateNumberOfMessagesVisible'],
+    ['CdkServerlessBlocks/GitPushPipeline', 'PushesPublished'], ['CdkServerlessBlocks/GitPushPipeline', 'PushesFailed'], ['AWS/SQS', 'ApproximateAgeOfOldestMessage'], ['AWS/SQS', 'ApproximateNumberOfMessagesVisible'],
   ]);
 });
 

@@ -55,7 +55,7 @@ beforeAll(async () => {
       },
     },
   });
-  await host.connect(stack.system.endpoints.secretsManager);
+  host.connect(stack.system);
   sqs = new SQSClient(clientFor(stack, 'sqs'));
   saved = { ...process.env };
   Object.assign(process.env, environmentOf('Pushes-AcceptHandler'), { REPOSITORIES: JSON.stringify([`${host.settings.https}/*`]) });
@@ -114,7 +114,7 @@ test('both values of a rotated secret are taken', async () => {
   await secrets.send(new PutSecretValueCommand({ SecretId: 'WebhookSecret', SecretString: 'the new value' }));
   expect(await Promise.all([ping('the new value'), ping(old), ping('another')])).toEqual([200, 200, 401]);
   secrets.destroy();
-  await host.connect(stack.system.endpoints.secretsManager);
+  host.connect(stack.system);
 });
 
 describe('through the accept bundle', () => {

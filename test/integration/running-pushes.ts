@@ -37,7 +37,7 @@ export class Running {
     const clock = new TurnedClock();
     try {
       const stack = await startStack((scope: Stack) => void addPushes(scope, { ...host.settings, ...told }), { clock, ...options });
-      await host.connect(stack.system.endpoints.secretsManager);
+      host.connect(stack.system);
       return new Running(host, stack, clock);
     } catch (error) {
       await host.stop();
