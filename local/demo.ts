@@ -68,10 +68,10 @@ function describe(running: Example, blocks: Record<string, Record<string, string
   };
   section('HTTP APIs', system.service(HttpApis).listening.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`));
   section('Functions (npm run invoke -- <function> -e event.json)', system.service(Lambda).configs.map(({ name }) => name));
-  const variables = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'], ...system.endpointVariables() };
+  const credentials = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'] };
+  const variables = Object.entries({ ...credentials, ...system.endpointVariables() }).map(([name, value]) => `${name}=${value}`);
   section('Services, for the AWS CLI and SDKs', [
-    ...Object.entries(system.endpoints).map(([name, url]) => `${url}   ${name}`),
-    `export ${Object.entries(variables).map(([name, value]) => `${name}=${value}`).join(' ')}`,
+    ...Object.entries(system.endpoints).map(([name, url]) => `${url}   ${name}`), `export ${variables.join(' ')}`,
   ]);
   section('What differs from AWS', grouped(system.notices));
   for (const block of BLOCKS) {
