@@ -109,7 +109,7 @@ describe('a batch', () => {
       records: [{ id: 1 }, { id: 'é' }],
       request: { webhook_id: 'wh-1', settings: {}, label_name: 'ä' },
     });
-    expect(await deliverTo(lambdaDestination('Thrower'))).toEqual({ kind: 'refused', reason: 'the function failed: no such audience' });
+    expect(await deliverTo(lambdaDestination('Thrower'))).toEqual({ kind: 'retry', reason: 'the function failed: no such audience' });
     expect(await deliverTo(lambdaDestination('Nobody'))).toMatchObject({ kind: 'refused', reason: expect.stringMatching(/ResourceNotFound/) });
   });
 

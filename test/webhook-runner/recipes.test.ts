@@ -19,7 +19,7 @@ const RECIPES: Array<[string, (stack: Stack, options?: RecipeOptions) => Webhook
   ['CustomerProfiles', addCustomerProfiles],
 ];
 const RUN_ACTIONS = [
-  'dynamodb:UpdateItem', 'logs:CreateLogStream', 'logs:PutLogEvents', 'sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes',
+  'dynamodb:UpdateItem', 'logs:CreateLogStream', 'logs:PutLogEvents', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes',
   'sqs:ReceiveMessage', 'sqs:SendMessage',
 ];
 /** Service principals are the same in every partition. */
