@@ -1,4 +1,4 @@
-import { awscdk, DependencyType, javascript, typescript } from 'projen';
+import { awscdk, DependencyType, javascript, JsonFile, typescript } from 'projen';
 import { ReleaseTrigger } from 'projen/lib/release';
 
 /** The lowest CDK that has everything `src/` uses; `npm run test:lowest-cdk` proves it. */
@@ -8,8 +8,19 @@ const CDK = '2.276.0';
 
 const project = new awscdk.AwsCdkConstructLibrary({
   name: 'cdk-serverless-blocks',
-  description: 'AWS CDK constructs for whole serverless systems, each with its own handler code and least-privilege permissions',
-  keywords: ['aws-cdk', 'cdk', 'constructs', 'serverless', 'lambda', 'dynamodb', 'api-gateway', 'sentry', 'webhook'],
+  description:
+    'AWS CDK constructs for whole serverless systems, each with its own handler code and least-privilege permissions',
+  keywords: [
+    'aws-cdk',
+    'cdk',
+    'constructs',
+    'serverless',
+    'lambda',
+    'dynamodb',
+    'api-gateway',
+    'sentry',
+    'webhook',
+  ],
   author: 'The cdk-serverless-blocks authors',
   authorAddress: 'maintainers@cdk-serverless-blocks.dev',
   authorOrganization: true,
@@ -30,19 +41,33 @@ const project = new awscdk.AwsCdkConstructLibrary({
   minNodeVersion: '20.19.0',
   workflowNodeVersion: '24',
 
-  publishToPypi: { distName: 'cdk-serverless-blocks', module: 'cdk_serverless_blocks', trustedPublishing: true },
+  publishToPypi: {
+    distName: 'cdk-serverless-blocks',
+    module: 'cdk_serverless_blocks',
+    trustedPublishing: true,
+  },
   publishToMaven: {
     javaPackage: 'io.github.cdkserverlessblocks',
     mavenGroupId: 'io.github.cdk-serverless-blocks',
     mavenArtifactId: 'cdk-serverless-blocks',
   },
   publishToGo: { moduleName: 'github.com/cdk-serverless-blocks/cdk-serverless-blocks-go' },
-  publishToNuget: { dotNetNamespace: 'CdkServerlessBlocks', packageId: 'CdkServerlessBlocks', trustedPublishing: true },
+  publishToNuget: {
+    dotNetNamespace: 'CdkServerlessBlocks',
+    packageId: 'CdkServerlessBlocks',
+    trustedPublishing: true,
+  },
 
   disableTsconfig: true, // jsii generates its own; everything else is checked by tsconfig.dev.json
   tsconfigDev: {
     include: [
-      'lambda-src/**/*.ts', 'examples/**/*.ts', 'local/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', '.projenrc.ts', 'vitest.config.mts',
+      'lambda-src/**/*.ts',
+      'examples/**/*.ts',
+      'local/**/*.ts',
+      'bench/**/*.ts',
+      'scripts/**/*.ts',
+      '.projenrc.ts',
+      'vitest.config.mts',
     ],
     compilerOptions: { noEmit: true, skipLibCheck: true },
   },
@@ -64,62 +89,154 @@ const project = new awscdk.AwsCdkConstructLibrary({
   },
 
   devDeps: [
-    'vitest@~4.1.12', '@vitest/coverage-v8@~4.1.12', 'esbuild@0.28.2', 'cdk-nag@~3.0.2', '@types/aws-lambda',
-    '@types/node@^20', '@aws-sdk/client-dynamodb', '@aws-sdk/client-secrets-manager', '@aws-sdk/client-lambda',
-    '@aws-sdk/client-s3', '@aws-sdk/client-sqs', '@aws-sdk/client-eventbridge',
-    '@aws-sdk/client-redshift-data', '@aws-sdk/client-pinpoint-sms-voice-v2', '@aws-sdk/client-customer-profiles', // recipes of examples/webhook-runner
-    'dynalite@4.0.0', '@cloud-copilot/iam-simulate',
-    'ssh2@^1.17.0', '@types/ssh2@^1.15.6', '@octokit/webhooks-examples@^7.6.1',
+    'vitest@~4.1.12',
+    '@vitest/coverage-v8@~4.1.12',
+    'esbuild@0.28.2',
+    'cdk-nag@~3.0.2',
+    '@types/aws-lambda',
+    '@types/node@^20',
+    '@aws-sdk/client-dynamodb',
+    '@aws-sdk/client-secrets-manager',
+    '@aws-sdk/client-lambda',
+    '@aws-sdk/client-s3',
+    '@aws-sdk/client-sqs',
+    '@aws-sdk/client-eventbridge',
+    '@aws-sdk/client-redshift-data',
+    '@aws-sdk/client-pinpoint-sms-voice-v2',
+    '@aws-sdk/client-customer-profiles', // recipes of examples/webhook-runner
+    'dynalite@4.0.0',
+    '@cloud-copilot/iam-simulate',
+    '@biomejs/biome@2.6.8', // exact: another version may lay the whole tree out anew
+    'ssh2@^1.17.0',
+    '@types/ssh2@^1.15.6',
+    '@octokit/webhooks-examples@^7.6.1',
   ],
 
   githubOptions: { mergify: false, pullRequestLint: false },
   depsUpgrade: false,
-  workflowBootstrapSteps: [{ // npm test builds and tests the extension
-    name: 'Setup Go',
-    uses: 'actions/setup-go@v6',
-    with: { 'go-version-file': 'lambda-src/crash-reporter-layer/go.mod', 'cache': false },
-  }],
+  workflowBootstrapSteps: [
+    {
+      // npm test builds and tests the extension
+      name: 'Setup Go',
+      uses: 'actions/setup-go@v6',
+      with: { 'go-version-file': 'lambda-src/crash-reporter-layer/go.mod', cache: false },
+    },
+  ],
   release: true,
+  bumpPackage: 'commit-and-tag-version@^12.7.3', // 13 asks for Node.js 22
   releaseTrigger: ReleaseTrigger.workflowDispatch(), // a person decides when
   npmTrustedPublishing: true,
 });
 
-
 // The peer range says the lowest CDK, the tests run with a current one.
-for (const [name, version] of [['aws-cdk-lib', CDK], ['constructs', '10.8.1']]) {
+for (const [name, version] of [
+  ['aws-cdk-lib', CDK],
+  ['constructs', '10.8.1'],
+]) {
   project.deps.removeDependency(name, DependencyType.TEST);
   project.deps.addDependency(`${name}@${version}`, DependencyType.TEST);
 }
 // 1.13.0 lacks its platform packages, and npm ci then refuses the lock file.
 project.package.addField('overrides', { 'unrs-resolver': '1.12.2' });
 
+// Layout is Biome's alone; eslint keeps the rules that need types or look at imports.
+new JsonFile(project, 'biome.jsonc', {
+  allowComments: true,
+  obj: {
+    vcs: { enabled: true, clientKind: 'git', useIgnoreFile: true },
+    files: { includes: ['**/*.ts', '**/*.mts', '**/*.js', '!**/*.min.js'] },
+    formatter: { enabled: true, lineWidth: 110, indentStyle: 'space', indentWidth: 2 },
+    javascript: { formatter: { quoteStyle: 'single', arrowParentheses: 'asNeeded' } },
+    linter: { enabled: false },
+    assist: { enabled: false },
+  },
+});
+project.addTask('format', { description: 'Lays out every file (Biome)', exec: 'biome format --write .' });
+const eslintFile = project.tryFindObjectFile('.eslintrc.json')!;
+eslintFile.addOverride('plugins', ['@typescript-eslint', 'import']);
+for (const rule of [
+  'indent',
+  'quotes',
+  'comma-dangle',
+  'comma-spacing',
+  'no-multi-spaces',
+  'array-bracket-spacing',
+  'array-bracket-newline',
+  'object-curly-spacing',
+  'object-curly-newline',
+  'object-property-newline',
+  'keyword-spacing',
+  'brace-style',
+  'space-before-blocks',
+  'member-delimiter-style',
+  'semi',
+  'max-len',
+  'quote-props',
+  'key-spacing',
+  'no-multiple-empty-lines',
+  'no-trailing-spaces',
+])
+  eslintFile.addDeletionOverride(`rules.@stylistic/${rule}`);
+project.deps.removeDependency('@stylistic/eslint-plugin');
+
 // Handlers are bundled, so what they import need not be installed at a user's.
 project.eslint?.allowDevDeps('lambda-src/**');
 // The layers of docs/architecture.md; test/architecture.test.ts checks the rest.
-const forbid = (files: string[], patterns: { group: string[]; message: string }[]) => project.eslint?.addOverride({
-  files, rules: { 'no-restricted-imports': ['error', { patterns }] },
-});
-forbid(['src/**'], [{ group: ['**/lambda-src/**', '**/local/**', '@aws-sdk/*'], message: 'A construct knows its handler by contract.ts only.' }]);
-forbid(['src/*/contract.ts'], [{ group: ['*'], message: 'contract.ts imports nothing: both sides import it.' }]);
-forbid(['lambda-src/**'], [{ group: ['aws-cdk-lib*', 'constructs', '**/local/**'], message: 'Handlers run in Lambda, without the CDK.' }]);
+const forbid = (files: string[], patterns: { group: string[]; message: string }[]) =>
+  project.eslint?.addOverride({
+    files,
+    rules: { 'no-restricted-imports': ['error', { patterns }] },
+  });
+forbid(
+  ['src/**'],
+  [
+    {
+      group: ['**/lambda-src/**', '**/local/**', '@aws-sdk/*'],
+      message: 'A construct knows its handler by contract.ts only.',
+    },
+  ],
+);
+forbid(
+  ['src/*/contract.ts'],
+  [{ group: ['*'], message: 'contract.ts imports nothing: both sides import it.' }],
+);
+forbid(
+  ['lambda-src/**'],
+  [
+    {
+      group: ['aws-cdk-lib*', 'constructs', '**/local/**'],
+      message: 'Handlers run in Lambda, without the CDK.',
+    },
+  ],
+);
 forbid(['lambda-src/**/domain.ts'], [{ group: ['@aws-sdk/*'], message: 'domain.ts is pure.' }]);
 // Checksums and wire formats are arithmetic on bits.
 project.eslint?.addOverride({
-  files: ['local/s3-checksums.ts', 'lambda-src/git-push-pipeline/work/*.ts', 'test/git-push-pipeline/*.ts', 'lambda-src/shared/address-guard.ts',
-    'bench/git-push-pipeline.ts'],
+  files: [
+    'local/s3-checksums.ts',
+    'lambda-src/git-push-pipeline/work/*.ts',
+    'test/git-push-pipeline/*.ts',
+    'lambda-src/shared/address-guard.ts',
+    'bench/git-push-pipeline.ts',
+  ],
   rules: { 'no-bitwise': 'off' },
 });
 
 // -- Tasks ------------------------------------------------------------------------------------------------------------
 const { tasks } = project;
-const bundle = project.addTask('bundle', { description: 'Bundle the handlers into assets/', exec: 'tsx scripts/bundle.ts' });
+const bundle = project.addTask('bundle', {
+  description: 'Bundle the handlers into assets/',
+  exec: 'tsx scripts/bundle.ts',
+});
 project.preCompileTask.spawn(bundle);
 
-project.compileTask.reset([
-  'jsii',
-  '--silence-warnings=reserved-word',
-  '--silence-warnings=metadata/missing-dev-dependency', // the lowest CDK is tested by test:lowest-cdk
-].join(' '));
+project.compileTask.reset(
+  [
+    'jsii',
+    '--silence-warnings=reserved-word',
+    '--silence-warnings=metadata/missing-dev-dependency', // the lowest CDK is tested by test:lowest-cdk
+  ].join(' '),
+);
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
 
 // `npm test` is the whole truth: what it does not see is not checked.
@@ -127,21 +244,27 @@ project.testTask.reset();
 project.testTask.spawn(bundle);
 project.testTask.spawn(project.compileTask);
 project.testTask.exec('tsc --noEmit -p tsconfig.dev.json', { name: 'type check' });
+project.testTask.exec('biome format .', { name: 'layout' });
 project.testTask.spawn(tasks.tryFind('eslint')!);
 project.testTask.exec('tsx scripts/test-extension.ts', { name: 'vet, test and briefly fuzz the extension' });
 project.testTask.exec('vitest run --coverage', { name: 'unit and integration tests', receiveArgs: true });
-project.testTask.exec('tsx scripts/check-generated.ts', { name: 'generated files are up to date, README snippets compile' });
+project.testTask.exec('tsx scripts/check-generated.ts', {
+  name: 'generated files are up to date, README snippets compile',
+});
 project.testTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
 
 project.addTask('test:node24', {
   description: 'The integration tests with the functions on Node.js 24, as deployed',
   steps: [
     { spawn: bundle.name },
-    { exec: 'npm exec --yes --package=node@24 -- sh -c \'LOCAL_NODE="$(command -v node)" && export LOCAL_NODE && "$LOCAL_NODE" --version && vitest run test/integration\'' },
+    {
+      exec: 'npm exec --yes --package=node@24 -- sh -c \'LOCAL_NODE="$(command -v node)" && export LOCAL_NODE && "$LOCAL_NODE" --version && vitest run test/integration\'',
+    },
   ],
 });
 project.addTask('test:lowest-cdk', {
-  description: 'Packs the library and synthesizes every block in an empty app with the lowest CDK of the peer range',
+  description:
+    'Packs the library and synthesizes every block in an empty app with the lowest CDK of the peer range',
   exec: 'tsx scripts/try-package.ts --lowest-cdk',
 });
 project.addTask('test:package', {
@@ -149,33 +272,43 @@ project.addTask('test:package', {
   exec: 'tsx scripts/try-package.ts',
 });
 project.addTask('test:python', {
-  description: 'Makes the Python package, installs it and synthesizes examples/python (PYTHON names the python, pip needs PyPI)',
+  description:
+    'Makes the Python package, installs it and synthesizes examples/python (PYTHON names the python, pip needs PyPI)',
   steps: [{ spawn: bundle.name }, { spawn: project.compileTask.name }, { exec: 'tsx scripts/try-python.ts' }],
   env: { JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20' },
 });
 
 project.addTask('test:aws-cli', {
-  description: 'The lines for the AWS CLI in the README, with the CLI itself (needs `aws`; -- --record keeps what it sends for the unit test)',
+  description:
+    'The lines for the AWS CLI in the README, with the CLI itself (needs `aws`; -- --record keeps what it sends for the unit test)',
   steps: [{ exec: 'tsx test/local/aws-cli.ts', receiveArgs: true }],
 });
 project.addTask('test:openssh', {
-  description: 'Fetches by SSH from OpenSSH\'s own server (needs sshd; SSHD names one that is not on the PATH)',
+  description:
+    "Fetches by SSH from OpenSSH's own server (needs sshd; SSHD names one that is not on the PATH)",
   steps: [{ exec: 'tsx test/git-push-pipeline/openssh.ts', receiveArgs: true }],
 });
 project.addTask('bench:git-push-pipeline', {
-  description: 'Fetch and zip beside git, and what the accept function takes (writes bench/results/git-push-pipeline.{json,md})',
-  steps: [{ spawn: bundle.name }, { exec: 'tsx bench/git-push-pipeline.ts --out bench/results', receiveArgs: true }],
+  description:
+    'Fetch and zip beside git, and what the accept function takes (writes bench/results/git-push-pipeline.{json,md})',
+  steps: [
+    { spawn: bundle.name },
+    { exec: 'tsx bench/git-push-pipeline.ts --out bench/results', receiveArgs: true },
+  ],
 });
 project.addTask('test:extension-fuzz', {
-  description: 'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',
+  description:
+    'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',
   steps: [{ exec: 'tsx scripts/test-extension.ts --fuzz', receiveArgs: true }],
 });
 project.addTask('test:runtimes', {
-  description: 'Crashes of Python and Node.js functions with AWS\'s own runtime clients (see PYTHON and AWS_LAMBDA_RIC in CONTRIBUTING.md)',
+  description:
+    "Crashes of Python and Node.js functions with AWS's own runtime clients (see PYTHON and AWS_LAMBDA_RIC in CONTRIBUTING.md)",
   steps: [{ spawn: bundle.name }, { exec: 'tsx test/crash-reporter-layer/runtimes.ts' }],
 });
 project.addTask('bench:crash-reporter-layer', {
-  description: 'What the extension costs a function: bytes, start, memory, CPU, time added (writes bench/results/crash-reporter-layer.{json,md})',
+  description:
+    'What the extension costs a function: bytes, start, memory, CPU, time added (writes bench/results/crash-reporter-layer.{json,md})',
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/crash-reporter-layer.ts', receiveArgs: true }],
 });
 project.addTask('bench:webhook-runner', {
@@ -184,7 +317,8 @@ project.addTask('bench:webhook-runner', {
   receiveArgs: true,
 });
 project.addTask('bench:handlers', {
-  description: 'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
+  description:
+    'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],
 });
 
@@ -194,7 +328,10 @@ project.packageTask.spawn(tasks.tryFind('package:js')!);
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
 project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/demo.ts');
-project.setScript('invoke', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/invoke.ts');
+project.setScript(
+  'invoke',
+  'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/invoke.ts',
+);
 project.setScript('push-code', 'exec node --import tsx -- local/push-code.ts');
 project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
 project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx -- local/webhook-run.ts');
@@ -203,8 +340,19 @@ project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import ts
 project.gitignore.removePatterns('tsconfig.json');
 project.gitignore.exclude('/tsconfig.json', '/assets/', '/coverage/', 'cdk.out', '.jsii.tabl.json');
 project.npmignore!.exclude(
-  '/lambda-src/', '/local/', '/bench/', '/examples/', '/scripts/', '/docs/', '/coverage/', '/.ci/', '/vitest.config.mts',
-  '/CONTRIBUTING.md', 'cdk.out', '/.npmrc', '.jsii.tabl.json',
+  '/lambda-src/',
+  '/local/',
+  '/bench/',
+  '/examples/',
+  '/scripts/',
+  '/docs/',
+  '/coverage/',
+  '/.ci/',
+  '/vitest.config.mts',
+  '/CONTRIBUTING.md',
+  'cdk.out',
+  '/.npmrc',
+  '.jsii.tabl.json',
 );
 project.npmignore!.include('/assets/');
 
