@@ -9,7 +9,13 @@ import * as path from 'path';
 import { ROOT } from '../local/synth';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import { readZip } from '../scripts/zip';
-import { createWorkbench, Scripted, ScriptedOptions, startScripted, Workbench } from '../test/crash-reporter-layer/environment';
+import {
+  createWorkbench,
+  Scripted,
+  ScriptedOptions,
+  startScripted,
+  Workbench,
+} from '../test/crash-reporter-layer/environment';
 
 interface Figure {
   readonly name: string;
@@ -26,7 +32,11 @@ const FLOOD = { bytesPerSecond: 10_000_000, seconds: 3 };
 /** Longer than the extension takes to be quiet after a start. */
 const SETTLE_MS = 300;
 
-async function withEnvironment<T>(workbench: Workbench, options: ScriptedOptions, measure: (scripted: Scripted) => Promise<T>): Promise<T> {
+async function withEnvironment<T>(
+  workbench: Workbench,
+  options: ScriptedOptions,
+  measure: (scripted: Scripted) => Promise<T>,
+): Promise<T> {
   const scripted = await startScripted(workbench, options);
   try {
     return await measure(scripted);
@@ -40,7 +50,12 @@ function sizes(): Figure[] {
     const file = path.join(ROOT, 'assets', zip);
     const architecture = path.basename(zip, '.zip');
     return [
-      { name: `binary, ${architecture}`, value: readZip(readFileSync(file))[0].data.length / 1e6, unit: 'MB', target: '≤ 6.0' },
+      {
+        name: `binary, ${architecture}`,
+        value: readZip(readFileSync(file))[0].data.length / 1e6,
+        unit: 'MB',
+        target: '≤ 6.0',
+      },
       { name: `layer zip, ${architecture}`, value: statSync(file).size / 1e6, unit: 'MB', target: '≤ 2.8' },
     ];
   });
@@ -53,13 +68,21 @@ async function starts(workbench: Workbench): Promise<Figure[]> {
   const own: number[] = [];
   for (let run = 0; run < STARTS; run++) {
     const times: Record<string, number> = {};
-    await withEnvironment(workbench, { onLifecycle: what => { times[what] ??= performance.now(); } }, async ({ invoke, environment }) => {
-      await invoke({ respond: 1 });
-      process.kill(environment.extensionPids[0], 'SIGCONT'); // it is frozen, and has more to read
-      await pause();
-      resident.push(memory(environment.extensionPids[0], 'smaps_rollup', 'Rss'));
-      own.push(memory(environment.extensionPids[0], 'smaps_rollup', 'Pss_Anon'));
-    });
+    await withEnvironment(
+      workbench,
+      {
+        onLifecycle: what => {
+          times[what] ??= performance.now();
+        },
+      },
+      async ({ invoke, environment }) => {
+        await invoke({ respond: 1 });
+        process.kill(environment.extensionPids[0], 'SIGCONT'); // it is frozen, and has more to read
+        await pause();
+        resident.push(memory(environment.extensionPids[0], 'smaps_rollup', 'Rss'));
+        own.push(memory(environment.extensionPids[0], 'smaps_rollup', 'Pss_Anon'));
+      },
+    );
     registers.push(times.register - times.exec);
     nexts.push(times.next - times.register);
   }
@@ -73,12 +96,22 @@ async function starts(workbench: Workbench): Promise<Figure[]> {
 
 function cpuPerInvocation(workbench: Workbench, lines: number, target: string): Promise<Figure> {
   return withEnvironment(workbench, {}, async ({ invoke, environment }) => {
-    const steps = [...Array.from({ length: lines }, () => ({ record: '2026-11-21T02:30:00.000Z\tr1\tINFO\tsomething ordinary happened to order 12345\n' })), { respond: 1 }];
+    const steps = [
+      ...Array.from({ length: lines }, () => ({
+        record: '2026-11-21T02:30:00.000Z\tr1\tINFO\tsomething ordinary happened to order 12345\n',
+      })),
+      { respond: 1 },
+    ];
     await invoke(...steps);
     const [pid] = environment.extensionPids;
     const before = cpuMs(pid);
     for (let index = 0; index < INVOCATIONS; index++) await invoke(...steps);
-    return { name: `CPU per healthy invocation, ${lines} log lines`, value: (cpuMs(pid) - before) / INVOCATIONS, unit: 'ms', target };
+    return {
+      name: `CPU per healthy invocation, ${lines} log lines`,
+      value: (cpuMs(pid) - before) / INVOCATIONS,
+      unit: 'ms',
+      target,
+    };
   });
 }
 
@@ -90,14 +123,23 @@ function timeAdded(workbench: Workbench, mode: 'crash' | 'errors', target: strin
     if (type === 'platform.runtimeDone') doneAt = performance.now();
     if (type === 'platform.report') added.push(performance.now() - doneAt);
   };
-  return withEnvironment(workbench, { env: { CRASH_REPORTER_MODE: mode }, telemetry: { onEvent } }, async ({ invoke }) => {
-    for (let index = 0; index < HELD_INVOCATIONS; index++) await invoke({ respond: 1 });
-    const sorted = [...added].sort((a, b) => a - b);
-    return [
-      { name: `time added to an invocation, ${mode} mode`, value: median(added), unit: 'ms', target },
-      { name: `the same, 95th percentile, ${mode} mode`, value: sorted[Math.floor(sorted.length * 0.95)], unit: 'ms', target },
-    ];
-  });
+  return withEnvironment(
+    workbench,
+    { env: { CRASH_REPORTER_MODE: mode }, telemetry: { onEvent } },
+    async ({ invoke }) => {
+      for (let index = 0; index < HELD_INVOCATIONS; index++) await invoke({ respond: 1 });
+      const sorted = [...added].sort((a, b) => a - b);
+      return [
+        { name: `time added to an invocation, ${mode} mode`, value: median(added), unit: 'ms', target },
+        {
+          name: `the same, 95th percentile, ${mode} mode`,
+          value: sorted[Math.floor(sorted.length * 0.95)],
+          unit: 'ms',
+          target,
+        },
+      ];
+    },
+  );
 }
 
 function flood(workbench: Workbench): Promise<Figure[]> {
@@ -107,7 +149,10 @@ function flood(workbench: Workbench): Promise<Figure[]> {
     const [before, began] = [cpuMs(pid), performance.now()];
     await invoke({ flood: FLOOD });
     const seconds = (performance.now() - began) / 1000;
-    const bytes = telemetry.reduce((sum, { type, record }) => type === 'function' ? sum + String(record).length : sum, 0);
+    const bytes = telemetry.reduce(
+      (sum, { type, record }) => (type === 'function' ? sum + String(record).length : sum),
+      0,
+    );
     return [
       { name: 'log lines taken', value: bytes / 1e6 / seconds, unit: 'MB/s', target: '10' },
       { name: 'peak RSS meanwhile', value: memory(pid, 'status', 'VmHWM'), unit: 'MB', target: '< 20' },
@@ -128,7 +173,7 @@ async function shutdowns(workbench: Workbench): Promise<Figure[]> {
       await invoke({ respond: 1 });
       const arrived = sink.wait(1).then(() => performance.now());
       await invoke({ exit: 1 });
-      delivered.push(await arrived - toldAt);
+      delivered.push((await arrived) - toldAt);
       reset.push(endedAt - toldAt);
     });
     await withEnvironment(workbench, { onLifecycle }, async ({ invoke, environment }) => {
@@ -148,11 +193,21 @@ async function shutdowns(workbench: Workbench): Promise<Figure[]> {
 
 /** The CPU time of all threads, from the scheduler: ticks would be too coarse. */
 function cpuMs(pid: number): number {
-  return readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e6, 0);
+  return readdirSync(`/proc/${pid}/task`).reduce(
+    (sum, task) =>
+      sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e6,
+    0,
+  );
 }
 
 function memory(pid: number, file: string, field: string): number {
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'))![1]) * 1024 / 1e6;
+  return (
+    (Number(
+      new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'))![1],
+    ) *
+      1024) /
+    1e6
+  );
 }
 
 function median(values: number[]): number {
@@ -167,10 +222,13 @@ async function main(): Promise<void> {
   const workbench = createWorkbench();
   const figures = sizes();
   try {
-    figures.push(...await starts(workbench));
+    figures.push(...(await starts(workbench)));
     figures.push(await cpuPerInvocation(workbench, 0, '≤ 0.3'), await cpuPerInvocation(workbench, 20, '≤ 1'));
-    figures.push(...await timeAdded(workbench, 'crash', '0'), ...await timeAdded(workbench, 'errors', '≤ 40 (p95)'));
-    figures.push(...await flood(workbench), ...await shutdowns(workbench));
+    figures.push(
+      ...(await timeAdded(workbench, 'crash', '0')),
+      ...(await timeAdded(workbench, 'errors', '≤ 40 (p95)')),
+    );
+    figures.push(...(await flood(workbench)), ...(await shutdowns(workbench)));
   } finally {
     await workbench.stop();
   }
@@ -179,7 +237,9 @@ async function main(): Promise<void> {
     '',
     '| figure | measured | unit | target |',
     '|---|---|---|---|',
-    ...figures.map(({ name, value, unit, target }) => `| ${name} | ${value.toFixed(2)} | ${unit} | ${target} |`),
+    ...figures.map(
+      ({ name, value, unit, target }) => `| ${name} | ${value.toFixed(2)} | ${unit} | ${target} |`,
+    ),
     '',
   ].join('\n');
   const folder = path.join(ROOT, 'bench', 'results');

@@ -46,7 +46,10 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps({'code': code, 'wall': time.monotonic() - start, 'cpu': used.ru_utime + used.ru_stime, 'rss': used.ru_maxrss / 1024}))
 `;
 
-const WORDS = 'return const import export function value index result handler event stream buffer error message request response async await type interface'.split(' ');
+const WORDS =
+  'return const import export function value index result handler event stream buffer error message request response async await type interface'.split(
+    ' ',
+  );
 
 /** Text like source code: words, indents and numbers, about four to one when deflated; one file in fifty is noise. */
 function* fileContents({ files, bytes }: Size): Generator<{ name: string; data: Buffer }> {
@@ -57,7 +60,7 @@ function* fileContents({ files, bytes }: Size): Generator<{ name: string; data: 
   };
   for (let i = 0; i < files; i++) {
     // A few large files among many small ones, with the mean asked for.
-    const size = Math.round(bytes / files * (i % 10 === 0 ? 5.5 : 0.5));
+    const size = Math.round((bytes / files) * (i % 10 === 0 ? 5.5 : 0.5));
     const name = `src/package-${Math.floor(i / 500)}/module-${Math.floor(i / 25)}/file-${i}.ts`;
     if (i % 50 === 49) {
       const noise = Buffer.allocUnsafe(size);
@@ -66,7 +69,7 @@ function* fileContents({ files, bytes }: Size): Generator<{ name: string; data: 
       continue;
     }
     const lines: string[] = [];
-    for (let length = 0; length < size;) {
+    for (let length = 0; length < size; ) {
       const line = `${' '.repeat(next(4) * 2)}${WORDS[next(WORDS.length)]} ${WORDS[next(WORDS.length)]}${next(100000)} = ${WORDS[next(WORDS.length)]}(${next(1000)}, '${WORDS[next(WORDS.length)]}-${next(50)}');\n`;
       lines.push(line);
       length += line.length;
@@ -78,46 +81,85 @@ function* fileContents({ files, bytes }: Size): Generator<{ name: string; data: 
 async function createRepository(directory: string, size: Size): Promise<string> {
   if (!fs.existsSync(directory)) {
     childProcess.execFileSync('git', ['init', '-q', '--bare', '-b', 'main', directory], { env: GIT_ENV });
-    const load = childProcess.spawn('git', ['fast-import', '--quiet'], { cwd: directory, env: GIT_ENV, stdio: ['pipe', 'inherit', 'inherit'] });
+    const load = childProcess.spawn('git', ['fast-import', '--quiet'], {
+      cwd: directory,
+      env: GIT_ENV,
+      stdio: ['pipe', 'inherit', 'inherit'],
+    });
     const write = async (bytes: string | Buffer): Promise<void> => {
-      if (!load.stdin.write(bytes)) await new Promise((resolve) => load.stdin.once('drain', resolve));
+      if (!load.stdin.write(bytes)) await new Promise(resolve => load.stdin.once('drain', resolve));
     };
     for (const [mark, message] of ['first', 'second'].entries()) {
-      await write(`commit refs/heads/main\nmark :${mark + 1}\ncommitter Bench <bench@example.com> ${1700000000 + mark} +0000\ndata ${message.length}\n${message}\n`);
+      await write(
+        `commit refs/heads/main\nmark :${mark + 1}\ncommitter Bench <bench@example.com> ${1700000000 + mark} +0000\ndata ${message.length}\n${message}\n`,
+      );
       if (mark === 1) await write('from :1\n');
-      for (const { name, data } of mark === 0 ? [{ name: 'old', data: Buffer.from('old\n') }] : fileContents(size)) {
+      for (const { name, data } of mark === 0
+        ? [{ name: 'old', data: Buffer.from('old\n') }]
+        : fileContents(size)) {
         await write(`M 100644 inline ${name}\ndata ${data.length}\n`);
         await write(data);
         await write('\n');
       }
     }
-    await new Promise((resolve) => load.on('close', resolve).stdin.end());
+    await new Promise(resolve => load.on('close', resolve).stdin.end());
   }
   return gitText(directory, 'rev-parse', 'main');
 }
 
-function measure(repository: string, way: string, zip: string, command: readonly string[], cwd: string): Promise<Measured> {
+function measure(
+  repository: string,
+  way: string,
+  zip: string,
+  command: readonly string[],
+  cwd: string,
+): Promise<Measured> {
   return new Promise((resolve, reject) => {
-    const child = childProcess.spawn('python3', ['-c', MEASURE, ...command], { cwd, env: GIT_ENV, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = childProcess.spawn('python3', ['-c', MEASURE, ...command], {
+      cwd,
+      env: GIT_ENV,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let out = '';
     let err = '';
-    child.stdout.on('data', (part) => { out += part; });
-    child.stderr.on('data', (part) => { err += part; });
+    child.stdout.on('data', part => {
+      out += part;
+    });
+    child.stderr.on('data', part => {
+      err += part;
+    });
     child.on('close', () => {
-      const result = JSON.parse(out || '{"code":-1}') as { code: number; wall: number; cpu: number; rss: number };
+      const result = JSON.parse(out || '{"code":-1}') as {
+        code: number;
+        wall: number;
+        cpu: number;
+        rss: number;
+      };
       if (result.code !== 0) return reject(new Error(`${way}: ${err}`));
-      const measured = { repository, way, wall: result.wall, cpu: result.cpu, rss: result.rss, zip: fs.statSync(zip).size };
+      const measured = {
+        repository,
+        way,
+        wall: result.wall,
+        cpu: result.cpu,
+        rss: result.rss,
+        zip: fs.statSync(zip).size,
+      };
       if (!way.startsWith(OWN)) return resolve(measured);
       const last = JSON.parse(err) as { wall: number; cpu: number[] };
-      console.error(`  ${repository} ${way}: cpu ms at start, fetched and indexed, zipped: ${last.cpu.join(', ')}`);
-      return resolve(way === WARM ? { ...measured, wall: last.wall, cpu: (last.cpu[2] - last.cpu[0]) / 1000 } : measured);
+      console.error(
+        `  ${repository} ${way}: cpu ms at start, fetched and indexed, zipped: ${last.cpu.join(', ')}`,
+      );
+      return resolve(
+        way === WARM ? { ...measured, wall: last.wall, cpu: (last.cpu[2] - last.cpu[0]) / 1000 } : measured,
+      );
     });
   });
 }
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
-  const option = (name: string): string | undefined => args.includes(name) ? args.splice(args.indexOf(name), 2)[1] : undefined;
+  const option = (name: string): string | undefined =>
+    args.includes(name) ? args.splice(args.indexOf(name), 2)[1] : undefined;
   const runs = option('--runs');
   const keep = option('--keep');
   const out = option('--out');
@@ -150,8 +192,16 @@ async function main(): Promise<void> {
         const zip = path.join(scratch, 'out.zip');
         const quiet = `git -c http.sslCAInfo=${ca} -c gc.auto=0 -c maintenance.auto=false -c advice.detachedHead=false`;
         const ways: Record<string, string[]> = {
-          'git fetch --depth 1 + archive': ['sh', '-ec', `git init -q --bare f; cd f; ${quiet} fetch -q --depth 1 ${url} ${commit}; git archive --format=zip -o ${zip} ${commit}`],
-          'git clone --depth 1 + archive': ['sh', '-ec', `${quiet} clone -q --depth 1 ${url} c; cd c; git archive --format=zip -o ${zip} HEAD`],
+          'git fetch --depth 1 + archive': [
+            'sh',
+            '-ec',
+            `git init -q --bare f; cd f; ${quiet} fetch -q --depth 1 ${url} ${commit}; git archive --format=zip -o ${zip} ${commit}`,
+          ],
+          'git clone --depth 1 + archive': [
+            'sh',
+            '-ec',
+            `${quiet} clone -q --depth 1 ${url} c; cd c; git archive --format=zip -o ${zip} HEAD`,
+          ],
           [OWN]: [process.execPath, worker, url, commit, ca, scratch, zip, '1'],
           [WARM]: [process.execPath, worker, url, commit, ca, scratch, zip, '3'],
         };
@@ -181,14 +231,18 @@ async function measureAccept(): Promise<Latency> {
   const { system, gitHost, stop } = await runExample({
     // Nobody works on the pushes meanwhile.
     transform: ({ Resources = {} }) => {
-      for (const [id, { Type }] of Object.entries(Resources)) if (Type === 'AWS::Lambda::EventSourceMapping') delete Resources[id];
+      for (const [id, { Type }] of Object.entries(Resources))
+        if (Type === 'AWS::Lambda::EventSourceMapping') delete Resources[id];
     },
   });
   try {
     const times: number[] = [];
     for (let i = 0; i <= WEBHOOKS; i++) {
       const start = performance.now();
-      const response = await gitHost!.sendWebhook(system.outputs.GitPushPipelineWebhookUrl, { ref: `refs/heads/b${i}`, after: 'a'.repeat(40) });
+      const response = await gitHost!.sendWebhook(system.outputs.GitPushPipelineWebhookUrl, {
+        ref: `refs/heads/b${i}`,
+        after: 'a'.repeat(40),
+      });
       await response.text();
       times.push(performance.now() - start);
       if (response.status !== 202) throw new Error(`The webhook was answered ${response.status}`);
@@ -206,8 +260,12 @@ function median(values: readonly number[]): number {
 
 function report(results: readonly Measured[], accept: Latency | undefined, out: string | undefined): void {
   const groups = new Map<string, Measured[]>();
-  for (const result of results) groups.set(`${result.repository}|${result.way}`, [...groups.get(`${result.repository}|${result.way}`) ?? [], result]);
-  const rows = [...groups.values()].map((group) => ({
+  for (const result of results)
+    groups.set(`${result.repository}|${result.way}`, [
+      ...(groups.get(`${result.repository}|${result.way}`) ?? []),
+      result,
+    ]);
+  const rows = [...groups.values()].map(group => ({
     repository: group[0].repository,
     way: group[0].way,
     runs: group.length,
@@ -216,21 +274,39 @@ function report(results: readonly Measured[], accept: Latency | undefined, out: 
     rss: Math.max(...group.map(({ rss }) => rss)),
     zip: group[0].zip,
   }));
-  const lines = ['| repository | way | runs | wall s | cpu s | cpu beside git fetch | peak RSS MB | zip bytes |', '|---|---|---|---|---|---|---|---|'];
+  const lines = [
+    '| repository | way | runs | wall s | cpu s | cpu beside git fetch | peak RSS MB | zip bytes |',
+    '|---|---|---|---|---|---|---|---|',
+  ];
   for (const row of rows) {
-    const peer = rows.find(({ repository, way }) => repository === row.repository && way.startsWith('git fetch'));
-    lines.push(`| ${row.repository} | ${row.way} | ${row.runs} | ${row.wall.toFixed(2)} | ${row.cpu.toFixed(2)} | ${(row.cpu / (peer?.cpu ?? row.cpu)).toFixed(2)} | ${row.rss.toFixed(0)} | ${row.zip} |`);
+    const peer = rows.find(
+      ({ repository, way }) => repository === row.repository && way.startsWith('git fetch'),
+    );
+    lines.push(
+      `| ${row.repository} | ${row.way} | ${row.runs} | ${row.wall.toFixed(2)} | ${row.cpu.toFixed(2)} | ${(row.cpu / (peer?.cpu ?? row.cpu)).toFixed(2)} | ${row.rss.toFixed(0)} | ${row.zip} |`,
+    );
   }
   if (accept !== undefined) {
-    lines.push('', `The accept function answers ${accept.webhooks} signed webhooks, one after the other, in ${accept.median} ms (median) and ${accept.max} ms (at`,
-      `most); the one before them, which starts the function, in ${accept.first} ms. On localhost: with the local HTTP API and queue, without a network.`);
+    lines.push(
+      '',
+      `The accept function answers ${accept.webhooks} signed webhooks, one after the other, in ${accept.median} ms (median) and ${accept.max} ms (at`,
+      `most); the one before them, which starts the function, in ${accept.first} ms. On localhost: with the local HTTP API and queue, without a network.`,
+    );
   }
   console.log(lines.join('\n'));
   if (out === undefined) return;
   fs.mkdirSync(out, { recursive: true });
   fs.writeFileSync(path.join(out, 'git-push-pipeline.md'), `${lines.join('\n')}\n`);
-  const machine = { node: process.version, git: gitText('.', '--version'), cpus: os.cpus().length, platform: `${os.platform()}-${os.arch()}` };
-  fs.writeFileSync(path.join(out, 'git-push-pipeline.json'), `${JSON.stringify({ machine, rows, accept, results }, undefined, 2)}\n`);
+  const machine = {
+    node: process.version,
+    git: gitText('.', '--version'),
+    cpus: os.cpus().length,
+    platform: `${os.platform()}-${os.arch()}`,
+  };
+  fs.writeFileSync(
+    path.join(out, 'git-push-pipeline.json'),
+    `${JSON.stringify({ machine, rows, accept, results }, undefined, 2)}\n`,
+  );
 }
 
 main().catch((error: unknown) => {

@@ -9,16 +9,36 @@ import type { AddressGuard } from '../lambda-src/shared/address-guard';
 import { parseAddress } from '../src/git-push-pipeline/repository-address';
 
 /** As an invocation does it: everything anew but the loaded code. */
-async function fetchAndZip(address: string, commit: string, ca: string, directory: string, file: string): Promise<number[]> {
+async function fetchAndZip(
+  address: string,
+  commit: string,
+  ca: string,
+  directory: string,
+  file: string,
+): Promise<number[]> {
   const deadline = new Deadline(Date.now() + 300_000);
   const disk = new DiskBudget(DEFAULT_LIMITS);
-  const guard = { lookup: (name, options, callback) => dns.lookup(name, options, callback), checkHost: () => undefined } satisfies AddressGuard;
-  const remote = new GitRemote({ address: parseAddress(address), network: { guard, ca }, directory, disk, deadline });
+  const guard = {
+    lookup: (name, options, callback) => dns.lookup(name, options, callback),
+    checkHost: () => undefined,
+  } satisfies AddressGuard;
+  const remote = new GitRemote({
+    address: parseAddress(address),
+    network: { guard, ca },
+    directory,
+    disk,
+    deadline,
+  });
   const marks = [process.cpuUsage()];
   const store = await remote.fetch(commit);
   marks.push(process.cpuUsage());
   try {
-    await writeArchive(store, await resolveCommit(store, commit), { file, limits: DEFAULT_LIMITS, disk, deadline });
+    await writeArchive(store, await resolveCommit(store, commit), {
+      file,
+      limits: DEFAULT_LIMITS,
+      disk,
+      deadline,
+    });
   } finally {
     store.close();
     deadline.dispose();

@@ -14,7 +14,6 @@ import { ROOT, synthesizeExamples } from '../local/synth';
 import { System } from '../local/system';
 import { CodeFormat } from '../src';
 
-
 interface Case {
   readonly name: string;
   readonly bundle: string;
@@ -52,7 +51,11 @@ const CASES: Case[] = [
     bundle: 'unique-code-table',
     handler: 'issue',
     event: 'unique-code-table/events/http-api.json',
-    env: { TABLE_NAME: 'Codes-Table', IDEMPOTENCY_WINDOW_SECONDS: '86400', CODE_FORMAT: JSON.stringify(CodeFormat.DEFAULT._format) },
+    env: {
+      TABLE_NAME: 'Codes-Table',
+      IDEMPOTENCY_WINDOW_SECONDS: '86400',
+      CODE_FORMAT: JSON.stringify(CodeFormat.DEFAULT._format),
+    },
   },
 ];
 
@@ -89,7 +92,11 @@ const context = { awsRequestId: 'bench' };
 })();
 `;
 
-async function measure(system: System, nodePath: string, { bundle, handler, event, env }: Case): Promise<Sample> {
+async function measure(
+  system: System,
+  nodePath: string,
+  { bundle, handler, event, env }: Case,
+): Promise<Sample> {
   const { stderr } = await promisify(execFile)(nodePath, ['-e', CHILD], {
     maxBuffer: 256 * 1024 * 1024,
     env: {
@@ -135,8 +142,11 @@ async function main(): Promise<void> {
   } finally {
     await system.stop();
   }
-  const rows = results.map(r => `| ${r.name} | ${r.bytes} | ${r.loadMs.toFixed(0)} | ${r.firstMs.toFixed(0)} | ${r.oneAtATime.toFixed(0)} `
-    + `| ${r.thirtyTwoAtATime.toFixed(0)} | ${r.cpuMicrosecondsPerEvent.toFixed(0)} | ${r.rssMb.toFixed(0)} |`);
+  const rows = results.map(
+    r =>
+      `| ${r.name} | ${r.bytes} | ${r.loadMs.toFixed(0)} | ${r.firstMs.toFixed(0)} | ${r.oneAtATime.toFixed(0)} ` +
+      `| ${r.thirtyTwoAtATime.toFixed(0)} | ${r.cpuMicrosecondsPerEvent.toFixed(0)} | ${r.rssMb.toFixed(0)} |`,
+  );
   const table = [
     `Node.js ${process.version} (functions: ${values.node === process.execPath ? 'the same' : values.node}), medians of ${RUNS} runs of ${EVENTS} events.`,
     '',

@@ -29,7 +29,11 @@ async function main(): Promise<void> {
     random: Math.random,
   };
   const outside = createHttpClient({
-    target: { kind: 'untrusted', guard: createAddressGuard({ allowPrivateHosts: true }), allowedHosts: ['127.0.0.1'] },
+    target: {
+      kind: 'untrusted',
+      guard: createAddressGuard({ allowPrivateHosts: true }),
+      allowedHosts: ['127.0.0.1'],
+    },
     allowHttp: true,
   });
   const trusted = createHttpClient({ target: { kind: 'trusted' }, allowHttp: true });
@@ -39,12 +43,18 @@ async function main(): Promise<void> {
       batchOffset: 0,
       settings: DEFAULT_SETTINGS,
       deadline: Infinity,
-      ...lineHandling(mode === 'mapped' ? STEPS : undefined, mode === 'validate', { settings: { audience: 'gold members' } }),
+      ...lineHandling(mode === 'mapped' ? STEPS : undefined, mode === 'validate', {
+        settings: { audience: 'gold members' },
+      }),
     },
     newCheckpoint(Date.now()),
     {
       ...timing,
-      source: createHttpSource({ url: `${url}/data.ndjson`, retry: DEFAULT_SETTINGS.retry, idleTimeoutMs: 30_000 }, outside, timing),
+      source: createHttpSource(
+        { url: `${url}/data.ndjson`, retry: DEFAULT_SETTINGS.retry, idleTimeoutMs: 30_000 },
+        outside,
+        timing,
+      ),
       destination: createHttpDestination({ url: `${url}/records` }, trusted, timing.now),
       reporter: createStatusReporter(
         { request: { callback_url: `${url}/status/`, webhook_id: 'wh-bench', access_token: 'token' } },

@@ -28,14 +28,14 @@ interface Result {
 
 const { values: args } = parseArgs({
   options: {
-    'mb': { type: 'string', default: '200' },
+    mb: { type: 'string', default: '200' },
     'record-bytes': { type: 'string', default: '1196' },
-    'repeat': { type: 'string', default: '3' },
-    'python': { type: 'string', default: 'python3' },
-    'node': { type: 'string', default: process.execPath },
-    'only': { type: 'string', default: '' },
-    'json': { type: 'string' },
-    'serve': { type: 'string' },
+    repeat: { type: 'string', default: '3' },
+    python: { type: 'string', default: 'python3' },
+    node: { type: 'string', default: process.execPath },
+    only: { type: 'string', default: '' },
+    json: { type: 'string' },
+    serve: { type: 'string' },
   },
 });
 
@@ -103,7 +103,7 @@ function serve(file: string): void {
     const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
     response.writeHead(start > 0 ? 206 : 200, {
       'content-length': size - start,
-      'etag': '"bench"',
+      etag: '"bench"',
       ...(start > 0 ? { 'content-range': `bytes ${start}-${size - 1}/${size}` } : {}),
     });
     fs.createReadStream(file, { start, highWaterMark: 256 * 1024 }).pipe(response);
@@ -125,7 +125,10 @@ function runOnce(variant: string, command: string, commandArgs: string[]): Resul
   return {
     variant,
     wallSeconds,
-    ...(JSON.parse(child.stdout.trim().split('\n').at(-1)!) as Pick<Result, 'records' | 'cpuSeconds' | 'peakRssMb'>),
+    ...(JSON.parse(child.stdout.trim().split('\n').at(-1)!) as Pick<
+      Result,
+      'records' | 'cpuSeconds' | 'peakRssMb'
+    >),
   };
 }
 
@@ -153,7 +156,14 @@ async function main(): Promise<void> {
     const data = writeFile(file, Number(args.mb) * 1e6, Number(args['record-bytes']));
     const client = path.join(folder, 'client.cjs');
     const serving = path.join(folder, 'serve.cjs');
-    const bundle = { bundle: true, platform: 'node', format: 'cjs', target: 'node20', tsconfigRaw: '{}', logLevel: 'warning' } as const;
+    const bundle = {
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      target: 'node20',
+      tsconfigRaw: '{}',
+      logLevel: 'warning',
+    } as const;
     esbuild.buildSync({
       ...bundle,
       entryPoints: [path.join(__dirname, 'webhook-runner-client.ts')],
@@ -166,7 +176,9 @@ async function main(): Promise<void> {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_PATH: path.join(__dirname, '..', 'node_modules') },
     });
-    const port = await new Promise<string>((resolve) => readline.createInterface({ input: server.child!.stdout! }).once('line', resolve));
+    const port = await new Promise<string>(resolve =>
+      readline.createInterface({ input: server.child!.stdout! }).once('line', resolve),
+    );
     const url = `http://127.0.0.1:${port}`;
     const script = path.join(__dirname, 'webhook-runner-peer.py');
     const variants: Array<[string, string, string[]]> = [
@@ -194,12 +206,14 @@ async function main(): Promise<void> {
 
 function report(data: { records: number; bytes: number }, peer: string, results: Result[]): void {
   const node = `Node.js ${spawnSync(args.node, ['--version'], { encoding: 'utf8' }).stdout.trim()}`;
-  const cpu = (name: string) => results.find((result) => result.variant === name)?.cpuSeconds;
+  const cpu = (name: string) => results.find(result => result.variant === name)?.cpuSeconds;
   console.log(
     `\n${data.bytes} bytes, ${data.records} records (mean ${Math.round(data.bytes / data.records)} B), batches of 500, median of ${args.repeat}`,
   );
   console.log(`${node}, ${peer}, client CPU only\n`);
-  console.log('| variant | CPU s | CPU s per million records | krecords per CPU s | MB per CPU s | wall s | peak RSS MB | x python |');
+  console.log(
+    '| variant | CPU s | CPU s per million records | krecords per CPU s | MB per CPU s | wall s | peak RSS MB | x python |',
+  );
   console.log('|---|---|---|---|---|---|---|---|');
   for (const result of results) {
     if (result.records !== data.records) {
@@ -220,7 +234,10 @@ function report(data: { records: number; bytes: number }, peer: string, results:
     );
   }
   if (args.json) {
-    fs.writeFileSync(args.json, `${JSON.stringify({ node, peer, ...data, repeat: Number(args.repeat), results }, null, 2)}\n`);
+    fs.writeFileSync(
+      args.json,
+      `${JSON.stringify({ node, peer, ...data, repeat: Number(args.repeat), results }, null, 2)}\n`,
+    );
   }
 }
 

@@ -41,7 +41,12 @@ export class DemoStack extends Stack {
     const architecture = process.arch === 'arm64' ? lambda.Architecture.ARM_64 : lambda.Architecture.X86_64;
     const broken = new Crashes(this, 'Crashes', architecture);
     const reporter = new CrashReporterLayer(this, 'CrashReporter', {
-      dsn: SentryDsn.fromSecret(new secretsmanager.Secret(this, 'SentryDsn', { description: 'Where crashes are reported', removalPolicy: RemovalPolicy.DESTROY })),
+      dsn: SentryDsn.fromSecret(
+        new secretsmanager.Secret(this, 'SentryDsn', {
+          description: 'Where crashes are reported',
+          removalPolicy: RemovalPolicy.DESTROY,
+        }),
+      ),
       mode: CrashReporterMode.ERRORS,
       environmentName: 'demo',
     });

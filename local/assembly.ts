@@ -18,13 +18,17 @@ interface Manifest {
 export function readAssembly(folder: string): Stack[] {
   const manifestFile = path.join(folder, 'manifest.json');
   if (!existsSync(manifestFile)) {
-    throw new Error(`${folder} is not a cloud assembly: it has no manifest.json. Run \`cdk synth\` and name its output folder`);
+    throw new Error(
+      `${folder} is not a cloud assembly: it has no manifest.json. Run \`cdk synth\` and name its output folder`,
+    );
   }
   const { artifacts = {} } = JSON.parse(readFileSync(manifestFile, 'utf8')) as Manifest;
   const assets = new Map<string, string>();
   for (const { type, properties } of Object.values(artifacts)) {
     if (type !== 'cdk:asset-manifest' || !properties?.file) continue;
-    const { files = {} } = JSON.parse(readFileSync(path.join(folder, properties.file), 'utf8')) as AssetManifest;
+    const { files = {} } = JSON.parse(
+      readFileSync(path.join(folder, properties.file), 'utf8'),
+    ) as AssetManifest;
     for (const { source, destinations } of Object.values(files)) {
       for (const { objectKey } of Object.values(destinations)) {
         if (source.path) assets.set(objectKey, path.resolve(folder, source.path));

@@ -20,7 +20,8 @@ export class AwsChunkedDecoder extends Transform {
   private left = 0;
 
   public override _transform(input: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
-    for (let rest = input; rest.length > 0 && !this.failure;) rest = this.state === 'data' ? this.takeData(rest) : this.takeLine(rest);
+    for (let rest = input; rest.length > 0 && !this.failure; )
+      rest = this.state === 'data' ? this.takeData(rest) : this.takeLine(rest);
     callback();
   }
 
@@ -40,9 +41,11 @@ export class AwsChunkedDecoder extends Transform {
   private takeLine(input: Buffer): Buffer {
     const end = input.indexOf(LF);
     this.line = Buffer.concat([this.line, end < 0 ? input : input.subarray(0, end)]);
-    if (this.line.length > MAX_LINE_BYTES) return this.fail(malformed('A line of the aws-chunked framing is too long'));
+    if (this.line.length > MAX_LINE_BYTES)
+      return this.fail(malformed('A line of the aws-chunked framing is too long'));
     if (end < 0) return NOTHING;
-    if (this.line[this.line.length - 1] !== CR) return this.fail(malformed('A line of the aws-chunked framing does not end in CRLF'));
+    if (this.line[this.line.length - 1] !== CR)
+      return this.fail(malformed('A line of the aws-chunked framing does not end in CRLF'));
     const line = this.line.subarray(0, -1).toString('latin1');
     this.line = NOTHING;
     this.endOfLine(line);
@@ -74,17 +77,24 @@ export class AwsChunkedDecoder extends Transform {
         else this.trailers.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim());
         return;
       }
-      default: this.fail(malformed('There is something behind the last chunk'));
+      default:
+        this.fail(malformed('There is something behind the last chunk'));
     }
   }
 }
 
 export function incompleteBody(): ServiceError {
-  return new ServiceError('IncompleteBody', 'You did not provide the number of bytes specified by the Content-Length HTTP header');
+  return new ServiceError(
+    'IncompleteBody',
+    'You did not provide the number of bytes specified by the Content-Length HTTP header',
+  );
 }
 
 export function malformedTrailer(): ServiceError {
-  return new ServiceError('MalformedTrailerError', 'The request contained trailing data that was not well-formed or did not conform to our published schema.');
+  return new ServiceError(
+    'MalformedTrailerError',
+    'The request contained trailing data that was not well-formed or did not conform to our published schema.',
+  );
 }
 
 function malformed(message: string): ServiceError {

@@ -24,9 +24,21 @@ export const BLOCKS: Block[] = [
     name: 'birthdayApi',
     url: 'url',
     tour: [
-      { title: 'Store a birthday', method: 'PUT', path: '/hello/nando', body: { dateOfBirth: '1978-06-18' }, expect: 204 },
+      {
+        title: 'Store a birthday',
+        method: 'PUT',
+        path: '/hello/nando',
+        body: { dateOfBirth: '1978-06-18' },
+        expect: 204,
+      },
       { title: 'Greet', method: 'GET', path: '/hello/nando', expect: 200 },
-      { title: 'A date that does not exist', method: 'PUT', path: '/hello/nando', body: { dateOfBirth: '2023-02-29' }, expect: 400 },
+      {
+        title: 'A date that does not exist',
+        method: 'PUT',
+        path: '/hello/nando',
+        body: { dateOfBirth: '2023-02-29' },
+        expect: 400,
+      },
       { title: 'Somebody unknown', method: 'GET', path: '/hello/nobody', expect: 404 },
     ],
   },
@@ -35,11 +47,29 @@ export const BLOCKS: Block[] = [
     url: 'url',
     tour: [
       { title: 'A code', method: 'POST', path: '/codes', body: { reference: 'order 7' }, expect: 201 },
-      { title: 'Three codes, all or none', method: 'POST', path: '/codes', body: { count: 3, length: 12 }, expect: 201 },
       {
-        title: 'The same answer for the same key', method: 'POST', path: '/codes', body: {}, headers: { 'idempotency-key': 'tour' }, expect: 201,
+        title: 'Three codes, all or none',
+        method: 'POST',
+        path: '/codes',
+        body: { count: 3, length: 12 },
+        expect: 201,
       },
-      { title: 'Again', method: 'POST', path: '/codes', body: {}, headers: { 'idempotency-key': 'tour' }, expect: 201 },
+      {
+        title: 'The same answer for the same key',
+        method: 'POST',
+        path: '/codes',
+        body: {},
+        headers: { 'idempotency-key': 'tour' },
+        expect: 201,
+      },
+      {
+        title: 'Again',
+        method: 'POST',
+        path: '/codes',
+        body: {},
+        headers: { 'idempotency-key': 'tour' },
+        expect: 201,
+      },
       { title: 'A length that cannot be', method: 'POST', path: '/codes', body: { length: 0 }, expect: 400 },
     ],
   },
@@ -48,7 +78,14 @@ export const BLOCKS: Block[] = [
     url: 'webhookUrl',
     shown: 0,
     tour: [
-      { title: 'A webhook that nobody signed', method: 'POST', path: '', body: {}, headers: { 'x-github-event': 'push' }, expect: 401 },
+      {
+        title: 'A webhook that nobody signed',
+        method: 'POST',
+        path: '',
+        body: {},
+        headers: { 'x-github-event': 'push' },
+        expect: 401,
+      },
     ],
   },
   {
@@ -70,13 +107,22 @@ export const BLOCKS: Block[] = [
     shown: 0,
     tour: [
       { title: 'A run without the key', method: 'POST', path: '', body: {}, expect: 401 },
-      { title: 'A run without a file', method: 'POST', path: '', body: { webhook_id: 'wh-0' }, headers: { 'x-api-key': 'demo-key' }, expect: 400 },
+      {
+        title: 'A run without a file',
+        method: 'POST',
+        path: '',
+        body: { webhook_id: 'wh-0' },
+        headers: { 'x-api-key': 'demo-key' },
+        expect: 400,
+      },
     ],
   },
 ];
 
 /** `{"birthdayApi":{"url":"http://…"}}` out of the outputs `BirthdayApiUrl`, …; outputs of no block are left out. */
-export function blockOutputs(outputs: Readonly<Record<string, string>>): Record<string, Record<string, string>> {
+export function blockOutputs(
+  outputs: Readonly<Record<string, string>>,
+): Record<string, Record<string, string>> {
   const result: Record<string, Record<string, string>> = {};
   for (const [name, value] of Object.entries(outputs)) {
     const block = BLOCKS.find(candidate => name.startsWith(upperFirst(candidate.name)));
@@ -92,7 +138,9 @@ export function curl({ method, path, body, headers = {} }: Step, url: string): s
   return [
     'curl -i',
     ...(method === 'GET' ? [] : [`-X ${method}`]),
-    ...Object.entries({ ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }).map(([name, value]) => `-H '${name}: ${value}'`),
+    ...Object.entries({ ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }).map(
+      ([name, value]) => `-H '${name}: ${value}'`,
+    ),
     ...(body === undefined ? [] : [`-d '${JSON.stringify(body)}'`]),
     `${url}${path}`,
   ].join(' ');

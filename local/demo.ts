@@ -28,8 +28,13 @@ async function main(): Promise<number> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);
-  const runOptions: Omit<SystemOptions, 'assembly'> = { ...options, log: (source, line) => print(`${source} | ${readable(line)}`) };
-  const running: Example = options.app ? await runAssembly(options.app, runOptions) : await runExample(runOptions);
+  const runOptions: Omit<SystemOptions, 'assembly'> = {
+    ...options,
+    log: (source, line) => print(`${source} | ${readable(line)}`),
+  };
+  const running: Example = options.app
+    ? await runAssembly(options.app, runOptions)
+    : await runExample(runOptions);
   try {
     return await serve(running, options, print, stopped);
   } finally {
@@ -37,17 +42,24 @@ async function main(): Promise<number> {
   }
 }
 
-async function serve(running: Example, options: DemoOptions, print: (line: string) => void, stopped: Promise<void>): Promise<number> {
+async function serve(
+  running: Example,
+  options: DemoOptions,
+  print: (line: string) => void,
+  stopped: Promise<void>,
+): Promise<number> {
   const { system, gitHost, webhookHost } = running;
   const outputs = blockOutputs(system.outputs);
-  const blocks = webhookHost ? { ...outputs, webhookRunner: { ...outputs.webhookRunner, ...webhookHost.urls } } : outputs;
+  const blocks = webhookHost
+    ? { ...outputs, webhookRunner: { ...outputs.webhookRunner, ...webhookHost.urls } }
+    : outputs;
   if (options.tour) {
     const more = async () => {
-      const pushes = !gitHost || await tourOfPushes(gitHost, system, print);
-      const runs = !webhookHost || await tourOfRuns(webhookHost, blocks.webhookRunner.url, print);
+      const pushes = !gitHost || (await tourOfPushes(gitHost, system, print));
+      const runs = !webhookHost || (await tourOfRuns(webhookHost, blocks.webhookRunner.url, print));
       return pushes && runs;
     };
-    return await takeTour(blocks, print, more) ? 0 : 1;
+    return (await takeTour(blocks, print, more)) ? 0 : 1;
   }
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
@@ -61,24 +73,46 @@ async function serve(running: Example, options: DemoOptions, print: (line: strin
   }
 }
 
-function describe(running: Example, blocks: Record<string, Record<string, string>>, print: (line: string) => void): void {
+function describe(
+  running: Example,
+  blocks: Record<string, Record<string, string>>,
+  print: (line: string) => void,
+): void {
   const { system } = running;
   const section = (title: string, lines: readonly string[]) => {
     if (lines.length > 0) [`\n${title}`, ...lines.map(line => `  ${line}`)].forEach(print);
   };
-  section('HTTP APIs', system.service(HttpApis).listening.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`));
-  section('Functions (npm run invoke -- <function> -e event.json)', system.service(Lambda).configs.map(({ name }) => name));
-  const credentials = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'] };
-  const variables = Object.entries({ ...credentials, ...system.endpointVariables() }).map(([name, value]) => `${name}=${value}`);
+  section(
+    'HTTP APIs',
+    system
+      .service(HttpApis)
+      .listening.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`),
+  );
+  section(
+    'Functions (npm run invoke -- <function> -e event.json)',
+    system.service(Lambda).configs.map(({ name }) => name),
+  );
+  const credentials = {
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_SECRET_ACCESS_KEY: 'local',
+    AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'],
+  };
+  const variables = Object.entries({ ...credentials, ...system.endpointVariables() }).map(
+    ([name, value]) => `${name}=${value}`,
+  );
   section('Services, for the AWS CLI and SDKs', [
-    ...Object.entries(system.endpoints).map(([name, url]) => `${url}   ${name}`), `export ${variables.join(' ')}`,
+    ...Object.entries(system.endpoints).map(([name, url]) => `${url}   ${name}`),
+    `export ${variables.join(' ')}`,
   ]);
   section('What differs from AWS', grouped(system.notices));
   for (const block of BLOCKS) {
     const url = blocks[block.name]?.[block.url];
     if (!url) continue;
     const lines = block.tour.slice(0, block.shown ?? 2).map(step => curl(step, url));
-    section(`Try ${block.name[0].toUpperCase()}${block.name.slice(1)}`, [...lines, ...linesOf(block.name, running, url)]);
+    section(`Try ${block.name[0].toUpperCase()}${block.name.slice(1)}`, [
+      ...lines,
+      ...linesOf(block.name, running, url),
+    ]);
   }
   print('\nReady. Ctrl-C stops everything.');
 }
@@ -87,7 +121,11 @@ function describe(running: Example, blocks: Record<string, Record<string, string
 function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: string): string[] {
   switch (block) {
     case 'gitPushPipeline':
-      return gitHost ? [`${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`] : [];
+      return gitHost
+        ? [
+            `${gitHost.cloneCommand}   then commit and push: the zip goes to s3://${system.outputs.GitPushPipelineBucket}`,
+          ]
+        : [];
     case 'webhookRunner': {
       if (!webhookHost) return [];
       const { dataUrl, destinationUrl, callbackUrl } = webhookHost.urls;
@@ -101,7 +139,10 @@ function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: 
     }
     case 'crashReporterLayer': {
       const { sink } = system.service(Sentry);
-      return [`curl ${sink.url}/events   what Sentry was told`, `${sink.url}/   the same as a page, with a button for each crash`];
+      return [
+        `curl ${sink.url}/events   what Sentry was told`,
+        `${sink.url}/   the same as a page, with a button for each crash`,
+      ];
     }
     default:
       return [];
@@ -114,13 +155,15 @@ function grouped(notices: readonly string[]): string[] {
   for (const notice of notices) {
     const [, name, text] = /^([\w-]+): (.*)$/s.exec(notice) ?? [];
     const key = text ?? notice;
-    names.set(key, [...names.get(key) ?? [], ...(name === undefined ? [] : [name])]);
+    names.set(key, [...(names.get(key) ?? []), ...(name === undefined ? [] : [name])]);
   }
   return [...names].map(([text, of]) => (of.length > 0 ? `${of.join(', ')}: ${text}` : text));
 }
 
 main().then(
-  code => { process.exitCode = code; },
+  code => {
+    process.exitCode = code;
+  },
   (error: Error) => {
     process.stderr.write(`${process.env.DEBUG ? error.stack : error.message}\n`);
     process.exitCode = 1;

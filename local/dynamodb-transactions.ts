@@ -37,7 +37,12 @@ const TOKEN_LIFE_MS = 10 * 60 * 1000;
 
 /** The action that each operation of a transaction needs. */
 export function transactActions({ TransactItems }: TransactBody): { action: string; table: string }[] {
-  const actions = { Put: 'PutItem', Update: 'UpdateItem', Delete: 'DeleteItem', ConditionCheck: 'ConditionCheckItem' };
+  const actions = {
+    Put: 'PutItem',
+    Update: 'UpdateItem',
+    Delete: 'DeleteItem',
+    ConditionCheck: 'ConditionCheckItem',
+  };
   return TransactItems.map(item => {
     const [kind, operation] = operationOf(item);
     return { action: actions[kind], table: operation.TableName };
@@ -48,21 +53,32 @@ export class Transactions {
   private readonly keys = new Map<string, string[]>();
   private readonly tokens = new Map<string, { fingerprint: string; at: number }>();
 
-  public constructor(private readonly engine: Engine, private readonly now: () => number = Date.now) {}
+  public constructor(
+    private readonly engine: Engine,
+    private readonly now: () => number = Date.now,
+  ) {}
 
   public async write(body: TransactBody): Promise<object> {
     if (this.isRepeated(body)) return {};
     const items = body.TransactItems ?? [];
     if (items.length < 1 || items.length > 100) {
-      throw new ServiceError('ValidationException', 'Member must have length less than or equal to 100, and greater than or equal to 1: transactItems');
+      throw new ServiceError(
+        'ValidationException',
+        'Member must have length less than or equal to 100, and greater than or equal to 1: transactItems',
+      );
     }
-    const operations = await Promise.all(items.map(async item => {
-      const [kind, operation] = operationOf(item);
-      return { kind, operation, key: await this.keyOf(operation) };
-    }));
+    const operations = await Promise.all(
+      items.map(async item => {
+        const [kind, operation] = operationOf(item);
+        return { kind, operation, key: await this.keyOf(operation) };
+      }),
+    );
     const targets = operations.map(({ operation, key }) => JSON.stringify([operation.TableName, key]));
     if (new Set(targets).size < targets.length) {
-      throw new ServiceError('ValidationException', 'Transaction request cannot include multiple operations on one item');
+      throw new ServiceError(
+        'ValidationException',
+        'Transaction request cannot include multiple operations on one item',
+      );
     }
     const undo: (() => Promise<unknown>)[] = [];
     const reasons: { Code: string; Message?: string; Item?: Item }[] = [];
@@ -77,16 +93,25 @@ export class Transactions {
         reasons.push({ Code: 'ConditionalCheckFailed', Message: 'The conditional request failed', ...shown });
       } else {
         for (const step of undo) await step();
-        throw new ServiceError(answer.body.__type?.split('#').pop() ?? 'ValidationException', answer.body.message ?? 'refused', answer.statusCode);
+        throw new ServiceError(
+          answer.body.__type?.split('#').pop() ?? 'ValidationException',
+          answer.body.message ?? 'refused',
+          answer.statusCode,
+        );
       }
     }
     if (reasons.some(({ Code }) => Code !== 'None')) {
       for (const step of undo) await step();
       const codes = reasons.map(({ Code }) => Code).join(', ');
-      throw new ServiceError('TransactionCanceledException',
-        `Transaction cancelled, please refer cancellation reasons for specific reasons [${codes}]`, 400, { CancellationReasons: reasons });
+      throw new ServiceError(
+        'TransactionCanceledException',
+        `Transaction cancelled, please refer cancellation reasons for specific reasons [${codes}]`,
+        400,
+        { CancellationReasons: reasons },
+      );
     }
-    if (body.ClientRequestToken) this.tokens.set(body.ClientRequestToken, { fingerprint: fingerprint(body), at: this.now() });
+    if (body.ClientRequestToken)
+      this.tokens.set(body.ClientRequestToken, { fingerprint: fingerprint(body), at: this.now() });
     return {};
   }
 
@@ -96,10 +121,14 @@ export class Transactions {
   }
 
   private isRepeated(body: TransactBody): boolean {
-    const known = body.ClientRequestToken === undefined ? undefined : this.tokens.get(body.ClientRequestToken);
+    const known =
+      body.ClientRequestToken === undefined ? undefined : this.tokens.get(body.ClientRequestToken);
     if (!known || this.now() - known.at > TOKEN_LIFE_MS) return false;
     if (known.fingerprint !== fingerprint(body)) {
-      throw new ServiceError('IdempotentParameterMismatchException', 'The ClientRequestToken was used with other parameters');
+      throw new ServiceError(
+        'IdempotentParameterMismatchException',
+        'The ClientRequestToken was used with other parameters',
+      );
     }
     return true;
   }
@@ -115,7 +144,9 @@ export class Transactions {
   }
 
   private async restore(TableName: string, Key: Item, old: Item | undefined): Promise<unknown> {
-    return old ? this.engine('PutItem', { TableName, Item: old }) : this.engine('DeleteItem', { TableName, Key });
+    return old
+      ? this.engine('PutItem', { TableName, Item: old })
+      : this.engine('DeleteItem', { TableName, Key });
   }
 
   private async read(TableName: string, Key: Item): Promise<Item | undefined> {
@@ -126,9 +157,13 @@ export class Transactions {
     if (Key) return Key;
     if (!this.keys.has(TableName)) {
       const { statusCode, body } = await this.engine('DescribeTable', { TableName });
-      if (statusCode !== 200) throw new ServiceError('ResourceNotFoundException', 'Requested resource not found');
+      if (statusCode !== 200)
+        throw new ServiceError('ResourceNotFoundException', 'Requested resource not found');
       const { Table } = body as unknown as { Table: { KeySchema: { AttributeName: string }[] } };
-      this.keys.set(TableName, Table.KeySchema.map(({ AttributeName }) => AttributeName));
+      this.keys.set(
+        TableName,
+        Table.KeySchema.map(({ AttributeName }) => AttributeName),
+      );
     }
     return Object.fromEntries(this.keys.get(TableName)!.map(name => [name, item?.[name]]));
   }
@@ -136,7 +171,11 @@ export class Transactions {
 
 function operationOf(item: Partial<Record<Kind, Operation>>): [Kind, Operation] {
   const entries = Object.entries(item) as [Kind, Operation][];
-  if (entries.length !== 1) throw new ServiceError('ValidationException', 'TransactItems can only contain one of Check, Put, Update or Delete');
+  if (entries.length !== 1)
+    throw new ServiceError(
+      'ValidationException',
+      'TransactItems can only contain one of Check, Put, Update or Delete',
+    );
   return entries[0];
 }
 

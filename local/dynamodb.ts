@@ -28,8 +28,21 @@ interface Answer {
 }
 
 const OPERATIONS = new Set([
-  'BatchGetItem', 'BatchWriteItem', 'CreateTable', 'DeleteItem', 'DeleteTable', 'DescribeTable', 'DescribeTimeToLive', 'GetItem',
-  'ListTables', 'PutItem', 'Query', 'Scan', 'TransactWriteItems', 'UpdateItem', 'UpdateTable',
+  'BatchGetItem',
+  'BatchWriteItem',
+  'CreateTable',
+  'DeleteItem',
+  'DeleteTable',
+  'DescribeTable',
+  'DescribeTimeToLive',
+  'GetItem',
+  'ListTables',
+  'PutItem',
+  'Query',
+  'Scan',
+  'TransactWriteItems',
+  'UpdateItem',
+  'UpdateTable',
 ]);
 
 export class DynamoDb implements Service {
@@ -46,7 +59,9 @@ export class DynamoDb implements Service {
   public constructor(private readonly context: Context) {}
 
   public async start(): Promise<void> {
-    await new Promise<void>((resolve, reject) => this.engine.once('error', reject).listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve, reject) =>
+      this.engine.once('error', reject).listen(0, '127.0.0.1', resolve),
+    );
     this.enginePort = (this.engine.address() as AddressInfo).port;
     this.server = await listen((request, response) => {
       const served = this.serve(request, response).finally(() => this.inFlight.delete(served));
@@ -72,14 +87,18 @@ export class DynamoDb implements Service {
       KeySchema: properties.KeySchema,
       BillingMode: 'PAY_PER_REQUEST',
       ...(properties.GlobalSecondaryIndexes && {
-        GlobalSecondaryIndexes: properties.GlobalSecondaryIndexes.map(index => (
-          { IndexName: index.IndexName, KeySchema: index.KeySchema, Projection: index.Projection }
-        )),
+        GlobalSecondaryIndexes: properties.GlobalSecondaryIndexes.map(index => ({
+          IndexName: index.IndexName,
+          KeySchema: index.KeySchema,
+          Projection: index.Projection,
+        })),
       }),
       ...(properties.LocalSecondaryIndexes && { LocalSecondaryIndexes: properties.LocalSecondaryIndexes }),
     });
-    if (made.statusCode !== 200) throw new Error(`The table ${resource.name} cannot be made: ${JSON.stringify(made.body)}`);
-    if (properties.TimeToLiveSpecification) this.context.notice(`${resource.name}: items do not expire here (time to live)`);
+    if (made.statusCode !== 200)
+      throw new Error(`The table ${resource.name} cannot be made: ${JSON.stringify(made.body)}`);
+    if (properties.TimeToLiveSpecification)
+      this.context.notice(`${resource.name}: items do not expire here (time to live)`);
     if (properties.StreamSpecification) this.context.notice(`${resource.name}: the table has no stream here`);
   }
 
@@ -102,9 +121,10 @@ export class DynamoDb implements Service {
       if (operation === 'TransactWriteItems') {
         return answerJson(response, 200, await this.lock.alone(() => this.transactions.write(parsed)));
       }
-      const answer = parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD'
-        ? await this.lock.alone(() => this.forwardAndTellItem(request.headers, body, parsed))
-        : await this.lock.together(() => this.forward(request.headers, body));
+      const answer =
+        parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD'
+          ? await this.lock.alone(() => this.forwardAndTellItem(request.headers, body, parsed))
+          : await this.lock.together(() => this.forward(request.headers, body));
       response.writeHead(answer.statusCode, answer.headers).end(answer.body);
     } catch (error) {
       answerError(response, error);
@@ -112,7 +132,11 @@ export class DynamoDb implements Service {
   }
 
   /** A conditional write whose failure shows the item that was in the way. */
-  private async forwardAndTellItem(headers: http.IncomingHttpHeaders, body: Buffer, parsed: Body): Promise<Answer> {
+  private async forwardAndTellItem(
+    headers: http.IncomingHttpHeaders,
+    body: Buffer,
+    parsed: Body,
+  ): Promise<Answer> {
     const answer = await this.forward(headers, body);
     const content = JSON.parse(answer.body.toString('utf8')) as { __type?: string };
     if (!content.__type?.endsWith('ConditionalCheckFailedException')) return answer;
@@ -127,7 +151,10 @@ export class DynamoDb implements Service {
     if (operation === 'TransactWriteItems') return transactActions(body);
     const { TableName, IndexName, RequestItems } = body;
     const tables = RequestItems ? Object.keys(RequestItems) : [TableName ?? '*'];
-    return tables.map(table => ({ action: operation, table: `${table.split('/').pop()}${IndexName ? `/index/${IndexName}` : ''}` }));
+    return tables.map(table => ({
+      action: operation,
+      table: `${table.split('/').pop()}${IndexName ? `/index/${IndexName}` : ''}`,
+    }));
   }
 
   private tableArn(name: string): string {
@@ -135,25 +162,44 @@ export class DynamoDb implements Service {
   }
 
   /** A call of our own to the engine. */
-  private async call(operation: string, body: object): Promise<{ statusCode: number; body: { __type?: string } }> {
+  private async call(
+    operation: string,
+    body: object,
+  ): Promise<{ statusCode: number; body: { __type?: string } }> {
     const headers = {
       'x-amz-target': `DynamoDB_20120810.${operation}`,
       'content-type': 'application/x-amz-json-1.0',
-      'authorization': 'AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0',
+      authorization:
+        'AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0',
       'x-amz-date': '20260101T000000Z',
     };
     const answer = await this.forward(headers, Buffer.from(JSON.stringify(body)));
-    return { statusCode: answer.statusCode, body: JSON.parse(answer.body.toString('utf8')) as { __type?: string } };
+    return {
+      statusCode: answer.statusCode,
+      body: JSON.parse(answer.body.toString('utf8')) as { __type?: string },
+    };
   }
 
   private forward(headers: http.IncomingHttpHeaders, body: Buffer): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const { host, connection, 'transfer-encoding': chunked, ...rest } = headers;
-      const request = http.request({
-        host: '127.0.0.1', port: this.enginePort, method: 'POST', path: '/', agent: this.agent, headers: { ...rest, 'content-length': body.length },
-      }, response => {
-        readBody(response).then(answer => resolve({ statusCode: response.statusCode ?? 500, headers: response.headers, body: answer }), reject);
-      });
+      const request = http.request(
+        {
+          host: '127.0.0.1',
+          port: this.enginePort,
+          method: 'POST',
+          path: '/',
+          agent: this.agent,
+          headers: { ...rest, 'content-length': body.length },
+        },
+        response => {
+          readBody(response).then(
+            answer =>
+              resolve({ statusCode: response.statusCode ?? 500, headers: response.headers, body: answer }),
+            reject,
+          );
+        },
+      );
       request.on('error', reject);
       request.end(body);
     });

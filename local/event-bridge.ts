@@ -19,15 +19,15 @@ import { Sqs } from './sqs';
 
 /** https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html */
 export interface BusEvent {
-  readonly 'version': '0';
-  readonly 'id': string;
+  readonly version: '0';
+  readonly id: string;
   readonly 'detail-type': string;
-  readonly 'source': string;
-  readonly 'account': string;
-  readonly 'time': string;
-  readonly 'region': string;
-  readonly 'resources': string[];
-  readonly 'detail': unknown;
+  readonly source: string;
+  readonly account: string;
+  readonly time: string;
+  readonly region: string;
+  readonly resources: string[];
+  readonly detail: unknown;
 }
 
 export interface PutEvent {
@@ -120,7 +120,8 @@ export class EventBridge implements Service {
     if (resource.type === 'AWS::Events::EventBus') this.buses.add(nameOf(resource));
     if (resource.type !== 'AWS::Events::Rule') return;
     const properties = this.context.resolver.resolve(resource.properties) as RuleProperties;
-    if (properties.ScheduleExpression) this.context.notice(`${resource.name}: rules do not run on a schedule here`);
+    if (properties.ScheduleExpression)
+      this.context.notice(`${resource.name}: rules do not run on a schedule here`);
     if (properties.State === 'DISABLED' || properties.EventPattern === undefined) return;
     const names = { name: nameOf(resource), arn: this.ruleArn(resource) };
     this.rules.push({
@@ -130,7 +131,8 @@ export class EventBridge implements Service {
       targets: (properties.Targets ?? []).map(target => ({ target, input: compileInput(target, names) })),
     });
     const others = (properties.Targets ?? []).filter(({ Arn }) => !this.runsHere(Arn)).map(({ Arn }) => Arn);
-    if (others.length > 0) this.context.notice(`${resource.name}: events for ${others.join(', ')} are recorded only`);
+    if (others.length > 0)
+      this.context.notice(`${resource.name}: events for ${others.join(', ')} are recorded only`);
   }
 
   public async stop(): Promise<void> {
@@ -140,18 +142,31 @@ export class EventBridge implements Service {
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const operation = operationOf(request);
     try {
-      const { Entries } = JSON.parse((await readBody(request)).toString('utf8') || '{}') as { Entries?: Entry[] };
+      const { Entries } = JSON.parse((await readBody(request)).toString('utf8') || '{}') as {
+        Entries?: Entry[];
+      };
       const failure = this.faults.take(operation);
       if (failure) throw new ServiceError('InternalException', 'This call was told to fail', failure);
       if (operation !== 'PutEvents') throw notImplemented('EventBridge', operation);
       checkEntries(Entries);
       for (const { EventBusName, Source = '', DetailType = '' } of Entries) {
-        await this.context.iam.authorize(request.headers, 'events:PutEvents', this.busArn(busName(EventBusName)), {
-          'events:source': [Source], 'events:detail-type': [DetailType], // keys of many values: policies compare them with ForAllValues
-        });
+        await this.context.iam.authorize(
+          request.headers,
+          'events:PutEvents',
+          this.busArn(busName(EventBusName)),
+          {
+            'events:source': [Source],
+            'events:detail-type': [DetailType], // keys of many values: policies compare them with ForAllValues
+          },
+        );
       }
       const results = Entries.map(entry => this.put(entry));
-      answerJson(response, 200, { FailedEntryCount: results.filter(result => 'ErrorCode' in result).length, Entries: results }, '1.1');
+      answerJson(
+        response,
+        200,
+        { FailedEntryCount: results.filter(result => 'ErrorCode' in result).length, Entries: results },
+        '1.1',
+      );
     } catch (error) {
       answerError(response, error);
     }
@@ -161,23 +176,38 @@ export class EventBridge implements Service {
     const { Source, DetailType, Detail, Resources = [], Time } = entry;
     const bus = busName(entry.EventBusName);
     const wrong = (ErrorCode: string, ErrorMessage: string) => ({ ErrorCode, ErrorMessage });
-    if (!Source) return wrong('InvalidArgument', 'Parameter Source is not valid. Reason: Source is a required argument.');
-    if (!DetailType) return wrong('InvalidArgument', 'Parameter DetailType is not valid. Reason: DetailType is a required argument.');
-    if (Detail === undefined) return wrong('InvalidArgument', 'Parameter Detail is not valid. Reason: Detail is a required argument.');
-    if (Source.startsWith('aws.')) return wrong('NotAuthorizedForSourceException', 'Not authorized for the source.');
+    if (!Source)
+      return wrong(
+        'InvalidArgument',
+        'Parameter Source is not valid. Reason: Source is a required argument.',
+      );
+    if (!DetailType)
+      return wrong(
+        'InvalidArgument',
+        'Parameter DetailType is not valid. Reason: DetailType is a required argument.',
+      );
+    if (Detail === undefined)
+      return wrong(
+        'InvalidArgument',
+        'Parameter Detail is not valid. Reason: Detail is a required argument.',
+      );
+    if (Source.startsWith('aws.'))
+      return wrong('NotAuthorizedForSourceException', 'Not authorized for the source.');
     const detail = parseObject(Detail);
     if (!detail) return wrong('MalformedDetail', 'Detail is malformed.');
     // AWS takes such an event and drops it; a developer would look for it in vain.
     if (!this.buses.has(bus)) return wrong('InvalidArgument', `The event bus ${bus} is not in the template.`);
     const event: BusEvent = {
-      'version': '0',
-      'id': randomUUID(),
+      version: '0',
+      id: randomUUID(),
       'detail-type': DetailType,
-      'source': Source,
-      'account': PSEUDO_PARAMETERS['AWS::AccountId'],
-      'time': new Date(Time === undefined ? this.context.clock.now() : Time * 1000).toISOString().replace(/\.\d+/, ''),
-      'region': PSEUDO_PARAMETERS['AWS::Region'],
-      'resources': Resources,
+      source: Source,
+      account: PSEUDO_PARAMETERS['AWS::AccountId'],
+      time: new Date(Time === undefined ? this.context.clock.now() : Time * 1000)
+        .toISOString()
+        .replace(/\.\d+/, ''),
+      region: PSEUDO_PARAMETERS['AWS::Region'],
+      resources: Resources,
       detail,
     };
     this.emit(event, bus);
@@ -188,10 +218,18 @@ export class EventBridge implements Service {
     for (const { target, input } of targets) {
       const delivery: Delivery = { rule: name, target: target.Arn, input: input(event), status: 'running' };
       this.deliveries.push(delivery);
-      this.send(target, delivery.input).then(status => { delivery.status = status; }, error => {
-        delivery.status = 'failed';
-        this.context.log(name, `The event for ${target.Arn} was not delivered: ${(error as Error).message}`);
-      });
+      this.send(target, delivery.input).then(
+        status => {
+          delivery.status = status;
+        },
+        error => {
+          delivery.status = 'failed';
+          this.context.log(
+            name,
+            `The event for ${target.Arn} was not delivered: ${(error as Error).message}`,
+          );
+        },
+      );
     }
   }
 
@@ -207,7 +245,10 @@ export class EventBridge implements Service {
   }
 
   private runsHere(arn: string): boolean {
-    return arn.includes(':sqs:') || arn.includes(':lambda:') && this.context.service(Lambda).find(arn) !== undefined;
+    return (
+      arn.includes(':sqs:') ||
+      (arn.includes(':lambda:') && this.context.service(Lambda).find(arn) !== undefined)
+    );
   }
 
   private busArn(name: string): string {
@@ -215,20 +256,34 @@ export class EventBridge implements Service {
   }
 
   private ruleArn(resource: Resource): string {
-    const bus = busName(this.context.resolver.resolve(resource.properties.EventBusName) as string | undefined);
+    const bus = busName(
+      this.context.resolver.resolve(resource.properties.EventBusName) as string | undefined,
+    );
     return this.context.arn('events', `rule/${bus === 'default' ? '' : `${bus}/`}${nameOf(resource)}`);
   }
 }
 
 function checkEntries(entries: Entry[] | undefined): asserts entries is Entry[] {
   if (!entries || entries.length === 0 || entries.length > MAX_ENTRIES) {
-    throw new ServiceError('ValidationException', `1 validation error detected: 'entries' must have 1 to ${MAX_ENTRIES} members`);
+    throw new ServiceError(
+      'ValidationException',
+      `1 validation error detected: 'entries' must have 1 to ${MAX_ENTRIES} members`,
+    );
   }
   // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
-  const bytes = entries.reduce((sum, { Time, Source = '', DetailType = '', Detail = '', Resources = [] }) =>
-    sum + (Time === undefined ? 0 : 14) + Buffer.byteLength([Source, DetailType, Detail, ...Resources].join('')), 0);
+  const bytes = entries.reduce(
+    (sum, { Time, Source = '', DetailType = '', Detail = '', Resources = [] }) =>
+      sum +
+      (Time === undefined ? 0 : 14) +
+      Buffer.byteLength([Source, DetailType, Detail, ...Resources].join('')),
+    0,
+  );
   if (bytes > MAX_BYTES) {
-    throw new ServiceError('ValidationException', `Total size of the entries in the request is over the limit of ${MAX_BYTES} bytes: ${bytes}`, 413);
+    throw new ServiceError(
+      'ValidationException',
+      `Total size of the entries in the request is over the limit of ${MAX_BYTES} bytes: ${bytes}`,
+      413,
+    );
   }
 }
 

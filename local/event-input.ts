@@ -8,7 +8,10 @@
 export interface TargetInput {
   readonly Input?: string;
   readonly InputPath?: string;
-  readonly InputTransformer?: { readonly InputPathsMap?: Record<string, string>; readonly InputTemplate: string };
+  readonly InputTransformer?: {
+    readonly InputPathsMap?: Record<string, string>;
+    readonly InputTemplate: string;
+  };
 }
 
 export interface RuleNames {
@@ -17,15 +20,23 @@ export interface RuleNames {
 }
 
 /** From an event to the text that a target gets, JSON wherever the template makes JSON. */
-export function compileInput({ Input, InputPath, InputTransformer }: TargetInput, rule: RuleNames): (event: object) => string {
+export function compileInput(
+  { Input, InputPath, InputTransformer }: TargetInput,
+  rule: RuleNames,
+): (event: object) => string {
   if (Input !== undefined) return () => Input;
   if (InputTransformer) return compileTransformer(InputTransformer, rule);
   const path = compilePath(InputPath ?? '$');
   return event => JSON.stringify(path(event) ?? null);
 }
 
-function compileTransformer({ InputPathsMap = {}, InputTemplate }: NonNullable<TargetInput['InputTransformer']>, rule: RuleNames): (event: object) => string {
-  const paths = new Map<string, (event: object) => unknown>(Object.entries(InputPathsMap).map(([name, path]) => [name, compilePath(path)]));
+function compileTransformer(
+  { InputPathsMap = {}, InputTemplate }: NonNullable<TargetInput['InputTransformer']>,
+  rule: RuleNames,
+): (event: object) => string {
+  const paths = new Map<string, (event: object) => unknown>(
+    Object.entries(InputPathsMap).map(([name, path]) => [name, compilePath(path)]),
+  );
   paths.set('aws.events.rule-name', () => rule.name);
   paths.set('aws.events.rule-arn', () => rule.arn);
   paths.set('aws.events.event', event => ({ ...event, detail: undefined }));
@@ -33,9 +44,12 @@ function compileTransformer({ InputPathsMap = {}, InputTemplate }: NonNullable<T
   paths.set('aws.events.event.ingestion-time', event => (event as { time: string }).time);
   const parts = splitTemplate(InputTemplate);
   const unknown = parts.find(({ name }) => name !== undefined && !paths.has(name));
-  if (unknown) throw new Error(`The input template uses <${unknown.name}>, which its InputPathsMap does not define`);
+  if (unknown)
+    throw new Error(`The input template uses <${unknown.name}>, which its InputPathsMap does not define`);
   return event => {
-    const text = parts.map(({ literal, name, quoted }) => literal ?? substitute(paths.get(name!)!(event), quoted)).join('');
+    const text = parts
+      .map(({ literal, name, quoted }) => literal ?? substitute(paths.get(name!)!(event), quoted))
+      .join('');
     try {
       return JSON.stringify(JSON.parse(text));
     } catch {
@@ -65,15 +79,25 @@ function splitTemplate(template: string): Part[] {
 function substitute(value: unknown, quoted: boolean): string {
   const json = JSON.stringify(value ?? (quoted ? '' : null));
   if (!quoted) return json;
-  return typeof value === 'string' || value === undefined || value === null ? json.slice(1, -1) : JSON.stringify(json).slice(1, -1);
+  return typeof value === 'string' || value === undefined || value === null
+    ? json.slice(1, -1)
+    : JSON.stringify(json).slice(1, -1);
 }
 
 export function compilePath(path: string): (event: object) => unknown {
   const steps = [...path.slice(1).matchAll(/\.([\w-]+)|\['([^']+)'\]|\[(\d+)\]/gy)];
   if (!path.startsWith('$') || steps.reduce((length, [step]) => length + step.length, 1) !== path.length) {
-    throw new Error(`The path ${path} is not known here: members and indices only, for instance $.detail.items[0]`);
+    throw new Error(
+      `The path ${path} is not known here: members and indices only, for instance $.detail.items[0]`,
+    );
   }
   const names = steps.map(([, plain, bracketed, index]) => plain ?? bracketed ?? index);
-  return event => names.reduce<unknown>((value, name) => typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-    ? (value as Record<string, unknown>)[name] : undefined, event);
+  return event =>
+    names.reduce<unknown>(
+      (value, name) =>
+        typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+          ? (value as Record<string, unknown>)[name]
+          : undefined,
+      event,
+    );
 }

@@ -23,7 +23,9 @@ type RunOptions = Omit<SystemOptions, 'assembly'>;
 export async function runExample(options: RunOptions = {}, { withHosts = true } = {}): Promise<Example> {
   const { log = () => undefined } = options;
   const ends: (() => Promise<void> | void)[] = [];
-  const stop = async () => { for (const end of ends.splice(0).reverse()) await end(); };
+  const stop = async () => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
   try {
     const gitHost = withHosts ? await LocalGitHost.start(line => log('git host', line)) : undefined;
     ends.push(() => gitHost?.stop());
@@ -36,7 +38,10 @@ export async function runExample(options: RunOptions = {}, { withHosts = true } 
     gitHost?.connect(system, system.outputs.GitPushPipelineWebhookUrl);
     webhookHost?.connect(system);
     if (hasExtension()) connectSentry(system);
-    else system.notices.push('CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go 1.24 or later');
+    else
+      system.notices.push(
+        'CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go 1.24 or later',
+      );
     return { system, gitHost, webhookHost, stop };
   } catch (error) {
     await stop();

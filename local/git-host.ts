@@ -4,7 +4,17 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
-import { generateSshKey, git, GIT_ENV, gitText, HttpsGitOptions, Listening, serveHttps, serveSsh, temporaryDirectory } from './git-server';
+import {
+  generateSshKey,
+  git,
+  GIT_ENV,
+  gitText,
+  HttpsGitOptions,
+  Listening,
+  serveHttps,
+  serveSsh,
+  temporaryDirectory,
+} from './git-server';
 import { SecretsManager } from './secrets-manager';
 import { selfSignedCertificate } from './self-signed';
 import type { System } from './system';
@@ -23,14 +33,26 @@ export interface RefChange {
 
 export class LocalGitHost {
   /** @param faults what is wrong with the host over HTTPS, for tests */
-  public static async start(log: (line: string) => void = () => undefined, faults: HttpsGitOptions = {}): Promise<LocalGitHost> {
+  public static async start(
+    log: (line: string) => void = () => undefined,
+    faults: HttpsGitOptions = {},
+  ): Promise<LocalGitHost> {
     const folder = temporaryDirectory();
     const host = new LocalGitHost(folder, log);
     try {
       host.createRepository();
-      const onPush = () => { host.announce().catch((error: Error) => log(`The webhook failed: ${error.message}`)); };
-      host.https = await serveHttps(folder, host.certificate, { login: `git:${host.token}`, onPush, ...faults });
-      host.ssh = await serveSsh(folder, { hostKey: host.hostKey.private, authorizedKey: host.clientKey.public });
+      const onPush = () => {
+        host.announce().catch((error: Error) => log(`The webhook failed: ${error.message}`));
+      };
+      host.https = await serveHttps(folder, host.certificate, {
+        login: `git:${host.token}`,
+        onPush,
+        ...faults,
+      });
+      host.ssh = await serveSsh(folder, {
+        hostKey: host.hostKey.private,
+        authorizedKey: host.clientKey.public,
+      });
       return host;
     } catch (error) {
       await host.stop();
@@ -48,7 +70,10 @@ export class LocalGitHost {
   private refs: ReadonlyMap<string, string> = new Map();
   private webhookUrl?: string;
 
-  private constructor(private readonly folder: string, private readonly log: (line: string) => void) {}
+  private constructor(
+    private readonly folder: string,
+    private readonly log: (line: string) => void,
+  ) {}
 
   /** What the example's stack is told of this host. */
   public get settings(): GitHost {
@@ -62,7 +87,11 @@ export class LocalGitHost {
   }
 
   /** What must show nowhere. */
-  public get secrets(): { readonly token: string; readonly webhookSecret: string; readonly privateKey: string } {
+  public get secrets(): {
+    readonly token: string;
+    readonly webhookSecret: string;
+    readonly privateKey: string;
+  } {
     return { token: this.token, webhookSecret: this.webhookSecret, privateKey: this.clientKey.private };
   }
 
@@ -104,9 +133,19 @@ export class LocalGitHost {
     git(work, ['add', '--all']);
     git(work, ['commit', '--quiet', '--allow-empty', '--message', message]);
     // Not the synchronous kind: the server that answers runs in this process.
-    await promisify(execFile)('git', [
-      '-c', `http.sslCAInfo=${path.join(this.folder, CERTIFICATE)}`, 'push', '--quiet', '--force', this.cloneAddress, `HEAD:${ref}`,
-    ], { cwd: work, env: GIT_ENV });
+    await promisify(execFile)(
+      'git',
+      [
+        '-c',
+        `http.sslCAInfo=${path.join(this.folder, CERTIFICATE)}`,
+        'push',
+        '--quiet',
+        '--force',
+        this.cloneAddress,
+        `HEAD:${ref}`,
+      ],
+      { cwd: work, env: GIT_ENV },
+    );
     return gitText(work, 'rev-parse', 'HEAD');
   }
 
@@ -114,7 +153,10 @@ export class LocalGitHost {
   public async pushWideTree(ref: string, files: number): Promise<string> {
     const bare = path.join(this.folder, REPOSITORY);
     const blob = git(bare, ['hash-object', '-w', '--stdin'], 'the same\n').toString().trim();
-    const lines = Array.from({ length: files }, (_, index) => `100644 blob ${blob}\tfile-${String(index).padStart(8, '0')}\n`);
+    const lines = Array.from(
+      { length: files },
+      (_, index) => `100644 blob ${blob}\tfile-${String(index).padStart(8, '0')}\n`,
+    );
     const tree = git(bare, ['mktree'], lines.join('')).toString().trim();
     const commit = gitText(bare, 'commit-tree', '-m', 'Wide', tree);
     git(bare, ['update-ref', ref, commit]);
@@ -122,10 +164,23 @@ export class LocalGitHost {
   }
 
   /** In GitHub's form. Branches are told with the address for HTTPS, tags with that for SSH, so that both are seen. */
-  public async sendWebhook(url: string, change: RefChange, deliveryId: string = crypto.randomUUID()): Promise<Response> {
+  public async sendWebhook(
+    url: string,
+    change: RefChange,
+    deliveryId: string = crypto.randomUUID(),
+  ): Promise<Response> {
     const { https, ssh } = this.settings;
-    const address = change.ref.startsWith('refs/tags/') ? { ssh_url: `ssh://git@${ssh}/${REPOSITORY}` } : { clone_url: `https://${https}/${REPOSITORY}` };
-    const body = JSON.stringify({ before: ZERO_ID, ...change, deleted: change.after === ZERO_ID, commits: [], pusher: { name: 'developer' }, repository: address });
+    const address = change.ref.startsWith('refs/tags/')
+      ? { ssh_url: `ssh://git@${ssh}/${REPOSITORY}` }
+      : { clone_url: `https://${https}/${REPOSITORY}` };
+    const body = JSON.stringify({
+      before: ZERO_ID,
+      ...change,
+      deleted: change.after === ZERO_ID,
+      commits: [],
+      pusher: { name: 'developer' },
+      repository: address,
+    });
     return fetch(url, {
       method: 'POST',
       headers: {
@@ -157,7 +212,13 @@ export class LocalGitHost {
   /** Sends a webhook for each ref that is not where it was. */
   private async announce(): Promise<void> {
     const before = this.refs;
-    const lines = gitText(path.join(this.folder, REPOSITORY), 'for-each-ref', '--format=%(refname) %(objectname)').split('\n').filter(Boolean);
+    const lines = gitText(
+      path.join(this.folder, REPOSITORY),
+      'for-each-ref',
+      '--format=%(refname) %(objectname)',
+    )
+      .split('\n')
+      .filter(Boolean);
     const after = new Map(lines.map(line => line.split(' ') as [string, string]));
     this.refs = after;
     for (const ref of new Set([...before.keys(), ...after.keys()])) {

@@ -26,7 +26,13 @@ export const GIT_ENV: NodeJS.ProcessEnv = {
 };
 
 export function git(cwd: string, args: readonly string[], input?: Buffer | string): Buffer {
-  return childProcess.execFileSync('git', args as string[], { cwd, env: GIT_ENV, input, maxBuffer: 1024 ** 3, stdio: ['pipe', 'pipe', 'pipe'] });
+  return childProcess.execFileSync('git', args as string[], {
+    cwd,
+    env: GIT_ENV,
+    input,
+    maxBuffer: 1024 ** 3,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
 }
 
 export function gitText(cwd: string, ...args: string[]): string {
@@ -40,7 +46,10 @@ export function temporaryDirectory(): string {
 export interface HttpsGitOptions {
   readonly login?: string;
   /** Answers a request itself and returns true, or leaves it to git. */
-  readonly intercept?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean | Promise<boolean>;
+  readonly intercept?: (
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ) => boolean | Promise<boolean>;
   /** Changes what git answers. */
   readonly rewrite?: (body: Buffer, request: http.IncomingMessage) => Buffer;
   /** Called after a push over HTTPS, which only works where it is allowed to, with the repository's path. */
@@ -56,13 +65,25 @@ export interface Listening {
 }
 
 /** `git http-backend` behind node:https. */
-export async function serveHttps(root: string, certificate: Certificate, options: HttpsGitOptions = {}): Promise<Listening> {
+export async function serveHttps(
+  root: string,
+  certificate: Certificate,
+  options: HttpsGitOptions = {},
+): Promise<Listening> {
   const requests: Listening['requests'] = [];
   const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const { authorization } = request.headers;
-    requests.push({ method: request.method ?? '', url: request.url ?? '', authorization, protocol: String(request.headers['git-protocol'] ?? '') });
+    requests.push({
+      method: request.method ?? '',
+      url: request.url ?? '',
+      authorization,
+      protocol: String(request.headers['git-protocol'] ?? ''),
+    });
     if (await options.intercept?.(request, response)) return;
-    if (options.login !== undefined && authorization !== `Basic ${Buffer.from(options.login).toString('base64')}`) {
+    if (
+      options.login !== undefined &&
+      authorization !== `Basic ${Buffer.from(options.login).toString('base64')}`
+    ) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
       return;
     }
@@ -75,7 +96,12 @@ export async function serveHttps(root: string, certificate: Certificate, options
   return { port: portOf(server), requests, close: () => closeServer(server) };
 }
 
-function cgi(root: string, request: http.IncomingMessage, response: http.ServerResponse, options: HttpsGitOptions): void {
+function cgi(
+  root: string,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  options: HttpsGitOptions,
+): void {
   const url = new URL(request.url ?? '/', 'https://git.test');
   const child = childProcess.spawn('git', ['http-backend'], {
     env: {
@@ -111,7 +137,8 @@ function cgi(root: string, request: http.IncomingMessage, response: http.ServerR
   response.on('close', () => child.kill());
   child.on('close', () => {
     response.end(options.rewrite?.(Buffer.concat(parts ?? []), request));
-    if (request.method === 'POST' && url.pathname.endsWith('/git-receive-pack')) options.onPush?.(url.pathname.slice(1, -'/git-receive-pack'.length));
+    if (request.method === 'POST' && url.pathname.endsWith('/git-receive-pack'))
+      options.onPush?.(url.pathname.slice(1, -'/git-receive-pack'.length));
   });
 }
 
@@ -140,16 +167,22 @@ export async function serveSsh(root: string, options: SshGitOptions): Promise<Li
   const requests: Listening['requests'] = [];
   const authorized = utils.parseKey(options.authorizedKey);
   if (authorized instanceof Error) throw authorized;
-  const server = new SshServer({ hostKeys: [options.hostKey] }, (connection) => {
+  const server = new SshServer({ hostKeys: [options.hostKey] }, connection => {
     connections.add(connection);
     connection.on('close', () => connections.delete(connection));
     connection.on('error', () => undefined);
-    connection.on('authentication', (context) => {
-      if (context.method !== 'publickey' || !context.key.data.equals(authorized.getPublicSSH())) return context.reject(['publickey']);
-      if (context.signature && context.blob && !authorized.verify(context.blob, context.signature, context.hashAlgo)) return context.reject();
+    connection.on('authentication', context => {
+      if (context.method !== 'publickey' || !context.key.data.equals(authorized.getPublicSSH()))
+        return context.reject(['publickey']);
+      if (
+        context.signature &&
+        context.blob &&
+        !authorized.verify(context.blob, context.signature, context.hashAlgo)
+      )
+        return context.reject();
       return context.accept();
     });
-    connection.on('session', (accept) => {
+    connection.on('session', accept => {
       const session = accept();
       let protocol = '';
       session.on('env', (acceptEnv, _reject, info) => {
@@ -162,13 +195,15 @@ export async function serveSsh(root: string, options: SshGitOptions): Promise<Li
         if (options.hang) return;
         // As a host's shell would: the path between quotes, below the root.
         const name = /^git-upload-pack '([^']*)'$/.exec(info.command)?.[1] ?? 'none';
-        const child = childProcess.spawn('git', ['upload-pack', path.join(root, name)], { env: { ...GIT_ENV, GIT_PROTOCOL: protocol } });
+        const child = childProcess.spawn('git', ['upload-pack', path.join(root, name)], {
+          env: { ...GIT_ENV, GIT_PROTOCOL: protocol },
+        });
         channel.pipe(child.stdin);
         child.stdin.on('error', () => undefined);
         channel.on('error', () => undefined);
         child.stdout.pipe(channel, { end: false });
         child.stderr.pipe(channel.stderr, { end: false });
-        child.on('close', (code) => {
+        child.on('close', code => {
           if (channel.writable) {
             channel.exit(code ?? 1);
             channel.end();
@@ -196,16 +231,21 @@ export function generateSshKey(): { readonly private: string; readonly public: s
   }
 }
 
-export async function listen(server: { listen(port: number, host: string, done: () => void): unknown }): Promise<void> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+export async function listen(server: {
+  listen(port: number, host: string, done: () => void): unknown;
+}): Promise<void> {
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
 }
 
 export function portOf(server: { address(): net.AddressInfo | string | null }): number {
   return (server.address() as net.AddressInfo).port;
 }
 
-export async function closeServer(server: { closeAllConnections?: () => void; close(done: () => void): unknown }): Promise<void> {
-  await new Promise<void>((resolve) => {
+export async function closeServer(server: {
+  closeAllConnections?: () => void;
+  close(done: () => void): unknown;
+}): Promise<void> {
+  await new Promise<void>(resolve => {
     server.close(() => resolve());
     server.closeAllConnections?.();
   });

@@ -38,19 +38,28 @@ const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml|[^;]*\+json|[^;]*
 
 export class HttpApis implements Service {
   public readonly types = [
-    'AWS::ApiGatewayV2::Api', 'AWS::ApiGatewayV2::Route', 'AWS::ApiGatewayV2::Integration', 'AWS::ApiGatewayV2::Stage',
+    'AWS::ApiGatewayV2::Api',
+    'AWS::ApiGatewayV2::Route',
+    'AWS::ApiGatewayV2::Integration',
+    'AWS::ApiGatewayV2::Stage',
     'AWS::ApiGatewayV2::Authorizer',
   ];
   private readonly apis = new Map<string, Api>();
   private readonly integrations = new Map<string, string>();
 
   /** @param firstPort the port of the first API, the others take the next ones; 0 picks free ones */
-  public constructor(private readonly context: Context, private readonly firstPort: number) {}
+  public constructor(
+    private readonly context: Context,
+    private readonly firstPort: number,
+  ) {}
 
   public async start(resources: Resource[]): Promise<void> {
     let port = this.firstPort;
     for (const resource of resources.filter(({ type }) => type === 'AWS::ApiGatewayV2::Api')) {
-      const server = await listen((request, response) => this.serve(resource.logicalId, request, response), port);
+      const server = await listen(
+        (request, response) => this.serve(resource.logicalId, request, response),
+        port,
+      );
       this.apis.set(resource.logicalId, { resource, server, routes: new Map() });
       if (port !== 0) port++;
     }
@@ -58,7 +67,11 @@ export class HttpApis implements Service {
 
   /** Where each API listens and what it routes. */
   public get listening(): { name: string; url: string; routes: string[] }[] {
-    return [...this.apis.values()].map(({ resource, server, routes }) => ({ name: resource.name, url: server.url, routes: [...routes.keys()] }));
+    return [...this.apis.values()].map(({ resource, server, routes }) => ({
+      name: resource.name,
+      url: server.url,
+      routes: [...routes.keys()],
+    }));
   }
 
   public ref({ logicalId }: Resource): string {
@@ -83,10 +96,14 @@ export class HttpApis implements Service {
         break;
       }
       case 'AWS::ApiGatewayV2::Stage': {
-        const throttle = properties.DefaultRouteSettings as { ThrottlingRateLimit?: number; ThrottlingBurstLimit?: number } | undefined;
+        const throttle = properties.DefaultRouteSettings as
+          | { ThrottlingRateLimit?: number; ThrottlingBurstLimit?: number }
+          | undefined;
         if (throttle) {
           const { ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst } = throttle;
-          this.context.notice(`${resource.name}: throttle of ${rate} requests a second, burst ${burst} (not enforced here)`);
+          this.context.notice(
+            `${resource.name}: throttle of ${rate} requests a second, burst ${burst} (not enforced here)`,
+          );
         }
         break;
       }
@@ -100,7 +117,11 @@ export class HttpApis implements Service {
   /** Routes name integrations that may come later in the template, so they are joined when everything is made. */
   public async connect(routes: Resource[]): Promise<void> {
     for (const { properties } of routes) {
-      const { ApiId, RouteKey, Target } = this.context.resolver.resolve(properties) as { ApiId: string; RouteKey: string; Target?: string };
+      const { ApiId, RouteKey, Target } = this.context.resolver.resolve(properties) as {
+        ApiId: string;
+        RouteKey: string;
+        Target?: string;
+      };
       const uri = this.integrations.get(Target?.split('/').pop() ?? '');
       const arn = uri && /(arn:[^:]+:lambda:[^/]+)(\/invocations)?$/.exec(uri)?.[1];
       if (arn && this.context.service(Lambda).find(arn)) this.apis.get(ApiId)?.routes.set(RouteKey, arn);
@@ -112,7 +133,11 @@ export class HttpApis implements Service {
     await Promise.all([...this.apis.values()].map(({ server }) => server.close()));
   }
 
-  private async serve(apiId: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  private async serve(
+    apiId: string,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ): Promise<void> {
     const api = this.apis.get(apiId)!;
     const started = Date.now();
     const body = await readBody(request);
@@ -124,22 +149,34 @@ export class HttpApis implements Service {
     for (const [name, value] of Object.entries(cors ?? {})) response.setHeader(name, value);
     if (answer.cookies?.length) response.setHeader('set-cookie', answer.cookies);
     response.setHeader('apigw-requestid', requestId);
-    response.writeHead(answer.statusCode ?? 200).end(Buffer.from(answer.body ?? '', answer.isBase64Encoded ? 'base64' : 'utf8'));
-    this.context.log(api.resource.name, `${request.method} ${request.url} ${answer.statusCode} ${Date.now() - started} ms`);
+    response
+      .writeHead(answer.statusCode ?? 200)
+      .end(Buffer.from(answer.body ?? '', answer.isBase64Encoded ? 'base64' : 'utf8'));
+    this.context.log(
+      api.resource.name,
+      `${request.method} ${request.url} ${answer.statusCode} ${Date.now() - started} ms`,
+    );
   }
 
   private async answer(
-    api: Api, request: http.IncomingMessage, body: Buffer, requestId: string, cors?: Record<string, string>,
+    api: Api,
+    request: http.IncomingMessage,
+    body: Buffer,
+    requestId: string,
+    cors?: Record<string, string>,
   ): Promise<APIGatewayProxyStructuredResultV2> {
     const method = request.method ?? 'GET';
     const url = new URL(request.url ?? '/', api.server.url);
-    if (method === 'OPTIONS' && api.cors && request.headers['access-control-request-method']) return { statusCode: 204, headers: cors };
+    if (method === 'OPTIONS' && api.cors && request.headers['access-control-request-method'])
+      return { statusCode: 204, headers: cors };
     if (body.length > MAX_BODY_BYTES) return message(413, 'Request Entity Too Large');
     const match = matchRoute([...api.routes.keys()], method, url.pathname);
     if (match === 'malformed') return message(400, 'Bad Request');
     if (!match) return message(404, 'Not Found');
     const event = createEvent({ request, url, body, requestId, apiId: api.resource.logicalId, ...match });
-    const invocation = this.context.service(Lambda).invoke(api.routes.get(match.routeKey)!, JSON.stringify(event));
+    const invocation = this.context
+      .service(Lambda)
+      .invoke(api.routes.get(match.routeKey)!, JSON.stringify(event));
     const result = await within(INTEGRATION_TIMEOUT_MS, invocation);
     if (!result) return message(503, 'Service Unavailable');
     if (result.isError) return message(500, 'Internal Server Error');
@@ -157,7 +194,15 @@ interface EventSource {
   readonly pathParameters: Record<string, string>;
 }
 
-function createEvent({ request, url, body, requestId, apiId, routeKey, pathParameters }: EventSource): APIGatewayProxyEventV2 {
+function createEvent({
+  request,
+  url,
+  body,
+  requestId,
+  apiId,
+  routeKey,
+  pathParameters,
+}: EventSource): APIGatewayProxyEventV2 {
   const { cookie, ...headers } = request.headers;
   const isText = TEXT_TYPES.test(request.headers['content-type'] ?? 'text/plain');
   const now = new Date();
@@ -169,7 +214,12 @@ function createEvent({ request, url, body, requestId, apiId, routeKey, pathParam
     rawQueryString: url.search.slice(1),
     ...(cookie && { cookies: cookie.split('; ') }),
     headers: {
-      ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(',') : value])),
+      ...Object.fromEntries(
+        Object.entries(headers).map(([name, value]) => [
+          name,
+          Array.isArray(value) ? value.join(',') : value,
+        ]),
+      ),
       'x-forwarded-for': '127.0.0.1',
       'x-forwarded-port': url.port,
       'x-forwarded-proto': 'http',
@@ -205,9 +255,15 @@ function interpret(payload: string): APIGatewayProxyStructuredResultV2 {
   if (typeof value === 'object' && value !== null && 'statusCode' in value) {
     const response = value as APIGatewayProxyStructuredResultV2;
     const typed = Object.keys(response.headers ?? {}).some(name => name.toLowerCase() === 'content-type');
-    return response.body === undefined || typed ? response : { ...response, headers: { ...response.headers, 'content-type': 'text/plain' } };
+    return response.body === undefined || typed
+      ? response
+      : { ...response, headers: { ...response.headers, 'content-type': 'text/plain' } };
   }
-  return { statusCode: 200, headers: { 'content-type': 'application/json' }, body: typeof value === 'string' ? value : JSON.stringify(value) };
+  return {
+    statusCode: 200,
+    headers: { 'content-type': 'application/json' },
+    body: typeof value === 'string' ? value : JSON.stringify(value),
+  };
 }
 
 function corsHeaders(cors: Cors, origin: string): Record<string, string> {
@@ -226,7 +282,9 @@ function corsHeaders(cors: Cors, origin: string): Record<string, string> {
 /** The promise's value, or undefined when it takes longer. */
 async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<undefined>(resolve => { timer = setTimeout(() => resolve(undefined), milliseconds); });
+  const timeout = new Promise<undefined>(resolve => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
   try {
     return await Promise.race([promise, timeout]);
   } finally {
@@ -235,5 +293,9 @@ async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T |
 }
 
 function message(statusCode: number, text: string): APIGatewayProxyStructuredResultV2 {
-  return { statusCode, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ message: text }) };
+  return {
+    statusCode,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ message: text }),
+  };
 }

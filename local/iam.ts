@@ -33,8 +33,10 @@ type RequestContext = Record<string, string | string[]>;
 
 export class AccessDenied extends Error {
   public constructor(principal: Principal, action: string, resource: string) {
-    super(`User: ${principal.roleArn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${principal.name} is not authorized to perform: `
-      + `${action} on resource: ${resource} because no identity-based policy allows the ${action} action`);
+    super(
+      `User: ${principal.roleArn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${principal.name} is not authorized to perform: ` +
+        `${action} on resource: ${resource} because no identity-based policy allows the ${action} action`,
+    );
     this.name = 'AccessDenied';
   }
 }
@@ -47,7 +49,7 @@ export class Iam {
   private readonly seenByAws = new Map<string, Call>();
 
   public addPolicy(roleArn: string, document: PolicyDocument): void {
-    this.policies.set(roleArn, [...this.policies.get(roleArn) ?? [], document]);
+    this.policies.set(roleArn, [...(this.policies.get(roleArn) ?? []), document]);
   }
 
   /** The identity policies of a role. */
@@ -59,7 +61,11 @@ export class Iam {
     const digest = createHash('sha256').update(name).digest('hex');
     const accessKeyId = `ASIA${digest.slice(0, 16).toUpperCase()}`;
     this.principals.set(accessKeyId, { name, roleArn });
-    return { accessKeyId, secretAccessKey: `local-${digest.slice(16, 48)}`, sessionToken: `local-${digest.slice(48)}` };
+    return {
+      accessKeyId,
+      secretAccessKey: `local-${digest.slice(16, 48)}`,
+      sessionToken: `local-${digest.slice(48)}`,
+    };
   }
 
   /** Every different call that functions have made so far. */
@@ -77,11 +83,21 @@ export class Iam {
    *
    * @param context condition keys of the request, for instance `dynamodb:LeadingKeys`
    */
-  public async authorize(headers: IncomingHttpHeaders, action: string, resource: string, context: RequestContext = {}): Promise<void> {
+  public async authorize(
+    headers: IncomingHttpHeaders,
+    action: string,
+    resource: string,
+    context: RequestContext = {},
+  ): Promise<void> {
     const principal = this.principals.get(accessKeyOf(headers) ?? '');
     if (!principal) return;
     const allowed = await this.decideOnce(principal, action, resource, context);
-    this.seen.set(JSON.stringify([principal.name, action, resource, context]), { caller: principal.name, action, resource, allowed });
+    this.seen.set(JSON.stringify([principal.name, action, resource, context]), {
+      caller: principal.name,
+      action,
+      resource,
+      allowed,
+    });
     if (!allowed) throw new AccessDenied(principal, action, resource);
   }
 
@@ -99,27 +115,45 @@ export class Iam {
     if (!allowed) throw new AccessDenied(principal, action, resource);
   }
 
-  private decideOnce(principal: Principal, action: string, resource: string, context: RequestContext): Promise<boolean> {
+  private decideOnce(
+    principal: Principal,
+    action: string,
+    resource: string,
+    context: RequestContext,
+  ): Promise<boolean> {
     const key = JSON.stringify([principal, action, resource, context]);
     const decision = this.decisions.get(key) ?? this.decide(principal, action, resource, context);
     this.decisions.set(key, decision);
     return decision;
   }
 
-  private async decide(principal: Principal, action: string, resource: string, context: RequestContext): Promise<boolean> {
-    const result = await runSimulation({
-      request: {
-        action,
-        resource: { resource, accountId: PSEUDO_PARAMETERS['AWS::AccountId'] },
-        principal: principal.roleArn,
-        contextVariables: context,
+  private async decide(
+    principal: Principal,
+    action: string,
+    resource: string,
+    context: RequestContext,
+  ): Promise<boolean> {
+    const result = await runSimulation(
+      {
+        request: {
+          action,
+          resource: { resource, accountId: PSEUDO_PARAMETERS['AWS::AccountId'] },
+          principal: principal.roleArn,
+          contextVariables: context,
+        },
+        identityPolicies: this.policiesOf(principal.roleArn).map((policy, index) => ({
+          name: `policy-${index}`,
+          policy,
+        })),
+        serviceControlPolicies: [],
+        resourceControlPolicies: [],
       },
-      identityPolicies: this.policiesOf(principal.roleArn).map((policy, index) => ({ name: `policy-${index}`, policy })),
-      serviceControlPolicies: [],
-      resourceControlPolicies: [],
-    }, {});
+      {},
+    );
     if (result.resultType === 'error') {
-      throw new Error(`The policies of ${principal.roleArn} cannot be evaluated for ${action}: ${JSON.stringify(result.errors)}`);
+      throw new Error(
+        `The policies of ${principal.roleArn} cannot be evaluated for ${action}: ${JSON.stringify(result.errors)}`,
+      );
     }
     return result.overallResult === 'Allowed';
   }

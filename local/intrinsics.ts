@@ -29,14 +29,18 @@ export const PSEUDO_PARAMETERS = {
   'AWS::AccountId': '123456789012',
   'AWS::URLSuffix': 'amazonaws.com',
   'AWS::StackName': 'local',
-  'AWS::StackId': 'arn:aws:cloudformation:us-east-1:123456789012:stack/local/00000000-0000-0000-0000-000000000000',
+  'AWS::StackId':
+    'arn:aws:cloudformation:us-east-1:123456789012:stack/local/00000000-0000-0000-0000-000000000000',
   'AWS::NotificationARNs': [] as string[],
 } as const;
 
 const NO_VALUE = Symbol('AWS::NoValue');
 
 export class Resolver {
-  public constructor(private readonly template: Template, private readonly resources: ResourceLookup) {}
+  public constructor(
+    private readonly template: Template,
+    private readonly resources: ResourceLookup,
+  ) {}
 
   /** The value with every intrinsic function replaced by what it gives. */
   public resolve(value: unknown): unknown {
@@ -58,18 +62,23 @@ export class Resolver {
     if (entries.length === 1 && name && (name === 'Ref' || name === 'Condition' || name.startsWith('Fn::'))) {
       return this.call(name, argument);
     }
-    return Object.fromEntries(entries.map(([key, item]) => [key, this.evaluate(item)]).filter(([, item]) => item !== NO_VALUE));
+    return Object.fromEntries(
+      entries.map(([key, item]) => [key, this.evaluate(item)]).filter(([, item]) => item !== NO_VALUE),
+    );
   }
 
   private call(name: string, argument: unknown): unknown {
     switch (name) {
-      case 'Ref': return this.ref(argument as string);
-      case 'Fn::GetAtt': return this.getAtt(argument);
+      case 'Ref':
+        return this.ref(argument as string);
+      case 'Fn::GetAtt':
+        return this.getAtt(argument);
       case 'Fn::Join': {
         const [separator, parts] = argument as [string, unknown];
         return (this.evaluate(parts) as unknown[]).join(separator);
       }
-      case 'Fn::Sub': return this.sub(argument);
+      case 'Fn::Sub':
+        return this.sub(argument);
       case 'Fn::Select': {
         const [index, list] = argument as [number | string, unknown];
         return (this.evaluate(list) as unknown[])[Number(index)];
@@ -78,35 +87,49 @@ export class Resolver {
         const [separator, text] = argument as [string, unknown];
         return String(this.evaluate(text)).split(separator);
       }
-      case 'Fn::Base64': return Buffer.from(String(this.evaluate(argument))).toString('base64');
+      case 'Fn::Base64':
+        return Buffer.from(String(this.evaluate(argument))).toString('base64');
       case 'Fn::FindInMap': {
         const [map, first, second] = this.evaluate(argument) as [string, string, string];
         const found = this.template.Mappings?.[map]?.[first]?.[second];
-        if (found === undefined) throw new Error(`The template's mapping ${map} has no entry ${first}, ${second}`);
+        if (found === undefined)
+          throw new Error(`The template's mapping ${map} has no entry ${first}, ${second}`);
         return this.evaluate(found);
       }
-      case 'Fn::GetAZs': return ['a', 'b', 'c'].map(zone => `${PSEUDO_PARAMETERS['AWS::Region']}${zone}`);
+      case 'Fn::GetAZs':
+        return ['a', 'b', 'c'].map(zone => `${PSEUDO_PARAMETERS['AWS::Region']}${zone}`);
       case 'Fn::If': {
         const [condition, then, otherwise] = argument as [string, unknown, unknown];
         return this.evaluate(this.condition(condition) ? then : otherwise);
       }
-      case 'Condition': case 'Fn::Equals': case 'Fn::And': case 'Fn::Or': case 'Fn::Not': return this.truth({ [name]: argument });
-      default: throw new Error(`The local runner does not know ${name}`);
+      case 'Condition':
+      case 'Fn::Equals':
+      case 'Fn::And':
+      case 'Fn::Or':
+      case 'Fn::Not':
+        return this.truth({ [name]: argument });
+      default:
+        throw new Error(`The local runner does not know ${name}`);
     }
   }
 
   private truth(expression: unknown): boolean {
     const [name, argument] = Object.entries(expression as Record<string, unknown>)[0];
     switch (name) {
-      case 'Condition': return this.condition(argument as string);
+      case 'Condition':
+        return this.condition(argument as string);
       case 'Fn::Equals': {
         const [a, b] = this.evaluate(argument) as unknown[];
         return a === b;
       }
-      case 'Fn::And': return (argument as unknown[]).every(item => this.truth(item));
-      case 'Fn::Or': return (argument as unknown[]).some(item => this.truth(item));
-      case 'Fn::Not': return !this.truth((argument as unknown[])[0]);
-      default: throw new Error(`The local runner does not know the condition function ${name}`);
+      case 'Fn::And':
+        return (argument as unknown[]).every(item => this.truth(item));
+      case 'Fn::Or':
+        return (argument as unknown[]).some(item => this.truth(item));
+      case 'Fn::Not':
+        return !this.truth((argument as unknown[])[0]);
+      default:
+        throw new Error(`The local runner does not know the condition function ${name}`);
     }
   }
 
@@ -115,20 +138,26 @@ export class Resolver {
     if (name in PSEUDO_PARAMETERS) return PSEUDO_PARAMETERS[name as keyof typeof PSEUDO_PARAMETERS];
     const parameter = this.template.Parameters?.[name];
     if (parameter) {
-      if (parameter.Default === undefined) throw new Error(`The template's parameter ${name} has no default, and a local run cannot ask for one`);
+      if (parameter.Default === undefined)
+        throw new Error(
+          `The template's parameter ${name} has no default, and a local run cannot ask for one`,
+        );
       return parameter.Default;
     }
     return this.resources.ref(name);
   }
 
   private getAtt(argument: unknown): unknown {
-    if (Array.isArray(argument)) return this.resources.attribute(argument[0], String(this.evaluate(argument[1])));
+    if (Array.isArray(argument))
+      return this.resources.attribute(argument[0], String(this.evaluate(argument[1])));
     const [logicalId, ...attribute] = String(argument).split('.');
     return this.resources.attribute(logicalId, attribute.join('.'));
   }
 
   private sub(argument: unknown): string {
-    const [text, variables] = Array.isArray(argument) ? argument as [string, Record<string, unknown>] : [argument as string, {}];
+    const [text, variables] = Array.isArray(argument)
+      ? (argument as [string, Record<string, unknown>])
+      : [argument as string, {}];
     return text.replace(/\$\{(!?)([^}]+)\}/g, (_, literal: string, name: string) => {
       if (literal) return `\${${name}}`;
       if (name in variables) return String(this.evaluate(variables[name]));

@@ -15,7 +15,10 @@ To call a function of a running demo, use its Lambda address: aws lambda invoke 
 `;
 
 async function main(): Promise<number> {
-  const { values, positionals: [name] } = parseArgs({
+  const {
+    values,
+    positionals: [name],
+  } = parseArgs({
     args: process.argv.slice(2),
     allowPositionals: true,
     options: { event: { type: 'string', short: 'e' }, help: { type: 'boolean', default: false } },
@@ -59,7 +62,9 @@ function readEvent(file: string): string {
 }
 
 main().then(
-  code => { process.exitCode = code; },
+  code => {
+    process.exitCode = code;
+  },
   (error: Error) => {
     process.stderr.write(`${process.env.DEBUG ? error.stack : error.message}\n`);
     process.exitCode = 1;

@@ -8,12 +8,16 @@ export function readable(line: string): string {
   }
   if (typeof parsed !== 'object' || parsed === null) return line;
   if (parsed._aws) {
-    const { _aws, ...values } = parsed as { _aws: { CloudWatchMetrics?: { Metrics: { Name: string }[] }[] } } & Record<string, unknown>;
+    const { _aws, ...values } = parsed as {
+      _aws: { CloudWatchMetrics?: { Metrics: { Name: string }[] }[] };
+    } & Record<string, unknown>;
     const names = (_aws.CloudWatchMetrics ?? []).flatMap(({ Metrics }) => Metrics.map(({ Name }) => Name));
     return `METRICS ${names.map(name => `${name}=${String(values[name])}`).join(' ')}`;
   }
   if (typeof parsed.level !== 'string' || parsed.message === undefined) return line;
   const { timestamp, level, message, requestId, ...fields } = parsed;
-  const rest = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const rest = Object.entries(fields).map(
+    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   return [level, typeof message === 'string' ? message : JSON.stringify(message), ...rest].join(' ');
 }

@@ -36,14 +36,14 @@ export function parseOptions(args: string[]): DemoOptions {
     args,
     strict: true,
     options: {
-      'port': { type: 'string' },
-      'json': { type: 'boolean', default: false },
-      'tour': { type: 'boolean', default: false },
-      'watch': { type: 'boolean', default: false },
-      'help': { type: 'boolean', default: false },
-      'app': { type: 'string' },
-      'node': { type: 'string' },
-      'concurrency': { type: 'string' },
+      port: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      tour: { type: 'boolean', default: false },
+      watch: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+      app: { type: 'string' },
+      node: { type: 'string' },
+      concurrency: { type: 'string' },
       'env-file': { type: 'string' },
     },
   });
@@ -63,7 +63,8 @@ export function parseOptions(args: string[]): DemoOptions {
 function integer(flag: string, text: string | undefined, fallback: number, min: number, max: number): number {
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < min || value > max) throw new Error(`${flag} must be an integer from ${min} to ${max}, got "${text}"`);
+  if (!/^\d+$/.test(text) || value < min || value > max)
+    throw new Error(`${flag} must be an integer from ${min} to ${max}, got "${text}"`);
   return value;
 }
 
@@ -84,9 +85,14 @@ function readEnvironment(file: string): Record<string, Record<string, string>> {
   } catch (error) {
     throw new Error(`--env-file ${file} cannot be read as JSON like ${shape}: ${(error as Error).message}`);
   }
-  const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isRecord(parsed) || !Object.values(parsed).every(isRecord)) throw new Error(`--env-file ${file} must look like ${shape}`);
-  return Object.fromEntries(Object.entries(parsed as Record<string, Record<string, unknown>>).map(([name, variables]) => (
-    [name, Object.fromEntries(Object.entries(variables).map(([key, value]) => [key, String(value)]))]
-  )));
+  const isRecord = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isRecord(parsed) || !Object.values(parsed).every(isRecord))
+    throw new Error(`--env-file ${file} must look like ${shape}`);
+  return Object.fromEntries(
+    Object.entries(parsed as Record<string, Record<string, unknown>>).map(([name, variables]) => [
+      name,
+      Object.fromEntries(Object.entries(variables).map(([key, value]) => [key, String(value)])),
+    ]),
+  );
 }

@@ -1,5 +1,14 @@
 /** `npm run push-code`: what the work function does with a push, from the command line and without any of AWS but a bucket. */
-import { copyFileSync, createReadStream, mkdirSync, mkdtempSync, readFileSync, ReadStream, rmSync, statSync } from 'fs';
+import {
+  copyFileSync,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  ReadStream,
+  rmSync,
+  statSync,
+} from 'fs';
 import { homedir, tmpdir } from 'os';
 import * as path from 'path';
 import { parseArgs } from 'util';
@@ -11,7 +20,12 @@ import { DEFAULT_LIMITS } from '../lambda-src/git-push-pipeline/work/limits';
 import { s3ZipStore } from '../lambda-src/git-push-pipeline/work/s3-zip-store';
 import { GitCredentials } from '../lambda-src/git-push-pipeline/work/transport';
 import { createAddressGuard } from '../lambda-src/shared/address-guard';
-import { formatAddress, parseAddress, RepositoryAddress, repositoryIdentity } from '../src/git-push-pipeline/repository-address';
+import {
+  formatAddress,
+  parseAddress,
+  RepositoryAddress,
+  repositoryIdentity,
+} from '../src/git-push-pipeline/repository-address';
 
 const USAGE = `Fetches a repository at its newest commit and stores the zip, as the work function of GitPushPipeline does.
 
@@ -36,13 +50,13 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      'ref': { type: 'string', default: 'HEAD' },
+      ref: { type: 'string', default: 'HEAD' },
       'ssh-key': { type: 'string', default: path.join(homedir(), '.ssh', 'id_ed25519') },
       'known-hosts': { type: 'string', default: path.join(homedir(), '.ssh', 'known_hosts') },
-      'ca': { type: 'string' },
+      ca: { type: 'string' },
       'allow-private': { type: 'boolean', default: false },
-      'minutes': { type: 'string', default: '15' },
-      'help': { type: 'boolean', default: false },
+      minutes: { type: 'string', default: '15' },
+      help: { type: 'boolean', default: false },
     },
   });
   if (values.help || positionals.length !== 3) {
@@ -67,12 +81,23 @@ async function main(): Promise<number> {
       limits: DEFAULT_LIMITS,
       progress: (phase, done, total) => progress.update(phase, done, UNITS[phase], total),
     });
-    const push = await step(`Asking ${formatAddress(address)} for ${values.ref}`, () => git.resolve(address, values.ref));
+    const push = await step(`Asking ${formatAddress(address)} for ${values.ref}`, () =>
+      git.resolve(address, values.ref),
+    );
     if (push === undefined) throw new Error(`${formatAddress(address)} has no ${values.ref}`);
     const zip = await step(`Fetching and zipping ${push.id} (${push.ref})`, () => git.zip(push));
     process.stderr.write(`  ${zip.entries} entries, ${zip.bytes} bytes\n`);
-    const { commitId: commit, commit: { committer, message } } = zip;
-    const facts = { repository: formatAddress(address), ref: push.ref, commit, commitTime: committer.time, message };
+    const {
+      commitId: commit,
+      commit: { committer, message },
+    } = zip;
+    const facts = {
+      repository: formatAddress(address),
+      ref: push.ref,
+      commit,
+      commitTime: committer.time,
+      message,
+    };
     await step(`Storing ${target}/${key}`, () => store(zip.file, target, key, metadata(facts), deadline));
     process.stdout.write(`${zip.commitId}\n`);
     return 0;
@@ -90,9 +115,17 @@ async function step<T>(what: string, act: () => Promise<T>): Promise<T> {
   return result;
 }
 
-function credentialsFor({ scheme }: RepositoryAddress, keyFile: string, knownHostsFile: string): GitCredentials | undefined {
+function credentialsFor(
+  { scheme }: RepositoryAddress,
+  keyFile: string,
+  knownHostsFile: string,
+): GitCredentials | undefined {
   if (scheme === 'ssh') {
-    return { kind: 'ssh', privateKey: readOption('--ssh-key', keyFile), knownHosts: readOption('--known-hosts', knownHostsFile) };
+    return {
+      kind: 'ssh',
+      privateKey: readOption('--ssh-key', keyFile),
+      knownHosts: readOption('--known-hosts', knownHostsFile),
+    };
   }
   return process.env.GIT_TOKEN ? { kind: 'https', password: process.env.GIT_TOKEN } : undefined;
 }
@@ -101,15 +134,24 @@ function readOption(option: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error(`${file} cannot be read (${(error as NodeJS.ErrnoException).code}): name another file with ${option}`);
+    throw new Error(
+      `${file} cannot be read (${(error as NodeJS.ErrnoException).code}): name another file with ${option}`,
+    );
   }
 }
 
-async function store(file: string, target: string, key: string, facts: Record<string, string>, deadline: number): Promise<void> {
+async function store(
+  file: string,
+  target: string,
+  key: string,
+  facts: Record<string, string>,
+  deadline: number,
+): Promise<void> {
   const bytes = statSync(file).size;
   if (target.includes('/')) {
     const destination = path.resolve(target, key);
-    if (!destination.startsWith(path.resolve(target) + path.sep)) throw new Error(`The key ${key} leads out of the folder ${target}`);
+    if (!destination.startsWith(path.resolve(target) + path.sep))
+      throw new Error(`The key ${key} leads out of the folder ${target}`);
     mkdirSync(path.dirname(destination), { recursive: true });
     copyFileSync(file, destination);
     progress.update('stored', bytes, 'bytes', bytes);
@@ -120,12 +162,18 @@ async function store(file: string, target: string, key: string, facts: Record<st
   const told = () => progress.update('sent', body?.bytesRead ?? 0, 'bytes', bytes);
   const telling = setInterval(told, 100);
   try {
-    const zips = s3ZipStore(client, target, name => body = createReadStream(name));
-    await zips.put(file, key, { metadata: facts, onlyIfNew: false, signal: AbortSignal.timeout(deadline - Date.now()) });
+    const zips = s3ZipStore(client, target, name => (body = createReadStream(name)));
+    await zips.put(file, key, {
+      metadata: facts,
+      onlyIfNew: false,
+      signal: AbortSignal.timeout(deadline - Date.now()),
+    });
     told();
   } catch (error) {
     const { name, message } = error as Error;
-    throw name === 'PermanentRedirect' ? new Error(`${message} Set AWS_REGION to the region of the bucket ${target}.`) : error;
+    throw name === 'PermanentRedirect'
+      ? new Error(`${message} Set AWS_REGION to the region of the bucket ${target}.`)
+      : error;
   } finally {
     clearInterval(telling);
     client.destroy();
@@ -134,12 +182,15 @@ async function store(file: string, target: string, key: string, facts: Record<st
 
 function minutes(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value <= 600)) throw new Error(`--minutes must be a number from 1 to 600, got "${text}"`);
+  if (!(value > 0 && value <= 600))
+    throw new Error(`--minutes must be a number from 1 to 600, got "${text}"`);
   return value;
 }
 
 main().then(
-  code => { process.exitCode = code; },
+  code => {
+    process.exitCode = code;
+  },
   (error: Error) => {
     process.stderr.write(`${process.env.DEBUG ? error.stack : error.message}\n`);
     process.exitCode = 1;

@@ -13,7 +13,10 @@ export class ProgressLine {
   private text = '';
   private writtenAt: number;
 
-  public constructor(private readonly out: Output, private readonly now: () => number = Date.now) {
+  public constructor(
+    private readonly out: Output,
+    private readonly now: () => number = Date.now,
+  ) {
     this.writtenAt = now();
   }
 
@@ -21,7 +24,10 @@ export class ProgressLine {
   public update(what: string, done: number, unit: 'bytes' | 'objects' | 'entries', total?: number): void {
     const amount = unit === 'bytes' ? mebibytes(done) : `${done} ${unit}`;
     // Rounded down: 100 % is the end, and nothing before it.
-    const text = total === undefined ? `${what} ${amount}` : `${what} ${amount} of ${unit === 'bytes' ? mebibytes(total) : total}, ${percent(done, total)} %`;
+    const text =
+      total === undefined
+        ? `${what} ${amount}`
+        : `${what} ${amount} of ${unit === 'bytes' ? mebibytes(total) : total}, ${percent(done, total)} %`;
     if (what !== this.what) this.finish();
     this.what = what;
     this.text = text;
@@ -47,5 +53,5 @@ function mebibytes(bytes: number): string {
 }
 
 function percent(done: number, total: number): number {
-  return total === 0 ? 100 : Math.floor(done / total * 100);
+  return total === 0 ? 100 : Math.floor((done / total) * 100);
 }

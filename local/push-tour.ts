@@ -10,14 +10,37 @@ import { EVENT_SOURCE, FailedDetail, PublishedDetail } from '../src/git-push-pip
 const PATIENCE_MS = 60_000;
 
 /** @returns whether both pushes became the zip that they should */
-export async function tourOfPushes(gitHost: LocalGitHost, system: System, print: (line: string) => void): Promise<boolean> {
-  const branch = await push(gitHost, system, print, 'refs/heads/main', { 'README.md': '# Demo\n', 'src/main.ts': 'export const answer = 42;\n' }, 'First version');
-  const tag = await push(gitHost, system, print, 'refs/tags/v1', { 'CHANGES.md': 'v1: the first\n' }, 'Version 1');
+export async function tourOfPushes(
+  gitHost: LocalGitHost,
+  system: System,
+  print: (line: string) => void,
+): Promise<boolean> {
+  const branch = await push(
+    gitHost,
+    system,
+    print,
+    'refs/heads/main',
+    { 'README.md': '# Demo\n', 'src/main.ts': 'export const answer = 42;\n' },
+    'First version',
+  );
+  const tag = await push(
+    gitHost,
+    system,
+    print,
+    'refs/tags/v1',
+    { 'CHANGES.md': 'v1: the first\n' },
+    'Version 1',
+  );
   return branch && tag;
 }
 
 async function push(
-  gitHost: LocalGitHost, system: System, print: (line: string) => void, ref: string, files: Record<string, string>, message: string,
+  gitHost: LocalGitHost,
+  system: System,
+  print: (line: string) => void,
+  ref: string,
+  files: Record<string, string>,
+  message: string,
 ): Promise<boolean> {
   print(`\nPush to ${ref}\n  git push origin HEAD:${ref}`);
   const commit = await gitHost.push(ref, files, message);
@@ -29,14 +52,18 @@ async function push(
   print(`  s3://${outcome.bucket}/${outcome.key}   ${outcome.bytes} bytes, version ${outcome.versionId}`);
   const entries = listZip(await download(system, outcome));
   for (const { name, bytes } of entries) print(`  ${String(bytes).padStart(8)}  ${name}`);
-  return outcome.commit === commit && Object.keys(files).every(file => entries.some(({ name }) => name === file));
+  return (
+    outcome.commit === commit && Object.keys(files).every(file => entries.some(({ name }) => name === file))
+  );
 }
 
 /** Waits for the event that the work function puts on the bus at its end. */
 async function outcomeOf(system: System, ref: string): Promise<PublishedDetail | FailedDetail | undefined> {
   const bus = system.service(EventBridge);
-  for (const end = Date.now() + PATIENCE_MS; Date.now() < end;) {
-    const found = bus.events.find(({ event }) => event.source === EVENT_SOURCE && (event.detail as PublishedDetail).ref === ref);
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; ) {
+    const found = bus.events.find(
+      ({ event }) => event.source === EVENT_SOURCE && (event.detail as PublishedDetail).ref === ref,
+    );
     if (found) return found.event.detail as PublishedDetail | FailedDetail;
     await once(AbortSignal.timeout(50), 'abort');
   }
@@ -45,7 +72,10 @@ async function outcomeOf(system: System, ref: string): Promise<PublishedDetail |
 
 async function download(system: System, { bucket, key }: PublishedDetail): Promise<Buffer> {
   const client = new S3Client({
-    region: 'us-east-1', endpoint: system.endpoints.s3, forcePathStyle: true, credentials: { accessKeyId: 'developer', secretAccessKey: 'local' },
+    region: 'us-east-1',
+    endpoint: system.endpoints.s3,
+    forcePathStyle: true,
+    credentials: { accessKeyId: 'developer', secretAccessKey: 'local' },
   });
   try {
     const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));

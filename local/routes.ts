@@ -8,15 +8,26 @@ export interface RouteMatch {
   readonly pathParameters: Record<string, string>;
 }
 
-export function matchRoute(routeKeys: string[], method: string, pathname: string): RouteMatch | 'malformed' | undefined {
+export function matchRoute(
+  routeKeys: string[],
+  method: string,
+  pathname: string,
+): RouteMatch | 'malformed' | undefined {
   const candidates = routeKeys
-    .map(routeKey => ({ routeKey, specificity: specificity(routeKey, method), parameters: parametersOf(routeKey, method, pathname) }))
+    .map(routeKey => ({
+      routeKey,
+      specificity: specificity(routeKey, method),
+      parameters: parametersOf(routeKey, method, pathname),
+    }))
     .filter(({ parameters }) => parameters !== undefined)
     .sort((a, b) => b.specificity - a.specificity);
   const best = candidates[0];
   if (!best) return undefined;
   try {
-    const decoded = Object.entries(best.parameters!).map(([name, value]) => [name, decodeURIComponent(value)]);
+    const decoded = Object.entries(best.parameters!).map(([name, value]) => [
+      name,
+      decodeURIComponent(value),
+    ]);
     return { routeKey: best.routeKey, pathParameters: Object.fromEntries(decoded) as Record<string, string> };
   } catch {
     return 'malformed';
@@ -32,7 +43,11 @@ function specificity(routeKey: string, method: string): number {
   return (greedy ? 0 : 1000) + fixed * 2 + (routeMethod === method ? 1 : 0);
 }
 
-function parametersOf(routeKey: string, method: string, pathname: string): Record<string, string> | undefined {
+function parametersOf(
+  routeKey: string,
+  method: string,
+  pathname: string,
+): Record<string, string> | undefined {
   if (routeKey === '$default') return {};
   const [routeMethod, routePath] = routeKey.split(' ');
   if (routeMethod !== 'ANY' && routeMethod !== method) return undefined;
@@ -47,7 +62,8 @@ function parametersOf(routeKey: string, method: string, pathname: string): Recor
       return { ...parameters, [greedy[1]]: rest };
     }
     const name = /^\{(.+)\}$/.exec(segment)?.[1];
-    if (given[index] === undefined || (name ? given[index] === '' : given[index] !== segment)) return undefined;
+    if (given[index] === undefined || (name ? given[index] === '' : given[index] !== segment))
+      return undefined;
     if (name) parameters[name] = given[index];
   }
   return given.length === wanted.length ? parameters : undefined;

@@ -6,7 +6,7 @@ import { createHash } from 'crypto';
 import { crc32 } from 'zlib';
 
 export const ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
-export type Algorithm = typeof ALGORITHMS[number];
+export type Algorithm = (typeof ALGORITHMS)[number];
 
 export interface Checksum {
   update(chunk: Buffer): void;
@@ -15,9 +15,12 @@ export interface Checksum {
 
 export function checksum(algorithm: Algorithm | 'MD5'): Checksum {
   switch (algorithm) {
-    case 'CRC32': return new Crc32();
-    case 'CRC32C': return new TableCrc(CRC32C_TABLE, 4);
-    case 'CRC64NVME': return new TableCrc(CRC64NVME_TABLE, 8);
+    case 'CRC32':
+      return new Crc32();
+    case 'CRC32C':
+      return new TableCrc(CRC32C_TABLE, 4);
+    case 'CRC64NVME':
+      return new TableCrc(CRC64NVME_TABLE, 8);
     default: {
       const hash = createHash(algorithm);
       return { update: chunk => void hash.update(chunk), digest: () => hash.digest() };
@@ -50,20 +53,23 @@ class Crc32 implements Checksum {
 
 /** A reflected CRC of up to 64 bits, in two halves of 32: BigInt would take ten times as long. */
 class TableCrc implements Checksum {
-  private low = 0xFFFFFFFF;
+  private low = 0xffffffff;
   private high: number;
 
-  public constructor(private readonly table: CrcTable, private readonly bytes: 4 | 8) {
-    this.high = bytes === 8 ? 0xFFFFFFFF : 0;
+  public constructor(
+    private readonly table: CrcTable,
+    private readonly bytes: 4 | 8,
+  ) {
+    this.high = bytes === 8 ? 0xffffffff : 0;
   }
 
   public update(chunk: Buffer): void {
     const { low: lows, high: highs } = this.table;
     let { low, high } = this;
     for (let i = 0; i < chunk.length; i++) {
-      const index = (low ^ chunk[i]) & 0xFF;
-      low = (low >>> 8 | high << 24) ^ lows[index];
-      high = high >>> 8 ^ highs[index];
+      const index = (low ^ chunk[i]) & 0xff;
+      low = ((low >>> 8) | (high << 24)) ^ lows[index];
+      high = (high >>> 8) ^ highs[index];
     }
     this.low = low;
     this.high = high;
@@ -89,7 +95,7 @@ function crcTable(polynomialHigh: number, polynomialLow: number): CrcTable {
     let high = 0;
     for (let bit = 0; bit < 8; bit++) {
       const carry = low & 1;
-      low = low >>> 1 | (high & 1) << 31;
+      low = (low >>> 1) | ((high & 1) << 31);
       high >>>= 1;
       if (carry) {
         low ^= polynomialLow;
@@ -102,5 +108,5 @@ function crcTable(polynomialHigh: number, polynomialLow: number): CrcTable {
   return table;
 }
 
-const CRC32C_TABLE = crcTable(0, 0x82F63B78);
-const CRC64NVME_TABLE = crcTable(0x9A6C9329, 0xAC4BC9B5);
+const CRC32C_TABLE = crcTable(0, 0x82f63b78);
+const CRC64NVME_TABLE = crcTable(0x9a6c9329, 0xac4bc9b5);

@@ -11,7 +11,14 @@ export function listObjects(bucket: Bucket, query: URLSearchParams): XmlMembers 
   const startAfter = query.get('start-after') ?? undefined;
   const items = bucket.keys(query.get('prefix') ?? '').flatMap(key => {
     const [{ content, lastModified }] = bucket.versionsOf(key);
-    return content ? [{ key, members: () => ({ LastModified: new Date(lastModified).toISOString(), ...describe(content) }) }] : [];
+    return content
+      ? [
+          {
+            key,
+            members: () => ({ LastModified: new Date(lastModified).toISOString(), ...describe(content) }),
+          },
+        ]
+      : [];
   });
   const page = paginate(items, query, token === null ? startAfter : decodeToken(token));
   return {
@@ -31,16 +38,29 @@ export function listVersions(bucket: Bucket, query: URLSearchParams): XmlMembers
   const keyMarker = query.get('key-marker') ?? undefined;
   const versionMarker = query.get('version-id-marker') ?? undefined;
   if (versionMarker !== undefined && keyMarker === undefined) {
-    throw new ServiceError('InvalidArgument', 'A version-id marker cannot be specified without a key marker.');
+    throw new ServiceError(
+      'InvalidArgument',
+      'A version-id marker cannot be specified without a key marker.',
+    );
   }
-  const items = bucket.keys(query.get('prefix') ?? '').flatMap(key => bucket.versionsOf(key).map((version, index) => ({
-    key, version, members: () => describeVersion(version, index === 0),
-  })));
+  const items = bucket.keys(query.get('prefix') ?? '').flatMap(key =>
+    bucket.versionsOf(key).map((version, index) => ({
+      key,
+      version,
+      members: () => describeVersion(version, index === 0),
+    })),
+  );
   // A marker of key and version stands in the middle of a key: what came before it is cut off here, the rest by `paginate`.
-  const start = versionMarker === undefined ? 0 : items.findIndex(({ key, version }) => key === keyMarker && version.id === versionMarker) + 1;
+  const start =
+    versionMarker === undefined
+      ? 0
+      : items.findIndex(({ key, version }) => key === keyMarker && version.id === versionMarker) + 1;
   const page = paginate(items.slice(start), query, start > 0 ? undefined : keyMarker);
   const last = page.items[page.items.length - 1];
-  const elements = page.items.map(({ key, version, members }) => ({ marker: !version.content, members: { Key: encoded(query, key), ...members() } }));
+  const elements = page.items.map(({ key, version, members }) => ({
+    marker: !version.content,
+    members: { Key: encoded(query, key), ...members() },
+  }));
   return {
     Name: bucket.name,
     Prefix: encoded(query, query.get('prefix') ?? ''),
@@ -64,7 +84,11 @@ interface Page<T> {
   readonly members: XmlMembers;
 }
 
-function paginate<T extends { key: string }>(items: T[], query: URLSearchParams, after: string | undefined): Page<T> {
+function paginate<T extends { key: string }>(
+  items: T[],
+  query: URLSearchParams,
+  after: string | undefined,
+): Page<T> {
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
   const maxKeys = readMaxKeys(query);
@@ -100,16 +124,28 @@ function paginate<T extends { key: string }>(items: T[], query: URLSearchParams,
 function readMaxKeys(query: URLSearchParams): number {
   const text = query.get('max-keys');
   if (text === null) return MAX_KEYS;
-  if (!/^\d{1,10}$/.test(text)) throw new ServiceError('InvalidArgument', 'Provided max-keys not an integer or within integer range');
+  if (!/^\d{1,10}$/.test(text))
+    throw new ServiceError('InvalidArgument', 'Provided max-keys not an integer or within integer range');
   return Math.min(Number(text), MAX_KEYS);
 }
 
 function describe({ etag, size, checksum }: NonNullable<Version['content']>): XmlMembers {
-  return { ETag: etag, ChecksumAlgorithm: checksum.algorithm, ChecksumType: checksum.type, Size: size, StorageClass: 'STANDARD' };
+  return {
+    ETag: etag,
+    ChecksumAlgorithm: checksum.algorithm,
+    ChecksumType: checksum.type,
+    Size: size,
+    StorageClass: 'STANDARD',
+  };
 }
 
 function describeVersion({ id, lastModified, content }: Version, isLatest: boolean): XmlMembers {
-  return { VersionId: id, IsLatest: isLatest, LastModified: new Date(lastModified).toISOString(), ...(content && describe(content)) };
+  return {
+    VersionId: id,
+    IsLatest: isLatest,
+    LastModified: new Date(lastModified).toISOString(),
+    ...(content && describe(content)),
+  };
 }
 
 function encoded(query: URLSearchParams, text: string): string {
@@ -125,6 +161,7 @@ function encodeToken(key: string): string {
 }
 
 function decodeToken(token: string): string {
-  if (!/^[A-Za-z0-9_-]+$/.test(token)) throw new ServiceError('InvalidArgument', 'The continuation token provided is incorrect');
+  if (!/^[A-Za-z0-9_-]+$/.test(token))
+    throw new ServiceError('InvalidArgument', 'The continuation token provided is incorrect');
   return Buffer.from(token, 'base64url').toString('utf8');
 }

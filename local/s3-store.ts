@@ -37,7 +37,11 @@ export class Bucket {
   /** Newest first. */
   private readonly versions = new Map<string, Version[]>();
 
-  public constructor(public readonly name: string, public readonly versioned: boolean, public readonly created: number) {}
+  public constructor(
+    public readonly name: string,
+    public readonly versioned: boolean,
+    public readonly created: number,
+  ) {}
 
   public get isEmpty(): boolean {
     return this.versions.size === 0;
@@ -45,7 +49,9 @@ export class Bucket {
 
   /** All keys in the order in which S3 lists them, that of their UTF-8 bytes. */
   public keys(prefix: string): string[] {
-    return [...this.versions.keys()].filter(key => key.startsWith(prefix)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    return [...this.versions.keys()]
+      .filter(key => key.startsWith(prefix))
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
 
   public versionsOf(key: string): readonly Version[] {
@@ -58,16 +64,32 @@ export class Bucket {
     const found = versionId === undefined ? versions[0] : versions.find(({ id }) => id === versionId);
     if (found?.content) return { ...found, content: found.content };
     if (versionId === undefined) {
-      throw new ServiceError('NoSuchKey', 'The specified key does not exist.', 404, { Key: key, ...(found && { deleteMarker: found.id }) });
+      throw new ServiceError('NoSuchKey', 'The specified key does not exist.', 404, {
+        Key: key,
+        ...(found && { deleteMarker: found.id }),
+      });
     }
-    if (!found) throw new ServiceError('NoSuchVersion', 'The specified version does not exist.', 404, { Key: key, VersionId: versionId });
-    throw new ServiceError('MethodNotAllowed', 'The specified method is not allowed against this resource.', 405, { deleteMarker: found.id });
+    if (!found)
+      throw new ServiceError('NoSuchVersion', 'The specified version does not exist.', 404, {
+        Key: key,
+        VersionId: versionId,
+      });
+    throw new ServiceError(
+      'MethodNotAllowed',
+      'The specified method is not allowed against this resource.',
+      405,
+      { deleteMarker: found.id },
+    );
   }
 
   public checkConditions(key: string, { ifMatch, ifNoneMatch }: WriteConditions): void {
     const current = this.versionsOf(key)[0]?.content;
     if (ifNoneMatch !== undefined && ifNoneMatch !== '*') {
-      throw new ServiceError('NotImplemented', 'A header you provided implies functionality that is not implemented: If-None-Match other than *', 501);
+      throw new ServiceError(
+        'NotImplemented',
+        'A header you provided implies functionality that is not implemented: If-None-Match other than *',
+        501,
+      );
     }
     if (ifNoneMatch === '*' && current) throw preconditionFailed('If-None-Match');
     if (ifMatch === undefined) return;
@@ -81,11 +103,15 @@ export class Bucket {
 
   /** @returns what is gone or was marked; undefined where there was nothing to do */
   public delete(key: string, versionId: string | undefined, now: number): Version | undefined {
-    if (versionId === undefined && this.versioned) return this.add(key, { id: this.newVersionId(), lastModified: now });
+    if (versionId === undefined && this.versioned)
+      return this.add(key, { id: this.newVersionId(), lastModified: now });
     const versions = this.versionsOf(key);
     const removed = versionId === undefined ? versions[0] : versions.find(({ id }) => id === versionId);
     if (!removed) return undefined;
-    this.keep(key, versions.filter(version => version !== removed));
+    this.keep(
+      key,
+      versions.filter(version => version !== removed),
+    );
     removeFile(removed);
     return removed;
   }
@@ -112,7 +138,12 @@ function removeFile({ content }: Version): void {
 }
 
 export function preconditionFailed(condition: string): ServiceError {
-  return new ServiceError('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', 412, { Condition: condition });
+  return new ServiceError(
+    'PreconditionFailed',
+    'At least one of the pre-conditions you specified did not hold',
+    412,
+    { Condition: condition },
+  );
 }
 
 export function unquote(etag: string): string {

@@ -26,7 +26,11 @@ const MAX_OBJECT_BYTES = 5 * 1024 ** 3;
  *
  * @param fallback the checksum to compute where the client sends none; S3's own choice is CRC64NVME
  */
-export async function receive(request: IncomingMessage, file: string, fallback: Algorithm = 'CRC64NVME'): Promise<Upload> {
+export async function receive(
+  request: IncomingMessage,
+  file: string,
+  fallback: Algorithm = 'CRC64NVME',
+): Promise<Upload> {
   try {
     return await receiveTo(request, file, fallback);
   } catch (error) {
@@ -43,11 +47,19 @@ async function receiveTo(request: IncomingMessage, file: string, fallback: Algor
   const declared = declaredSize(headers, decoder !== undefined);
   if (declared > MAX_OBJECT_BYTES) throw tooLarge();
   const sha256 = checksum('SHA256');
-  const upload = await write(decoder ? [request, decoder] : [request], file, wanted?.algorithm ?? fallback, signedHash ? [sha256] : []);
+  const upload = await write(
+    decoder ? [request, decoder] : [request],
+    file,
+    wanted?.algorithm ?? fallback,
+    signedHash ? [sha256] : [],
+  );
   if (decoder?.failure) throw decoder.failure;
   if (upload.size !== declared) throw incompleteBody();
   if (signedHash && sha256.digest().toString('hex') !== signedHash) {
-    throw new ServiceError('XAmzContentSHA256Mismatch', "The provided 'x-amz-content-sha256' header does not match what was computed.");
+    throw new ServiceError(
+      'XAmzContentSHA256Mismatch',
+      "The provided 'x-amz-content-sha256' header does not match what was computed.",
+    );
   }
   verifyMd5(headers['content-md5']?.toString(), upload.md5);
   if (wanted) verify(wanted, decoder?.trailers, upload.checksum);
@@ -56,7 +68,10 @@ async function receiveTo(request: IncomingMessage, file: string, fallback: Algor
 
 /** @param sources a readable stream, and what transforms it */
 export async function write(
-  sources: [NodeJS.ReadableStream, ...NodeJS.ReadWriteStream[]], file: string, algorithm: Algorithm, others: Checksum[] = [],
+  sources: [NodeJS.ReadableStream, ...NodeJS.ReadWriteStream[]],
+  file: string,
+  algorithm: Algorithm,
+  others: Checksum[] = [],
 ): Promise<Upload> {
   const own = checksum(algorithm);
   const md5 = checksum('MD5');
@@ -70,7 +85,14 @@ export async function write(
     },
   });
   await pipeline([...sources, meter, createWriteStream(file, { flags: 'wx' })]);
-  return { file, size, md5: md5.digest().toString('hex'), algorithm, checksum: own.digest().toString('base64'), checked: false };
+  return {
+    file,
+    size,
+    md5: md5.digest().toString('hex'),
+    algorithm,
+    checksum: own.digest().toString('base64'),
+    checked: false,
+  };
 }
 
 interface WantedChecksum {
@@ -81,21 +103,33 @@ interface WantedChecksum {
 
 function wantedChecksum(headers: IncomingHttpHeaders): WantedChecksum | undefined {
   const given = ALGORITHMS.filter(algorithm => headers[checksumHeader(algorithm)] !== undefined);
-  const announced = String(headers['x-amz-trailer'] ?? '').toLowerCase().split(',').map(name => name.trim());
+  const announced = String(headers['x-amz-trailer'] ?? '')
+    .toLowerCase()
+    .split(',')
+    .map(name => name.trim());
   const trailing = ALGORITHMS.filter(algorithm => announced.includes(checksumHeader(algorithm)));
   if (given.length + trailing.length > 1) {
-    throw new ServiceError('InvalidRequest', 'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.');
+    throw new ServiceError(
+      'InvalidRequest',
+      'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
+    );
   }
   if (trailing.length === 1) return { algorithm: trailing[0] };
   if (given.length === 1) return { algorithm: given[0], value: String(headers[checksumHeader(given[0])]) };
   if (headers['x-amz-sdk-checksum-algorithm']) {
-    throw new ServiceError('InvalidRequest',
-      'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.');
+    throw new ServiceError(
+      'InvalidRequest',
+      'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',
+    );
   }
   return undefined;
 }
 
-function verify({ algorithm, value }: WantedChecksum, trailers: Map<string, string> | undefined, computed: string): void {
+function verify(
+  { algorithm, value }: WantedChecksum,
+  trailers: Map<string, string> | undefined,
+  computed: string,
+): void {
   const header = checksumHeader(algorithm);
   const expected = value ?? trailers?.get(header);
   if (expected === undefined) throw malformedTrailer();
@@ -106,23 +140,33 @@ function verifyChecksum(algorithm: Algorithm, expected: string, computed: string
   if (Buffer.from(expected, 'base64').length !== checksumLength(algorithm)) {
     throw new ServiceError('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`);
   }
-  if (expected !== computed) throw new ServiceError('BadDigest', `The ${algorithm} you specified did not match the calculated checksum.`);
+  if (expected !== computed)
+    throw new ServiceError(
+      'BadDigest',
+      `The ${algorithm} you specified did not match the calculated checksum.`,
+    );
 }
 
 function verifyMd5(expected: string | undefined, computed: string): void {
   if (expected === undefined) return;
   const value = Buffer.from(expected, 'base64');
-  if (value.length !== 16) throw new ServiceError('InvalidDigest', 'The Content-MD5 you specified was invalid.');
-  if (value.toString('hex') !== computed) throw new ServiceError('BadDigest', 'The Content-MD5 you specified did not match what we received.');
+  if (value.length !== 16)
+    throw new ServiceError('InvalidDigest', 'The Content-MD5 you specified was invalid.');
+  if (value.toString('hex') !== computed)
+    throw new ServiceError('BadDigest', 'The Content-MD5 you specified did not match what we received.');
 }
 
 function isChunked(headers: IncomingHttpHeaders): boolean {
-  return /^STREAMING-/.test(String(headers['x-amz-content-sha256'])) || /\baws-chunked\b/.test(headers['content-encoding'] ?? '');
+  return (
+    /^STREAMING-/.test(String(headers['x-amz-content-sha256'])) ||
+    /\baws-chunked\b/.test(headers['content-encoding'] ?? '')
+  );
 }
 
 function declaredSize(headers: IncomingHttpHeaders, chunked: boolean): number {
   const declared = chunked ? headers['x-amz-decoded-content-length'] : headers['content-length'];
-  if (declared === undefined) throw new ServiceError('MissingContentLength', 'You must provide the Content-Length HTTP header.', 411);
+  if (declared === undefined)
+    throw new ServiceError('MissingContentLength', 'You must provide the Content-Length HTTP header.', 411);
   return Number(declared);
 }
 

@@ -4,20 +4,33 @@ import { ServiceError } from './aws-json';
 const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
 export type XmlValue = string | number | boolean | undefined | XmlMembers | XmlMembers[];
-export interface XmlMembers { readonly [name: string]: XmlValue }
+export interface XmlMembers {
+  readonly [name: string]: XmlValue;
+}
 
 /** An array becomes an element per item, an undefined member none. */
-export function writeXml(root: string, members: XmlMembers | string, namespace: string | undefined = NAMESPACE): string {
+export function writeXml(
+  root: string,
+  members: XmlMembers | string,
+  namespace: string | undefined = NAMESPACE,
+): string {
   const content = typeof members === 'string' ? escape(members) : writeMembers(members);
   return `<?xml version="1.0" encoding="UTF-8"?>\n<${root}${namespace ? ` xmlns="${namespace}"` : ''}>${content}</${root}>`;
 }
 
 function writeMembers(members: XmlMembers): string {
-  return Object.entries(members).map(([name, value]) => {
-    if (value === undefined) return '';
-    const items = Array.isArray(value) ? value : [value];
-    return items.map(item => `<${name}>${typeof item === 'object' ? writeMembers(item) : escape(String(item))}</${name}>`).join('');
-  }).join('');
+  return Object.entries(members)
+    .map(([name, value]) => {
+      if (value === undefined) return '';
+      const items = Array.isArray(value) ? value : [value];
+      return items
+        .map(
+          item =>
+            `<${name}>${typeof item === 'object' ? writeMembers(item) : escape(String(item))}</${name}>`,
+        )
+        .join('');
+    })
+    .join('');
 }
 
 function escape(text: string): string {
@@ -64,7 +77,10 @@ export function childText(element: XmlElement, name: string): string | undefined
 }
 
 export function malformedXml(): ServiceError {
-  return new ServiceError('MalformedXML', 'The XML you provided was not well-formed or did not validate against our published schema');
+  return new ServiceError(
+    'MalformedXML',
+    'The XML you provided was not well-formed or did not validate against our published schema',
+  );
 }
 
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
@@ -72,7 +88,9 @@ const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"'
 function unescape(text: string): string {
   return text.replace(/&([^;]*);/g, (_, entity: string) => {
     const code = /^#x([0-9a-f]+)$/i.exec(entity) ?? /^#(\d+)$/.exec(entity);
-    const known = code ? String.fromCodePoint(parseInt(code[1], entity[1].toLowerCase() === 'x' ? 16 : 10)) : ENTITIES[entity];
+    const known = code
+      ? String.fromCodePoint(parseInt(code[1], entity[1].toLowerCase() === 'x' ? 16 : 10))
+      : ENTITIES[entity];
     if (known === undefined) throw malformedXml();
     return known;
   });

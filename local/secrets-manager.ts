@@ -37,7 +37,11 @@ export class SecretsManager implements Service {
   public ref(resource: Resource): string {
     const name = secretName(resource);
     // Like the real service's, an ARN ends in six characters that the name does not tell.
-    const suffix = createHash('sha256').update(name).digest('base64url').replace(/[^A-Za-z0-9]/g, 'x').slice(0, 6);
+    const suffix = createHash('sha256')
+      .update(name)
+      .digest('base64url')
+      .replace(/[^A-Za-z0-9]/g, 'x')
+      .slice(0, 6);
     return this.context.arn('secretsmanager', `secret:${name}-${suffix}`);
   }
 
@@ -56,7 +60,10 @@ export class SecretsManager implements Service {
   /** Sets a value, as somebody does by hand after a deployment. */
   public put(name: string, value: string): void {
     const secret = this.secrets.find(candidate => candidate.name === name);
-    if (!secret) throw new Error(`There is no secret ${name}. There are: ${this.secrets.map(candidate => candidate.name).join(', ')}`);
+    if (!secret)
+      throw new Error(
+        `There is no secret ${name}. There are: ${this.secrets.map(candidate => candidate.name).join(', ')}`,
+      );
     addVersion(secret, value);
   }
 
@@ -68,10 +75,19 @@ export class SecretsManager implements Service {
     const operation = operationOf(request);
     try {
       const body = JSON.parse((await readBody(request)).toString('utf8') || '{}') as Body;
-      if (!['GetSecretValue', 'PutSecretValue', 'DescribeSecret'].includes(operation)) throw notImplemented('Secrets Manager', operation);
+      if (!['GetSecretValue', 'PutSecretValue', 'DescribeSecret'].includes(operation))
+        throw notImplemented('Secrets Manager', operation);
       const secret = this.secrets.find(({ arn, name }) => body.SecretId === arn || body.SecretId === name);
-      await this.context.iam.authorize(request.headers, `secretsmanager:${operation}`, secret?.arn ?? String(body.SecretId));
-      if (!secret) throw new ServiceError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+      await this.context.iam.authorize(
+        request.headers,
+        `secretsmanager:${operation}`,
+        secret?.arn ?? String(body.SecretId),
+      );
+      if (!secret)
+        throw new ServiceError(
+          'ResourceNotFoundException',
+          "Secrets Manager can't find the specified secret.",
+        );
       answerJson(response, 200, run(operation, secret, body), '1.1');
     } catch (error) {
       answerError(response, error);
@@ -82,18 +98,40 @@ export class SecretsManager implements Service {
 function run(operation: string, secret: Secret, body: Body): object {
   const { arn: ARN, name: Name } = secret;
   if (operation === 'GetSecretValue') {
-    const index = body.VersionId ? secret.versions.findIndex(({ id }) => id === body.VersionId) : body.VersionStage === 'AWSPREVIOUS' ? 1 : 0;
+    const index = body.VersionId
+      ? secret.versions.findIndex(({ id }) => id === body.VersionId)
+      : body.VersionStage === 'AWSPREVIOUS'
+        ? 1
+        : 0;
     const version = secret.versions[index];
     if (!version) {
-      throw new ServiceError('ResourceNotFoundException', `Secrets Manager can't find the specified secret value for ${body.VersionId ?? body.VersionStage}.`);
+      throw new ServiceError(
+        'ResourceNotFoundException',
+        `Secrets Manager can't find the specified secret value for ${body.VersionId ?? body.VersionStage}.`,
+      );
     }
-    return { ARN, Name, VersionId: version.id, SecretString: version.value, VersionStages: stages(index), CreatedDate: version.created };
+    return {
+      ARN,
+      Name,
+      VersionId: version.id,
+      SecretString: version.value,
+      VersionStages: stages(index),
+      CreatedDate: version.created,
+    };
   }
   if (operation === 'PutSecretValue') {
-    if (body.SecretString === undefined) throw new ServiceError('InvalidParameterException', 'You must provide SecretString: the local stand-in keeps text only.');
+    if (body.SecretString === undefined)
+      throw new ServiceError(
+        'InvalidParameterException',
+        'You must provide SecretString: the local stand-in keeps text only.',
+      );
     return { ARN, Name, VersionId: addVersion(secret, body.SecretString), VersionStages: stages(0) };
   }
-  return { ARN, Name, VersionIdsToStages: Object.fromEntries(secret.versions.map(({ id }, index) => [id, stages(index)])) };
+  return {
+    ARN,
+    Name,
+    VersionIdsToStages: Object.fromEntries(secret.versions.map(({ id }, index) => [id, stages(index)])),
+  };
 }
 
 function stages(index: number): string[] {
@@ -108,13 +146,21 @@ function addVersion(secret: Secret, value: string): string {
 
 interface SecretProperties {
   SecretString?: string;
-  GenerateSecretString?: { SecretStringTemplate?: string; GenerateStringKey?: string; PasswordLength?: number };
+  GenerateSecretString?: {
+    SecretStringTemplate?: string;
+    GenerateStringKey?: string;
+    PasswordLength?: number;
+  };
 }
 
-function generate({ SecretStringTemplate, GenerateStringKey, PasswordLength = 32 }: NonNullable<SecretProperties['GenerateSecretString']>): string {
+function generate({
+  SecretStringTemplate,
+  GenerateStringKey,
+  PasswordLength = 32,
+}: NonNullable<SecretProperties['GenerateSecretString']>): string {
   const password = (randomUUID() + randomUUID()).replace(/-/g, '').slice(0, PasswordLength);
   if (!SecretStringTemplate || !GenerateStringKey) return password;
-  return JSON.stringify({ ...JSON.parse(SecretStringTemplate) as object, [GenerateStringKey]: password });
+  return JSON.stringify({ ...(JSON.parse(SecretStringTemplate) as object), [GenerateStringKey]: password });
 }
 
 function secretName({ properties, name }: Resource): string {

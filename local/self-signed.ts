@@ -10,10 +10,20 @@ export interface Certificate {
 export function selfSignedCertificate(...names: string[]): Certificate {
   const { privateKey, publicKey } = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const ecdsaWithSha256 = sequence(tag(0x06, Buffer.from('2a8648ce3d040302', 'hex')));
-  const subject = sequence(tag(0x31, sequence(tag(0x06, Buffer.from('550403', 'hex')), tag(0x0c, Buffer.from(names[0])))));
+  const subject = sequence(
+    tag(0x31, sequence(tag(0x06, Buffer.from('550403', 'hex')), tag(0x0c, Buffer.from(names[0])))),
+  );
   const validity = sequence(tag(0x17, Buffer.from('200101000000Z')), tag(0x17, Buffer.from('491231235959Z')));
-  const altNames = sequence(...names.map(name => net.isIPv4(name) ? tag(0x87, Buffer.from(name.split('.').map(Number))) : tag(0x82, Buffer.from(name))));
-  const isAuthority = sequence(tag(0x06, Buffer.from('551d13', 'hex')), tag(0x01, Buffer.from([255])), tag(0x04, sequence(tag(0x01, Buffer.from([255])))));
+  const altNames = sequence(
+    ...names.map(name =>
+      net.isIPv4(name) ? tag(0x87, Buffer.from(name.split('.').map(Number))) : tag(0x82, Buffer.from(name)),
+    ),
+  );
+  const isAuthority = sequence(
+    tag(0x06, Buffer.from('551d13', 'hex')),
+    tag(0x01, Buffer.from([255])),
+    tag(0x04, sequence(tag(0x01, Buffer.from([255])))),
+  );
   const toBeSigned = sequence(
     tag(0xa0, tag(0x02, Buffer.from([2]))),
     tag(0x02, Buffer.concat([Buffer.from([1]), crypto.randomBytes(7)])),
@@ -40,6 +50,11 @@ function tag(type: number, ...parts: Buffer[]): Buffer {
   const content = Buffer.concat(parts);
   const { length } = content;
   // The shortest form, or strict readers such as Go's refuse it.
-  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, Math.floor(length / 0x100), length % 0x100];
+  const size =
+    length < 0x80
+      ? [length]
+      : length < 0x100
+        ? [0x81, length]
+        : [0x82, Math.floor(length / 0x100), length % 0x100];
   return Buffer.concat([Buffer.from([type, ...size]), content]);
 }

@@ -41,10 +41,15 @@ function button({ title, url }: CrashButton): string {
 }
 
 function article({ event, receivedAt }: Delivery): string {
-  const [top, ...causes] = [...event.exception?.values ?? []].reverse();
-  const said = ['environment', 'release'].filter(name => event[name] !== undefined).map(name => [name, event[name]]);
-  const facts = [...said, ...Object.entries(event.contexts?.['aws.lambda'] ?? {})].filter(([, fact]) => ['string', 'number', 'boolean'].includes(typeof fact));
-  const logStream = (event.extra as { lambda?: { log_stream_url?: unknown } } | undefined)?.lambda?.log_stream_url;
+  const [top, ...causes] = [...(event.exception?.values ?? [])].reverse();
+  const said = ['environment', 'release']
+    .filter(name => event[name] !== undefined)
+    .map(name => [name, event[name]]);
+  const facts = [...said, ...Object.entries(event.contexts?.['aws.lambda'] ?? {})].filter(([, fact]) =>
+    ['string', 'number', 'boolean'].includes(typeof fact),
+  );
+  const logStream = (event.extra as { lambda?: { log_stream_url?: unknown } } | undefined)?.lambda
+    ?.log_stream_url;
   return `<article>
 <h2>${escape(top?.type ?? '')} <small>${escape(String(event.transaction ?? ''))}, ${escape(event.level ?? 'error')}, ${receivedAt.toISOString()}</small></h2>
 ${top ? exception(top) : ''}
@@ -56,10 +61,13 @@ ${typeof logStream === 'string' && logStream.startsWith('https://') ? `<p><small
 
 /** The frames innermost first, the function's own in bold. */
 function exception({ value = '', stacktrace }: SentryException): string {
-  const frames = [...stacktrace?.frames ?? []].reverse().slice(0, 10).map(({ filename = '?', function: name = '(anonymous)', lineno, in_app: own }) => {
-    const place = `${escape(name)} <small>${escape(lineno ? `${filename}:${lineno}` : filename)}</small>`;
-    return `<li>${own ? `<b>${place}</b>` : place}</li>`;
-  });
+  const frames = [...(stacktrace?.frames ?? [])]
+    .reverse()
+    .slice(0, 10)
+    .map(({ filename = '?', function: name = '(anonymous)', lineno, in_app: own }) => {
+      const place = `${escape(name)} <small>${escape(lineno ? `${filename}:${lineno}` : filename)}</small>`;
+      return `<li>${own ? `<b>${place}</b>` : place}</li>`;
+    });
   return `<p>${escape(value)}</p>${frames.length === 0 ? '' : `\n<ol>${frames.join('')}</ol>`}`;
 }
 

@@ -32,7 +32,9 @@ export class SentrySink {
       sink.serve(request, response).catch(error => response.writeHead(500).end(String(error)));
     };
     sink.server = tls ? https.createServer(tls, listener) : http.createServer(listener);
-    await new Promise<void>((resolve, reject) => sink.server.once('error', reject).listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve, reject) =>
+      sink.server.once('error', reject).listen(0, '127.0.0.1', resolve),
+    );
     return sink;
   }
 
@@ -76,30 +78,48 @@ export class SentrySink {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', 'http://sink');
-    if (request.method === 'POST' && ENVELOPE_PATH.test(pathname)) return this.take(pathname, request, response);
-    if (request.method !== 'GET') return answer(response, 405, { detail: 'GET /, GET /events, POST /api/<project>/envelope/' });
+    if (request.method === 'POST' && ENVELOPE_PATH.test(pathname))
+      return this.take(pathname, request, response);
+    if (request.method !== 'GET')
+      return answer(response, 405, { detail: 'GET /, GET /events, POST /api/<project>/envelope/' });
     if (pathname === '/events') return answer(response, 200, this.events);
     if (pathname !== '/') return answer(response, 404, { detail: 'not found' });
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(sentryPage(this.deliveries, this.buttons));
+    response
+      .writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' })
+      .end(sentryPage(this.deliveries, this.buttons));
   }
 
-  private async take(path: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  private async take(
+    path: string,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ): Promise<void> {
     const posted = await readBody(request);
     this.attempts++;
     const wanted = this.answer?.(this.attempts);
     if (wanted === 'reset') return void request.socket.destroy();
     if (wanted === 'hang') return;
     if (wanted === 'drip') return drip(response);
-    if (wanted && wanted.status >= 300) return answer(response, wanted.status, { detail: 'as told' }, wanted.headers);
+    if (wanted && wanted.status >= 300)
+      return answer(response, wanted.status, { detail: 'as told' }, wanted.headers);
     const auth = String(request.headers['x-sentry-auth'] ?? '');
-    if (!/^Sentry .*sentry_version=7.*sentry_key=\w+/.test(auth)) return answer(response, 403, { detail: 'missing authorization information' });
+    if (!/^Sentry .*sentry_version=7.*sentry_key=\w+/.test(auth))
+      return answer(response, 403, { detail: 'missing authorization information' });
     try {
-      const bytes = request.headers['content-encoding'] === 'gzip' ? gunzipSync(posted, { maxOutputLength: MAX_ENVELOPE_BYTES }) : posted;
+      const bytes =
+        request.headers['content-encoding'] === 'gzip'
+          ? gunzipSync(posted, { maxOutputLength: MAX_ENVELOPE_BYTES })
+          : posted;
       this.keep({ ...parseEnvelope(bytes), receivedAt: new Date(), path, auth });
     } catch (error) {
       return answer(response, 400, { detail: (error as Error).message });
     }
-    answer(response, wanted?.status ?? 200, { id: this.deliveries[this.deliveries.length - 1].event.event_id }, wanted?.headers);
+    answer(
+      response,
+      wanted?.status ?? 200,
+      { id: this.deliveries[this.deliveries.length - 1].event.event_id },
+      wanted?.headers,
+    );
   }
 
   private keep(delivery: Delivery): void {
@@ -117,6 +137,11 @@ function drip(response: http.ServerResponse): void {
   socket?.once('close', () => clearInterval(timer));
 }
 
-function answer(response: http.ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+function answer(
+  response: http.ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 }

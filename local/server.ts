@@ -20,9 +20,13 @@ export async function listen(listener: RequestListener, port = 0): Promise<Runni
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(error.code === 'EADDRINUSE'
-        ? new Error(`Port ${port} is in use: end what listens there, or choose another with --port N (0 picks a free one)`)
-        : error);
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(
+              `Port ${port} is in use: end what listens there, or choose another with --port N (0 picks a free one)`,
+            )
+          : error,
+      );
     });
     server.listen(port, '127.0.0.1', resolve);
   });
@@ -30,10 +34,11 @@ export async function listen(listener: RequestListener, port = 0): Promise<Runni
   return {
     port: bound,
     url: `http://127.0.0.1:${bound}`,
-    close: () => new Promise(resolve => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    }),
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
   };
 }
 

@@ -36,7 +36,11 @@ export interface Service {
   /** The resource types that it runs. */
   readonly types: readonly string[];
   /** Its endpoint's name in `AWS_ENDPOINT_URL_<NAME>` and in `--json`, where SDKs can talk to it. */
-  readonly endpoint?: { readonly name: string; /** SDKs of AWS do not call it. */ readonly notAws?: boolean; url(): string };
+  readonly endpoint?: {
+    readonly name: string /** SDKs of AWS do not call it. */;
+    readonly notAws?: boolean;
+    url(): string;
+  };
   start(resources: Resource[]): Promise<void>;
   ref(resource: Resource): unknown;
   attribute(resource: Resource, name: string): unknown;
@@ -46,5 +50,7 @@ export interface Service {
 
 /** The error for an attribute that a service does not know. */
 export function unknownAttribute(resource: Resource, name: string): Error {
-  return new Error(`The local runner does not know the attribute ${name} of ${resource.type} (${resource.name})`);
+  return new Error(
+    `The local runner does not know the attribute ${name} of ${resource.type} (${resource.name})`,
+  );
 }

@@ -73,7 +73,11 @@ export class Queue {
     this.validate(message);
     const now = this.clock.now();
     const deduplicationId = this.settings.fifo ? this.deduplicationIdOf(message) : undefined;
-    const key = deduplicationId && (this.settings.deduplicationPerGroup ? JSON.stringify([message.groupId, deduplicationId]) : deduplicationId);
+    const key =
+      deduplicationId &&
+      (this.settings.deduplicationPerGroup
+        ? JSON.stringify([message.groupId, deduplicationId])
+        : deduplicationId);
     for (const [id, { at }] of this.sent) if (now - at >= DEDUPLICATION_MS) this.sent.delete(id);
     const duplicate = key === undefined ? undefined : this.sent.get(key);
     const md5 = createHash('md5').update(message.body).digest('hex');
@@ -107,7 +111,7 @@ export class Queue {
     const blocked = this.blockedGroups();
     for (const message of [...this.messages]) {
       if (received.length === max) break;
-      if (message.visibleAt > now || this.settings.fifo && blocked.has(message.groupId)) {
+      if (message.visibleAt > now || (this.settings.fifo && blocked.has(message.groupId))) {
         blocked.add(message.groupId);
         continue;
       }
@@ -122,7 +126,12 @@ export class Queue {
   }
 
   /** Waits for a first message until the time has come. */
-  public async receiveUntil(deadline: number, signal: AbortSignal, max: number, visibilitySeconds?: number): Promise<Message[]> {
+  public async receiveUntil(
+    deadline: number,
+    signal: AbortSignal,
+    max: number,
+    visibilitySeconds?: number,
+  ): Promise<Message[]> {
     for (;;) {
       if (signal.aborted) return [];
       const received = this.receive(max, visibilitySeconds);
@@ -136,14 +145,18 @@ export class Queue {
     const message = this.byHandle(handle);
     if (!message) return;
     if (this.settings.fifo && !this.inFlight(message)) {
-      throw invalidValue(`Value ${handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.`);
+      throw invalidValue(
+        `Value ${handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.`,
+      );
     }
     this.remove(message);
   }
 
   public changeVisibility(handle: string, seconds: number): void {
     if (!Number.isInteger(seconds) || seconds < 0 || seconds > MAX_VISIBILITY_SECONDS) {
-      throw invalidValue(`Value ${seconds} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and ${MAX_VISIBILITY_SECONDS}.`);
+      throw invalidValue(
+        `Value ${seconds} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and ${MAX_VISIBILITY_SECONDS}.`,
+      );
     }
     const message = this.byHandle(handle);
     if (!message || !this.inFlight(message)) throw notInFlight();
@@ -178,7 +191,9 @@ export class Queue {
     this.expire();
     const now = this.clock.now();
     const inFlight = this.messages.filter(message => this.inFlight(message)).length;
-    const delayed = this.messages.filter(({ visibleAt, receiveCount }) => visibleAt > now && receiveCount === 0).length;
+    const delayed = this.messages.filter(
+      ({ visibleAt, receiveCount }) => visibleAt > now && receiveCount === 0,
+    ).length;
     return { visible: this.messages.length - inFlight - delayed, inFlight, delayed };
   }
 
@@ -206,7 +221,13 @@ export class Queue {
     this.remove(message);
     const now = this.clock.now();
     // On standard queues a message keeps the time at which it was first sent, and with it the time at which it expires.
-    target.add({ ...message, sentAt: fifo ? now : message.sentAt, visibleAt: now, receipt: undefined, deadLetterSourceArn: this.arn });
+    target.add({
+      ...message,
+      sentAt: fifo ? now : message.sentAt,
+      visibleAt: now,
+      receipt: undefined,
+      deadLetterSourceArn: this.arn,
+    });
     return true;
   }
 
@@ -260,7 +281,9 @@ export class Queue {
   private deduplicationIdOf({ deduplicationId, body }: NewMessage): string {
     if (deduplicationId !== undefined) return deduplicationId;
     if (this.settings.contentBasedDeduplication) return createHash('sha256').update(body).digest('hex');
-    throw invalidValue('The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly');
+    throw invalidValue(
+      'The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly',
+    );
   }
 
   private validate({ body, attributes = {}, delaySeconds, groupId, deduplicationId }: NewMessage): void {
@@ -269,19 +292,35 @@ export class Queue {
     // https://www.w3.org/TR/REC-xml/#charsets
     if (/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u.test(body)) throw invalidContents();
     if (messageSize(body, attributes) > maxMessageBytes) {
-      throw invalidValue(`One or more parameters are invalid. Reason: Message must be shorter than ${maxMessageBytes} bytes.`);
+      throw invalidValue(
+        `One or more parameters are invalid. Reason: Message must be shorter than ${maxMessageBytes} bytes.`,
+      );
     }
-    if (delaySeconds !== undefined && (!Number.isInteger(delaySeconds) || delaySeconds < 0 || delaySeconds > 900)) {
-      throw invalidValue(`Value ${delaySeconds} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.`);
+    if (
+      delaySeconds !== undefined &&
+      (!Number.isInteger(delaySeconds) || delaySeconds < 0 || delaySeconds > 900)
+    ) {
+      throw invalidValue(
+        `Value ${delaySeconds} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.`,
+      );
     }
-    for (const [name, value] of [['MessageGroupId', groupId], ['MessageDeduplicationId', deduplicationId]]) {
+    for (const [name, value] of [
+      ['MessageGroupId', groupId],
+      ['MessageDeduplicationId', deduplicationId],
+    ]) {
       if (value !== undefined && !/^[\x21-\x7E]{1,128}$/.test(value)) {
-        throw invalidValue(`Value ${value} for parameter ${name} is invalid. Reason: ${name} can only include alphanumeric and punctuation characters. 1 to 128 in length.`);
+        throw invalidValue(
+          `Value ${value} for parameter ${name} is invalid. Reason: ${name} can only include alphanumeric and punctuation characters. 1 to 128 in length.`,
+        );
       }
     }
-    const wrong = fifo ? delaySeconds && `Value ${delaySeconds} for parameter DelaySeconds`
+    const wrong = fifo
+      ? delaySeconds && `Value ${delaySeconds} for parameter DelaySeconds`
       : deduplicationId !== undefined && `Value ${deduplicationId} for parameter MessageDeduplicationId`;
-    if (wrong) throw invalidValue(`${wrong} is invalid. Reason: The request include parameter that is not valid for this queue type.`);
+    if (wrong)
+      throw invalidValue(
+        `${wrong} is invalid. Reason: The request include parameter that is not valid for this queue type.`,
+      );
     if (fifo && groupId === undefined) throw missingParameter('MessageGroupId');
   }
 }

@@ -12,16 +12,34 @@ const NUMBERS = {
 } as const;
 
 const OTHERS = ['FifoQueue', 'ContentBasedDeduplication', 'DeduplicationScope', 'RedrivePolicy'];
-const WITHOUT_EFFECT = ['QueueName', 'Tags', 'Policy', 'KmsMasterKeyId', 'KmsDataKeyReusePeriodSeconds', 'SqsManagedSseEnabled', 'RedriveAllowPolicy',
-  'FifoThroughputLimit'];
+const WITHOUT_EFFECT = [
+  'QueueName',
+  'Tags',
+  'Policy',
+  'KmsMasterKeyId',
+  'KmsDataKeyReusePeriodSeconds',
+  'SqsManagedSseEnabled',
+  'RedriveAllowPolicy',
+  'FifoThroughputLimit',
+];
 
 export function readSettings(name: string, attributes: Record<string, unknown>): QueueSettings {
-  const unknown = Object.keys(attributes).find(key => !(key in NUMBERS) && !OTHERS.includes(key) && !WITHOUT_EFFECT.includes(key));
-  if (unknown) throw new SqsError('InvalidAttributeName', 'InvalidAttributeName', `Unknown Attribute ${unknown}.`);
+  const unknown = Object.keys(attributes).find(
+    key => !(key in NUMBERS) && !OTHERS.includes(key) && !WITHOUT_EFFECT.includes(key),
+  );
+  if (unknown)
+    throw new SqsError('InvalidAttributeName', 'InvalidAttributeName', `Unknown Attribute ${unknown}.`);
   const fifo = isTrue(attributes.FifoQueue);
-  if (!/^[\w-]{1,80}$/.test(name.replace(/\.fifo$/, '')) || name.length > 80 || fifo !== name.endsWith('.fifo')) {
-    throw new SqsError('InvalidParameterValue', 'InvalidParameterValue',
-      `The queue name ${name} is invalid: up to 80 letters, digits, hyphens and underscores, and .fifo at the end of a FIFO queue's name only`);
+  if (
+    !/^[\w-]{1,80}$/.test(name.replace(/\.fifo$/, '')) ||
+    name.length > 80 ||
+    fifo !== name.endsWith('.fifo')
+  ) {
+    throw new SqsError(
+      'InvalidParameterValue',
+      'InvalidParameterValue',
+      `The queue name ${name} is invalid: up to 80 letters, digits, hyphens and underscores, and .fifo at the end of a FIFO queue's name only`,
+    );
   }
   const { deadLetterTargetArn, maxReceiveCount } = readRedrivePolicy(attributes.RedrivePolicy);
   return {
@@ -59,11 +77,18 @@ export function describeQueue(queue: Queue, names: string[]): Record<string, str
       ContentBasedDeduplication: settings.contentBasedDeduplication,
       DeduplicationScope: settings.deduplicationPerGroup ? 'messageGroup' : 'queue',
     }),
-    RedrivePolicy: settings.deadLetterArn
-      && JSON.stringify({ deadLetterTargetArn: settings.deadLetterArn, maxReceiveCount: settings.maxReceiveCount }),
+    RedrivePolicy:
+      settings.deadLetterArn &&
+      JSON.stringify({
+        deadLetterTargetArn: settings.deadLetterArn,
+        maxReceiveCount: settings.maxReceiveCount,
+      }),
   };
-  return Object.fromEntries(Object.entries(all).filter(([name, value]) => value !== undefined && (names.includes('All') || names.includes(name)))
-    .map(([name, value]) => [name, String(value)]));
+  return Object.fromEntries(
+    Object.entries(all)
+      .filter(([name, value]) => value !== undefined && (names.includes('All') || names.includes(name)))
+      .map(([name, value]) => [name, String(value)]),
+  );
 }
 
 function readNumber(attributes: Record<string, unknown>, name: keyof typeof NUMBERS): number {
@@ -73,12 +98,18 @@ function readNumber(attributes: Record<string, unknown>, name: keyof typeof NUMB
   return value;
 }
 
-function readRedrivePolicy(policy: unknown): { deadLetterTargetArn?: string; maxReceiveCount?: number | string } {
+function readRedrivePolicy(policy: unknown): {
+  deadLetterTargetArn?: string;
+  maxReceiveCount?: number | string;
+} {
   if (policy === undefined || policy === '') return {};
   try {
-    const { deadLetterTargetArn, maxReceiveCount } = (typeof policy === 'string' ? JSON.parse(policy) : policy) as Record<string, string>;
+    const { deadLetterTargetArn, maxReceiveCount } = (
+      typeof policy === 'string' ? JSON.parse(policy) : policy
+    ) as Record<string, string>;
     const count = Number(maxReceiveCount);
-    if (typeof deadLetterTargetArn === 'string' && Number.isInteger(count) && count >= 1 && count <= 1000) return { deadLetterTargetArn, maxReceiveCount };
+    if (typeof deadLetterTargetArn === 'string' && Number.isInteger(count) && count >= 1 && count <= 1000)
+      return { deadLetterTargetArn, maxReceiveCount };
   } catch {
     // not JSON
   }
@@ -90,5 +121,9 @@ function isTrue(value: unknown): boolean {
 }
 
 function invalidAttribute(name: string): SqsError {
-  return new SqsError('InvalidAttributeValue', 'InvalidAttributeValue', `Invalid value for the parameter ${name}.`);
+  return new SqsError(
+    'InvalidAttributeValue',
+    'InvalidAttributeValue',
+    `Invalid value for the parameter ${name}.`,
+  );
 }

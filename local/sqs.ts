@@ -14,7 +14,16 @@ import { listen, readBody, RunningServer } from './server';
 import { Context, Resource, Service, unknownAttribute } from './service';
 import { MessageAttributes, md5OfAttributes, messageSize } from './sqs-attributes';
 import {
-  batchTooLong, emptyBatch, idsNotDistinct, invalidEntryId, invalidValue, missingParameter, noSuchQueue, queueExists, SqsError, tooManyEntries,
+  batchTooLong,
+  emptyBatch,
+  idsNotDistinct,
+  invalidEntryId,
+  invalidValue,
+  missingParameter,
+  noSuchQueue,
+  queueExists,
+  SqsError,
+  tooManyEntries,
 } from './sqs-errors';
 import { MoveTasks } from './sqs-move-tasks';
 import { Message, Queue } from './sqs-queue';
@@ -71,9 +80,12 @@ export class Sqs implements Service {
     ChangeMessageVisibility: (queue, body) => changeVisibility(queue, body),
     ChangeMessageVisibilityBatch: (queue, body) => batch(body, entry => changeVisibility(queue, entry)),
     GetQueueUrl: queue => ({ QueueUrl: this.urlOf(queue.name) }),
-    GetQueueAttributes: (queue, { AttributeNames = [] }) => ({ Attributes: describeQueue(queue, AttributeNames) }),
+    GetQueueAttributes: (queue, { AttributeNames = [] }) => ({
+      Attributes: describeQueue(queue, AttributeNames),
+    }),
     PurgeQueue: queue => purge(queue),
-    StartMessageMoveTask: (source, { DestinationArn }) => this.moveTasks.start(source, DestinationArn, this.context.clock.now()),
+    StartMessageMoveTask: (source, { DestinationArn }) =>
+      this.moveTasks.start(source, DestinationArn, this.context.clock.now()),
     ListMessageMoveTasks: (source, { MaxResults }) => this.moveTasks.list(source, MaxResults),
   };
 
@@ -102,17 +114,24 @@ export class Sqs implements Service {
 
   public attribute(resource: Resource, name: string): unknown {
     switch (name) {
-      case 'Arn': return this.arnOf(queueName(resource));
-      case 'QueueName': return queueName(resource);
-      case 'QueueUrl': return this.ref(resource);
-      default: throw unknownAttribute(resource, name);
+      case 'Arn':
+        return this.arnOf(queueName(resource));
+      case 'QueueName':
+        return queueName(resource);
+      case 'QueueUrl':
+        return this.ref(resource);
+      default:
+        throw unknownAttribute(resource, name);
     }
   }
 
   public async create(resource: Resource): Promise<void> {
     if (resource.type !== 'AWS::SQS::Queue') return;
     const name = queueName(resource);
-    this.queues.set(name, this.newQueue(name, this.context.resolver.resolve(resource.properties) as Record<string, unknown>));
+    this.queues.set(
+      name,
+      this.newQueue(name, this.context.resolver.resolve(resource.properties) as Record<string, unknown>),
+    );
   }
 
   public async stop(): Promise<void> {
@@ -128,7 +147,12 @@ export class Sqs implements Service {
       if (!operation) throw notImplemented('SQS', 'the query protocol');
       const body = JSON.parse((await readBody(request)).toString('utf8') || '{}') as Body;
       const failure = this.faults.take(operation);
-      if (failure) throw new ServiceError(failure === 503 ? 'ServiceUnavailable' : 'InternalFailure', 'This call was told to fail', failure);
+      if (failure)
+        throw new ServiceError(
+          failure === 503 ? 'ServiceUnavailable' : 'InternalFailure',
+          'This call was told to fail',
+          failure,
+        );
       const answer = await this.answer(operation, body, request.headers, gone.signal);
       if (!gone.signal.aborted) answerJson(response, 200, answer);
     } catch (error) {
@@ -136,19 +160,37 @@ export class Sqs implements Service {
     }
   }
 
-  private async answer(operation: string, body: Body, headers: http.IncomingHttpHeaders, signal: AbortSignal): Promise<object> {
+  private async answer(
+    operation: string,
+    body: Body,
+    headers: http.IncomingHttpHeaders,
+    signal: AbortSignal,
+  ): Promise<object> {
     const perform = this.operations[operation];
-    if (!perform && operation !== 'CreateQueue' && operation !== 'ListQueues') throw notImplemented('SQS', operation);
+    if (!perform && operation !== 'CreateQueue' && operation !== 'ListQueues')
+      throw notImplemented('SQS', operation);
     const name = nameIn(body);
     // A batch has no permission of its own.
-    await this.context.iam.authorize(headers, `sqs:${operation.replace(/Batch$/, '')}`, this.arnOf(operation === 'ListQueues' ? '*' : name));
-    if (operation === 'CreateQueue') return { QueueUrl: this.urlOf(this.createQueue(name, body.Attributes ?? {}).name) };
+    await this.context.iam.authorize(
+      headers,
+      `sqs:${operation.replace(/Batch$/, '')}`,
+      this.arnOf(operation === 'ListQueues' ? '*' : name),
+    );
+    if (operation === 'CreateQueue')
+      return { QueueUrl: this.urlOf(this.createQueue(name, body.Attributes ?? {}).name) };
     if (operation === 'ListQueues') return { QueueUrls: this.list(body.QueueNamePrefix ?? '') };
-    return perform(body.SourceArn === undefined ? this.queue(name) : this.moveTasks.find(body.SourceArn), body, signal);
+    return perform(
+      body.SourceArn === undefined ? this.queue(name) : this.moveTasks.find(body.SourceArn),
+      body,
+      signal,
+    );
   }
 
   private list(prefix: string): string[] {
-    return [...this.queues.keys()].filter(name => name.startsWith(prefix)).sort().map(name => this.urlOf(name));
+    return [...this.queues.keys()]
+      .filter(name => name.startsWith(prefix))
+      .sort()
+      .map(name => this.urlOf(name));
   }
 
   private createQueue(name: string, attributes: Record<string, string>): Queue {
@@ -158,26 +200,44 @@ export class Sqs implements Service {
       this.queues.set(name, wanted);
       return wanted;
     }
-    const [given, there] = [wanted, existing].map(queue => JSON.stringify(describeQueue(queue, Object.keys(attributes))));
+    const [given, there] = [wanted, existing].map(queue =>
+      JSON.stringify(describeQueue(queue, Object.keys(attributes))),
+    );
     if (given !== there) throw queueExists();
     return existing;
   }
 
   private newQueue(name: string, properties: Record<string, unknown>): Queue {
     const settings = readSettings(name, properties);
-    const deadLetters = () => settings.deadLetterArn === undefined ? undefined : this.queues.get(settings.deadLetterArn.split(':').pop() ?? '');
+    const deadLetters = () =>
+      settings.deadLetterArn === undefined
+        ? undefined
+        : this.queues.get(settings.deadLetterArn.split(':').pop() ?? '');
     return new Queue(name, this.arnOf(name), settings, this.context.clock, deadLetters);
   }
 
   private async receive(queue: Queue, body: Body, signal: AbortSignal): Promise<object> {
-    const { MaxNumberOfMessages: max = 1, VisibilityTimeout, WaitTimeSeconds = queue.settings.receiveWaitSeconds } = body;
+    const {
+      MaxNumberOfMessages: max = 1,
+      VisibilityTimeout,
+      WaitTimeSeconds = queue.settings.receiveWaitSeconds,
+    } = body;
     if (!(max >= 1 && max <= MAX_BATCH)) {
-      throw invalidValue(`Value ${max} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.`);
+      throw invalidValue(
+        `Value ${max} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.`,
+      );
     }
     if (!(WaitTimeSeconds >= 0 && WaitTimeSeconds <= MAX_WAIT_SECONDS)) {
-      throw invalidValue(`Value ${WaitTimeSeconds} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.`);
+      throw invalidValue(
+        `Value ${WaitTimeSeconds} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.`,
+      );
     }
-    const messages = await queue.receiveUntil(this.context.clock.now() + WaitTimeSeconds * 1000, signal, max, VisibilityTimeout);
+    const messages = await queue.receiveUntil(
+      this.context.clock.now() + WaitTimeSeconds * 1000,
+      signal,
+      max,
+      VisibilityTimeout,
+    );
     return messages.length > 0 ? { Messages: messages.map(message => describeMessage(message, body)) } : {};
   }
 
@@ -203,11 +263,19 @@ function send(queue: Queue, entry: Entry): object {
     groupId: entry.MessageGroupId,
     deduplicationId: entry.MessageDeduplicationId,
   });
-  return { MessageId: id, MD5OfMessageBody: md5, MD5OfMessageAttributes: attributesMd5, SequenceNumber: sequenceNumber };
+  return {
+    MessageId: id,
+    MD5OfMessageBody: md5,
+    MD5OfMessageAttributes: attributesMd5,
+    SequenceNumber: sequenceNumber,
+  };
 }
 
 function sendBatch(queue: Queue, body: Body): object {
-  const bytes = (body.Entries ?? []).reduce((sum, entry) => sum + messageSize(entry.MessageBody ?? '', entry.MessageAttributes ?? {}), 0);
+  const bytes = (body.Entries ?? []).reduce(
+    (sum, entry) => sum + messageSize(entry.MessageBody ?? '', entry.MessageAttributes ?? {}),
+    0,
+  );
   if (bytes > MAX_BATCH_BYTES) throw batchTooLong(bytes);
   return batch(body, entry => send(queue, entry));
 }
@@ -250,9 +318,17 @@ function batch({ Entries = [] }: Body, perform: (entry: Entry) => object): objec
   return { Successful, Failed };
 }
 
-function describeMessage(message: Message, { AttributeNames, MessageSystemAttributeNames, MessageAttributeNames }: Body): object {
-  const wanted = (names: string[] | undefined, name: string) => names?.some(pattern => pattern === 'All' || pattern === name
-    || pattern.endsWith('.*') && name.startsWith(pattern.slice(0, -2)));
+function describeMessage(
+  message: Message,
+  { AttributeNames, MessageSystemAttributeNames, MessageAttributeNames }: Body,
+): object {
+  const wanted = (names: string[] | undefined, name: string) =>
+    names?.some(
+      pattern =>
+        pattern === 'All' ||
+        pattern === name ||
+        (pattern.endsWith('.*') && name.startsWith(pattern.slice(0, -2))),
+    );
   const chosen = <T>(names: string[] | undefined, all: Readonly<Record<string, T>>) => {
     const entries = Object.entries(all).filter(([name]) => wanted(names, name));
     return entries.length > 0 ? Object.fromEntries(entries) : undefined;
@@ -263,7 +339,10 @@ function describeMessage(message: Message, { AttributeNames, MessageSystemAttrib
     ReceiptHandle: message.receipt,
     MD5OfBody: message.md5,
     Body: message.body,
-    Attributes: chosen([...AttributeNames ?? [], ...MessageSystemAttributeNames ?? []], systemAttributes(message)),
+    Attributes: chosen(
+      [...(AttributeNames ?? []), ...(MessageSystemAttributeNames ?? [])],
+      systemAttributes(message),
+    ),
     MessageAttributes: attributes,
     MD5OfMessageAttributes: attributes && md5OfAttributes(attributes),
   };
@@ -282,7 +361,11 @@ export function systemAttributes(message: Message): Record<string, string> {
     AWSTraceHeader: message.traceHeader,
     DeadLetterQueueSourceArn: message.deadLetterSourceArn,
   };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]));
+  return Object.fromEntries(
+    Object.entries(all)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, String(value)]),
+  );
 }
 
 function refuse(response: http.ServerResponse, error: unknown): void {
@@ -291,7 +374,8 @@ function refuse(response: http.ServerResponse, error: unknown): void {
     response.setHeader('x-amzn-query-error', 'AccessDenied;Sender');
     return answerJson(response, 403, { __type: 'AccessDenied', message: error.message });
   }
-  if (error instanceof SyntaxError) return answerError(response, new ServiceError('SerializationException', 'The body is not JSON'));
+  if (error instanceof SyntaxError)
+    return answerError(response, new ServiceError('SerializationException', 'The body is not JSON'));
   return answerError(response, error);
 }
 

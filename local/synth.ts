@@ -23,7 +23,8 @@ export function synthesizeExamples(hosts: { gitHost?: GitHost; webhookHosts?: We
  * @returns the cloud assembly's folder; the caller deletes it, when nothing of it runs any more
  */
 export function synthesize(build: (app: App) => void): string {
-  if (!existsSync(path.join(ROOT, 'assets'))) throw new Error('The bundles are missing: run `npx projen bundle` first');
+  if (!existsSync(path.join(ROOT, 'assets')))
+    throw new Error('The bundles are missing: run `npx projen bundle` first');
   // A second of CloudFormation validation at every start; the tests do it.
   process.env.CDK_VALIDATION ??= 'false';
   const app = new App({

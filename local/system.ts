@@ -37,7 +37,10 @@ export interface SystemOptions {
 
 /** Types that have no effect on localhost, and why that is no loss. Every other type that no service runs is named at start. */
 const WITHOUT_EFFECT = new Set([
-  'AWS::CDK::Metadata', 'AWS::IAM::Role', 'AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy', // read by Iam
+  'AWS::CDK::Metadata',
+  'AWS::IAM::Role',
+  'AWS::IAM::Policy',
+  'AWS::IAM::ManagedPolicy', // read by Iam
   'AWS::Lambda::Permission', // resource policies are not evaluated
   'AWS::Logs::LogGroup', // logs are printed
 ]);
@@ -70,7 +73,9 @@ export class System {
 
   /** The services that SDKs can talk to, by name. */
   public get endpoints(): Record<string, string> {
-    return Object.fromEntries(this.services.flatMap(({ endpoint }) => endpoint ? [[endpoint.name, endpoint.url()]] : []));
+    return Object.fromEntries(
+      this.services.flatMap(({ endpoint }) => (endpoint ? [[endpoint.name, endpoint.url()]] : [])),
+    );
   }
 
   public service<T extends Service>(type: abstract new (...args: never[]) => T): T {
@@ -81,9 +86,15 @@ export class System {
 
   /** Where SDKs in functions, and your own tools, go; a service that does not take part leads to a loud 501, never to the real AWS. */
   public endpointVariables(): Record<string, string> {
-    const ofAws = this.services.flatMap(({ endpoint }) => endpoint && !endpoint.notAws ? [endpoint] : []);
-    const own = ofAws.map(({ name, url }) => [`AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`, url()]);
-    return { AWS_ENDPOINT_URL: this.unknownService.url, ...Object.fromEntries(own) as Record<string, string> };
+    const ofAws = this.services.flatMap(({ endpoint }) => (endpoint && !endpoint.notAws ? [endpoint] : []));
+    const own = ofAws.map(({ name, url }) => [
+      `AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`,
+      url(),
+    ]);
+    return {
+      AWS_ENDPOINT_URL: this.unknownService.url,
+      ...(Object.fromEntries(own) as Record<string, string>),
+    };
   }
 
   public async stop(): Promise<void> {
@@ -94,7 +105,9 @@ export class System {
   private async startAll(): Promise<void> {
     const stacks = readAssembly(this.options.assembly);
     if (stacks.length !== 1) {
-      throw new Error(`A local run needs a cloud assembly of one stack, ${this.options.assembly} has ${stacks.length}`);
+      throw new Error(
+        `A local run needs a cloud assembly of one stack, ${this.options.assembly} has ${stacks.length}`,
+      );
     }
     const [stack] = stacks;
     this.options.transform?.(stack.template);
@@ -109,17 +122,26 @@ export class System {
     });
     this.createServices(stack, resolver);
     this.unknownService = await listen(async (request, response) => {
-      answerError(response, notImplemented('AWS', `${request.headers['x-amz-target'] ?? `${request.method} ${request.url}`} (no such service here)`));
+      answerError(
+        response,
+        notImplemented(
+          'AWS',
+          `${request.headers['x-amz-target'] ?? `${request.method} ${request.url}`} (no such service here)`,
+        ),
+      );
     });
-    for (const service of this.services) await service.start(wanted.filter(({ type }) => service.types.includes(type)));
+    for (const service of this.services)
+      await service.start(wanted.filter(({ type }) => service.types.includes(type)));
     this.readPolicies(wanted, resolver);
     for (const service of this.services) {
-      for (const resource of wanted.filter(({ type }) => service.types.includes(type))) await service.create(resource);
+      for (const resource of wanted.filter(({ type }) => service.types.includes(type)))
+        await service.create(resource);
     }
     await this.service(HttpApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGatewayV2::Route'));
     this.noticeTheRest(wanted);
     this.checkOverrides();
-    for (const [name, output] of Object.entries(stack.template.Outputs ?? {})) this.outputValues[name] = String(resolver.resolve(output.Value));
+    for (const [name, output] of Object.entries(stack.template.Outputs ?? {}))
+      this.outputValues[name] = String(resolver.resolve(output.Value));
   }
 
   private createServices(stack: Stack, resolver: Resolver): void {
@@ -128,7 +150,9 @@ export class System {
       resolver,
       clock: this.options.clock ?? SYSTEM_CLOCK,
       log: this.options.log ?? (() => undefined),
-      notice: text => { this.notices.push(text); },
+      notice: text => {
+        this.notices.push(text);
+      },
       endpoints: () => this.endpointVariables(),
       arn: (service, resource) => {
         const { 'AWS::Region': region, 'AWS::AccountId': account } = PSEUDO_PARAMETERS;
@@ -174,15 +198,25 @@ export class System {
 
   private readPolicies(resources: Resource[], resolver: Resolver): void {
     for (const resource of resources) {
-      const properties = resource.properties as { Roles?: unknown; Policies?: unknown; PolicyDocument?: unknown };
+      const properties = resource.properties as {
+        Roles?: unknown;
+        Policies?: unknown;
+        PolicyDocument?: unknown;
+      };
       if (resource.type === 'AWS::IAM::Role') {
-        for (const { PolicyDocument } of (resolver.resolve(properties.Policies ?? []) as { PolicyDocument: { Statement: unknown } }[])) {
+        for (const { PolicyDocument } of resolver.resolve(properties.Policies ?? []) as {
+          PolicyDocument: { Statement: unknown };
+        }[]) {
           this.iam.addPolicy(arnOf(resource), PolicyDocument);
         }
       } else if (resource.type === 'AWS::IAM::Policy' || resource.type === 'AWS::IAM::ManagedPolicy') {
         for (const roleName of resolver.resolve(properties.Roles ?? []) as string[]) {
           const role = resources.find(({ type, name }) => type === 'AWS::IAM::Role' && name === roleName);
-          if (role) this.iam.addPolicy(arnOf(role), resolver.resolve(properties.PolicyDocument) as { Statement: unknown });
+          if (role)
+            this.iam.addPolicy(
+              arnOf(role),
+              resolver.resolve(properties.PolicyDocument) as { Statement: unknown },
+            );
         }
       }
     }
@@ -190,15 +224,18 @@ export class System {
 
   private checkOverrides(): void {
     const names = this.service(Lambda).configs.map(({ name }) => name);
-    const unknown = Object.keys(this.options.environmentOverrides ?? {}).find(name => name !== 'Parameters' && !names.includes(name));
-    if (unknown !== undefined) throw new Error(`The environment overrides name a function ${unknown}. There are: ${names.join(', ')}`);
+    const unknown = Object.keys(this.options.environmentOverrides ?? {}).find(
+      name => name !== 'Parameters' && !names.includes(name),
+    );
+    if (unknown !== undefined)
+      throw new Error(`The environment overrides name a function ${unknown}. There are: ${names.join(', ')}`);
   }
 
   private noticeTheRest(resources: Resource[]): void {
     const rest = new Map<string, string[]>();
     for (const resource of resources) {
       if (this.serviceOf(resource) || WITHOUT_EFFECT.has(resource.type)) continue;
-      rest.set(resource.type, [...rest.get(resource.type) ?? [], resource.name]);
+      rest.set(resource.type, [...(rest.get(resource.type) ?? []), resource.name]);
     }
     for (const [type, names] of rest) this.notices.push(`${type} is not run here (${names.join(', ')})`);
   }
@@ -231,5 +268,7 @@ function find(resources: Resource[], logicalId: string): Resource {
 function arnOf({ type, name }: Resource): string {
   const [, service, kind] = type.toLowerCase().split('::');
   const { 'AWS::Region': region, 'AWS::AccountId': account } = PSEUDO_PARAMETERS;
-  return service === 'iam' ? `arn:aws:iam::${account}:${kind}/${name}` : `arn:aws:${service}:${region}:${account}:${kind}/${name}`;
+  return service === 'iam'
+    ? `arn:aws:iam::${account}:${kind}/${name}`
+    : `arn:aws:${service}:${region}:${account}:${kind}/${name}`;
 }

@@ -6,7 +6,9 @@ import { BLOCKS, curl } from './blocks';
  * @returns whether every answer was the expected one
  */
 export async function takeTour(
-  urls: Record<string, Record<string, string>>, print: (line: string) => void, more: () => Promise<boolean>,
+  urls: Record<string, Record<string, string>>,
+  print: (line: string) => void,
+  more: () => Promise<boolean>,
 ): Promise<boolean> {
   let ok = true;
   for (const block of BLOCKS) {
@@ -20,11 +22,13 @@ export async function takeTour(
         body: step.body === undefined ? undefined : JSON.stringify(step.body),
       });
       const expected = response.status === step.expect;
-      print(`  ${response.status} ${await response.text()}${expected ? '' : `   <- expected ${step.expect}`}`);
+      print(
+        `  ${response.status} ${await response.text()}${expected ? '' : `   <- expected ${step.expect}`}`,
+      );
       ok &&= expected;
     }
   }
-  ok = await more() && ok;
+  ok = (await more()) && ok;
   print(ok ? '\nThe tour went as expected.' : '\nThe tour found something unexpected, see above.');
   return ok;
 }

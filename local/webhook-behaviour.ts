@@ -10,8 +10,9 @@ export interface Behaviour {
   readonly times?: number;
 }
 
-export const BEHAVIOUR_HELP = 'status/<code>, delay/<milliseconds>, reset, retry-after/<seconds> and times/<requests>, one after another';
-const NUMBERS = { 'status': 'status', 'delay': 'delayMs', 'retry-after': 'retryAfter', 'times': 'times' } as const;
+export const BEHAVIOUR_HELP =
+  'status/<code>, delay/<milliseconds>, reset, retry-after/<seconds> and times/<requests>, one after another';
+const NUMBERS = { status: 'status', delay: 'delayMs', 'retry-after': 'retryAfter', times: 'times' } as const;
 
 /** `/status/503/retry-after/1/times/2` says what to do in the path itself; undefined for what cannot be meant. */
 export function behaviourOf(path: string): Behaviour | undefined {
@@ -31,9 +32,14 @@ export function behaviourOf(path: string): Behaviour | undefined {
 }
 
 export function isPossible({ status, delayMs, reset, retryAfter, times }: Behaviour): boolean {
-  const whole = (value: unknown, least: number, most: number) => (
-    value === undefined || (Number.isInteger(value) && value as number >= least && value as number <= most)
+  const whole = (value: unknown, least: number, most: number) =>
+    value === undefined ||
+    (Number.isInteger(value) && (value as number) >= least && (value as number) <= most);
+  return (
+    whole(status, 200, 599) &&
+    whole(delayMs, 0, 3_600_000) &&
+    whole(retryAfter, 0, 86_400) &&
+    whole(times, 1, 1e9) &&
+    (reset === undefined || typeof reset === 'boolean')
   );
-  return whole(status, 200, 599) && whole(delayMs, 0, 3_600_000) && whole(retryAfter, 0, 86_400) && whole(times, 1, 1e9)
-    && (reset === undefined || typeof reset === 'boolean');
 }

@@ -33,7 +33,10 @@ export class WebhookHost {
   /** By name: content, or the path of a file. */
   public readonly files = new Map<string, Buffer | string>([
     ['people.ndjson', samplePeople(1000)],
-    ['people-with-errors.ndjson', Buffer.concat([samplePeople(5), Buffer.from('{"id": 6,\n'), samplePeople(5)])],
+    [
+      'people-with-errors.ndjson',
+      Buffer.concat([samplePeople(5), Buffer.from('{"id": 6,\n'), samplePeople(5)]),
+    ],
   ]);
   public readonly batches: ReceivedBatch[] = [];
   public readonly statuses: ReceivedStatus[] = [];
@@ -55,7 +58,11 @@ export class WebhookHost {
 
   public get urls(): { dataUrl: string; destinationUrl: string; callbackUrl: string } {
     const { url } = this.server;
-    return { dataUrl: `${url}/data/people.ndjson`, destinationUrl: `${url}/destination`, callbackUrl: `${url}/callback/` };
+    return {
+      dataUrl: `${url}/data/people.ndjson`,
+      destinationUrl: `${url}/destination`,
+      callbackUrl: `${url}/callback/`,
+    };
   }
 
   /** For the example app. */
@@ -101,30 +108,48 @@ export class WebhookHost {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url!, this.server.url);
-    if (pathname.startsWith('/data/')) return this.serveFile(pathname.slice('/data/'.length), request, response);
+    if (pathname.startsWith('/data/'))
+      return this.serveFile(pathname.slice('/data/'.length), request, response);
     const body = await readBody(request);
-    if (pathname.startsWith('/callback/')) return this.serveCallback(pathname.slice('/callback/'.length), request, response, body);
-    if (pathname === '/destination/behaviour' && request.method === 'PUT') return this.serveBehaviour(response, body);
+    if (pathname.startsWith('/callback/'))
+      return this.serveCallback(pathname.slice('/callback/'.length), request, response, body);
+    if (pathname === '/destination/behaviour' && request.method === 'PUT')
+      return this.serveBehaviour(response, body);
     if (pathname === '/destination' && request.method === 'GET') {
-      return answer(response, 200, { batches: this.batches.length, records: this.records, behaviour: this.behaviour, last: this.batches.slice(-3) });
+      return answer(response, 200, {
+        batches: this.batches.length,
+        records: this.records,
+        behaviour: this.behaviour,
+        last: this.batches.slice(-3),
+      });
     }
-    if (pathname === '/destination') return this.serveDestination(request, response, body, this.nextBehaviour());
-    if (pathname.startsWith('/destination/')) return this.serveFailingPath(pathname.slice('/destination/'.length), request, response, body);
-    answer(response, 404, { message: 'There are /data/<file>, /destination, /destination/behaviour, /destination/status/503 and the like, and /callback/' });
+    if (pathname === '/destination')
+      return this.serveDestination(request, response, body, this.nextBehaviour());
+    if (pathname.startsWith('/destination/'))
+      return this.serveFailingPath(pathname.slice('/destination/'.length), request, response, body);
+    answer(response, 404, {
+      message:
+        'There are /data/<file>, /destination, /destination/behaviour, /destination/status/503 and the like, and /callback/',
+    });
   }
 
   private serveFile(name: string, request: http.IncomingMessage, response: http.ServerResponse): void {
     if (this.onFile(request, response)) return;
     const file = this.files.get(name);
-    if (file === undefined) return answer(response, 404, { message: `There are ${[...this.files.keys()].join(', ')}` });
+    if (file === undefined)
+      return answer(response, 404, { message: `There are ${[...this.files.keys()].join(', ')}` });
     const size = typeof file === 'string' ? fs.statSync(file).size : file.length;
     const etag = `"${typeof file === 'string' ? `${size}-${fs.statSync(file).mtimeMs}` : crypto.createHash('sha1').update(file).digest('hex')}"`;
-    if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag) return void response.writeHead(412).end();
+    if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag)
+      return void response.writeHead(412).end();
     const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
     const start = range ? Number(range[1]) : 0;
-    if (range && start >= size) return void response.writeHead(416, { 'content-range': `bytes */${size}` }).end();
+    if (range && start >= size)
+      return void response.writeHead(416, { 'content-range': `bytes */${size}` }).end();
     response.writeHead(range ? 206 : 200, {
-      etag, 'content-length': size - start, ...(range && { 'content-range': `bytes ${start}-${size - 1}/${size}` }),
+      etag,
+      'content-length': size - start,
+      ...(range && { 'content-range': `bytes ${start}-${size - 1}/${size}` }),
     });
     if (typeof file !== 'string') return void response.end(file.subarray(start));
     const stream = fs.createReadStream(file, { start });
@@ -133,13 +158,21 @@ export class WebhookHost {
     stream.pipe(response);
   }
 
-  private serveCallback(webhookId: string, request: http.IncomingMessage, response: http.ServerResponse, body: Buffer): void {
+  private serveCallback(
+    webhookId: string,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    body: Buffer,
+  ): void {
     if (request.method === 'GET') return answer(response, 200, this.statuses);
     if (this.callbackFailures > 0) {
       this.callbackFailures--;
       return answer(response, this.callbackStatus, {});
     }
-    const status = { webhookId: decodeURIComponent(webhookId), ...JSON.parse(body.toString()) as RunStatus };
+    const status = {
+      webhookId: decodeURIComponent(webhookId),
+      ...(JSON.parse(body.toString()) as RunStatus),
+    };
     if (this.onStatus(status, response)) return;
     this.statuses.push(status);
     if (this.statuses.length > KEPT) this.statuses.shift();
@@ -153,7 +186,10 @@ export class WebhookHost {
       this.behave(Object.keys(behaviour).length > 0 ? behaviour : undefined);
       answer(response, 200, { behaviour: this.behaviour });
     } catch {
-      answer(response, 400, { message: 'Send {"status":503,"delayMs":100,"reset":true,"retryAfter":1,"times":3}, any of these, or {} for none' });
+      answer(response, 400, {
+        message:
+          'Send {"status":503,"delayMs":100,"reset":true,"retryAfter":1,"times":3}, any of these, or {} for none',
+      });
     }
   }
 
@@ -163,24 +199,40 @@ export class WebhookHost {
     return this.behaviour ?? {};
   }
 
-  private async serveFailingPath(path: string, request: http.IncomingMessage, response: http.ServerResponse, body: Buffer): Promise<void> {
+  private async serveFailingPath(
+    path: string,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    body: Buffer,
+  ): Promise<void> {
     const behaviour = behaviourOf(path);
-    if (behaviour === undefined) return answer(response, 404, { message: `After /destination/ may follow ${BEHAVIOUR_HELP}` });
+    if (behaviour === undefined)
+      return answer(response, 404, { message: `After /destination/ may follow ${BEHAVIOUR_HELP}` });
     const asked = (this.asked.get(path) ?? 0) + 1;
     if (this.asked.size > KEPT) this.asked.clear();
     this.asked.set(path, asked);
-    return this.serveDestination(request, response, body, asked > (behaviour.times ?? Infinity) ? {} : behaviour);
+    return this.serveDestination(
+      request,
+      response,
+      body,
+      asked > (behaviour.times ?? Infinity) ? {} : behaviour,
+    );
   }
 
   private async serveDestination(
-    request: http.IncomingMessage, response: http.ServerResponse, body: Buffer, { status, delayMs, reset, retryAfter }: Behaviour,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    body: Buffer,
+    { status, delayMs, reset, retryAfter }: Behaviour,
   ): Promise<void> {
     const received = { key: String(request.headers['idempotency-key']), body: body.toString() };
     if (this.onBatch(received, response)) return;
     if (delayMs) await wait(delayMs);
     if (reset) return void request.socket.destroy();
     if (status !== undefined && status >= 300) {
-      response.writeHead(status, retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }).end(`{"message":"told to answer ${status}"}`);
+      response
+        .writeHead(status, retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) })
+        .end(`{"message":"told to answer ${status}"}`);
       return;
     }
     if (this.keepBodies) {
@@ -208,5 +260,10 @@ function countRecords(body: string): number {
 }
 
 export function samplePeople(count: number): Buffer {
-  return Buffer.from(Array.from({ length: count }, (_, id) => `${JSON.stringify({ id, email: `person${id}@example.com`, name: `Person ${id}` })}\n`).join(''));
+  return Buffer.from(
+    Array.from(
+      { length: count },
+      (_, id) => `${JSON.stringify({ id, email: `person${id}@example.com`, name: `Person ${id}` })}\n`,
+    ).join(''),
+  );
 }

@@ -1,5 +1,13 @@
 /** `npm run webhook-run`: runs a file of one's own through the real functions on localhost, to try a mapping. */
-import { copyFileSync, createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, watch } from 'node:fs';
+import {
+  copyFileSync,
+  createReadStream,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  watch,
+} from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import * as net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -52,15 +60,15 @@ export function parseRunOptions(args: string[]): Options | 'help' {
     args,
     strict: true,
     options: {
-      'data': { type: 'string' },
-      'mapping': { type: 'string' },
-      'destination': { type: 'string' },
-      'offset': { type: 'string', default: '0' },
+      data: { type: 'string' },
+      mapping: { type: 'string' },
+      destination: { type: 'string' },
+      offset: { type: 'string', default: '0' },
       'batch-size': { type: 'string', default: '500' },
-      'label': { type: 'string' },
-      'watch': { type: 'boolean', default: false },
-      'verbose': { type: 'boolean', default: false },
-      'help': { type: 'boolean', default: false },
+      label: { type: 'string' },
+      watch: { type: 'boolean', default: false },
+      verbose: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return 'help';
@@ -68,11 +76,17 @@ export function parseRunOptions(args: string[]): Options | 'help' {
   if (data === undefined) throw new Error('--data FILE is missing: the NDJSON file to run');
   if (!existsSync(data)) throw new Error(`--data ${data} does not exist`);
   if (mapping !== undefined && !existsSync(mapping)) throw new Error(`--mapping ${mapping} does not exist`);
-  if (destination !== undefined && !URL.canParse(destination)) throw new Error(`--destination must be a URL such as http://127.0.0.1:8080/records, got "${destination}"`);
-  if (!/^\d{1,12}$/.test(offset)) throw new Error(`--offset must be a number of records, 0 or more, got "${offset}"`);
+  if (destination !== undefined && !URL.canParse(destination))
+    throw new Error(
+      `--destination must be a URL such as http://127.0.0.1:8080/records, got "${destination}"`,
+    );
+  if (!/^\d{1,12}$/.test(offset))
+    throw new Error(`--offset must be a number of records, 0 or more, got "${offset}"`);
   const batchSize = Number(values['batch-size']);
   if (!(batchSize >= 1 && batchSize <= 10_000 && Number.isInteger(batchSize))) {
-    throw new Error(`--batch-size must be a number of records from 1 to 10000, got "${values['batch-size']}"`);
+    throw new Error(
+      `--batch-size must be a number of records from 1 to 10000, got "${values['batch-size']}"`,
+    );
   }
   return { data, mapping, destination, offset: Number(offset), batchSize, label, watch: again, verbose };
 }
@@ -87,7 +101,7 @@ async function main(): Promise<number> {
   let code = await runOnce(options);
   while (options.watch) {
     process.stdout.write('Waiting for a change …\n');
-    if (!await changeOf([options.data, ...(options.mapping === undefined ? [] : [options.mapping])])) break;
+    if (!(await changeOf([options.data, ...(options.mapping === undefined ? [] : [options.mapping])]))) break;
     code = await runOnce(options).catch((error: Error) => {
       process.stderr.write(`${error.message}\n`);
       return 2;
@@ -104,11 +118,13 @@ async function runOnce(options: Options): Promise<number> {
   let assembly: string | undefined;
   let system: System | undefined;
   try {
-    assembly = synthesize(app => addWebhookRunner(new Stack(app, 'Run'), {
-      destinationUrl: options.destination ?? host.urls.destinationUrl,
-      mapping: options.mapping === undefined ? 'none' : RecordMapping.module(options.mapping),
-      batchSize: options.batchSize,
-    }));
+    assembly = synthesize(app =>
+      addWebhookRunner(new Stack(app, 'Run'), {
+        destinationUrl: options.destination ?? host.urls.destinationUrl,
+        mapping: options.mapping === undefined ? 'none' : RecordMapping.module(options.mapping),
+        batchSize: options.batchSize,
+      }),
+    );
     const counts: Counts = { records: 0, delivered: 0, failedRecords: 0, failedBatches: 0 };
     system = await System.start({
       assembly,
@@ -136,7 +152,9 @@ export function checkMapping(file: string): void {
     new vm.Script(Module.wrap(readFileSync(copy, 'utf8'))); // what runs this command would also take TypeScript
     mapperOf(createRequire(copy)(copy));
   } catch (error) {
-    throw new Error(`--mapping ${file} cannot be used (it is shipped alone, as CommonJS): ${(error as Error).message.split('\n')[0]}`);
+    throw new Error(
+      `--mapping ${file} cannot be used (it is shipped alone, as CommonJS): ${(error as Error).message.split('\n')[0]}`,
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -145,14 +163,24 @@ export function checkMapping(file: string): void {
 /** A run would try a destination that is not there for minutes, batch by batch. */
 export async function checkDestination(destination: string): Promise<void> {
   const { hostname, port, protocol } = new URL(destination);
-  if (protocol !== 'http:' && protocol !== 'https:') throw new Error(`--destination must be an http or https URL, got "${destination}"`);
-  const socket = net.connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (protocol === 'https:' ? 443 : 80)), timeout: 5000 });
+  if (protocol !== 'http:' && protocol !== 'https:')
+    throw new Error(`--destination must be an http or https URL, got "${destination}"`);
+  const socket = net.connect({
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || (protocol === 'https:' ? 443 : 80)),
+    timeout: 5000,
+  });
   try {
     await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve).once('error', reject).once('timeout', () => reject(Object.assign(new Error(), { code: 'no answer in 5 seconds' })));
+      socket
+        .once('connect', resolve)
+        .once('error', reject)
+        .once('timeout', () => reject(Object.assign(new Error(), { code: 'no answer in 5 seconds' })));
     });
   } catch (error) {
-    throw new Error(`--destination ${destination} cannot be reached: ${(error as NodeJS.ErrnoException).code}`);
+    throw new Error(
+      `--destination ${destination} cannot be reached: ${(error as NodeJS.ErrnoException).code}`,
+    );
   } finally {
     socket.destroy();
   }
@@ -167,9 +195,11 @@ async function changeOf(files: readonly string[]): Promise<boolean> {
       end = () => resolve(false);
       process.once('SIGINT', end).once('SIGTERM', end);
       for (const file of files) {
-        watchers.push(watch(path.dirname(path.resolve(file)), (_, name) => {
-          if (name === path.basename(file) && existsSync(file)) setTimeout(() => resolve(true), 100); // it may be written in pieces
-        }));
+        watchers.push(
+          watch(path.dirname(path.resolve(file)), (_, name) => {
+            if (name === path.basename(file) && existsSync(file)) setTimeout(() => resolve(true), 100); // it may be written in pieces
+          }),
+        );
       }
     });
   } finally {
@@ -188,7 +218,9 @@ interface Counts {
 async function run(runUrl: string, host: WebhookHost, options: Options, counts: Counts): Promise<number> {
   const total = await countLines(options.data);
   const request = host.request('wh-local', {
-    data_url: host.fileUrl('data.ndjson'), batch_offset: options.offset, ...(options.label !== undefined && { label_name: options.label }),
+    data_url: host.fileUrl('data.ndjson'),
+    batch_offset: options.offset,
+    ...(options.label !== undefined && { label_name: options.label }),
   });
   const started = Date.now();
   const { status, text } = await startRun(runUrl, request);
@@ -202,13 +234,20 @@ async function run(runUrl: string, host: WebhookHost, options: Options, counts: 
   const end = await endOfRun(host, 'wh-local', PATIENCE_MS, look);
   const seconds = (Date.now() - started) / 1000;
   look();
-  while (counts.records === 0 && Date.now() < started + seconds * 1000 + 2000 && end?.state === 'succeeded' && total > 0) {
+  while (
+    counts.records === 0 &&
+    Date.now() < started + seconds * 1000 + 2000 &&
+    end?.state === 'succeeded' &&
+    total > 0
+  ) {
     await new Promise(resolve => setImmediate(resolve)); // the function's last line is on its way
   }
   const rate = Math.round(Math.max(0, counts.records - options.offset) / seconds);
-  process.stdout.write(`${process.stdout.isTTY ? '\n' : ''}${end?.state ?? 'no end'}${end?.reason ? `: ${end.reason}` : ''}\n`
-    + `${counts.records} records read, ${counts.delivered} delivered, ${counts.failedRecords} failed, ${counts.failedBatches} batches failed, `
-    + `${seconds.toFixed(1)} s, ${rate} records/s\n`);
+  process.stdout.write(
+    `${process.stdout.isTTY ? '\n' : ''}${end?.state ?? 'no end'}${end?.reason ? `: ${end.reason}` : ''}\n` +
+      `${counts.records} records read, ${counts.delivered} delivered, ${counts.failedRecords} failed, ${counts.failedBatches} batches failed, ` +
+      `${seconds.toFixed(1)} s, ${rate} records/s\n`,
+  );
   return end?.state === 'succeeded' && counts.failedRecords === 0 ? 0 : 1;
 }
 
@@ -222,36 +261,47 @@ function showErrors({ errors }: ReceivedStatus, seen: Set<string>): void {
 function showProgress(progress: number, total: number, offset: number, started: number): void {
   if (!process.stdout.isTTY) return;
   const filled = Math.round(progress * BAR_WIDTH);
-  const rate = Math.round(Math.max(0, progress * total - offset) / Math.max(0.001, (Date.now() - started) / 1000));
-  process.stdout.write(`\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${Math.floor(progress * 100)} %  ${rate} records/s`);
+  const rate = Math.round(
+    Math.max(0, progress * total - offset) / Math.max(0.001, (Date.now() - started) / 1000),
+  );
+  process.stdout.write(
+    `\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${Math.floor(progress * 100)} %  ${rate} records/s`,
+  );
 }
 
 async function countLines(file: string): Promise<number> {
   let lines = 0;
-  for await (const chunk of createReadStream(file)) for (const byte of chunk as Buffer) if (byte === 0x0a) lines++;
+  for await (const chunk of createReadStream(file))
+    for (const byte of chunk as Buffer) if (byte === 0x0a) lines++;
   return lines;
 }
 
 /** The counts are in the function's last log line of each slice. */
 function readCounts(line: string, counts: Counts): void {
   if (!line.startsWith('{')) return;
-  const { message, records, delivered, failedRecords, failedBatches } = JSON.parse(line) as Counts & { message?: string };
-  if (message === 'run ended' || message === 'slice ended') Object.assign(counts, { records, delivered, failedRecords, failedBatches });
+  const { message, records, delivered, failedRecords, failedBatches } = JSON.parse(line) as Counts & {
+    message?: string;
+  };
+  if (message === 'run ended' || message === 'slice ended')
+    Object.assign(counts, { records, delivered, failedRecords, failedBatches });
 }
 
 function reportOften(template: { Resources?: Record<string, { Type: string; Properties?: unknown }> }): void {
   for (const { Properties } of Object.values(template.Resources ?? {})) {
-    const variables = (Properties as { Environment?: { Variables?: Record<string, unknown> } } | undefined)?.Environment?.Variables;
+    const variables = (Properties as { Environment?: { Variables?: Record<string, unknown> } } | undefined)
+      ?.Environment?.Variables;
     const json = variables?.[Env.SETTINGS];
     if (variables === undefined || typeof json !== 'string') continue;
-    const settings: RunnerSettings = { ...JSON.parse(json) as RunnerSettings, heartbeatMs: HEARTBEAT_MS };
+    const settings: RunnerSettings = { ...(JSON.parse(json) as RunnerSettings), heartbeatMs: HEARTBEAT_MS };
     variables[Env.SETTINGS] = JSON.stringify(settings);
   }
 }
 
 if (require.main === module) {
   main().then(
-    code => { process.exitCode = code; },
+    code => {
+      process.exitCode = code;
+    },
     (error: Error) => {
       process.stderr.write(`${process.env.DEBUG ? error.stack : error.message}\n`);
       process.exitCode = 2;

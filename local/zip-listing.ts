@@ -15,7 +15,7 @@ export function listZip(zip: Buffer): ZipEntry[] {
   while (end >= 0 && zip.readUInt32LE(end) !== END) end--;
   if (end < 0) throw new Error('This is no zip: its directory has no end');
   const entries: ZipEntry[] = [];
-  for (let at = zip.readUInt32LE(end + 16); entries.length < zip.readUInt16LE(end + 10);) {
+  for (let at = zip.readUInt32LE(end + 16); entries.length < zip.readUInt16LE(end + 10); ) {
     const nameBytes = zip.readUInt16LE(at + 28);
     entries.push({
       name: zip.toString('utf8', at + ENTRY_BYTES, at + ENTRY_BYTES + nameBytes),

@@ -38,7 +38,8 @@ export async function buildExtension(): Promise<string | undefined> {
   const sources = hashSources();
   const go = goVersion();
   const stamp = readStamp();
-  if (stamp?.sources === sources && (go === undefined || stamp.go === go) && zipsAre(stamp.zips)) return undefined;
+  if (stamp?.sources === sources && (go === undefined || stamp.go === go) && zipsAre(stamp.zips))
+    return undefined;
   if (!isEnough(go)) {
     rmSync(OUTPUT, { recursive: true, force: true }); // a layer of other sources must not be taken for this one
     return goNeeded(go);
@@ -46,13 +47,17 @@ export async function buildExtension(): Promise<string | undefined> {
   mkdirSync(OUTPUT, { recursive: true });
   const folder = mkdtempSync(path.join(tmpdir(), 'crash-reporter-'));
   try {
-    const zips = await Promise.all(Object.entries(ARCHITECTURES).map(async ([name, goarch]) => {
-      const binary = path.join(folder, goarch);
-      await compile(goarch, binary);
-      const zip = writeZip([{ name: `extensions/${EXTENSION_NAME}`, mode: 0o755, data: readFileSync(binary) }]);
-      writeFileSync(path.join(OUTPUT, `${name}.zip`), zip);
-      return [name, sha256(zip)] as const;
-    }));
+    const zips = await Promise.all(
+      Object.entries(ARCHITECTURES).map(async ([name, goarch]) => {
+        const binary = path.join(folder, goarch);
+        await compile(goarch, binary);
+        const zip = writeZip([
+          { name: `extensions/${EXTENSION_NAME}`, mode: 0o755, data: readFileSync(binary) },
+        ]);
+        writeFileSync(path.join(OUTPUT, `${name}.zip`), zip);
+        return [name, sha256(zip)] as const;
+      }),
+    );
     mkdirSync(path.dirname(STAMP), { recursive: true });
     writeFileSync(STAMP, JSON.stringify({ sources, go, zips: Object.fromEntries(zips) } satisfies Stamp));
     return undefined;
@@ -65,16 +70,25 @@ export async function buildExtension(): Promise<string | undefined> {
 async function compile(goarch: string, output: string): Promise<void> {
   const args = ['build', '-trimpath', '-buildvcs=false', '-ldflags=-s -w -buildid=', '-o', output, '.'];
   try {
-    await promisify(execFile)('go', args, { cwd: SOURCES, env: { ...process.env, CGO_ENABLED: '0', GOOS: 'linux', GOARCH: goarch, GOFLAGS: '', GOWORK: 'off' } });
+    await promisify(execFile)('go', args, {
+      cwd: SOURCES,
+      env: { ...process.env, CGO_ENABLED: '0', GOOS: 'linux', GOARCH: goarch, GOFLAGS: '', GOWORK: 'off' },
+    });
   } catch (error) {
-    throw new Error(`The extension could not be built for ${goarch}:\n${(error as { stderr?: string }).stderr ?? String(error)}`);
+    throw new Error(
+      `The extension could not be built for ${goarch}:\n${(error as { stderr?: string }).stderr ?? String(error)}`,
+    );
   }
 }
 
 /** As the module sees it: an older Go fetches the toolchain that go.mod names. */
 function goVersion(): string | undefined {
   try {
-    return execFileSync('go', ['env', 'GOVERSION'], { cwd: SOURCES, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    return execFileSync('go', ['env', 'GOVERSION'], {
+      cwd: SOURCES,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     return undefined;
   }
@@ -100,10 +114,17 @@ function isEnough(version: string | undefined): version is string {
 
 /** What goes into the binary; tests and their data do not. */
 function hashSources(): string {
-  const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
-    .filter(name => (name.endsWith('.go') && !name.endsWith('_test.go')) || name === 'go.mod' || name === 'go.sum');
-  const hash = createHash('sha256').update(readFileSync(__filename)).update(readFileSync(path.join(__dirname, 'zip.ts')));
-  for (const name of files.sort()) hash.update(`${name}\0`).update(readFileSync(path.join(SOURCES, name))).update('\0');
+  const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).filter(
+    name => (name.endsWith('.go') && !name.endsWith('_test.go')) || name === 'go.mod' || name === 'go.sum',
+  );
+  const hash = createHash('sha256')
+    .update(readFileSync(__filename))
+    .update(readFileSync(path.join(__dirname, 'zip.ts')));
+  for (const name of files.sort())
+    hash
+      .update(`${name}\0`)
+      .update(readFileSync(path.join(SOURCES, name)))
+      .update('\0');
   return hash.digest('hex');
 }
 

@@ -14,7 +14,12 @@ import { ESBUILD_TARGET } from '../src/shared/runtime';
 
 /** Folders below `lambda-src/` that have an `index.ts`. */
 export const BUNDLES = [
-  'birthday-api', 'unique-code-table', 'git-push-pipeline/accept', 'git-push-pipeline/work', 'webhook-runner/accept', 'webhook-runner/run',
+  'birthday-api',
+  'unique-code-table',
+  'git-push-pipeline/accept',
+  'git-push-pipeline/work',
+  'webhook-runner/accept',
+  'webhook-runner/run',
 ];
 
 const ROOT = path.resolve(__dirname, '..');
@@ -45,7 +50,9 @@ async function main(): Promise<void> {
   if (!missing) return;
   process.stderr.write(`${missing}\n`);
   if (process.argv.includes('--without-go')) {
-    process.stderr.write('Left out: CrashReporterLayer, its functions that crash, and the page of crashes. Everything else runs.\n');
+    process.stderr.write(
+      'Left out: CrashReporterLayer, its functions that crash, and the page of crashes. Everything else runs.\n',
+    );
   } else {
     process.exitCode = 1;
   }

@@ -3,7 +3,16 @@
  * snippet in a README or a docstring compiles. Nothing in the work tree is changed.
  */
 import { execFileSync } from 'child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'fs';
 import { tmpdir } from 'os';
 import * as path from 'path';
 
@@ -20,14 +29,17 @@ function run(program: string, args: string[], cwd: string): void {
 }
 
 function compare(file: string, folder: string, command: string): string[] {
-  return readFileSync(path.join(ROOT, file), 'utf8') === readFileSync(path.join(folder, file), 'utf8') ? [] : [`${file} is out of date: run \`${command}\``];
+  return readFileSync(path.join(ROOT, file), 'utf8') === readFileSync(path.join(folder, file), 'utf8')
+    ? []
+    : [`${file} is out of date: run \`${command}\``];
 }
 
 /** The modules as a user has them: everything installed, and this library among them. */
 function linkModules(copy: string): void {
   const modules = path.join(copy, 'node_modules');
   mkdirSync(modules);
-  for (const name of readdirSync(path.join(ROOT, 'node_modules'))) symlinkSync(path.join(ROOT, 'node_modules', name), path.join(modules, name));
+  for (const name of readdirSync(path.join(ROOT, 'node_modules')))
+    symlinkSync(path.join(ROOT, 'node_modules', name), path.join(modules, name));
   symlinkSync(copy, path.join(modules, 'cdk-serverless-blocks'));
 }
 
@@ -38,12 +50,26 @@ function compilePages(copy: string, pages: string[]): number {
   let count = 0;
   for (const page of pages) {
     for (const [, snippet] of readFileSync(path.join(copy, page), 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)) {
-      writeFileSync(path.join(folder, `${page.replace(/\W/g, '-')}-${++count}.ts`), `${snippet}\nexport {};\n`);
+      writeFileSync(
+        path.join(folder, `${page.replace(/\W/g, '-')}-${++count}.ts`),
+        `${snippet}\nexport {};\n`,
+      );
     }
   }
-  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({
-    compilerOptions: { strict: true, noEmit: true, target: 'ES2022', module: 'node16', skipLibCheck: true, types: ['node'] }, include: ['*.ts'],
-  }));
+  writeFileSync(
+    path.join(folder, 'tsconfig.json'),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        noEmit: true,
+        target: 'ES2022',
+        module: 'node16',
+        skipLibCheck: true,
+        types: ['node'],
+      },
+      include: ['*.ts'],
+    }),
+  );
   run(bin('tsc'), ['-p', folder], copy);
   return count;
 }
@@ -51,21 +77,38 @@ function compilePages(copy: string, pages: string[]): number {
 function main(): void {
   const copy = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-check-'));
   try {
-    const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: ROOT, encoding: 'utf8' }).split('\n').filter(Boolean);
+    const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    })
+      .split('\n')
+      .filter(Boolean);
     const present = files.filter(file => !file.startsWith('node_modules'));
     for (const file of present) cpSync(path.join(ROOT, file), path.join(copy, file), { force: true });
-    for (const folder of ['assets', 'lib', '.jsii']) symlinkSync(path.join(ROOT, folder), path.join(copy, folder));
+    for (const folder of ['assets', 'lib', '.jsii'])
+      symlinkSync(path.join(ROOT, folder), path.join(copy, folder));
     linkModules(copy);
     const problems: string[] = [];
     run(bin('jsii-docgen'), ['-o', path.relative(ROOT, path.join(copy, 'API.md'))], ROOT);
     problems.push(...compare('API.md', copy, 'npx projen docgen'));
-    run(bin('jsii-rosetta'), ['extract', '--compile', '--strict', '--directory', copy, path.join(copy, '.jsii')], copy);
-    const snippets = compilePages(copy, present.filter(file => file.endsWith('.md') && file !== 'API.md'));
+    run(
+      bin('jsii-rosetta'),
+      ['extract', '--compile', '--strict', '--directory', copy, path.join(copy, '.jsii')],
+      copy,
+    );
+    const snippets = compilePages(
+      copy,
+      present.filter(file => file.endsWith('.md') && file !== 'API.md'),
+    );
     run(bin('tsx'), ['--tsconfig', '.projen/tsconfig.json', '.projenrc.ts'], copy);
-    const { files: generated } = JSON.parse(readFileSync(path.join(ROOT, '.projen', 'files.json'), 'utf8')) as { files: string[] };
+    const { files: generated } = JSON.parse(
+      readFileSync(path.join(ROOT, '.projen', 'files.json'), 'utf8'),
+    ) as { files: string[] };
     for (const file of [...generated, 'package.json']) problems.push(...compare(file, copy, 'npx projen'));
     if (problems.length > 0) throw new Error(problems.join('\n'));
-    process.stdout.write(`${generated.length + 2} generated files are up to date, and the README's snippets and ${snippets} of all pages compile.\n`);
+    process.stdout.write(
+      `${generated.length + 2} generated files are up to date, and the README's snippets and ${snippets} of all pages compile.\n`,
+    );
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }

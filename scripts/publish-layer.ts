@@ -14,20 +14,27 @@ Needs lambda:PublishLayerVersion, and credentials as the AWS CLI takes them. Eac
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { name: { type: 'string', default: 'crash-reporter' }, region: { type: 'string' }, profile: { type: 'string' }, help: { type: 'boolean', default: false } },
+    options: {
+      name: { type: 'string', default: 'crash-reporter' },
+      region: { type: 'string' },
+      profile: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
   });
   if (values.help) return void process.stdout.write(USAGE);
   const client = new LambdaClient({ region: values.region, profile: values.profile });
   try {
     for (const zip of LAYER_ZIPS) {
       const architecture = path.basename(zip, '.zip') as Architecture;
-      const { LayerVersionArn } = await client.send(new PublishLayerVersionCommand({
-        LayerName: `${values.name}-${architecture}`,
-        Description: `Reports crashes to Sentry (${architecture})`,
-        Content: { ZipFile: readFileSync(path.resolve(__dirname, '..', 'assets', zip)) },
-        CompatibleArchitectures: [architecture],
-        LicenseInfo: 'Apache-2.0',
-      }));
+      const { LayerVersionArn } = await client.send(
+        new PublishLayerVersionCommand({
+          LayerName: `${values.name}-${architecture}`,
+          Description: `Reports crashes to Sentry (${architecture})`,
+          Content: { ZipFile: readFileSync(path.resolve(__dirname, '..', 'assets', zip)) },
+          CompatibleArchitectures: [architecture],
+          LicenseInfo: 'Apache-2.0',
+        }),
+      );
       process.stdout.write(`${LayerVersionArn}\n`);
     }
   } finally {

@@ -11,14 +11,27 @@ function go(...args: string[]): void {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-const { values } = parseArgs({ options: { fuzz: { type: 'boolean', default: false }, time: { type: 'string', default: '10m' } } });
+const { values } = parseArgs({
+  options: { fuzz: { type: 'boolean', default: false }, time: { type: 'string', default: '10m' } },
+});
 const missing = missingGo();
 if (missing) {
   process.stderr.write(`${missing}\n`);
   process.exit(1);
 }
 if (values.fuzz) {
-  go('test', '-run', '^$', '-fuzz', 'FuzzPost', '-fuzztime', values.time, '-fuzzminimizetime', '10x', './internal/reporter');
+  go(
+    'test',
+    '-run',
+    '^$',
+    '-fuzz',
+    'FuzzPost',
+    '-fuzztime',
+    values.time,
+    '-fuzzminimizetime',
+    '10x',
+    './internal/reporter',
+  );
 } else {
   go('vet', './...');
   go('test', './...'); // a bounded run of each fuzz target is among its tests; what has not changed comes from Go's cache

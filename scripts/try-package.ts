@@ -34,23 +34,44 @@ function main(): void {
   const run = (program: string, args: string[], cwd: string, env: NodeJS.ProcessEnv = process.env) =>
     execFileSync(program, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    const project = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as Record<'peerDependencies' | 'devDependencies', Record<string, string>>;
-    const versions = process.argv.includes('--lowest-cdk') ? project.peerDependencies : project.devDependencies;
+    const project = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as Record<
+      'peerDependencies' | 'devDependencies',
+      Record<string, string>
+    >;
+    const versions = process.argv.includes('--lowest-cdk')
+      ? project.peerDependencies
+      : project.devDependencies;
     const exact = (name: string) => `${name}@${versions[name].replace('^', '')}`;
-    const [{ filename, size, entryCount }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], ROOT)) as
-      { filename: string; size: number; entryCount: number }[];
+    const [{ filename, size, entryCount }] = JSON.parse(
+      run('npm', ['pack', '--json', '--pack-destination', folder], ROOT),
+    ) as { filename: string; size: number; entryCount: number }[];
     const app = path.join(folder, 'app');
     mkdirSync(app);
     writeFileSync(path.join(app, 'package.json'), '{"private":true}');
-    run('npm', ['install', '--no-save', '--prefer-offline', exact('aws-cdk-lib'), exact('constructs'), path.join(folder, filename)], app);
+    run(
+      'npm',
+      [
+        'install',
+        '--no-save',
+        '--prefer-offline',
+        exact('aws-cdk-lib'),
+        exact('constructs'),
+        path.join(folder, filename),
+      ],
+      app,
+    );
     writeFileSync(path.join(app, 'app.js'), APP);
     const onlyNode = path.join(folder, 'bin');
     mkdirSync(onlyNode);
     symlinkSync(process.execPath, path.join(onlyNode, 'node'));
     run('node', ['app.js'], app, { PATH: onlyNode });
-    const { Resources } = JSON.parse(readFileSync(path.join(app, 'cdk.out', 'Consumer.template.json'), 'utf8')) as { Resources: object };
-    process.stdout.write(`${filename}: ${entryCount} files, ${size} bytes; with ${exact('aws-cdk-lib')} and only node on the PATH it `
-      + `synthesized ${Object.keys(Resources).length} resources.\n`);
+    const { Resources } = JSON.parse(
+      readFileSync(path.join(app, 'cdk.out', 'Consumer.template.json'), 'utf8'),
+    ) as { Resources: object };
+    process.stdout.write(
+      `${filename}: ${entryCount} files, ${size} bytes; with ${exact('aws-cdk-lib')} and only node on the PATH it ` +
+        `synthesized ${Object.keys(Resources).length} resources.\n`,
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -63,14 +63,20 @@ export function readZip(zip: Buffer): ZipEntry[] {
   let unpacked = 0;
   let at = zip.readUInt32LE(end + 16);
   for (let left = zip.readUInt16LE(end + 10); left > 0; left--) {
-    if (zip.readUInt32LE(at) !== CENTRAL_HEADER) throw new Error('The zip archive\'s directory is broken');
+    if (zip.readUInt32LE(at) !== CENTRAL_HEADER) throw new Error("The zip archive's directory is broken");
     const [nameLength, extraLength, commentLength] = [28, 30, 32].map(field => zip.readUInt16LE(at + field));
     const name = zip.toString('utf8', at + 46, at + 46 + nameLength);
-    if (name.startsWith('/') || name.includes('\\') || name.split('/').includes('..')) throw new Error(`The zip archive holds a name that leads out of it: ${name}`);
+    if (name.startsWith('/') || name.includes('\\') || name.split('/').includes('..'))
+      throw new Error(`The zip archive holds a name that leads out of it: ${name}`);
     if (!name.endsWith('/')) {
       unpacked += zip.readUInt32LE(at + 24);
-      if (unpacked > MAX_UNPACKED_BYTES) throw new Error(`The zip archive is larger than ${MAX_UNPACKED_BYTES} bytes`);
-      entries.push({ name, mode: Math.floor(zip.readUInt32LE(at + 38) / 0x10000) % 0o10000, data: readFile(zip, at) });
+      if (unpacked > MAX_UNPACKED_BYTES)
+        throw new Error(`The zip archive is larger than ${MAX_UNPACKED_BYTES} bytes`);
+      entries.push({
+        name,
+        mode: Math.floor(zip.readUInt32LE(at + 38) / 0x10000) % 0o10000,
+        data: readFile(zip, at),
+      });
     }
     at += 46 + nameLength + extraLength + commentLength;
   }
@@ -81,8 +87,12 @@ function readFile(zip: Buffer, header: number): Buffer {
   const [packedLength, length, local] = [20, 24, 42].map(field => zip.readUInt32LE(header + field));
   const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
   const packed = zip.subarray(start, start + packedLength);
-  const data = zip.readUInt16LE(header + 10) === DEFLATED ? inflateRawSync(packed, { maxOutputLength: Math.max(1, length) }) : Buffer.from(packed);
-  if (crc32(data) !== zip.readUInt32LE(header + 16)) throw new Error('The zip archive is damaged: a checksum differs');
+  const data =
+    zip.readUInt16LE(header + 10) === DEFLATED
+      ? inflateRawSync(packed, { maxOutputLength: Math.max(1, length) })
+      : Buffer.from(packed);
+  if (crc32(data) !== zip.readUInt32LE(header + 16))
+    throw new Error('The zip archive is damaged: a checksum differs');
   return data;
 }
 

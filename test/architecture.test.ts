@@ -23,21 +23,29 @@ const code = (file: string) => read(file).replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/
 
 /** What a file imports, as paths from the root where the import is a relative one. */
 function importsOf(file: string): string[] {
-  return [...code(file).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, name]) => (
-    name.startsWith('.') ? path.join(path.dirname(file), name) : name
-  ));
+  return [...code(file).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, name]) =>
+    name.startsWith('.') ? path.join(path.dirname(file), name) : name,
+  );
 }
 
-const blocks = readdirSync(path.join(ROOT, 'src')).filter(name => name !== 'shared' && statSync(path.join(ROOT, 'src', name)).isDirectory());
+const blocks = readdirSync(path.join(ROOT, 'src')).filter(
+  name => name !== 'shared' && statSync(path.join(ROOT, 'src', name)).isDirectory(),
+);
 
 test('there are blocks', () => expect(blocks).toContain('birthday-api'));
 
 describe.each(blocks)('the block %s', block => {
   test('is in all five places under its one name', () => {
-    for (const place of [`src/${block}/index.ts`, `src/${block}/${block}.ts`, `src/${block}/contract.ts`, `src/${block}/README.md`]) {
+    for (const place of [
+      `src/${block}/index.ts`,
+      `src/${block}/${block}.ts`,
+      `src/${block}/contract.ts`,
+      `src/${block}/README.md`,
+    ]) {
       expect(existsSync(path.join(ROOT, place)), place).toBe(true);
     }
-    for (const folder of ['lambda-src', 'test', 'examples']) expect(existsSync(path.join(ROOT, folder, block)), `${folder}/${block}`).toBe(true);
+    for (const folder of ['lambda-src', 'test', 'examples'])
+      expect(existsSync(path.join(ROOT, folder, block)), `${folder}/${block}`).toBe(true);
     expect(filesBelow('assets').some(file => file.startsWith(`assets/${block}`))).toBe(true);
   });
 
@@ -46,25 +54,37 @@ describe.each(blocks)('the block %s', block => {
     expect(read(`src/${block}/index.ts`)).not.toContain('contract');
   });
 
-  test('has a contract that imports nothing', () => expect(importsOf(`src/${block}/contract.ts`)).toEqual([]));
+  test('has a contract that imports nothing', () =>
+    expect(importsOf(`src/${block}/contract.ts`)).toEqual([]));
 
   test('never imports another block', () => {
     for (const file of [...typescript(`src/${block}`), ...typescript(`lambda-src/${block}`)]) {
-      const foreign = importsOf(file).filter(name => blocks.some(other => other !== block && name.includes(`/${other}/`)));
+      const foreign = importsOf(file).filter(name =>
+        blocks.some(other => other !== block && name.includes(`/${other}/`)),
+      );
       expect(foreign, file).toEqual([]);
     }
   });
 });
 
 /** Whether a file of a construct imports nothing, but for such files beside it: then both sides can use it. */
-const isPure = (file: string): boolean => importsOf(file).every(name => path.dirname(name) === path.dirname(file) && isPure(`${name}.ts`));
+const isPure = (file: string): boolean =>
+  importsOf(file).every(name => path.dirname(name) === path.dirname(file) && isPure(`${name}.ts`));
 
 test('constructs never import handlers, and handlers only what imports nothing of a construct', () => {
   for (const file of typescript('src')) {
-    expect(importsOf(file).filter(name => /^(lambda-src|local|test|examples)\//.test(name) || name.startsWith('@aws-sdk/')), file).toEqual([]);
+    expect(
+      importsOf(file).filter(
+        name => /^(lambda-src|local|test|examples)\//.test(name) || name.startsWith('@aws-sdk/'),
+      ),
+      file,
+    ).toEqual([]);
   }
   for (const file of typescript('lambda-src')) {
-    expect(importsOf(file).filter(name => name.startsWith('src/') && !isPure(`${name}.ts`)), file).toEqual([]);
+    expect(
+      importsOf(file).filter(name => name.startsWith('src/') && !isPure(`${name}.ts`)),
+      file,
+    ).toEqual([]);
   }
 });
 
@@ -77,7 +97,9 @@ test('a handler reads the environment and builds its clients in index.ts only', 
 
 test('domain code is pure', () => {
   for (const file of typescript('lambda-src').filter(name => path.basename(name) === 'domain.ts')) {
-    expect(code(file), file).not.toMatch(/Date\.now|new Date\(\)|Math\.random|from 'crypto'|@aws-sdk|process\./);
+    expect(code(file), file).not.toMatch(
+      /Date\.now|new Date\(\)|Math\.random|from 'crypto'|@aws-sdk|process\./,
+    );
   }
 });
 
@@ -91,12 +113,17 @@ test('functions, asset paths and the runtime are made in one place each', () => 
 test('no partition, no look-up, no physical name is written into a construct', () => {
   for (const file of typescript('src')) {
     expect(code(file), file).not.toMatch(/arn:aws:|CfnOutput|fromLookup|Tags\.of/);
-    expect(code(file).replace(/ServicePrincipal\('[a-z]+\.amazonaws\.com'\)/g, ''), file).not.toContain('amazonaws.com');
+    expect(code(file).replace(/ServicePrincipal\('[a-z]+\.amazonaws\.com'\)/g, ''), file).not.toContain(
+      'amazonaws.com',
+    );
   }
 });
 
 test('every bundle and every layer that is built is there, and no stray file', () => {
-  const built = [...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)];
+  const built = [
+    ...BUNDLES.map(name => `assets/${name}/index.js`),
+    ...LAYER_ZIPS.map(name => `assets/${name}`),
+  ];
   expect(filesBelow('assets').sort()).toEqual(built.sort());
 });
 

@@ -9,8 +9,17 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import {
-  BirthdayApi, CrashReporterLayer, CrashReporterMode, DestinationAuth, GitCredentials, GitPushPipeline, SentryDsn, UniqueCodeTable,
-  WebhookDestination, WebhookRunner, WebhookSecret,
+  BirthdayApi,
+  CrashReporterLayer,
+  CrashReporterMode,
+  DestinationAuth,
+  GitCredentials,
+  GitPushPipeline,
+  SentryDsn,
+  UniqueCodeTable,
+  WebhookDestination,
+  WebhookRunner,
+  WebhookSecret,
 } from '../src';
 
 export interface BlockCase {
@@ -22,10 +31,20 @@ export interface BlockCase {
 }
 
 /** A function to which a block is attached that has none of its own. */
-function attachedFunction(stack: Stack, id: string, attach: (fn: lambda.Function) => void): { readonly functions: lambda.Function[] } {
-  const role = new iam.Role(stack, `${id}Role`, { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+function attachedFunction(
+  stack: Stack,
+  id: string,
+  attach: (fn: lambda.Function) => void,
+): { readonly functions: lambda.Function[] } {
+  const role = new iam.Role(stack, `${id}Role`, {
+    assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+  });
   const fn = new lambda.Function(stack, `${id}Function`, {
-    runtime: lambda.Runtime.PYTHON_3_13, handler: 'index.handler', code: lambda.Code.fromInline('#'), role, logGroup: new logs.LogGroup(stack, `${id}Logs`),
+    runtime: lambda.Runtime.PYTHON_3_13,
+    handler: 'index.handler',
+    code: lambda.Code.fromInline('#'),
+    role,
+    logGroup: new logs.LogGroup(stack, `${id}Logs`),
   });
   attach(fn);
   return { functions: [fn] };
@@ -36,80 +55,99 @@ export const BLOCK_CASES: BlockCase[] = [
   {
     name: 'BirthdayApi',
     minimal: (stack, id) => new BirthdayApi(stack, id),
-    maximal: (stack, id) => new BirthdayApi(stack, id, {
-      hashKey: new secretsmanager.Secret(stack, `${id}HashKey`),
-      encryptionKey: new kms.Key(stack, `${id}Key`),
-      tracing: lambda.Tracing.ACTIVE,
-      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
-      provisionedConcurrentExecutions: 1,
-    }),
+    maximal: (stack, id) =>
+      new BirthdayApi(stack, id, {
+        hashKey: new secretsmanager.Secret(stack, `${id}HashKey`),
+        encryptionKey: new kms.Key(stack, `${id}Key`),
+        tracing: lambda.Tracing.ACTIVE,
+        vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+        provisionedConcurrentExecutions: 1,
+      }),
   },
   {
     name: 'UniqueCodeTable',
     minimal: (stack, id) => new UniqueCodeTable(stack, id),
-    maximal: (stack, id) => new UniqueCodeTable(stack, id, {
-      httpApi: {},
-      timeToLive: Duration.days(30),
-      encryptionKey: new kms.Key(stack, `${id}Key`),
-      tracing: lambda.Tracing.ACTIVE,
-      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
-    }),
+    maximal: (stack, id) =>
+      new UniqueCodeTable(stack, id, {
+        httpApi: {},
+        timeToLive: Duration.days(30),
+        encryptionKey: new kms.Key(stack, `${id}Key`),
+        tracing: lambda.Tracing.ACTIVE,
+        vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+      }),
   },
   {
     name: 'GitPushPipeline',
-    minimal: (stack, id) => new GitPushPipeline(stack, id, {
-      repositories: ['github.com/acme/*'],
-      webhookSecret: WebhookSecret.fromSecret(new secretsmanager.Secret(stack, `${id}Webhook`)),
-    }),
-    maximal: (stack, id) => new GitPushPipeline(stack, id, {
-      repositories: ['github.com/acme/*'],
-      webhookSecret: WebhookSecret.fromSecret(new secretsmanager.Secret(stack, `${id}Webhook`)),
-      credentials: { 'github.com': GitCredentials.sshKey(new secretsmanager.Secret(stack, `${id}Git`), 'github.com ssh-ed25519 AAAA') },
-      codeCommitRepositories: [new codecommit.Repository(stack, `${id}Repository`, { repositoryName: `${id}-app` })],
-      encryptionKey: new kms.Key(stack, `${id}Key`),
-      eventBus: new events.EventBus(stack, `${id}Bus`),
-      tracing: lambda.Tracing.ACTIVE,
-      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
-    }),
+    minimal: (stack, id) =>
+      new GitPushPipeline(stack, id, {
+        repositories: ['github.com/acme/*'],
+        webhookSecret: WebhookSecret.fromSecret(new secretsmanager.Secret(stack, `${id}Webhook`)),
+      }),
+    maximal: (stack, id) =>
+      new GitPushPipeline(stack, id, {
+        repositories: ['github.com/acme/*'],
+        webhookSecret: WebhookSecret.fromSecret(new secretsmanager.Secret(stack, `${id}Webhook`)),
+        credentials: {
+          'github.com': GitCredentials.sshKey(
+            new secretsmanager.Secret(stack, `${id}Git`),
+            'github.com ssh-ed25519 AAAA',
+          ),
+        },
+        codeCommitRepositories: [
+          new codecommit.Repository(stack, `${id}Repository`, { repositoryName: `${id}-app` }),
+        ],
+        encryptionKey: new kms.Key(stack, `${id}Key`),
+        eventBus: new events.EventBus(stack, `${id}Bus`),
+        tracing: lambda.Tracing.ACTIVE,
+        vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+      }),
   },
   {
     name: 'CrashReporterLayer',
-    minimal: (stack, id) => attachedFunction(stack, id, fn => (
-      new CrashReporterLayer(stack, id, { dsn: SentryDsn.fromSecret(new secretsmanager.Secret(stack, `${id}Dsn`)) }).addTo(fn)
-    )),
-    maximal: (stack, id) => attachedFunction(stack, id, () => {
-      const parameter = ssm.StringParameter.fromSecureStringParameterAttributes(stack, `${id}Dsn`, {
-        parameterName: '/sentry/dsn', encryptionKey: new kms.Key(stack, `${id}Key`),
-      });
-      const reporter = new CrashReporterLayer(stack, id, {
-        dsn: SentryDsn.fromParameter(parameter),
-        mode: CrashReporterMode.ERRORS,
-        environmentName: 'staging',
-        release: '1',
-        tags: { stack: stack.stackName },
-        sampleRate: 0.5,
-        redact: ['PIN'],
-      });
-      reporter.addToAll(stack);
-      reporter.grantUsage('Partner', { accountId: '123456789012' });
-    }),
+    minimal: (stack, id) =>
+      attachedFunction(stack, id, fn =>
+        new CrashReporterLayer(stack, id, {
+          dsn: SentryDsn.fromSecret(new secretsmanager.Secret(stack, `${id}Dsn`)),
+        }).addTo(fn),
+      ),
+    maximal: (stack, id) =>
+      attachedFunction(stack, id, () => {
+        const parameter = ssm.StringParameter.fromSecureStringParameterAttributes(stack, `${id}Dsn`, {
+          parameterName: '/sentry/dsn',
+          encryptionKey: new kms.Key(stack, `${id}Key`),
+        });
+        const reporter = new CrashReporterLayer(stack, id, {
+          dsn: SentryDsn.fromParameter(parameter),
+          mode: CrashReporterMode.ERRORS,
+          environmentName: 'staging',
+          release: '1',
+          tags: { stack: stack.stackName },
+          sampleRate: 0.5,
+          redact: ['PIN'],
+        });
+        reporter.addToAll(stack);
+        reporter.grantUsage('Partner', { accountId: '123456789012' });
+      }),
   },
   {
     name: 'WebhookRunner',
-    minimal: (stack, id) => new WebhookRunner(stack, id, {
-      destination: WebhookDestination.none(),
-      allowedHosts: ['files.example.com'],
-      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
-    }),
-    maximal: (stack, id) => new WebhookRunner(stack, id, {
-      destination: WebhookDestination.http({
-        url: 'https://api.example.com/records', auth: DestinationAuth.basic(new secretsmanager.Secret(stack, `${id}Login`)),
+    minimal: (stack, id) =>
+      new WebhookRunner(stack, id, {
+        destination: WebhookDestination.none(),
+        allowedHosts: ['files.example.com'],
+        apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
       }),
-      allowedHosts: ['files.example.com'],
-      apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
-      encryptionKey: new kms.Key(stack, `${id}Key`),
-      tracing: lambda.Tracing.ACTIVE,
-      vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
-    }),
+    maximal: (stack, id) =>
+      new WebhookRunner(stack, id, {
+        destination: WebhookDestination.http({
+          url: 'https://api.example.com/records',
+          auth: DestinationAuth.basic(new secretsmanager.Secret(stack, `${id}Login`)),
+        }),
+        allowedHosts: ['files.example.com'],
+        apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
+        encryptionKey: new kms.Key(stack, `${id}Key`),
+        tracing: lambda.Tracing.ACTIVE,
+        vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
+      }),
   },
 ];

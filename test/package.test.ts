@@ -9,35 +9,73 @@ import { BUNDLES } from '../scripts/bundle';
 const ROOT = path.resolve(__dirname, '..');
 
 test('the package holds the constructs, the bundles and the reference, and nothing of the workshop', () => {
-  const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as
-    { files: { path: string }[] }[];
+  const [{ files }] = JSON.parse(
+    execFileSync('npm', ['pack', '--dry-run', '--json'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  ) as { files: { path: string }[] }[];
   const names = files.map(file => file.path);
-  expect(names).toEqual(expect.arrayContaining(['.jsii', 'API.md', 'LICENSE', 'README.md', 'lib/index.js', 'lib/index.d.ts', 'package.json']));
+  expect(names).toEqual(
+    expect.arrayContaining([
+      '.jsii',
+      'API.md',
+      'LICENSE',
+      'README.md',
+      'lib/index.js',
+      'lib/index.d.ts',
+      'package.json',
+    ]),
+  );
   const assets = names.filter(name => name.startsWith('assets/'));
-  expect(assets.sort()).toEqual([...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)].sort());
+  expect(assets.sort()).toEqual(
+    [...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)].sort(),
+  );
   const places = new Set(names.map(name => name.split('/')[0]));
-  expect([...places].sort()).toEqual(['.jsii', 'API.md', 'LICENSE', 'README.md', 'SECURITY.md', 'assets', 'lib', 'package.json']);
+  expect([...places].sort()).toEqual([
+    '.jsii',
+    'API.md',
+    'LICENSE',
+    'README.md',
+    'SECURITY.md',
+    'assets',
+    'lib',
+    'package.json',
+  ]);
 });
 
 test('the package installs nothing but itself', () => {
-  const { dependencies, bundledDependencies } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as Record<string, unknown>;
+  const { dependencies, bundledDependencies } = JSON.parse(
+    readFileSync(path.join(ROOT, 'package.json'), 'utf8'),
+  ) as Record<string, unknown>;
   expect([dependencies, bundledDependencies]).toEqual([undefined, undefined]);
 });
 
 test('built in another folder, every bundle and every layer is the same byte for byte', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-elsewhere-'));
   try {
-    for (const name of ['lambda-src', 'src', 'scripts']) cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+    for (const name of ['lambda-src', 'src', 'scripts'])
+      cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
     symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
     execFileSync(process.execPath, ['--import', 'tsx', 'scripts/bundle.ts'], { cwd: folder });
-    for (const bundle of [...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)]) {
-      expect(readFileSync(path.join(folder, bundle)).equals(readFileSync(path.join(ROOT, bundle))), bundle).toBe(true);
+    for (const bundle of [
+      ...BUNDLES.map(name => `assets/${name}/index.js`),
+      ...LAYER_ZIPS.map(name => `assets/${name}`),
+    ]) {
+      expect(
+        readFileSync(path.join(folder, bundle)).equals(readFileSync(path.join(ROOT, bundle))),
+        bundle,
+      ).toBe(true);
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 });
 
-test.each(BUNDLES)('the bundle %s never imports dynamically: that lists the exports of http, which loads all of undici, 20 ms of a cold start', name => {
-  expect(readFileSync(path.join(ROOT, 'assets', name, 'index.js'), 'utf8')).not.toMatch(/\bimport\(/);
-});
+test.each(BUNDLES)(
+  'the bundle %s never imports dynamically: that lists the exports of http, which loads all of undici, 20 ms of a cold start',
+  name => {
+    expect(readFileSync(path.join(ROOT, 'assets', name, 'index.js'), 'utf8')).not.toMatch(/\bimport\(/);
+  },
+);

@@ -21,11 +21,16 @@ import { addRudderstack } from '../examples/webhook-runner/rudderstack';
 const SERVICE_PRINCIPAL = /"(Service|Principal)":"[a-z0-9.-]+\.amazonaws\.com(\.cn)?"/g;
 
 interface PolicyResource {
-  readonly Properties: { readonly PolicyDocument: { readonly Statement: { Action: string | string[]; Resource: unknown }[] } };
+  readonly Properties: {
+    readonly PolicyDocument: { readonly Statement: { Action: string | string[]; Resource: unknown }[] };
+  };
 }
 
 describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
-  describe.each([['few', minimal], ['many', maximal]] as const)('with %s props', (_, create) => {
+  describe.each([
+    ['few', minimal],
+    ['many', maximal],
+  ] as const)('with %s props', (_, create) => {
     test('fits twice in one stack', () => {
       const stack = new Stack(new App(), 'Test');
       create(stack, 'One');
@@ -33,23 +38,33 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
       expect(() => Template.fromStack(stack)).not.toThrow();
     });
 
-    test.each([undefined, 'us-gov-west-1', 'cn-north-1', 'eusc-de-east-1'])('knows nothing of partitions (region %s)', region => {
-      const stack = new Stack(new App(), 'Test', { env: region ? { region, account: '123456789012' } : undefined });
-      create(stack, 'Block');
-      const template = Template.fromStack(stack).toJSON() as Record<string, unknown>;
-      const text = JSON.stringify(template).replace(SERVICE_PRINCIPAL, '');
-      expect(text.match(/.{0,40}(arn:aws:|amazonaws\.com).{0,40}/g)).toBeNull();
-      expect(template.Mappings).toBeUndefined();
-    });
+    test.each([undefined, 'us-gov-west-1', 'cn-north-1', 'eusc-de-east-1'])(
+      'knows nothing of partitions (region %s)',
+      region => {
+        const stack = new Stack(new App(), 'Test', {
+          env: region ? { region, account: '123456789012' } : undefined,
+        });
+        create(stack, 'Block');
+        const template = Template.fromStack(stack).toJSON() as Record<string, unknown>;
+        const text = JSON.stringify(template).replace(SERVICE_PRINCIPAL, '');
+        expect(text.match(/.{0,40}(arn:aws:|amazonaws\.com).{0,40}/g)).toBeNull();
+        expect(template.Mappings).toBeUndefined();
+      },
+    );
 
     test('honours a permissions boundary and other aspects', () => {
       const app = new App();
       const stack = new Stack(app, 'Test', { permissionsBoundary: PermissionsBoundary.fromName('boundary') });
       const { functions } = create(stack, 'Block');
       const seen: IConstruct[] = [];
-      Aspects.of(stack).add({ visit: node => { if (node instanceof lambda.Function) seen.push(node); } });
+      Aspects.of(stack).add({
+        visit: node => {
+          if (node instanceof lambda.Function) seen.push(node);
+        },
+      });
       const template = Template.fromStack(stack);
-      for (const role of Object.values(template.findResources('AWS::IAM::Role'))) expect(role.Properties.PermissionsBoundary).toBeDefined();
+      for (const role of Object.values(template.findResources('AWS::IAM::Role')))
+        expect(role.Properties.PermissionsBoundary).toBeDefined();
       expect(seen).toEqual(expect.arrayContaining(functions));
     });
 
@@ -66,11 +81,14 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
     minimal(stack, 'Block');
     const template = Template.fromStack(stack);
     const policies = Object.values(template.findResources('AWS::IAM::Policy')) as PolicyResource[];
-    for (const { Action, Resource } of policies.flatMap(({ Properties }) => Properties.PolicyDocument.Statement)) {
+    for (const { Action, Resource } of policies.flatMap(
+      ({ Properties }) => Properties.PolicyDocument.Statement,
+    )) {
       expect(Resource).not.toBe('*');
       for (const action of [Action].flat()) expect(action).not.toMatch(/\*$/);
     }
-    for (const role of Object.values(template.findResources('AWS::IAM::Role'))) expect(role.Properties.ManagedPolicyArns).toBeUndefined();
+    for (const role of Object.values(template.findResources('AWS::IAM::Role')))
+      expect(role.Properties.ManagedPolicyArns).toBeUndefined();
   });
 
   test('lets a grantee from another stack in', () => {
@@ -86,30 +104,40 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
 class RecipesStack extends Stack {
   public constructor(scope: App, id: string) {
     super(scope, id);
-    [addRudderstack, addDataverse, addRedshiftData, addEndUserMessaging, addCustomerProfiles].forEach(add => add(this));
+    [addRudderstack, addDataverse, addRedshiftData, addEndUserMessaging, addCustomerProfiles].forEach(add =>
+      add(this),
+    );
     Validations.of(this).acknowledge({
-      id: 'AwsSolutions-IAM5[Resource::*]', reason: 'Statements of the Redshift Data API have no ARN: a condition keeps the function to its own.',
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason: 'Statements of the Redshift Data API have no ARN: a condition keeps the function to its own.',
     });
   }
 }
 
 /** Each finding of cdk-nag's AwsSolutions that is left, and why. */
 const ACKNOWLEDGED: Record<string, string> = {
-  'AwsSolutions-IAM5[Resource::<PushesBucketE241D661.Arn>/github.com/acme/*/*.zip]': 'The keys of all refs of the repositories that are listed, no others.',
-  'AwsSolutions-S1': 'The zips can be made again from git; who wants to know their readers passes a `bucket` with access logs.',
+  'AwsSolutions-IAM5[Resource::<PushesBucketE241D661.Arn>/github.com/acme/*/*.zip]':
+    'The keys of all refs of the repositories that are listed, no others.',
+  'AwsSolutions-S1':
+    'The zips can be made again from git; who wants to know their readers passes a `bucket` with access logs.',
   'AwsSolutions-SMG4': 'A git host, or Sentry, sets the value: only its owner can rotate it.',
   'AwsSolutions-APIG4': 'The example is open to everybody on purpose; `authorizer` closes it.',
 };
 
 describe('the example app', () => {
   test.each([
-    ['all blocks', DemoStack], ['BirthdayApi', BirthdayStack], ['GitPushPipeline', PushStack], ['CrashReporterLayer', CrashReporterStack],
-    ['WebhookRunner', WebhookRunnerStack], ['the recipes of WebhookRunner', RecipesStack],
+    ['all blocks', DemoStack],
+    ['BirthdayApi', BirthdayStack],
+    ['GitPushPipeline', PushStack],
+    ['CrashReporterLayer', CrashReporterStack],
+    ['WebhookRunner', WebhookRunnerStack],
+    ['the recipes of WebhookRunner', RecipesStack],
   ])('%s: cdk-nag finds nothing that has no written reason', (_, ExampleStack) => {
     const app = new App();
     const stack = new ExampleStack(app, 'Example');
     Validations.of(app).addPlugins(new AwsSolutionsChecks());
-    for (const [id, reason] of Object.entries(ACKNOWLEDGED)) Validations.of(stack).acknowledge({ id, reason });
+    for (const [id, reason] of Object.entries(ACKNOWLEDGED))
+      Validations.of(stack).acknowledge({ id, reason });
     expect(() => app.synth()).not.toThrow();
   });
 
@@ -120,7 +148,7 @@ describe('the example app', () => {
     expect(() => app.synth()).toThrow();
   });
 
-  test('passes CloudFormation\'s own validation, which the other tests have switched off for its time', () => {
+  test("passes CloudFormation's own validation, which the other tests have switched off for its time", () => {
     const saved = process.env.CDK_VALIDATION;
     delete process.env.CDK_VALIDATION;
     try {

@@ -6,7 +6,9 @@ interface Statement {
 
 /** All actions that the inline policies of one role allow, sorted, each once. */
 export function actionsOf(template: Template, roleIdPart: string): string[] {
-  const policies = Object.values(template.findResources('AWS::IAM::Policy')) as { Properties: { Roles: { Ref: string }[]; PolicyDocument: { Statement: Statement[] } } }[];
+  const policies = Object.values(template.findResources('AWS::IAM::Policy')) as {
+    Properties: { Roles: { Ref: string }[]; PolicyDocument: { Statement: Statement[] } };
+  }[];
   const actions = policies
     .filter(({ Properties }) => Properties.Roles.some(({ Ref }) => Ref.includes(roleIdPart)))
     .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)

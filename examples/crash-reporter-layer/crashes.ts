@@ -10,10 +10,12 @@ import { Construct } from 'constructs';
 export const CRASHES = {
   'handler-not-found': 'exports.other = async () => "the handler has another name";',
   'missing-module': 'const leftPad = require("left-pad"); exports.handler = async () => leftPad("x", 3);',
-  'exit': 'exports.handler = async () => process.exit(1);',
-  'out-of-memory': 'const kept = []; exports.handler = async () => { for (;;) kept.push(new Array(100_000).fill(kept.length)); };',
-  'timeout': 'exports.handler = () => new Promise(resolve => setTimeout(resolve, 60_000));',
-  'thrown-error': 'function total(order) { return order.items.length; }\nexports.handler = async event => total(event.order);',
+  exit: 'exports.handler = async () => process.exit(1);',
+  'out-of-memory':
+    'const kept = []; exports.handler = async () => { for (;;) kept.push(new Array(100_000).fill(kept.length)); };',
+  timeout: 'exports.handler = () => new Promise(resolve => setTimeout(resolve, 60_000));',
+  'thrown-error':
+    'function total(order) { return order.items.length; }\nexports.handler = async event => total(event.order);',
 } as const;
 
 export type Crash = keyof typeof CRASHES;
@@ -36,11 +38,21 @@ export class Crashes extends Construct {
       stageName: '$default',
       autoDeploy: true,
       throttle: { rateLimit: 10, burstLimit: 10 },
-      accessLogSettings: { destination: new apigwv2.LogGroupLogDestination(new logs.LogGroup(this, 'AccessLogs')) },
+      accessLogSettings: {
+        destination: new apigwv2.LogGroupLogDestination(new logs.LogGroup(this, 'AccessLogs')),
+      },
     });
     this.functions = Object.entries(CRASHES).map(([name, code]) => {
-      const fn = this.createFunction(name.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase()), code, architecture);
-      api.addRoutes({ path: `/crash/${name}`, methods: [apigwv2.HttpMethod.POST], integration: new HttpLambdaIntegration(name, fn) });
+      const fn = this.createFunction(
+        name.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase()),
+        code,
+        architecture,
+      );
+      api.addRoutes({
+        path: `/crash/${name}`,
+        methods: [apigwv2.HttpMethod.POST],
+        integration: new HttpLambdaIntegration(name, fn),
+      });
       return fn;
     });
     this.url = api.apiEndpoint;
@@ -48,7 +60,9 @@ export class Crashes extends Construct {
 
   private createFunction(id: string, code: string, architecture: lambda.Architecture): lambda.Function {
     const logGroup = new logs.LogGroup(this, `${id}Logs`, { retention: logs.RetentionDays.ONE_DAY });
-    const role = new iam.Role(this, `${id}Role`, { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+    const role = new iam.Role(this, `${id}Role`, {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+    });
     logGroup.grantWrite(role);
     return new lambda.Function(this, id, {
       runtime: lambda.Runtime.NODEJS_24_X,

@@ -21,18 +21,23 @@ export function addPushes(stack: Stack, gitHost?: GitHost): GitPushPipeline {
   const pushes = new GitPushPipeline(stack, 'Pushes', {
     webhookSecret: WebhookSecret.fromSecret(webhookSecret),
     removalPolicy: RemovalPolicy.DESTROY,
-    ...(gitHost ? {
-      repositories: [`${gitHost.https}/*`, `${gitHost.ssh}/*`],
-      credentials: {
-        [gitHost.https]: GitCredentials.httpsToken(token),
-        [gitHost.ssh]: GitCredentials.sshKey(new secretsmanager.Secret(stack, 'GitKey'), gitHost.knownHosts),
-      },
-      certificateAuthority: gitHost.certificateAuthority,
-      allowPrivateHosts: true,
-    } : {
-      repositories: ['github.com/acme/*'],
-      credentials: { 'github.com': GitCredentials.httpsToken(token) },
-    }),
+    ...(gitHost
+      ? {
+          repositories: [`${gitHost.https}/*`, `${gitHost.ssh}/*`],
+          credentials: {
+            [gitHost.https]: GitCredentials.httpsToken(token),
+            [gitHost.ssh]: GitCredentials.sshKey(
+              new secretsmanager.Secret(stack, 'GitKey'),
+              gitHost.knownHosts,
+            ),
+          },
+          certificateAuthority: gitHost.certificateAuthority,
+          allowPrivateHosts: true,
+        }
+      : {
+          repositories: ['github.com/acme/*'],
+          credentials: { 'github.com': GitCredentials.httpsToken(token) },
+        }),
   });
   new CfnOutput(stack, 'GitPushPipelineWebhookUrl', { value: pushes.webhookUrl });
   new CfnOutput(stack, 'GitPushPipelineBucket', { value: pushes.bucket.bucketName });

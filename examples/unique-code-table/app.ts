@@ -7,7 +7,13 @@ export class VoucherStack extends Stack {
   public constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
     const vouchers = new UniqueCodeTable(this, 'Vouchers', {
-      format: CodeFormat.of({ alphabet: CodeAlphabet.CROCKFORD_BASE32, length: 11, groupSize: 4, checkCharacter: true, prefix: 'V-' }),
+      format: CodeFormat.of({
+        alphabet: CodeAlphabet.CROCKFORD_BASE32,
+        length: 11,
+        groupSize: 4,
+        checkCharacter: true,
+        prefix: 'V-',
+      }),
       expectedCodes: 1_000_000,
       timeToLive: Duration.days(365),
       httpApi: {},

@@ -18,7 +18,9 @@ export interface CustomerProfilesOptions extends RecipeOptions {
 export function addCustomerProfiles(stack: Stack, options: CustomerProfilesOptions = {}): WebhookRunner {
   return new WebhookRunner(stack, 'CustomerProfiles', {
     ...platform(stack, 'CustomerProfiles', options),
-    destination: options.dryRun ? WebhookDestination.none() : WebhookDestination.lambda(createFunction(stack, options)),
+    destination: options.dryRun
+      ? WebhookDestination.none()
+      : WebhookDestination.lambda(createFunction(stack, options)),
     mapping: RecordMapping.all().fromRequest('audience', 'label_name'),
     batchSize: 20, // one after the other, each a request of its own
     requestsPerMinute: 60, // so at most 20 objects a second: fit it to your account's quota
@@ -32,10 +34,14 @@ function createFunction(stack: Stack, options: CustomerProfilesOptions): lambda.
     description: 'Puts objects into Customer Profiles',
     file: 'customer-profiles',
     environment: { DOMAIN_NAME: domainName, OBJECT_TYPE_NAME: objectTypeName },
-    permissions: [new iam.PolicyStatement({
-      actions: ['profile:PutProfileObject'],
-      resources: [domain, `${domain}/object-types/${objectTypeName}`].map(resource => stack.formatArn({ service: 'profile', resource })),
-    })],
+    permissions: [
+      new iam.PolicyStatement({
+        actions: ['profile:PutProfileObject'],
+        resources: [domain, `${domain}/object-types/${objectTypeName}`].map(resource =>
+          stack.formatArn({ service: 'profile', resource }),
+        ),
+      }),
+    ],
   });
 }
 

@@ -23,22 +23,37 @@ export interface DataverseOptions extends RecipeOptions {
  * @see https://learn.microsoft.com/power-apps/developer/data-platform/api-limits
  */
 export function addDataverse(stack: Stack, options: DataverseOptions = {}): WebhookRunner {
-  const { organizationUrl = 'https://example.crm.dynamics.com', directoryId = '00000000-0000-0000-0000-000000000000', dryRun } = options;
+  const {
+    organizationUrl = 'https://example.crm.dynamics.com',
+    directoryId = '00000000-0000-0000-0000-000000000000',
+    dryRun,
+  } = options;
   const client = new secretsmanager.Secret(stack, 'DataverseClient', {
-    generateSecretString: { secretStringTemplate: '{"clientId":""}', generateStringKey: 'clientSecret', excludePunctuation: true },
+    generateSecretString: {
+      secretStringTemplate: '{"clientId":""}',
+      generateStringKey: 'clientSecret',
+      excludePunctuation: true,
+    },
   });
   return new WebhookRunner(stack, 'Dataverse', {
     ...platform(stack, 'Dataverse', options),
-    destination: dryRun ? WebhookDestination.none() : WebhookDestination.http({
-      url: `${organizationUrl}/api/data/v9.2/contacts/Microsoft.Dynamics.CRM.UpsertMultiple`,
-      headers: { 'Accept': 'application/json', 'OData-MaxVersion': '4.0', 'OData-Version': '4.0', 'If-None-Match': 'null' },
-      auth: DestinationAuth.oauth2(client, {
-        tokenUrl: `${options.loginUrl ?? 'https://login.microsoftonline.com'}/${directoryId}/oauth2/v2.0/token`,
-        scope: `${organizationUrl}/.default`,
-        credentialsInBody: true,
-      }),
-      dataKey: 'Targets',
-    }),
+    destination: dryRun
+      ? WebhookDestination.none()
+      : WebhookDestination.http({
+          url: `${organizationUrl}/api/data/v9.2/contacts/Microsoft.Dynamics.CRM.UpsertMultiple`,
+          headers: {
+            Accept: 'application/json',
+            'OData-MaxVersion': '4.0',
+            'OData-Version': '4.0',
+            'If-None-Match': 'null',
+          },
+          auth: DestinationAuth.oauth2(client, {
+            tokenUrl: `${options.loginUrl ?? 'https://login.microsoftonline.com'}/${directoryId}/oauth2/v2.0/token`,
+            scope: `${organizationUrl}/.default`,
+            credentialsInBody: true,
+          }),
+          dataKey: 'Targets',
+        }),
     mapping: RecordMapping.module(path.join(__dirname, 'dataverse', 'map.js')),
     batchSize: 100, // one bad record rolls all of its request back
     requestsPerMinute: 600, // half of the 6,000 in five minutes that a user may send

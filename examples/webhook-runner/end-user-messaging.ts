@@ -17,22 +17,29 @@ export interface EndUserMessagingOptions extends RecipeOptions {
 export function addEndUserMessaging(stack: Stack, options: EndUserMessagingOptions = {}): WebhookRunner {
   return new WebhookRunner(stack, 'EndUserMessaging', {
     ...platform(stack, 'EndUserMessaging', options),
-    destination: options.dryRun ? WebhookDestination.none() : WebhookDestination.lambda(createFunction(stack, options)),
+    destination: options.dryRun
+      ? WebhookDestination.none()
+      : WebhookDestination.lambda(createFunction(stack, options)),
     mapping: RecordMapping.all().pick('phone').fromRequest('message', '/settings/message'),
     batchSize: 1, // what is tried again is then one message: the service knows no idempotency key
     requestsPerMinute: 60, // one message part a second: raise it to what your numbers and countries allow
   });
 }
 
-function createFunction(stack: Stack, { poolId = 'pool-00000000000000000000000000000000' }: EndUserMessagingOptions): lambda.Function {
+function createFunction(
+  stack: Stack,
+  { poolId = 'pool-00000000000000000000000000000000' }: EndUserMessagingOptions,
+): lambda.Function {
   return createDestinationFunction(stack, 'EndUserMessagingFunction', {
     description: 'Sends text messages',
     file: 'end-user-messaging',
     environment: { ORIGINATION_IDENTITY: poolId, MESSAGE_TYPE: 'PROMOTIONAL' },
-    permissions: [new iam.PolicyStatement({
-      actions: ['sms-voice:SendTextMessage'],
-      resources: [stack.formatArn({ service: 'sms-voice', resource: 'pool', resourceName: poolId })],
-    })],
+    permissions: [
+      new iam.PolicyStatement({
+        actions: ['sms-voice:SendTextMessage'],
+        resources: [stack.formatArn({ service: 'sms-voice', resource: 'pool', resourceName: poolId })],
+      }),
+    ],
   });
 }
 

@@ -16,7 +16,8 @@ export interface OwnBody {
 }
 
 export type RecordMapper = (
-  record: { readonly [member: string]: Json }, request: MappingRequest,
+  record: { readonly [member: string]: Json },
+  request: MappingRequest,
 ) => { readonly [member: string]: Json | undefined } | OwnBody | undefined;
 
 declare const map: RecordMapper;

@@ -18,9 +18,15 @@ export interface RecipeOptions {
 }
 
 /** The props that have to do with the platform, not with the destination. */
-export function platform(stack: Stack, id: string, options: RecipeOptions): Pick<WebhookRunnerProps, 'apiKey' | 'allowedHosts' | 'allowPrivateHosts'> {
+export function platform(
+  stack: Stack,
+  id: string,
+  options: RecipeOptions,
+): Pick<WebhookRunnerProps, 'apiKey' | 'allowedHosts' | 'allowPrivateHosts'> {
   return {
-    apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`, { generateSecretString: { excludePunctuation: true } }),
+    apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`, {
+      generateSecretString: { excludePunctuation: true },
+    }),
     allowedHosts: options.allowedHosts ?? ['files.example.com', 'callback.example.com'],
     allowPrivateHosts: options.allowPrivateHosts,
   };
@@ -35,10 +41,16 @@ export interface DestinationFunctionProps {
 }
 
 /** A function of a few lines with the AWS SDK of its runtime. Its role is its own: the one that CDK makes may write to every log group. */
-export function createDestinationFunction(scope: Construct, id: string, props: DestinationFunctionProps): lambda.Function {
+export function createDestinationFunction(
+  scope: Construct,
+  id: string,
+  props: DestinationFunctionProps,
+): lambda.Function {
   const { description, file, environment, permissions } = props;
   const logGroup = new logs.LogGroup(scope, `${id}Logs`, { retention: logs.RetentionDays.ONE_MONTH });
-  const role = new iam.Role(scope, `${id}Role`, { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+  const role = new iam.Role(scope, `${id}Role`, {
+    assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+  });
   logGroup.grantWrite(role);
   permissions.forEach(statement => role.addToPolicy(statement));
   return new lambda.Function(scope, id, {

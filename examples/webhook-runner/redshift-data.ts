@@ -25,7 +25,9 @@ export interface RedshiftDataOptions extends RecipeOptions {
 export function addRedshiftData(stack: Stack, options: RedshiftDataOptions = {}): WebhookRunner {
   return new WebhookRunner(stack, 'RedshiftData', {
     ...platform(stack, 'RedshiftData', options),
-    destination: options.dryRun ? WebhookDestination.none() : WebhookDestination.lambda(createFunction(stack, options)),
+    destination: options.dryRun
+      ? WebhookDestination.none()
+      : WebhookDestination.lambda(createFunction(stack, options)),
     mapping: RecordMapping.all().fromRequest('audience', 'label_name'),
     batchSize: 39, // 40 statements a batch, and one of them deletes
     maxBatchBytes: 60_000, // 100 KB of a statement, 65,535 bytes of a text that JSON_PARSE takes
@@ -34,21 +36,40 @@ export function addRedshiftData(stack: Stack, options: RedshiftDataOptions = {})
 
 function createFunction(stack: Stack, options: RedshiftDataOptions): lambda.Function {
   const {
-    workgroupName = 'analytics', workgroupId = '00000000-0000-0000-0000-000000000000', database = 'dev', table = 'audience.members',
+    workgroupName = 'analytics',
+    workgroupId = '00000000-0000-0000-0000-000000000000',
+    database = 'dev',
+    table = 'audience.members',
   } = options;
   const login = new secretsmanager.Secret(stack, 'RedshiftDataLogin', {
-    generateSecretString: { secretStringTemplate: '{"username":"webhook_runner"}', generateStringKey: 'password', excludePunctuation: true },
+    generateSecretString: {
+      secretStringTemplate: '{"username":"webhook_runner"}',
+      generateStringKey: 'password',
+      excludePunctuation: true,
+    },
   });
   return createDestinationFunction(stack, 'RedshiftDataFunction', {
     description: 'Inserts records with the Redshift Data API',
     file: 'redshift-data',
-    environment: { WORKGROUP_NAME: workgroupName, DATABASE: database, SECRET_ARN: login.secretArn, TABLE: table },
+    environment: {
+      WORKGROUP_NAME: workgroupName,
+      DATABASE: database,
+      SECRET_ARN: login.secretArn,
+      TABLE: table,
+    },
     permissions: [
       new iam.PolicyStatement({
         actions: ['redshift-data:BatchExecuteStatement'],
-        resources: [stack.formatArn({ service: 'redshift-serverless', resource: 'workgroup', resourceName: workgroupId })],
+        resources: [
+          stack.formatArn({
+            service: 'redshift-serverless',
+            resource: 'workgroup',
+            resourceName: workgroupId,
+          }),
+        ],
       }),
-      new iam.PolicyStatement({ // these have no resource: who owns the statement is what narrows them
+      new iam.PolicyStatement({
+        // these have no resource: who owns the statement is what narrows them
         actions: ['redshift-data:DescribeStatement', 'redshift-data:CancelStatement'],
         resources: ['*'],
         conditions: { StringEquals: { 'redshift-data:statement-owner-iam-userid': '${aws:userid}' } },

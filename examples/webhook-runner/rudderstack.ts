@@ -19,15 +19,21 @@ export interface RudderstackOptions extends RecipeOptions {
 export function addRudderstack(stack: Stack, options: RudderstackOptions = {}): WebhookRunner {
   const { dataPlaneUrl = 'https://example.dataplane.rudderstack.com', dryRun } = options;
   const writeKey = new secretsmanager.Secret(stack, 'RudderstackWriteKey', {
-    generateSecretString: { secretStringTemplate: '{"password":""}', generateStringKey: 'username', excludePunctuation: true },
+    generateSecretString: {
+      secretStringTemplate: '{"password":""}',
+      generateStringKey: 'username',
+      excludePunctuation: true,
+    },
   });
   return new WebhookRunner(stack, 'Rudderstack', {
     ...platform(stack, 'Rudderstack', options),
-    destination: dryRun ? WebhookDestination.none() : WebhookDestination.http({
-      url: `${dataPlaneUrl}/v1/batch`,
-      auth: DestinationAuth.basic(writeKey),
-      dataKey: 'batch',
-    }),
+    destination: dryRun
+      ? WebhookDestination.none()
+      : WebhookDestination.http({
+          url: `${dataPlaneUrl}/v1/batch`,
+          auth: DestinationAuth.basic(writeKey),
+          dataKey: 'batch',
+        }),
     mapping: RecordMapping.all()
       .pick('user_id', 'event_id')
       .rename('user_id', 'userId')

@@ -26,13 +26,23 @@ export function parseDate(text: string): CalendarDate | undefined {
   const match = /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/.exec(text);
   if (!match || text.length !== 10) return undefined;
   const date = { year: Number(match[1]), month: Number(match[2]), day: Number(match[3]) };
-  const real = date.year >= 1 && date.month >= 1 && date.month <= 12 && date.day >= 1 && date.day <= daysInMonth(date.year, date.month);
+  const real =
+    date.year >= 1 &&
+    date.month >= 1 &&
+    date.month <= 12 &&
+    date.day >= 1 &&
+    date.day <= daysInMonth(date.year, date.month);
   return real ? date : undefined;
 }
 
 /** Which day it is at a place. */
 export function dateIn(timeZone: string, instant: Date): CalendarDate {
-  const parts = new Intl.DateTimeFormat('en-u-ca-iso8601', { timeZone, year: 'numeric', month: 'numeric', day: 'numeric' }).formatToParts(instant);
+  const parts = new Intl.DateTimeFormat('en-u-ca-iso8601', {
+    timeZone,
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+  }).formatToParts(instant);
   const part = (type: string) => Number(parts.find(p => p.type === type)?.value);
   return { year: part('year'), month: part('month'), day: part('day') };
 }
@@ -42,14 +52,22 @@ export function isBefore(a: CalendarDate, b: CalendarDate): boolean {
 }
 
 /** Days from today to the next birthday; 0 on the day itself. */
-export function daysUntilBirthday(dateOfBirth: CalendarDate, today: CalendarDate, leapDayRule: LeapDayRule): number {
+export function daysUntilBirthday(
+  dateOfBirth: CalendarDate,
+  today: CalendarDate,
+  leapDayRule: LeapDayRule,
+): number {
   const thisYears = dayNumber(birthdayIn(today.year, dateOfBirth, leapDayRule));
   const now = dayNumber(today);
-  return thisYears >= now ? thisYears - now : dayNumber(birthdayIn(today.year + 1, dateOfBirth, leapDayRule)) - now;
+  return thisYears >= now
+    ? thisYears - now
+    : dayNumber(birthdayIn(today.year + 1, dateOfBirth, leapDayRule)) - now;
 }
 
 export function greeting(user: string, days: number): string {
-  return days === 0 ? `Hello, ${user}! Happy birthday!` : `Hello, ${user}! Your birthday is in ${days} day(s)`;
+  return days === 0
+    ? `Hello, ${user}! Happy birthday!`
+    : `Hello, ${user}! Your birthday is in ${days} day(s)`;
 }
 
 function birthdayIn(year: number, { month, day }: CalendarDate, leapDayRule: LeapDayRule): CalendarDate {

@@ -1,6 +1,14 @@
 import { createHash, createHmac } from 'crypto';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
-import { dateIn, daysUntilBirthday, greeting, isBefore, MAX_USER_LENGTH, parseDate, parseUser } from './domain';
+import {
+  dateIn,
+  daysUntilBirthday,
+  greeting,
+  isBefore,
+  MAX_USER_LENGTH,
+  parseDate,
+  parseUser,
+} from './domain';
 import { LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
 import type { Clock } from '../shared/clock';
 import { describe } from '../shared/describe';
@@ -35,7 +43,10 @@ export function createPutHandler({ store, clock, log, timeZone, hashKey }: Ports
     const dateOfBirth = dateOfBirthOf(jsonObjectBody(event, EXAMPLE));
     const date = parseDate(dateOfBirth);
     if (!date) {
-      throw new HttpError(400, '`dateOfBirth` must be a calendar date written YYYY-MM-DD, for instance "1978-06-18"');
+      throw new HttpError(
+        400,
+        '`dateOfBirth` must be a calendar date written YYYY-MM-DD, for instance "1978-06-18"',
+      );
     }
     if (!isBefore(date, dateIn(timeZone, clock.now()))) {
       throw new HttpError(400, `\`dateOfBirth\` must be before today (${timeZone})`);
@@ -46,7 +57,14 @@ export function createPutHandler({ store, clock, log, timeZone, hashKey }: Ports
 }
 
 /** `GET /hello/{user}` */
-export function createGetHandler({ store, clock, log, timeZone, hashKey, leapDayRule }: Ports & { readonly leapDayRule: LeapDayRule }): HttpHandler {
+export function createGetHandler({
+  store,
+  clock,
+  log,
+  timeZone,
+  hashKey,
+  leapDayRule,
+}: Ports & { readonly leapDayRule: LeapDayRule }): HttpHandler {
   return httpHandler(log, async event => {
     const user = userOf(event);
     const stored = await store.get(await keyOf(user, hashKey));
@@ -54,7 +72,10 @@ export function createGetHandler({ store, clock, log, timeZone, hashKey, leapDay
       throw new HttpError(404, `No birthday is known for ${user}: PUT one first, for instance ${EXAMPLE}`);
     }
     const date = parseDate(stored);
-    if (!date) throw new Error('The stored date of birth is not a date written YYYY-MM-DD: who else writes to this table?');
+    if (!date)
+      throw new Error(
+        'The stored date of birth is not a date written YYYY-MM-DD: who else writes to this table?',
+      );
     const days = daysUntilBirthday(date, dateIn(timeZone, clock.now()), leapDayRule);
     return json(200, { message: greeting(user, days) });
   });
@@ -64,7 +85,10 @@ export function createGetHandler({ store, clock, log, timeZone, hashKey, leapDay
 function userOf(event: APIGatewayProxyEventV2): string {
   const user = parseUser(event.pathParameters?.[USER_PARAMETER]);
   if (user === undefined) {
-    throw new HttpError(400, `The user name must be 1 to ${MAX_USER_LENGTH} letters, of any script, with nothing between them`);
+    throw new HttpError(
+      400,
+      `The user name must be 1 to ${MAX_USER_LENGTH} letters, of any script, with nothing between them`,
+    );
   }
   return user;
 }
@@ -72,12 +96,19 @@ function userOf(event: APIGatewayProxyEventV2): string {
 function dateOfBirthOf(body: Record<string, unknown>): string {
   const unknown = Object.keys(body).find(name => name !== 'dateOfBirth');
   if (unknown !== undefined) {
-    throw new HttpError(400, `Unknown member ${JSON.stringify(unknown.slice(0, 40))}: send a JSON object such as ${EXAMPLE}`);
+    throw new HttpError(
+      400,
+      `Unknown member ${JSON.stringify(unknown.slice(0, 40))}: send a JSON object such as ${EXAMPLE}`,
+    );
   }
   const { dateOfBirth } = body;
-  if (dateOfBirth === undefined) throw new HttpError(400, `\`dateOfBirth\` is missing: send a JSON object such as ${EXAMPLE}`);
+  if (dateOfBirth === undefined)
+    throw new HttpError(400, `\`dateOfBirth\` is missing: send a JSON object such as ${EXAMPLE}`);
   if (typeof dateOfBirth !== 'string') {
-    throw new HttpError(400, `\`dateOfBirth\` must be a string such as "1978-06-18", got ${describe(dateOfBirth)}`);
+    throw new HttpError(
+      400,
+      `\`dateOfBirth\` must be a string such as "1978-06-18", got ${describe(dateOfBirth)}`,
+    );
   }
   return dateOfBirth;
 }
@@ -86,6 +117,7 @@ function dateOfBirthOf(body: Record<string, unknown>): string {
 async function keyOf(user: string, hashKey: Ports['hashKey']): Promise<string> {
   if (!hashKey) return createHash('sha256').update(user, 'utf8').digest('hex');
   const key = await hashKey();
-  if (Buffer.byteLength(key) < MIN_KEY_BYTES) throw new Error(`The hash key's secret must be at least ${MIN_KEY_BYTES} bytes long`);
+  if (Buffer.byteLength(key) < MIN_KEY_BYTES)
+    throw new Error(`The hash key's secret must be at least ${MIN_KEY_BYTES} bytes long`);
   return createHmac('sha256', key).update(user, 'utf8').digest('hex');
 }

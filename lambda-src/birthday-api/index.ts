@@ -16,8 +16,13 @@ const ports: Ports = {
   clock: systemClock,
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
   timeZone: requireEnv(process.env, ENV.timeZone),
-  hashKey: hashKeySecretArn ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), hashKeySecretArn) : undefined,
+  hashKey: hashKeySecretArn
+    ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), hashKeySecretArn)
+    : undefined,
 };
 
 export const put = createPutHandler(ports);
-export const get = createGetHandler({ ...ports, leapDayRule: (process.env[ENV.leapDayBirthday] ?? 'MARCH_1') as LeapDayRule });
+export const get = createGetHandler({
+  ...ports,
+  leapDayRule: (process.env[ENV.leapDayBirthday] ?? 'MARCH_1') as LeapDayRule,
+});

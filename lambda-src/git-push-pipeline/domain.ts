@@ -1,5 +1,10 @@
 import * as crypto from 'node:crypto';
-import { BuildInfo, PushMessage, PushMessageRouting, PushProvider } from '../../src/git-push-pipeline/contract';
+import {
+  BuildInfo,
+  PushMessage,
+  PushMessageRouting,
+  PushProvider,
+} from '../../src/git-push-pipeline/contract';
 import { parseAddress, repositoryIdentity } from '../../src/git-push-pipeline/repository-address';
 
 export class InvalidMessageError extends Error {
@@ -11,16 +16,25 @@ export class InvalidMessageError extends Error {
 
 const MAX_REF_BYTES = 512;
 const PROVIDERS: readonly PushProvider[] = [
-  'github', 'gitlab', 'gitea', 'bitbucket-cloud', 'bitbucket-data-center', 'azure-devops', 'codecommit', 'generic',
+  'github',
+  'gitlab',
+  'gitea',
+  'bitbucket-cloud',
+  'bitbucket-data-center',
+  'azure-devops',
+  'codecommit',
+  'generic',
 ];
 
 /** A branch or a tag in full, by the rules of git check-ref-format. */
 export function isBranchOrTag(ref: string): boolean {
-  return /^refs\/(heads|tags)\/./.test(ref)
-    && Buffer.byteLength(ref) <= MAX_REF_BYTES
-    && !/[\0-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|\/$|\.$/.test(ref)
-    && !ref.includes('\ufffd')
-    && ref.split('/').every((part) => !part.startsWith('.') && !part.endsWith('.lock'));
+  return (
+    /^refs\/(heads|tags)\/./.test(ref) &&
+    Buffer.byteLength(ref) <= MAX_REF_BYTES &&
+    !/[\0-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|\/$|\.$/.test(ref) &&
+    !ref.includes('\ufffd') &&
+    ref.split('/').every(part => !part.startsWith('.') && !part.endsWith('.lock'))
+  );
 }
 
 /** An id of zeros stands for a ref that is not there, in sha1 and in sha256 repositories. */
@@ -42,25 +56,32 @@ export function parsePushMessage(body: string): PushMessage {
   }
   const text = (name: keyof PushMessage, max: number): string => {
     const value = message[name];
-    if (typeof value !== 'string' || value.length > max) throw new InvalidMessageError(`\`${name}\` must be a string of at most ${max} characters`);
+    if (typeof value !== 'string' || value.length > max)
+      throw new InvalidMessageError(`\`${name}\` must be a string of at most ${max} characters`);
     return value;
   };
   if (message.version !== 1) throw new InvalidMessageError('`version` must be 1');
-  const provider = PROVIDERS.find((known) => known === message.provider);
-  if (provider === undefined) throw new InvalidMessageError(`\`provider\` must be one of ${PROVIDERS.join(', ')}`);
+  const provider = PROVIDERS.find(known => known === message.provider);
+  if (provider === undefined)
+    throw new InvalidMessageError(`\`provider\` must be one of ${PROVIDERS.join(', ')}`);
   const ref = text('ref', MAX_REF_BYTES);
-  if (!isBranchOrTag(ref)) throw new InvalidMessageError('`ref` must be a branch or a tag in full, such as refs/heads/main');
+  if (!isBranchOrTag(ref))
+    throw new InvalidMessageError('`ref` must be a branch or a tag in full, such as refs/heads/main');
   const before = text('before', 64);
   const after = text('after', 64);
   if (!isObjectId(before)) throw new InvalidMessageError('`before` must be an object id, or 40 zeros');
-  if (!isObjectId(after) || isZeroId(after)) throw new InvalidMessageError('`after` must be the id of a commit or a tag');
+  if (!isObjectId(after) || isZeroId(after))
+    throw new InvalidMessageError('`after` must be the id of a commit or a tag');
   const receivedAt = text('receivedAt', 40);
-  if (Number.isNaN(Date.parse(receivedAt))) throw new InvalidMessageError('`receivedAt` must be a time in ISO 8601');
+  if (Number.isNaN(Date.parse(receivedAt)))
+    throw new InvalidMessageError('`receivedAt` must be a time in ISO 8601');
   const repository = text('repository', 1024);
   try {
     parseAddress(repository);
   } catch (error) {
-    throw new InvalidMessageError(`\`repository\`: ${error instanceof Error ? error.message : 'not a clone address'}`);
+    throw new InvalidMessageError(
+      `\`repository\`: ${error instanceof Error ? error.message : 'not a clone address'}`,
+    );
   }
   return {
     version: 1,
@@ -79,7 +100,13 @@ export function routing(message: PushMessage): PushMessageRouting {
   const repository = repositoryIdentity(parseAddress(message.repository));
   return {
     messageGroupId: sha256(repository, message.ref),
-    messageDeduplicationId: sha256(repository, message.ref, message.before, message.after, message.deliveryId),
+    messageDeduplicationId: sha256(
+      repository,
+      message.ref,
+      message.before,
+      message.after,
+      message.deliveryId,
+    ),
   };
 }
 
@@ -88,7 +115,11 @@ function sha256(...parts: readonly string[]): string {
 }
 
 export function buildInfo(facts: {
-  address: string; ref: string; commit: string; author: { name: string; email: string; time: number }; commitTime: number;
+  address: string;
+  ref: string;
+  commit: string;
+  author: { name: string; email: string; time: number };
+  commitTime: number;
 }): BuildInfo {
   return {
     repository: facts.address,
@@ -113,7 +144,13 @@ const MAX_SUMMARY = 1024;
 export const REVISION_SUMMARY = 'codepipeline-artifact-revision-summary';
 
 export function metadata(facts: {
-  repository: string; ref: string; commit: string; commitTime: number; message: string; deliveryId?: string; pusher?: string;
+  repository: string;
+  ref: string;
+  commit: string;
+  commitTime: number;
+  message: string;
+  deliveryId?: string;
+  pusher?: string;
 }): Record<string, string> {
   const entries: [string, string][] = [
     ['commit', facts.commit],
@@ -137,17 +174,32 @@ export function metadata(facts: {
 
 /** Never cuts a percent sequence in two. */
 function clip(value: string, length: number): string {
-  return value.length <= length ? value : value.slice(0, length).replace(/%[0-9A-F]?$/, '').trimEnd();
+  return value.length <= length
+    ? value
+    : value
+        .slice(0, length)
+        .replace(/%[0-9A-F]?$/, '')
+        .trimEnd();
 }
 
 /** Reversible: every byte outside of printable ASCII, and the percent sign, as %XX. */
 function percentEncoded(text: string): string {
-  return [...Buffer.from(text, 'utf8')].map((byte) => byte > 0x20 && byte < 0x7f && byte !== 0x25
-    ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('');
+  return [...Buffer.from(text, 'utf8')]
+    .map(byte =>
+      byte > 0x20 && byte < 0x7f && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`,
+    )
+    .join('');
 }
 
 /** The commit message's first line as people read it: accents fall off, what has no ASCII form becomes a question mark. */
 function summary(message: string): string {
   const line = message.trim().split(/\r?\n/)[0] ?? '';
-  return line.normalize('NFKD').replace(/\p{M}/gu, '').replace(/[^\x20-\x7e]/gu, '?').slice(0, MAX_SUMMARY).trim();
+  return line
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .replace(/[^\x20-\x7e]/gu, '?')
+    .slice(0, MAX_SUMMARY)
+    .trim();
 }

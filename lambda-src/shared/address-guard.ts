@@ -52,7 +52,11 @@ export class BlockedAddressError extends Error {
   }
 }
 
-const OPENED_BY_ALLOW_PRIVATE: ReadonlySet<AddressKind> = new Set(['private', 'loopback', 'carrier-grade NAT']);
+const OPENED_BY_ALLOW_PRIVATE: ReadonlySet<AddressKind> = new Set([
+  'private',
+  'loopback',
+  'carrier-grade NAT',
+]);
 
 /** IANA IPv4 Special-Purpose Address Registry, and the metadata addresses that lie outside of it. The first match counts. */
 const IPV4_RANGES: ReadonlyArray<readonly [string, number, AddressKind]> = [
@@ -105,16 +109,20 @@ interface Range {
   readonly kind: AddressKind;
 }
 
-const IPV4 = IPV4_RANGES.map(([address, bits, kind]): Range => ({
-  prefix: ipv4Value(address) >> BigInt(32 - bits),
-  shift: BigInt(32 - bits),
-  kind,
-}));
-const IPV6 = IPV6_RANGES.map(([address, bits, kind]): Range => ({
-  prefix: ipv6Value(address) >> BigInt(128 - bits),
-  shift: BigInt(128 - bits),
-  kind,
-}));
+const IPV4 = IPV4_RANGES.map(
+  ([address, bits, kind]): Range => ({
+    prefix: ipv4Value(address) >> BigInt(32 - bits),
+    shift: BigInt(32 - bits),
+    kind,
+  }),
+);
+const IPV6 = IPV6_RANGES.map(
+  ([address, bits, kind]): Range => ({
+    prefix: ipv6Value(address) >> BigInt(128 - bits),
+    shift: BigInt(128 - bits),
+    kind,
+  }),
+);
 
 /** The kind for which a canonical IP address is refused, `undefined` for a public one. */
 export function addressKind(address: string): AddressKind | undefined {
@@ -146,12 +154,12 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
       throw Object.assign(new Error(`the host "${hostname}" has no address`), { code: 'ENOTFOUND' });
     }
     // One bad answer refuses the name: who mixes a private address into the answers is not to be trusted with the others.
-    answers.forEach((answer) => check(hostname, answer.address));
+    answers.forEach(answer => check(hostname, answer.address));
     return answers;
   }
 
   return {
-    checkHost: (hostname) => {
+    checkHost: hostname => {
       const canonical = canonicalHost(hostname);
       if (net.isIP(canonical) !== 0) {
         check(hostname, canonical);
@@ -159,7 +167,8 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
     },
     lookup: (hostname, lookupOptions, callback) => {
       resolveChecked(hostname, lookupOptions).then(
-        (answers) => (lookupOptions.all ? callback(null, answers) : callback(null, answers[0].address, answers[0].family)),
+        answers =>
+          lookupOptions.all ? callback(null, answers) : callback(null, answers[0].address, answers[0].family),
         (error: NodeJS.ErrnoException) => callback(error, ''),
       );
     },
@@ -181,7 +190,7 @@ function canonicalHost(hostname: string): string {
 }
 
 function match(ranges: readonly Range[], value: bigint): AddressKind | undefined {
-  return ranges.find((range) => value >> range.shift === range.prefix)?.kind;
+  return ranges.find(range => value >> range.shift === range.prefix)?.kind;
 }
 
 function ipv4Value(address: string): bigint {

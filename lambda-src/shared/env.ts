@@ -1,12 +1,15 @@
 /** The value of an environment variable that the construct sets. Missing means a broken deployment, so it fails at start. */
 export function requireEnv(env: NodeJS.ProcessEnv, name: string): string {
   const value = env[name];
-  if (!value) throw new Error(`The environment variable ${name} is not set: this function is meant to be deployed by its construct`);
+  if (!value)
+    throw new Error(
+      `The environment variable ${name} is not set: this function is meant to be deployed by its construct`,
+    );
   return value;
 }
 
 /** A variable that the construct sets as JSON, or undefined where it set none. */
 export function jsonEnv<T>(env: NodeJS.ProcessEnv, name: string): T | undefined {
   const value = env[name];
-  return value ? JSON.parse(value) as T : undefined;
+  return value ? (JSON.parse(value) as T) : undefined;
 }

@@ -11,7 +11,8 @@ import type { AddressGuard } from './address-guard';
 export interface HttpClientOptions {
   /** A trusted target was named by the deployment; an untrusted one comes from outside and needs the guard and the list. */
   readonly target:
-    { readonly kind: 'trusted' } | { readonly kind: 'untrusted'; readonly guard: AddressGuard; readonly allowedHosts: readonly string[] };
+    | { readonly kind: 'trusted' }
+    | { readonly kind: 'untrusted'; readonly guard: AddressGuard; readonly allowedHosts: readonly string[] };
   readonly allowHttp?: boolean;
   /** Default 0. GET and HEAD follow to any allowed host; other methods only 307 and 308 to the same origin. */
   readonly maxRedirects?: number;
@@ -91,7 +92,7 @@ const MAX_DRAINED_BYTES = 1024 * 1024;
 /** `host` is matched exactly, `*.suffix` by every name below the suffix. */
 export function hostAllowed(hostname: string, allowedHosts: readonly string[]): boolean {
   const host = hostname.toLowerCase().replace(/\.$/, '');
-  return allowedHosts.some((entry) => {
+  return allowedHosts.some(entry => {
     const allowed = entry.toLowerCase();
     return allowed.startsWith('*.')
       ? allowed.length > 2 && host.endsWith(allowed.slice(1)) && host.length > allowed.length - 1
@@ -117,14 +118,26 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   function checkUrl(text: string): URL {
     const url = parseUrl(text);
     if (url.protocol !== 'https:' && !(options.allowHttp && url.protocol === 'http:')) {
-      throw new HttpRequestError(`only https URLs are allowed, got ${url.protocol.slice(0, -1)}`, 'ERR_PROTOCOL', false);
+      throw new HttpRequestError(
+        `only https URLs are allowed, got ${url.protocol.slice(0, -1)}`,
+        'ERR_PROTOCOL',
+        false,
+      );
     }
     if (url.username !== '' || url.password !== '') {
-      throw new HttpRequestError('a URL must not carry a user name or password', 'ERR_CREDENTIALS_IN_URL', false);
+      throw new HttpRequestError(
+        'a URL must not carry a user name or password',
+        'ERR_CREDENTIALS_IN_URL',
+        false,
+      );
     }
     if (options.target.kind === 'untrusted') {
       if (!hostAllowed(url.hostname, options.target.allowedHosts)) {
-        throw new HttpRequestError(`the host "${url.hostname}" is not in allowedHosts`, 'ERR_HOST_NOT_ALLOWED', false);
+        throw new HttpRequestError(
+          `the host "${url.hostname}" is not in allowedHosts`,
+          'ERR_HOST_NOT_ALLOWED',
+          false,
+        );
       }
       options.target.guard.checkHost(url.hostname);
     }
@@ -135,7 +148,9 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   function send(request: HttpRequest, url: URL): Promise<Exchange> {
     return new Promise((resolve, reject) => {
       const secure = url.protocol === 'https:';
-      const agent = secure ? (agents.tls ??= new https.Agent(agentOptions)) : (agents.plain ??= new http.Agent(agentOptions));
+      const agent = secure
+        ? (agents.tls ??= new https.Agent(agentOptions))
+        : (agents.plain ??= new http.Agent(agentOptions));
       const outgoing = (secure ? https : http).request(url, {
         agent,
         method: request.method,
@@ -143,7 +158,9 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
           'user-agent': 'cdk-serverless-blocks',
           'accept-encoding': 'identity',
           ...request.headers,
-          ...(request.body ? { 'content-length': request.body.reduce((sum, part) => sum + part.byteLength, 0) } : {}),
+          ...(request.body
+            ? { 'content-length': request.body.reduce((sum, part) => sum + part.byteLength, 0) }
+            : {}),
         },
         signal: request.signal,
       });
@@ -159,11 +176,11 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       outgoing.setTimeout(options.idleTimeoutMs ?? 30_000, timeout('ERR_IDLE_TIMEOUT'));
       outgoing.once('close', () => clearTimeout(connecting));
       outgoing.on('error', reject);
-      outgoing.once('response', (response) => {
+      outgoing.once('response', response => {
         clearTimeout(connecting);
         resolve({ outgoing, response });
       });
-      request.body?.forEach((part) => outgoing.write(part));
+      request.body?.forEach(part => outgoing.write(part));
       outgoing.end();
     });
   }
@@ -175,17 +192,32 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       const exchange = await send(current, url);
       const { response } = exchange;
       const location = response.headers.location;
-      if (!REDIRECTS.has(response.statusCode ?? 0) || location === undefined || (options.maxRedirects ?? 0) === 0) {
+      if (
+        !REDIRECTS.has(response.statusCode ?? 0) ||
+        location === undefined ||
+        (options.maxRedirects ?? 0) === 0
+      ) {
         return exchange;
       }
       response.destroy();
       if (redirects === options.maxRedirects) {
-        throw new HttpRequestError(`more than ${options.maxRedirects} redirects`, 'ERR_TOO_MANY_REDIRECTS', false);
+        throw new HttpRequestError(
+          `more than ${options.maxRedirects} redirects`,
+          'ERR_TOO_MANY_REDIRECTS',
+          false,
+        );
       }
       const next = checkUrl(parseUrl(location, url).href);
       const reads = request.method === 'GET' || request.method === 'HEAD';
-      if (!reads && (next.origin !== url.origin || (response.statusCode !== 307 && response.statusCode !== 308))) {
-        throw new HttpRequestError(`a ${request.method} is not redirected to another origin or method`, 'ERR_REDIRECT_REFUSED', false);
+      if (
+        !reads &&
+        (next.origin !== url.origin || (response.statusCode !== 307 && response.statusCode !== 308))
+      ) {
+        throw new HttpRequestError(
+          `a ${request.method} is not redirected to another origin or method`,
+          'ERR_REDIRECT_REFUSED',
+          false,
+        );
       }
       if (next.origin !== url.origin) {
         current = { ...current, headers: harmless(current.headers) };
@@ -217,15 +249,15 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   }
 
   return {
-    request: (request) =>
-      bounded(request, async (signal) => {
+    request: request =>
+      bounded(request, async signal => {
         const { outgoing, response } = await follow({ ...request, signal });
         const body = await capture(response, options.maxResponseBytes ?? 65_536);
         await bodySent(outgoing, response);
         return { status: response.statusCode ?? 0, headers: response.headers, body };
       }),
-    stream: (request) =>
-      bounded(request, async (signal) => {
+    stream: request =>
+      bounded(request, async signal => {
         const { response } = await follow({ ...request, signal });
         // From here on the reader sets the pace: a pause of its own must not look like a silent server.
         response.socket?.setTimeout(0);
@@ -258,11 +290,17 @@ function requestError(request: HttpRequest, error: unknown): Error {
     return error;
   }
   const code = String((error as NodeJS.ErrnoException).code ?? 'ERR_UNKNOWN');
-  return new HttpRequestError(`${describe(request)}: ${code}`, code, CONNECTION_ERRORS.has(code) || code.endsWith('_TIMEOUT'));
+  return new HttpRequestError(
+    `${describe(request)}: ${code}`,
+    code,
+    CONNECTION_ERRORS.has(code) || code.endsWith('_TIMEOUT'),
+  );
 }
 
 function harmless(headers: HttpRequest['headers']): { [name: string]: string } {
-  return Object.fromEntries(Object.entries(headers ?? {}).filter(([name]) => HARMLESS_HEADERS.has(name.toLowerCase())));
+  return Object.fromEntries(
+    Object.entries(headers ?? {}).filter(([name]) => HARMLESS_HEADERS.has(name.toLowerCase())),
+  );
 }
 
 /**
@@ -277,7 +315,7 @@ async function bodySent(outgoing: http.ClientRequest, response: http.IncomingMes
     outgoing.destroy();
     return;
   }
-  await new Promise<void>((resolve) => {
+  await new Promise<void>(resolve => {
     outgoing.once('finish', resolve).once('close', resolve);
   });
 }

@@ -1,10 +1,17 @@
-import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 as HttpResponse, Context } from 'aws-lambda';
+import type {
+  APIGatewayProxyEventV2,
+  APIGatewayProxyStructuredResultV2 as HttpResponse,
+  Context,
+} from 'aws-lambda';
 import { describe } from './describe';
 import type { Log } from './log';
 
 /** The caller's mistake: the message says what to send instead, and is the answer's body. */
 export class HttpError extends Error {
-  public constructor(public readonly statusCode: number, message: string) {
+  public constructor(
+    public readonly statusCode: number,
+    message: string,
+  ) {
     super(message);
     this.name = 'HttpError';
   }
@@ -24,7 +31,10 @@ export type HttpHandler = (event: APIGatewayProxyEventV2, context: Context) => P
  * Makes a Lambda handler out of a route: a caller's mistake becomes an answer, anything else is thrown, so that it counts as
  * an error of the function (alarms and roll-backs look at that); API Gateway then answers 500.
  */
-export function httpHandler(log: Log, route: (event: APIGatewayProxyEventV2, log: Log) => Promise<HttpResponse>): HttpHandler {
+export function httpHandler(
+  log: Log,
+  route: (event: APIGatewayProxyEventV2, log: Log) => Promise<HttpResponse>,
+): HttpHandler {
   return async (event, context) => {
     const requestLog = log.with({ requestId: context.awsRequestId, routeKey: event.routeKey });
     try {
@@ -50,9 +60,13 @@ export function bodyBytes(event: { body?: string | null; isBase64Encoded?: boole
 }
 
 /** The body as a JSON object; `example` shows the caller what one looks like. */
-export function jsonObjectBody(event: { body?: string | null; isBase64Encoded?: boolean }, example: string): Record<string, unknown> {
+export function jsonObjectBody(
+  event: { body?: string | null; isBase64Encoded?: boolean },
+  example: string,
+): Record<string, unknown> {
   const bytes = bodyBytes(event);
-  if (bytes.length === 0) throw new HttpError(400, `The body is missing: send a JSON object such as ${example}`);
+  if (bytes.length === 0)
+    throw new HttpError(400, `The body is missing: send a JSON object such as ${example}`);
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

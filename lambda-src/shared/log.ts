@@ -17,11 +17,17 @@ export interface Log {
 }
 
 /** @param level the least severe level that is written (Lambda's `AWS_LAMBDA_LOG_LEVEL`); anything unknown means INFO */
-export function createLog(level: string | undefined, write: (line: string) => void = line => process.stdout.write(line), fields: Fields = {}): Log {
+export function createLog(
+  level: string | undefined,
+  write: (line: string) => void = line => process.stdout.write(line),
+  fields: Fields = {},
+): Log {
   const least = LEVELS.includes(level as Level) ? LEVELS.indexOf(level as Level) : LEVELS.indexOf('INFO');
   const at = (lineLevel: Level) => (message: string, lineFields?: Fields) => {
     if (LEVELS.indexOf(lineLevel) < least) return;
-    write(`${JSON.stringify({ timestamp: new Date().toISOString(), level: lineLevel, ...fields, message, ...lineFields })}\n`);
+    write(
+      `${JSON.stringify({ timestamp: new Date().toISOString(), level: lineLevel, ...fields, message, ...lineFields })}\n`,
+    );
   };
   return {
     debug: at('DEBUG'),

@@ -13,7 +13,10 @@ export type Units = Readonly<Record<string, 'Seconds' | 'Bytes'>>;
  * level is higher. https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
  */
 export function createMetrics(
-  namespace: string, dimensions: Record<string, string>, level = 'INFO', write: (line: string) => void = line => process.stdout.write(line),
+  namespace: string,
+  dimensions: Record<string, string>,
+  level = 'INFO',
+  write: (line: string) => void = line => process.stdout.write(line),
   units: Units = {},
 ): Metrics {
   return values => {
@@ -23,7 +26,11 @@ export function createMetrics(
       Metrics: Object.keys(values).map(Name => ({ Name, Unit: units[Name] ?? 'Count' })),
     };
     const now = new Date();
-    const line = { timestamp: now.toISOString(), level, _aws: { Timestamp: now.getTime(), CloudWatchMetrics: [definition] } };
+    const line = {
+      timestamp: now.toISOString(),
+      level,
+      _aws: { Timestamp: now.getTime(), CloudWatchMetrics: [definition] },
+    };
     write(`${JSON.stringify({ ...line, ...dimensions, ...values })}\n`);
   };
 }

@@ -1,4 +1,10 @@
-import { Format, formatCode, INPUT_MEMBERS, MAX_LENGTH, MAX_TRANSACTION_ITEMS } from '../../src/unique-code-table/contract';
+import {
+  Format,
+  formatCode,
+  INPUT_MEMBERS,
+  MAX_LENGTH,
+  MAX_TRANSACTION_ITEMS,
+} from '../../src/unique-code-table/contract';
 import { describe } from '../shared/describe';
 
 /** Draws random bytes; passed in, so that this file is pure. */
@@ -37,7 +43,13 @@ export function drawRandom(length: number, alphabet: string, randomBytes: Random
 }
 
 /** Different codes, none of which is in `taken`; fewer than asked for where the space has no more. */
-export function drawCodes(count: number, length: number, format: Format, randomBytes: RandomBytes, taken: ReadonlySet<string> = new Set()): string[] {
+export function drawCodes(
+  count: number,
+  length: number,
+  format: Format,
+  randomBytes: RandomBytes,
+  taken: ReadonlySet<string> = new Set(),
+): string[] {
   const space = format.alphabet.length ** length;
   const wanted = Math.min(count, space - taken.size);
   const codes = new Set<string>();
@@ -60,11 +72,16 @@ export function parseRequest(input: unknown, { defaultLength, itemsPerCode }: Li
     throw new InvalidInput(`The input must be a JSON object, {} for defaults, got ${describe(input)}`);
   }
   const members = input as Record<string, unknown>;
-  const unknown = Object.keys(members).find(name => !INPUT_MEMBERS.includes(name as typeof INPUT_MEMBERS[number]));
-  if (unknown !== undefined) throw new InvalidInput(`Unknown member ${show(unknown)}: there are ${INPUT_MEMBERS.join(', ')}`);
+  const unknown = Object.keys(members).find(
+    name => !INPUT_MEMBERS.includes(name as (typeof INPUT_MEMBERS)[number]),
+  );
+  if (unknown !== undefined)
+    throw new InvalidInput(`Unknown member ${show(unknown)}: there are ${INPUT_MEMBERS.join(', ')}`);
   const idempotencyKey = text(members, 'idempotencyKey', MAX_KEY_LENGTH);
   // A transaction takes 100 items; the record of an idempotency key is one of them.
-  const maxCount = Math.floor((MAX_TRANSACTION_ITEMS - (idempotencyKey === undefined ? 0 : 1)) / itemsPerCode);
+  const maxCount = Math.floor(
+    (MAX_TRANSACTION_ITEMS - (idempotencyKey === undefined ? 0 : 1)) / itemsPerCode,
+  );
   return {
     length: integer(members, 'length', MAX_LENGTH) ?? defaultLength,
     count: integer(members, 'count', maxCount) ?? 1,
@@ -77,7 +94,14 @@ export function parseRequest(input: unknown, { defaultLength, itemsPerCode }: Li
 }
 
 /** What must be the same in a repeated request, in one fixed order. */
-export function fingerprintSource({ length, count, batch, usedBy, reference, description }: CodeRequest): string {
+export function fingerprintSource({
+  length,
+  count,
+  batch,
+  usedBy,
+  reference,
+  description,
+}: CodeRequest): string {
   return JSON.stringify([length, count, batch, usedBy ?? null, reference ?? null, description ?? null]);
 }
 
@@ -95,7 +119,9 @@ function text(members: Record<string, unknown>, name: string, maxLength: number)
   const value = members[name];
   if (value === undefined) return undefined;
   if (typeof value !== 'string' || value.length > maxLength) {
-    throw new InvalidInput(`\`${name}\` must be a string of at most ${maxLength} characters, got ${typeof value === 'string' ? value.length : describe(value)}`);
+    throw new InvalidInput(
+      `\`${name}\` must be a string of at most ${maxLength} characters, got ${typeof value === 'string' ? value.length : describe(value)}`,
+    );
   }
   return value.trim() === '' ? undefined : value;
 }
@@ -103,6 +129,10 @@ function text(members: Record<string, unknown>, name: string, maxLength: number)
 /** A number as it came, cut short: a direct caller's error is logged, so nothing else of the input is shown. */
 function show(value: unknown): string {
   const isShort = ['number', 'string', 'boolean'].includes(typeof value);
-  const shown = !isShort ? describe(value) : typeof value === 'number' ? String(value) : JSON.stringify(value); // which would make null of NaN
+  const shown = !isShort
+    ? describe(value)
+    : typeof value === 'number'
+      ? String(value)
+      : JSON.stringify(value); // which would make null of NaN
   return shown.length > 60 ? `${shown.slice(0, 60)}…` : shown;
 }

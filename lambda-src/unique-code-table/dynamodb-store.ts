@@ -1,6 +1,12 @@
 import {
-  AttributeValue, CancellationReason, ConditionalCheckFailedException, DynamoDBClient, PutItemCommand, TransactionCanceledException,
-  TransactionConflictException, TransactWriteItemsCommand,
+  AttributeValue,
+  CancellationReason,
+  ConditionalCheckFailedException,
+  DynamoDBClient,
+  PutItemCommand,
+  TransactionCanceledException,
+  TransactionConflictException,
+  TransactWriteItemsCommand,
 } from '@aws-sdk/client-dynamodb';
 import type { CodeItem, CodeStore, RequestRecord, Write, WriteResult } from './issue';
 import { requestKey, reservationKey, TABLE } from '../../src/unique-code-table/contract';
@@ -31,14 +37,28 @@ const CONFLICT_ATTEMPTS = 6;
 export function dynamodbStore(client: DynamoDBClient, options: StoreOptions): CodeStore {
   return {
     async write(write) {
-      const puts = [...write.items.flatMap(item => putsOf(item, write, options)), ...write.record ? [recordPut(write.record, write)] : []];
-      return puts.length === 1 ? writeOne(client, options, puts[0], write.nonce) : writeAll(client, options, puts, write);
+      const puts = [
+        ...write.items.flatMap(item => putsOf(item, write, options)),
+        ...(write.record ? [recordPut(write.record, write)] : []),
+      ];
+      return puts.length === 1
+        ? writeOne(client, options, puts[0], write.nonce)
+        : writeAll(client, options, puts, write);
     },
   };
 }
 
-async function writeOne(client: DynamoDBClient, options: StoreOptions, { code, ...put }: Put, nonce: string): Promise<WriteResult> {
-  const command = new PutItemCommand({ TableName: options.tableName, ...put, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' });
+async function writeOne(
+  client: DynamoDBClient,
+  options: StoreOptions,
+  { code, ...put }: Put,
+  nonce: string,
+): Promise<WriteResult> {
+  const command = new PutItemCommand({
+    TableName: options.tableName,
+    ...put,
+    ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+  });
   for (let attempt = 1; ; attempt++) {
     try {
       await client.send(command);
@@ -46,7 +66,9 @@ async function writeOne(client: DynamoDBClient, options: StoreOptions, { code, .
     } catch (error) {
       if (error instanceof ConditionalCheckFailedException) {
         // The answer to a write was lost, the SDK sent it again, and it met itself.
-        return error.Item?.[TABLE.nonce]?.S === nonce ? { outcome: 'written' } : { outcome: 'taken', codes: [code!] };
+        return error.Item?.[TABLE.nonce]?.S === nonce
+          ? { outcome: 'written' }
+          : { outcome: 'taken', codes: [code!] };
       }
       // Somebody's batch holds that code; nothing was written.
       if (!(error instanceof TransactionConflictException)) throw error;
@@ -56,7 +78,12 @@ async function writeOne(client: DynamoDBClient, options: StoreOptions, { code, .
   }
 }
 
-async function writeAll(client: DynamoDBClient, options: StoreOptions, puts: Put[], write: Write): Promise<WriteResult> {
+async function writeAll(
+  client: DynamoDBClient,
+  options: StoreOptions,
+  puts: Put[],
+  write: Write,
+): Promise<WriteResult> {
   const command = new TransactWriteItemsCommand({
     TransactItems: puts.map(({ code, ...put }) => ({
       Put: { TableName: options.tableName, ...put, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' },
@@ -72,7 +99,8 @@ async function writeAll(client: DynamoDBClient, options: StoreOptions, puts: Put
       if (result) return result;
       if (!isTransient(error.CancellationReasons ?? [])) throw error;
       // Others want the same items at the same time: draw new codes, or in the end say that none was found. Nothing was written.
-      if (attempt === CONFLICT_ATTEMPTS) return { outcome: 'taken', codes: write.items.map(({ code }) => code) };
+      if (attempt === CONFLICT_ATTEMPTS)
+        return { outcome: 'taken', codes: write.items.map(({ code }) => code) };
       await options.backoff(attempt);
     }
   }
@@ -80,9 +108,12 @@ async function writeAll(client: DynamoDBClient, options: StoreOptions, puts: Put
 
 /** What a cancelled transaction says, or undefined where no condition failed. */
 function outcomeOf(reasons: CancellationReason[], puts: Put[], nonce: string): WriteResult | undefined {
-  const failed = puts.map((put, index) => ({ put, reason: reasons[index] })).filter(({ reason }) => reason?.Code === 'ConditionalCheckFailed');
+  const failed = puts
+    .map((put, index) => ({ put, reason: reasons[index] }))
+    .filter(({ reason }) => reason?.Code === 'ConditionalCheckFailed');
   if (failed.length === 0) return undefined;
-  if (failed.length === puts.length && failed.every(({ reason }) => reason.Item?.[TABLE.nonce]?.S === nonce)) return { outcome: 'written' };
+  if (failed.length === puts.length && failed.every(({ reason }) => reason.Item?.[TABLE.nonce]?.S === nonce))
+    return { outcome: 'written' };
   const record = failed.find(({ put }) => put.code === undefined)?.reason.Item;
   if (record) {
     const codes = (record[TABLE.codes]?.L ?? []).map(({ S }) => S ?? '');
@@ -92,26 +123,43 @@ function outcomeOf(reasons: CancellationReason[], puts: Put[], nonce: string): W
 }
 
 function isTransient(reasons: CancellationReason[]): boolean {
-  return reasons.every(({ Code }) => ['None', 'TransactionConflict', 'ThrottlingError', 'ProvisionedThroughputExceeded'].includes(Code ?? ''));
+  return reasons.every(({ Code }) =>
+    ['None', 'TransactionConflict', 'ThrottlingError', 'ProvisionedThroughputExceeded'].includes(Code ?? ''),
+  );
 }
 
 /** The items that one code takes: itself, and where it expires but must never come again, what remembers it. */
-function putsOf(item: CodeItem, { now, nonce }: Write, { timeToLive, reuseExpiredCodes }: StoreOptions): Put[] {
-  const expiring: Item = timeToLive === undefined ? {} : { [TABLE.timeToExist]: { N: String(now + timeToLive) } };
+function putsOf(
+  item: CodeItem,
+  { now, nonce }: Write,
+  { timeToLive, reuseExpiredCodes }: StoreOptions,
+): Put[] {
+  const expiring: Item =
+    timeToLive === undefined ? {} : { [TABLE.timeToExist]: { N: String(now + timeToLive) } };
   const code: Put = {
-    Item: compact({
-      [TABLE.key]: item.code,
-      [TABLE.createdOn]: item.createdOn,
-      [TABLE.usedBy]: item.usedBy,
-      [TABLE.reference]: item.reference,
-      [TABLE.description]: item.description,
-      [TABLE.nonce]: nonce,
-    }, expiring),
+    Item: compact(
+      {
+        [TABLE.key]: item.code,
+        [TABLE.createdOn]: item.createdOn,
+        [TABLE.usedBy]: item.usedBy,
+        [TABLE.reference]: item.reference,
+        [TABLE.description]: item.description,
+        [TABLE.nonce]: nonce,
+      },
+      expiring,
+    ),
     ...(reuseExpiredCodes ? absentOrExpired(now) : absent()),
     code: item.code,
   };
   if (timeToLive === undefined || reuseExpiredCodes) return [code];
-  return [{ Item: compact({ [TABLE.key]: reservationKey(item.code), [TABLE.nonce]: nonce }), ...absent(), code: item.code }, code];
+  return [
+    {
+      Item: compact({ [TABLE.key]: reservationKey(item.code), [TABLE.nonce]: nonce }),
+      ...absent(),
+      code: item.code,
+    },
+    code,
+  ];
 }
 
 /** DynamoDB deletes expired items within days, so one that is still there may be too old to count. */
@@ -126,7 +174,10 @@ function recordPut({ keyHash, fingerprint, codes, expiresAt }: RequestRecord, { 
 }
 
 function absent() {
-  return { ConditionExpression: 'attribute_not_exists(#code)', ExpressionAttributeNames: { '#code': TABLE.key } };
+  return {
+    ConditionExpression: 'attribute_not_exists(#code)',
+    ExpressionAttributeNames: { '#code': TABLE.key },
+  };
 }
 
 function absentOrExpired(now: number) {

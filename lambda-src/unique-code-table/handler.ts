@@ -1,4 +1,9 @@
-import type { APIGatewayProxyEvent, APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 as HttpResponse, Context } from 'aws-lambda';
+import type {
+  APIGatewayProxyEvent,
+  APIGatewayProxyEventV2,
+  APIGatewayProxyStructuredResultV2 as HttpResponse,
+  Context,
+} from 'aws-lambda';
 import { InvalidInput, Limits, parseRequest } from './domain';
 import { CodeSpaceExhausted, IdempotencyKeyReused, issueCodes, IssuePorts } from './issue';
 import { METRICS } from '../../src/unique-code-table/contract';
@@ -16,7 +21,9 @@ type Answer = { code: string } | { codes: string[] };
 type HttpEvent = APIGatewayProxyEvent | APIGatewayProxyEventV2;
 
 /** Answers a request of an API Gateway, of payload format 1.0 or 2.0, or a direct one with the bare input. */
-export function createHandler(ports: Ports): (event: unknown, context: Context) => Promise<HttpResponse | Answer> {
+export function createHandler(
+  ports: Ports,
+): (event: unknown, context: Context) => Promise<HttpResponse | Answer> {
   return async (event, context) => {
     const log = ports.log.with({ requestId: context.awsRequestId });
     return isHttpEvent(event) ? answerHttp(event, ports, log) : issue(event, ports, log);
@@ -60,10 +67,14 @@ function statusOf(error: unknown): number | undefined {
 /** The body, with the key of the header `Idempotency-Key` where there is one. */
 function inputOf(event: HttpEvent): Record<string, unknown> {
   const input = jsonObjectBody(event, '{}');
-  const header = Object.entries(event.headers ?? {}).find(([name]) => name.toLowerCase() === 'idempotency-key')?.[1];
+  const header = Object.entries(event.headers ?? {}).find(
+    ([name]) => name.toLowerCase() === 'idempotency-key',
+  )?.[1];
   if (header === undefined) return input;
   if (input.idempotencyKey !== undefined && input.idempotencyKey !== header) {
-    throw new InvalidInput('The header Idempotency-Key and the member `idempotencyKey` differ: send one of them');
+    throw new InvalidInput(
+      'The header Idempotency-Key and the member `idempotencyKey` differ: send one of them',
+    );
   }
   return { ...input, idempotencyKey: header };
 }
@@ -72,6 +83,16 @@ function isHttpEvent(event: unknown): event is HttpEvent {
   return typeof event === 'object' && event !== null && 'requestContext' in event;
 }
 
-function count({ metrics }: Ports, { attempts, collisions }: { attempts: number; collisions: number }, issued: number, exhausted: number): void {
-  metrics({ [METRICS.codesIssued]: issued, [METRICS.attempts]: attempts, [METRICS.collisions]: collisions, [METRICS.exhausted]: exhausted });
+function count(
+  { metrics }: Ports,
+  { attempts, collisions }: { attempts: number; collisions: number },
+  issued: number,
+  exhausted: number,
+): void {
+  metrics({
+    [METRICS.codesIssued]: issued,
+    [METRICS.attempts]: attempts,
+    [METRICS.collisions]: collisions,
+    [METRICS.exhausted]: exhausted,
+  });
 }

@@ -10,7 +10,8 @@ import { createLog } from '../shared/log';
 import { createMetrics } from '../shared/metrics';
 
 const format = JSON.parse(requireEnv(process.env, ENV.format)) as Format;
-const timeToLive = process.env[ENV.timeToLive] === undefined ? undefined : Number(process.env[ENV.timeToLive]);
+const timeToLive =
+  process.env[ENV.timeToLive] === undefined ? undefined : Number(process.env[ENV.timeToLive]);
 const reuseExpiredCodes = process.env[ENV.reuseExpiredCodes] === 'true';
 
 export const issue = createHandler({
@@ -26,7 +27,14 @@ export const issue = createHandler({
   sha256: text => createHash('sha256').update(text, 'utf8').digest('hex'),
   format,
   idempotencyWindow: Number(requireEnv(process.env, ENV.idempotencyWindow)),
-  limits: { defaultLength: format.length, itemsPerCode: timeToLive !== undefined && !reuseExpiredCodes ? 2 : 1 },
+  limits: {
+    defaultLength: format.length,
+    itemsPerCode: timeToLive !== undefined && !reuseExpiredCodes ? 2 : 1,
+  },
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(METRICS.namespace, { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'unknown' }, process.env.AWS_LAMBDA_LOG_LEVEL),
+  metrics: createMetrics(
+    METRICS.namespace,
+    { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'unknown' },
+    process.env.AWS_LAMBDA_LOG_LEVEL,
+  ),
 });

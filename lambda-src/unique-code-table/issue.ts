@@ -74,19 +74,28 @@ export interface IssuePorts {
 export const ATTEMPTS = 5;
 
 /** Draws codes and writes them down; only a taken code is drawn again. `tally` is kept up to date, also when this throws. */
-export async function issueCodes(request: CodeRequest, ports: IssuePorts, tally: { attempts: number; collisions: number }): Promise<Issued> {
+export async function issueCodes(
+  request: CodeRequest,
+  ports: IssuePorts,
+  tally: { attempts: number; collisions: number },
+): Promise<Issued> {
   const { format, store } = ports;
   const space = format.alphabet.length ** request.length;
   const nonce = ports.randomId();
   const now = ports.clock.now();
   const seconds = Math.floor(now.getTime() / 1000);
-  const record = request.idempotencyKey === undefined ? undefined : {
-    keyHash: ports.sha256(request.idempotencyKey),
-    fingerprint: ports.sha256(fingerprintSource(request)),
-    expiresAt: seconds + ports.idempotencyWindow,
-  };
+  const record =
+    request.idempotencyKey === undefined
+      ? undefined
+      : {
+          keyHash: ports.sha256(request.idempotencyKey),
+          fingerprint: ports.sha256(fingerprintSource(request)),
+          expiresAt: seconds + ports.idempotencyWindow,
+        };
   if (request.count > space) {
-    throw new CodeSpaceExhausted(`There are only ${space} codes of ${request.length} random characters: ask for fewer, or for a longer \`length\``);
+    throw new CodeSpaceExhausted(
+      `There are only ${space} codes of ${request.length} random characters: ask for fewer, or for a longer \`length\``,
+    );
   }
   let codes = drawCodes(request.count, request.length, format, ports.randomBytes);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -97,7 +106,9 @@ export async function issueCodes(request: CodeRequest, ports: IssuePorts, tally:
     if (result.outcome === 'written') return { codes, repeated: false, ...tally };
     if (result.outcome === 'repeated') {
       if (result.record.fingerprint !== record?.fingerprint) {
-        throw new IdempotencyKeyReused('This idempotency key was used with another input: repeat that one, or take another key');
+        throw new IdempotencyKeyReused(
+          'This idempotency key was used with another input: repeat that one, or take another key',
+        );
       }
       return { codes: result.record.codes, repeated: true, ...tally };
     }
@@ -106,6 +117,8 @@ export async function issueCodes(request: CodeRequest, ports: IssuePorts, tally:
     const replaced = drawCodes(result.codes.length, request.length, format, ports.randomBytes, new Set(kept));
     codes = [...kept, ...replaced];
   }
-  throw new CodeSpaceExhausted(`No free code was found in ${ATTEMPTS} draws: the ${space} codes of ${request.length} random characters `
-    + 'are nearly used up. Try again, or ask for a longer `length`');
+  throw new CodeSpaceExhausted(
+    `No free code was found in ${ATTEMPTS} draws: the ${space} codes of ${request.length} random characters ` +
+      'are nearly used up. Try again, or ask for a longer `length`',
+  );
 }

@@ -151,7 +151,8 @@ export class BatchAssembler {
   }
 
   private spliced(chunk: Buffer, from: number, to: number, start: number, length: number): void {
-    const problem = this.options.check === undefined ? undefined : this.checked(this.options.check, chunk, from, to);
+    const problem =
+      this.options.check === undefined ? undefined : this.checked(this.options.check, chunk, from, to);
     if (problem !== undefined || this.tooLarge(length)) {
       this.closeSegment(chunk);
       this.reject(problem ?? this.tooLargeMessage(length));
@@ -178,11 +179,20 @@ export class BatchAssembler {
     this.take(start, length);
   }
 
-  private transformed(transform: (line: string) => Transformed, line: Buffer, start: number, next: number): void {
+  private transformed(
+    transform: (line: string) => Transformed,
+    line: Buffer,
+    start: number,
+    next: number,
+  ): void {
     this.dropCarry();
     const { transformBytes } = this.options;
     const asBytes = transformBytes !== undefined && !line.includes('\\u');
-    const result = !isUtf8(line) ? NOT_UTF8 : asBytes ? transformBytes(line.toString('latin1')) : transform(line.toString('utf8'));
+    const result = !isUtf8(line)
+      ? NOT_UTF8
+      : asBytes
+        ? transformBytes(line.toString('latin1'))
+        : transform(line.toString('utf8'));
     if (result === 'drop') {
       this.lines += 1;
     } else if ('error' in result) {
@@ -230,7 +240,11 @@ export class BatchAssembler {
   }
 
   /** A record that brings its own body travels alone. */
-  private ownBody(result: { readonly body: Uint8Array; readonly contentType: string }, start: number, next: number): void {
+  private ownBody(
+    result: { readonly body: Uint8Array; readonly contentType: string },
+    start: number,
+    next: number,
+  ): void {
     if (result.body.byteLength > this.options.maxBatchBytes) {
       this.reject(this.tooLargeMessage(result.body.byteLength));
       return;
@@ -262,7 +276,9 @@ export class BatchAssembler {
   }
 
   private overfull(bytes: number): boolean {
-    return this.count > 0 && this.bodyBytes + 1 + bytes + this.options.overheadBytes > this.options.maxBatchBytes;
+    return (
+      this.count > 0 && this.bodyBytes + 1 + bytes + this.options.overheadBytes > this.options.maxBatchBytes
+    );
   }
 
   private reject(reason: string): void {
@@ -298,7 +314,7 @@ export class BatchAssembler {
       contentType,
       rejected: this.rejected,
       errors: this.errors,
-      release: () => pages.forEach((page) => pool.release(page)),
+      release: () => pages.forEach(page => pool.release(page)),
     });
     this.firstRecord += this.lines;
     this.batchBegin = this.end;
@@ -314,14 +330,21 @@ export class BatchAssembler {
     if (this.carryBytes === 0 && chunk[from] > 0x20 && to > from) {
       return false;
     }
-    return this.carry.every((part) => isBlank(part, 0, part.length)) && isBlank(chunk, from, to);
+    return this.carry.every(part => isBlank(part, 0, part.length)) && isBlank(chunk, from, to);
   }
 
   private bytes(chunk: Buffer, from: number, to: number): Buffer {
-    return this.carryBytes > 0 ? Buffer.concat([...this.carry, chunk.subarray(from, to)]) : chunk.subarray(from, to);
+    return this.carryBytes > 0
+      ? Buffer.concat([...this.carry, chunk.subarray(from, to)])
+      : chunk.subarray(from, to);
   }
 
-  private checked(check: (line: string) => string | undefined, chunk: Buffer, from: number, to: number): string | undefined {
+  private checked(
+    check: (line: string) => string | undefined,
+    chunk: Buffer,
+    from: number,
+    to: number,
+  ): string | undefined {
     const line = this.bytes(chunk, from, to);
     return isUtf8(line) ? check(line.toString('latin1')) : NOT_UTF8.error;
   }

@@ -19,7 +19,10 @@ export interface Batch {
 
 /** What a mapping made of one line. */
 export type Transformed =
-  { readonly json: string } | { readonly body: Uint8Array; readonly contentType: string } | 'drop' | { readonly error: string };
+  | { readonly json: string }
+  | { readonly body: Uint8Array; readonly contentType: string }
+  | 'drop'
+  | { readonly error: string };
 
 export interface AssemblerOptions {
   readonly batchSize: number;

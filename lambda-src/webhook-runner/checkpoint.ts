@@ -25,7 +25,7 @@ export function newCheckpoint(now: number): Checkpoint {
 /** The first errors, as many as a checkpoint has room for. */
 export function fitting(errors: readonly string[]): readonly string[] {
   let room = MAX_ERROR_BYTES;
-  return errors.filter((error) => (room -= Buffer.byteLength(JSON.stringify(error))) >= 0);
+  return errors.filter(error => (room -= Buffer.byteLength(JSON.stringify(error))) >= 0);
 }
 
 /** The same records get the same key on every try: it hangs on where they begin, not on how many batches came before. */

@@ -22,7 +22,10 @@ export interface Authorizer {
   /** Another call of `headers` may bring other ones. */
   readonly refreshable: boolean;
   /** The headers to send. `refused` are those that were just answered with 401. */
-  headers(refused?: { readonly [name: string]: string }, signal?: AbortSignal): Promise<{ readonly [name: string]: string }>;
+  headers(
+    refused?: { readonly [name: string]: string },
+    signal?: AbortSignal,
+  ): Promise<{ readonly [name: string]: string }>;
   /** Takes the credentials out of a text that is to be shown. */
   redact(text: string): string;
 }
@@ -41,17 +44,21 @@ export class AuthorizationError extends Error {
 const EXPIRY_MARGIN_MS = 60_000;
 const DEFAULT_LIFETIME_S = 3600;
 
-export function createAuthorizer(auth: HttpAuth | undefined, client: HttpClient, now: () => number): Authorizer {
+export function createAuthorizer(
+  auth: HttpAuth | undefined,
+  client: HttpClient,
+  now: () => number,
+): Authorizer {
   if (auth === undefined) {
     return fixed({}, []);
   }
   switch (auth.kind) {
     case 'basic':
       // Without a password the user name is what is secret.
-      return fixed(
-        { authorization: basic(auth.username, auth.password) },
-        [auth.password === '' ? auth.username : auth.password, basic(auth.username, auth.password).slice(6)],
-      );
+      return fixed({ authorization: basic(auth.username, auth.password) }, [
+        auth.password === '' ? auth.username : auth.password,
+        basic(auth.username, auth.password).slice(6),
+      ]);
     case 'bearer':
       return fixed({ authorization: `Bearer ${auth.token}` }, [auth.token]);
     case 'apiKey':
@@ -62,7 +69,7 @@ export function createAuthorizer(auth: HttpAuth | undefined, client: HttpClient,
 }
 
 function fixed(headers: { readonly [name: string]: string }, secrets: readonly string[]): Authorizer {
-  return { refreshable: false, headers: async () => headers, redact: (text) => redact(text, secrets) };
+  return { refreshable: false, headers: async () => headers, redact: text => redact(text, secrets) };
 }
 
 function clientCredentials(auth: OAuth2ClientCredentials, client: HttpClient, now: () => number): Authorizer {
@@ -79,17 +86,31 @@ function clientCredentials(auth: OAuth2ClientCredentials, client: HttpClient, no
     });
     const headers = {
       'content-type': 'application/x-www-form-urlencoded',
-      'accept': 'application/json',
-      ...(inBody ? {} : { authorization: basic(encodeURIComponent(auth.clientId), encodeURIComponent(auth.clientSecret)) }),
+      accept: 'application/json',
+      ...(inBody
+        ? {}
+        : { authorization: basic(encodeURIComponent(auth.clientId), encodeURIComponent(auth.clientSecret)) }),
     };
     let response;
     try {
-      response = await client.request({ method: 'POST', url: auth.tokenUrl, headers, body: [Buffer.from(form.toString())], signal });
+      response = await client.request({
+        method: 'POST',
+        url: auth.tokenUrl,
+        headers,
+        body: [Buffer.from(form.toString())],
+        signal,
+      });
     } catch (error) {
-      throw new AuthorizationError(`the token endpoint: ${(error as Error).message}`, error instanceof HttpRequestError && error.retriable);
+      throw new AuthorizationError(
+        `the token endpoint: ${(error as Error).message}`,
+        error instanceof HttpRequestError && error.retriable,
+      );
     }
     if (response.status !== 200) {
-      throw new AuthorizationError(`the token endpoint answered ${response.status}`, response.status === 429 || response.status >= 500);
+      throw new AuthorizationError(
+        `the token endpoint answered ${response.status}`,
+        response.status === 429 || response.status >= 500,
+      );
     }
     return readToken(response.body.toString(), now());
   }
@@ -106,7 +127,7 @@ function clientCredentials(auth: OAuth2ClientCredentials, client: HttpClient, no
       }));
       return { authorization: `Bearer ${token.value}` };
     },
-    redact: (text) => redact(text, [auth.clientSecret, ...(token ? [token.value] : [])]),
+    redact: text => redact(text, [auth.clientSecret, ...(token ? [token.value] : [])]),
   };
 }
 

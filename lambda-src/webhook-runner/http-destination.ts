@@ -20,10 +20,16 @@ export interface HttpDestinationOptions {
 const RETRIED_STATUS = new Set([429, 502, 503, 504]);
 const SHOWN_BODY_LENGTH = 150;
 
-export function createHttpDestination(options: HttpDestinationOptions, client: HttpClient, now: () => number): Destination {
+export function createHttpDestination(
+  options: HttpDestinationOptions,
+  client: HttpClient,
+  now: () => number,
+): Destination {
   const { open, close } = wrapping(options.dataKey);
   const authorizer = createAuthorizer(options.auth, client, now);
-  const fixedHeaders = Object.fromEntries(Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+  const fixedHeaders = Object.fromEntries(
+    Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+  );
 
   function send(
     batch: DeliveredBatch,
@@ -54,7 +60,12 @@ export function createHttpDestination(options: HttpDestinationOptions, client: H
     const text = authorizer.redact(response.body.subarray(0, 4096).toString()).slice(0, SHOWN_BODY_LENGTH);
     const reason = `the destination answered ${status}${text === '' ? '' : `: ${text}`}`;
     return RETRIED_STATUS.has(status)
-      ? { kind: 'retry', reason, retryAfterMs: status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], now()) : undefined }
+      ? {
+          kind: 'retry',
+          reason,
+          retryAfterMs:
+            status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], now()) : undefined,
+        }
       : { kind: 'refused', reason };
   }
 

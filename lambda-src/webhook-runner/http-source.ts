@@ -93,7 +93,12 @@ class Download implements SourceStream {
       let retryAfter: number | undefined;
       let problem: string;
       try {
-        const response = await this.client.stream({ method: 'GET', url: this.options.url, headers: this.headers(), signal: this.signal });
+        const response = await this.client.stream({
+          method: 'GET',
+          url: this.options.url,
+          headers: this.headers(),
+          signal: this.signal,
+        });
         if (!RETRIED_STATUS.has(response.status)) {
           this.response = response;
           this.accept(response);
@@ -156,7 +161,12 @@ class Download implements SourceStream {
     return this.resumed || this.decoded > 0 || this.stored > 0;
   }
 
-  private acceptAgain(status: number, etag: string | undefined, contentRange: string | undefined, contentLength: string | undefined): void {
+  private acceptAgain(
+    status: number,
+    etag: string | undefined,
+    contentRange: string | undefined,
+    contentLength: string | undefined,
+  ): void {
     const at = `at byte ${this.decoded}`;
     const start = this.rangeStart();
     if (status === 416 && contentRange === `bytes */${start}`) {
@@ -175,7 +185,11 @@ class Download implements SourceStream {
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(contentRange ?? '');
     if (
       status === 416 ||
-      (status === 206 && range !== null && range[2] !== '*' && this.size !== undefined && Number(range[2]) !== this.size)
+      (status === 206 &&
+        range !== null &&
+        range[2] !== '*' &&
+        this.size !== undefined &&
+        Number(range[2]) !== this.size)
     ) {
       throw new SourceError('changed', `data_url has another size than when the run began (${at})`);
     }
@@ -215,7 +229,10 @@ class Download implements SourceStream {
       }
     }
     if (toSkip > 0) {
-      throw new SourceError('changed', `data_url is shorter than when the run began (at byte ${this.decoded})`);
+      throw new SourceError(
+        'changed',
+        `data_url is shorter than when the run began (at byte ${this.decoded})`,
+      );
     }
   }
 
@@ -252,20 +269,26 @@ class Download implements SourceStream {
     if (this.attempts >= this.options.retry.maxAttempts) {
       throw new SourceError('unavailable', `${problem}, ${this.attempts} times (at byte ${this.decoded})`);
     }
-    await this.timing.sleep(Math.max(retryAfter, backoffDelay(this.options.retry, this.attempts, this.timing.random)), this.signal);
+    await this.timing.sleep(
+      Math.max(retryAfter, backoffDelay(this.options.retry, this.attempts, this.timing.random)),
+      this.signal,
+    );
   }
 }
 
 class LostConnection extends Error {}
 
 /** zlib checks the trailer: a truncated or damaged file ends in an error, never as if it were whole. */
-async function* gunzip(first: IteratorResult<Buffer, undefined>, rest: AsyncGenerator<Buffer, undefined>): AsyncGenerator<Buffer> {
+async function* gunzip(
+  first: IteratorResult<Buffer, undefined>,
+  rest: AsyncGenerator<Buffer, undefined>,
+): AsyncGenerator<Buffer> {
   const inflate = zlib.createGunzip({ chunkSize: 65_536 });
   let lost: unknown;
   const feed = async () => {
     for (let next = first; !next.done; next = await rest.next()) {
       if (!inflate.write(next.value)) {
-        await new Promise<void>((resolve) => {
+        await new Promise<void>(resolve => {
           inflate.once('drain', resolve).once('close', resolve);
         });
       }
@@ -282,7 +305,13 @@ async function* gunzip(first: IteratorResult<Buffer, undefined>, rest: AsyncGene
   try {
     yield* inflate as AsyncIterable<Buffer>;
   } catch (error) {
-    throw lost ?? new SourceError('unavailable', `data_url is not a whole gzip file (${String((error as NodeJS.ErrnoException).code)})`);
+    throw (
+      lost ??
+      new SourceError(
+        'unavailable',
+        `data_url is not a whole gzip file (${String((error as NodeJS.ErrnoException).code)})`,
+      )
+    );
   } finally {
     inflate.destroy();
   }

@@ -5,7 +5,11 @@ import type { LambdaBatchAnswer } from '../../src/webhook-runner/contract';
  * Reads what a destination function answered: nothing means that every record was taken. A function that throws, times out or crashes
  * is as one that was not reached: it gets the batch again.
  */
-export function parseLambdaAnswer(payload: string, functionError: string | undefined, count: number): Delivery {
+export function parseLambdaAnswer(
+  payload: string,
+  functionError: string | undefined,
+  count: number,
+): Delivery {
   let answer: unknown;
   try {
     answer = payload === '' ? null : JSON.parse(payload);
@@ -14,7 +18,10 @@ export function parseLambdaAnswer(payload: string, functionError: string | undef
   }
   if (functionError !== undefined) {
     const message = (answer as { errorMessage?: unknown } | null)?.errorMessage;
-    return { kind: 'retry', reason: `the function failed: ${typeof message === 'string' ? message : functionError}` };
+    return {
+      kind: 'retry',
+      reason: `the function failed: ${typeof message === 'string' ? message : functionError}`,
+    };
   }
   const failures = (answer as LambdaBatchAnswer | null)?.failures ?? [];
   const indexes = new Set<number>();
@@ -34,7 +41,7 @@ export function parseLambdaAnswer(payload: string, functionError: string | undef
   return understood
     ? { kind: 'delivered', failures }
     : {
-      kind: 'refused',
-      reason: `the function's answer is not understood: \`failures\` must list {index, reason} with index from 0 to ${count - 1}`,
-    };
+        kind: 'refused',
+        reason: `the function's answer is not understood: \`failures\` must list {index, reason} with index from 0 to ${count - 1}`,
+      };
 }

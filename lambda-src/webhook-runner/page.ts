@@ -13,7 +13,8 @@ export class Page {
 
   /** With room for a text of at least this length; without any when left out. */
   public constructor(length?: number) {
-    this.bytes = length === undefined ? Buffer.alloc(0) : Buffer.allocUnsafe(Math.max(PAGE_BYTES, 3 * length + 1));
+    this.bytes =
+      length === undefined ? Buffer.alloc(0) : Buffer.allocUnsafe(Math.max(PAGE_BYTES, 3 * length + 1));
   }
 
   public get pooled(): boolean {

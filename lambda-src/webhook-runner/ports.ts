@@ -54,7 +54,10 @@ export interface DeliveredBatch {
 
 export type Delivery =
   /** `failures` names records the destination took note of and did not take. */
-  | { readonly kind: 'delivered'; readonly failures?: ReadonlyArray<{ readonly index: number; readonly reason: string }> }
+  | {
+      readonly kind: 'delivered';
+      readonly failures?: ReadonlyArray<{ readonly index: number; readonly reason: string }>;
+    }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'retry'; readonly reason: string; readonly retryAfterMs?: number };
 

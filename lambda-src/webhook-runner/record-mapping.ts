@@ -22,7 +22,7 @@ export class MappingError extends Error {
 /** The mapper of a user's module: what it exports, or its export `map` or `default`. */
 export function mapperOf(module: unknown): RecordMapper {
   const { map, default: byDefault } = (module ?? {}) as { map?: unknown; default?: unknown };
-  const mapper = [module, map, byDefault].find((candidate) => typeof candidate === 'function');
+  const mapper = [module, map, byDefault].find(candidate => typeof candidate === 'function');
   if (mapper === undefined) {
     throw new MappingError(
       'the mapping module must export a function (record, request) => record: `module.exports = …` or `exports.map = …`',
@@ -46,8 +46,13 @@ export function lineHandling(
   const transform = lineMapper(compileMapping(mapping), request);
   const parts = JSON.stringify([mapping, request]);
   // JSON has its structure in ASCII: where every character stands for a byte, it is the same mapping.
-  const [steps, seen] = JSON.parse(Buffer.from(parts).toString('latin1')) as [readonly MappingStep[], MappingRequest];
-  return parts.includes('\\u') ? { transform } : { transform, transformBytes: lineMapper(compileMapping(steps), seen) };
+  const [steps, seen] = JSON.parse(Buffer.from(parts).toString('latin1')) as [
+    readonly MappingStep[],
+    MappingRequest,
+  ];
+  return parts.includes('\\u')
+    ? { transform }
+    : { transform, transformBytes: lineMapper(compileMapping(steps), seen) };
 }
 
 /** Checks one line of a run without mapping; an answer is why it is rejected. */
@@ -58,7 +63,7 @@ export function validateLine(line: string): string | undefined {
 
 /** What a mapping makes of one line, with whatever goes wrong in it as that record's error. */
 export function lineMapper(mapper: RecordMapper, request: MappingRequest): (line: string) => Transformed {
-  return (line) => {
+  return line => {
     const record = parseRecord(line);
     if (typeof record === 'string') {
       return { error: record };
@@ -78,7 +83,9 @@ function parseRecord(line: string): JsonObject | string {
   } catch {
     return 'is not valid JSON';
   }
-  return typeof record === 'object' && record !== null && !Array.isArray(record) ? record : 'is not a JSON object';
+  return typeof record === 'object' && record !== null && !Array.isArray(record)
+    ? record
+    : 'is not a JSON object';
 }
 
 function toTransformed(mapped: MappedRecord): Transformed {
@@ -89,7 +96,10 @@ function toTransformed(mapped: MappedRecord): Transformed {
     return { error: 'was mapped to what is not an object' };
   }
   if (isOwnBody(mapped)) {
-    return { body: typeof mapped.body === 'string' ? Buffer.from(mapped.body) : mapped.body, contentType: mapped.contentType };
+    return {
+      body: typeof mapped.body === 'string' ? Buffer.from(mapped.body) : mapped.body,
+      contentType: mapped.contentType,
+    };
   }
   if (typeof (mapped as { then?: unknown }).then === 'function') {
     return { error: 'was mapped to a promise: a mapping must answer at once' };
@@ -99,7 +109,11 @@ function toTransformed(mapped: MappedRecord): Transformed {
 
 function isOwnBody(mapped: NonNullable<MappedRecord>): mapped is OwnBody {
   const { body, contentType } = mapped as Partial<OwnBody>;
-  return typeof contentType === 'string' && (typeof body === 'string' || body instanceof Uint8Array) && Object.keys(mapped).length === 2;
+  return (
+    typeof contentType === 'string' &&
+    (typeof body === 'string' || body instanceof Uint8Array) &&
+    Object.keys(mapped).length === 2
+  );
 }
 
 /** Turns the steps of a declarative mapping into a mapper; throws a `MappingError` for steps that cannot be meant. */
@@ -118,9 +132,9 @@ function compileStep(step: MappingStep): Step {
   switch (step.op) {
     case 'pick': {
       const paths = step.fields.map(path);
-      return (record) => {
+      return record => {
         const picked: JsonObject = {};
-        paths.forEach((field) => {
+        paths.forEach(field => {
           const value = read(record, field);
           if (value !== undefined) {
             write(picked, field, value);
@@ -131,15 +145,15 @@ function compileStep(step: MappingStep): Step {
     }
     case 'remove': {
       const paths = step.fields.map(path);
-      return (record) => {
-        paths.forEach((field) => remove(record, field));
+      return record => {
+        paths.forEach(field => remove(record, field));
         return record;
       };
     }
     case 'rename':
     case 'copy': {
       const [from, to] = [path(step.from), path(step.to)];
-      return (record) => {
+      return record => {
         const value = read(record, from);
         if (value === undefined) {
           return record;
@@ -154,7 +168,7 @@ function compileStep(step: MappingStep): Step {
     case 'set':
     case 'default': {
       const field = path(step.field);
-      return (record) => {
+      return record => {
         if (step.op === 'set' || (read(record, field) ?? null) === null) {
           write(record, field, structured(step.value));
         }
@@ -164,7 +178,9 @@ function compileStep(step: MappingStep): Step {
     case 'fromRequest': {
       const [field, member] = [path(step.field), path(step.member)];
       if (['access_token', 'data_url', 'callback_url'].includes(member[0])) {
-        throw new MappingError(`a mapping cannot read \`${member[0]}\` of the request: it must not leave with the records`);
+        throw new MappingError(
+          `a mapping cannot read \`${member[0]}\` of the request: it must not leave with the records`,
+        );
       }
       return (record, request) => {
         const value = read(request as JsonObject, member);
@@ -176,7 +192,7 @@ function compileStep(step: MappingStep): Step {
     }
     case 'nest': {
       const field = path(step.field);
-      return (record) => {
+      return record => {
         const outer: JsonObject = {};
         write(outer, field, record);
         return outer;
@@ -199,9 +215,9 @@ function path(field: string): readonly string[] {
   }
   const keys = field.startsWith('/')
     ? field
-      .slice(1)
-      .split('/')
-      .map((key) => key.replace(/~1/g, '/').replace(/~0/g, '~'))
+        .slice(1)
+        .split('/')
+        .map(key => key.replace(/~1/g, '/').replace(/~0/g, '~'))
     : [field];
   if (keys.includes('__proto__')) {
     throw new MappingError('a field of a mapping must not be named "__proto__"');

@@ -11,7 +11,14 @@ export interface RequestPolicy {
 
 /** A run travels in a queue message of 256 KiB together with its checkpoint. */
 const MAX_BODY_BYTES = 128 * 1024;
-const MAX_TEXT = { webhook_id: 128, data_url: 8192, callback_url: 2048, access_token: 8192, label_name: 1024, tenant_id: 256 } as const;
+const MAX_TEXT = {
+  webhook_id: 128,
+  data_url: 8192,
+  callback_url: 2048,
+  access_token: 8192,
+  label_name: 1024,
+  tenant_id: 256,
+} as const;
 const WEBHOOK_ID = /^[A-Za-z0-9._~-]+$/;
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
@@ -59,13 +66,18 @@ function read(body: string, policy: RequestPolicy): RunRequest {
       throw new Problem(`\`${name}\` must consist of visible ASCII characters: it is sent as a header`);
     }
   }
-  if (request.batch_offset !== undefined && !(Number.isSafeInteger(request.batch_offset) && request.batch_offset >= 0)) {
+  if (
+    request.batch_offset !== undefined &&
+    !(Number.isSafeInteger(request.batch_offset) && request.batch_offset >= 0)
+  ) {
     throw new Problem('`batch_offset` must be a whole number of records, 0 or more');
   }
   url('data_url', request.data_url, policy);
   const callback = url('callback_url', request.callback_url, policy);
   if (!URL.canParse(statusUrl(request)) || new URL(statusUrl(request)).origin !== callback.origin) {
-    throw new Problem('`callback_url` must have a path that the webhook_id can be appended to: end it with "/"');
+    throw new Problem(
+      '`callback_url` must have a path that the webhook_id can be appended to: end it with "/"',
+    );
   }
   return request;
 }

@@ -8,14 +8,20 @@ const TERMINAL_RETRY_MS = 5 * 60_000;
 
 /** The run needs no further slice: its end was reported, or there is no time left to report it. */
 export function isOver(checkpoint: Checkpoint): boolean {
-  return checkpoint.outcome !== undefined && (checkpoint.outcome.reported || checkpoint.notBefore === undefined);
+  return (
+    checkpoint.outcome !== undefined && (checkpoint.outcome.reported || checkpoint.notBefore === undefined)
+  );
 }
 
 /**
  * One invocation's share of a run: the first report, a slice, the last report. The checkpoint it answers with is either over
  * (`isOver`) or to be continued, not before `notBefore` where that is set.
  */
-export async function advance(options: SliceOptions, checkpoint: Checkpoint, ports: SlicePorts): Promise<Checkpoint> {
+export async function advance(
+  options: SliceOptions,
+  checkpoint: Checkpoint,
+  ports: SlicePorts,
+): Promise<Checkpoint> {
   let current = checkpoint;
   if (current.outcome === undefined && current.lastReportAt === 0) {
     const report = { state: 'running' as const, progress: 0, errors: [], reason: '' };
@@ -58,10 +64,17 @@ export async function reportEnd(
   };
   const taken = await ports.reporter.report(report, 'terminal', options.signal);
   if (taken) {
-    return { ...checkpoint, errors: [], lastReportAt: ports.now(), notBefore: undefined, outcome: { ...outcome, reported: true } };
+    return {
+      ...checkpoint,
+      errors: [],
+      lastReportAt: ports.now(),
+      notBefore: undefined,
+      outcome: { ...outcome, reported: true },
+    };
   }
   const again = ports.now() + TERMINAL_RETRY_MS;
   const neverTold = checkpoint.lastReportAt === 0;
-  const timeLeft = !neverTold && again < checkpoint.startedAt + options.settings.maxRunDurationMs + 2 * TERMINAL_RETRY_MS;
+  const timeLeft =
+    !neverTold && again < checkpoint.startedAt + options.settings.maxRunDurationMs + 2 * TERMINAL_RETRY_MS;
   return { ...checkpoint, notBefore: timeLeft ? again : undefined };
 }

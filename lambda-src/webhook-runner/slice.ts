@@ -43,7 +43,11 @@ const SAVE_INTERVAL_MS = 15_000;
  * Delivers from the checkpoint on until the source ends, the deadline comes or the run fails, and answers with the checkpoint
  * reached. It knows no AWS: everything it touches is a port.
  */
-export async function slice(options: SliceOptions, checkpoint: Checkpoint, ports: SlicePorts): Promise<Checkpoint> {
+export async function slice(
+  options: SliceOptions,
+  checkpoint: Checkpoint,
+  ports: SlicePorts,
+): Promise<Checkpoint> {
   const work = new SliceWork(options, checkpoint, ports);
   return work.run();
 }
@@ -186,7 +190,7 @@ class SliceWork {
     this.launchedRecords += batch.lines;
     this.inFlight.push(entry);
     const task: Promise<void> = this.deliver(entry, firstRecord)
-      .then(async (result) => {
+      .then(async result => {
         entry.result = result;
         await this.advance();
       })
@@ -227,7 +231,11 @@ class SliceWork {
         return { kind: 'refused', reason: `${result.reason}, ${entry.attempts} times` };
       }
       const again =
-        this.ports.now() + Math.max(result.retryAfterMs ?? 0, backoffDelay(this.options.settings.retry, entry.attempts, this.ports.random));
+        this.ports.now() +
+        Math.max(
+          result.retryAfterMs ?? 0,
+          backoffDelay(this.options.settings.retry, entry.attempts, this.ports.random),
+        );
       if (result.retryAfterMs !== undefined) {
         this.limiter.pauseUntil(this.ports.now() + result.retryAfterMs);
       }
@@ -265,12 +273,14 @@ class SliceWork {
   private commit(batch: Batch, result: Delivery): void {
     const { state } = this;
     this.noteSource();
-    batch.errors.forEach((error) => this.note(error));
+    batch.errors.forEach(error => this.note(error));
     let failed = batch.rejected;
     if (result.kind === 'delivered') {
       const failures = result.failures ?? [];
-      failures.forEach((failure) =>
-        this.note(`record ${failure.index + 1} of ${batch.count} in the batch from record ${state.records}: ${failure.reason}`),
+      failures.forEach(failure =>
+        this.note(
+          `record ${failure.index + 1} of ${batch.count} in the batch from record ${state.records}: ${failure.reason}`,
+        ),
       );
       failed += failures.length;
       state.delivered += batch.count - failures.length;
@@ -297,7 +307,8 @@ class SliceWork {
   /** By the share of stored bytes that was read, less what is read ahead; 1 is left to the end. */
   private progress(): number {
     const share = this.stream?.share;
-    const value = share === undefined || this.readTo === 0 ? 0 : share * Math.min(1, this.state.offset / this.readTo);
+    const value =
+      share === undefined || this.readTo === 0 ? 0 : share * Math.min(1, this.state.offset / this.readTo);
     return Math.min(0.9999, Math.round(value * 10_000) / 10_000);
   }
 
@@ -319,7 +330,7 @@ class SliceWork {
     const report = { state: 'running' as const, progress: this.state.progress, errors, reason: '' };
     this.heartbeat = this.ports.reporter
       .report(report, 'heartbeat', this.stop.signal)
-      .then((taken) => {
+      .then(taken => {
         if (taken) {
           this.state.lastReportAt = this.ports.now();
           this.state.errors = this.state.errors.slice(errors.length);
@@ -353,7 +364,11 @@ class SliceWork {
       state.outcome = { ...outcomeOf(state, this.options.settings.failureThreshold), reported: false };
     } else if (this.ports.now() >= this.runEnd || (this.abandoned ?? 0) >= this.runEnd) {
       const minutes = Math.round(this.options.settings.maxRunDurationMs / 60_000);
-      this.state.outcome = { state: 'failed', reason: `The run did not end within ${minutes} minutes.`, reported: false };
+      this.state.outcome = {
+        state: 'failed',
+        reason: `The run did not end within ${minutes} minutes.`,
+        reported: false,
+      };
     } else {
       state.attempts = this.inFlight[0]?.attempts ?? state.attempts;
       state.notBefore = this.abandoned;

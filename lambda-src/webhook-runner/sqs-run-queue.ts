@@ -4,7 +4,13 @@ import type { RunQueue } from './run-queue';
 export function sqsRunQueue(client: SQSClient, queueUrl: string): RunQueue {
   return {
     async send(message, delaySeconds) {
-      await client.send(new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: JSON.stringify(message), DelaySeconds: delaySeconds }));
+      await client.send(
+        new SendMessageCommand({
+          QueueUrl: queueUrl,
+          MessageBody: JSON.stringify(message),
+          DelaySeconds: delaySeconds,
+        }),
+      );
     },
   };
 }

@@ -24,7 +24,11 @@ export function statusUrl(request: Pick<RunRequest, 'callback_url' | 'webhook_id
   return `${request.callback_url}${encodeURIComponent(request.webhook_id)}`;
 }
 
-export function createStatusReporter(options: StatusReporterOptions, client: HttpClient, timing: Timing): Reporter {
+export function createStatusReporter(
+  options: StatusReporterOptions,
+  client: HttpClient,
+  timing: Timing,
+): Reporter {
   const { request, protocol = DEFAULT_STATUS_PROTOCOL, efforts = EFFORTS } = options;
   const tenant = request.tenant_id ?? options.tenantId;
   const headers = {
@@ -43,8 +47,16 @@ export function createStatusReporter(options: StatusReporterOptions, client: Htt
     };
     try {
       const body = [Buffer.from(JSON.stringify(status))];
-      const response = await client.request({ method: protocol.method, url: statusUrl(request), headers, body, signal });
-      return RETRIED_STATUS.has(response.status) ? undefined : response.status >= 200 && response.status < 300;
+      const response = await client.request({
+        method: protocol.method,
+        url: statusUrl(request),
+        headers,
+        body,
+        signal,
+      });
+      return RETRIED_STATUS.has(response.status)
+        ? undefined
+        : response.status >= 200 && response.status < 300;
     } catch (error) {
       signal?.throwIfAborted();
       return error instanceof HttpRequestError && error.retriable ? undefined : false;

@@ -32,7 +32,9 @@ export const INIT_TIMEOUT_MS = 10_000;
 export class Environment implements ExecutionEnvironment {
   public static async start(options: EnvironmentOptions): Promise<Environment> {
     const server = http.createServer();
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve, reject) =>
+      server.once('error', reject).listen(0, '127.0.0.1', resolve),
+    );
     return new Environment(options, server);
   }
 
@@ -41,15 +43,22 @@ export class Environment implements ExecutionEnvironment {
   private alive = true;
   private ready = false;
 
-  private constructor(private readonly options: EnvironmentOptions, server: http.Server) {
+  private constructor(
+    private readonly options: EnvironmentOptions,
+    server: http.Server,
+  ) {
     const { port } = server.address() as AddressInfo;
     this.runtime = new RuntimeProcess({ ...options, api: `127.0.0.1:${port}` });
     server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
       const resource = runtimeResource(request);
       if (!resource) return void response.writeHead(404).end();
-      this.runtime.serve(resource, request, response).catch(error => response.writeHead(500).end(String(error)));
+      this.runtime
+        .serve(resource, request, response)
+        .catch(error => response.writeHead(500).end(String(error)));
     });
-    void this.runtime.ready.then(() => { this.ready = true; });
+    void this.runtime.ready.then(() => {
+      this.ready = true;
+    });
     this.exited = this.runtime.exited.then(() => {
       this.alive = false;
       server.close();
@@ -62,7 +71,12 @@ export class Environment implements ExecutionEnvironment {
   }
 
   public async invoke(event: string, requestId: string = randomUUID()): Promise<InvocationResult> {
-    const { runtime, options: { config: { timeoutSeconds } } } = this;
+    const {
+      runtime,
+      options: {
+        config: { timeoutSeconds },
+      },
+    } = this;
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<InvocationResult>((resolve, reject) => {
@@ -70,13 +84,21 @@ export class Environment implements ExecutionEnvironment {
           clearTimeout(timer);
           timer = setTimeout(() => resolve(this.timeOut(message, requestId)), milliseconds);
         };
-        if (!this.ready) limit(INIT_TIMEOUT_MS, `Init phase timed out after ${INIT_TIMEOUT_MS / 1000}.00 seconds`);
-        runtime.ready.then(() => {
-          if (this.alive) limit(timeoutSeconds * 1000, `Task timed out after ${timeoutSeconds.toFixed(2)} seconds`);
-          return runtime.run({ requestId, event });
-        }).then(resolve, reject);
+        if (!this.ready)
+          limit(INIT_TIMEOUT_MS, `Init phase timed out after ${INIT_TIMEOUT_MS / 1000}.00 seconds`);
+        runtime.ready
+          .then(() => {
+            if (this.alive)
+              limit(timeoutSeconds * 1000, `Task timed out after ${timeoutSeconds.toFixed(2)} seconds`);
+            return runtime.run({ requestId, event });
+          })
+          .then(resolve, reject);
         runtime.exited.then(({ errorType, message }) => {
-          resolve(runtime.initError ? { payload: runtime.initError.payload, isError: true } : errorResult(errorType, message, requestId));
+          resolve(
+            runtime.initError
+              ? { payload: runtime.initError.payload, isError: true }
+              : errorResult(errorType, message, requestId),
+          );
         }, reject);
       });
     } finally {

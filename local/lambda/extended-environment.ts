@@ -48,7 +48,9 @@ const MEMORY_SAMPLE_MS = 100;
 export class ExtendedEnvironment implements ExecutionEnvironment {
   public static async start(options: ExtendedEnvironmentOptions): Promise<ExtendedEnvironment> {
     const server = http.createServer();
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve, reject) =>
+      server.once('error', reject).listen(0, '127.0.0.1', resolve),
+    );
     return new ExtendedEnvironment(options, server);
   }
 
@@ -63,12 +65,17 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
   /** What goes on after the caller has got an answer: extensions finish, a crashed environment is reset. */
   private settled: Promise<void> = Promise.resolve();
 
-  private constructor(private readonly options: ExtendedEnvironmentOptions, private readonly server: http.Server) {
+  private constructor(
+    private readonly options: ExtendedEnvironmentOptions,
+    private readonly server: http.Server,
+  ) {
     const { config, initializationType = 'on-demand', errorTypes = 'new' } = options;
     this.errorTypes = errorTypes;
     this.managedInstances = initializationType === 'lambda-managed-instances';
     this.instance = { config, initializationType, instanceId: randomUUID() };
-    this.exited = new Promise(resolve => { this.markExited = resolve; });
+    this.exited = new Promise(resolve => {
+      this.markExited = resolve;
+    });
     server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
       this.serve(request, response).catch(error => response.writeHead(500).end(String(error)));
     });
@@ -101,9 +108,13 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
   }
 
   /** One event from start to freeze. `answer` is called as soon as the caller's answer is known. */
-  private async run(invocation: { event: string; requestId: string }, answer: (result: InvocationResult) => void): Promise<void> {
+  private async run(
+    invocation: { event: string; requestId: string },
+    answer: (result: InvocationResult) => void,
+  ): Promise<void> {
     const { requestId } = invocation;
-    if (this.stopped) return answer(errorResult('Runtime.ExitError', 'The execution environment is gone', requestId));
+    if (this.stopped)
+      return answer(errorResult('Runtime.ExitError', 'The execution environment is gone', requestId));
     let failure: platform.Failure | undefined;
     if (this.life) {
       this.freeze('SIGCONT');
@@ -142,9 +153,16 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     const telemetry = new TelemetryApi({ ...options.telemetry, managedInstances: this.managedInstances });
     const begun = performance.now();
     telemetry.emit(...platform.initStart(instance, phase));
-    const extensions = new Extensions({
-      ...options, files: options.extensions, env: options.extensionEnv, managedInstances: this.managedInstances, onLog: line => options.onLog(line),
-    }, this.address);
+    const extensions = new Extensions(
+      {
+        ...options,
+        files: options.extensions,
+        env: options.extensionEnv,
+        managedInstances: this.managedInstances,
+        onLog: line => options.onLog(line),
+      },
+      this.address,
+    );
     const extensionFailure = extensions.failed.then(failure => {
       telemetry.emit(...platform.extension(failure.extension, 'ExitError', [], failure.errorType));
       return failure;
@@ -152,14 +170,18 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     const life: Life = { telemetry, extensions, extensionFailure, peakMemoryMiB: 0 };
     this.life = life;
     this.wasStarted = true;
-    const limitMs = phase === 'init' ? options.initTimeoutMs ?? INIT_TIMEOUT_MS : options.config.timeoutSeconds * 1000;
-    const failure = await within(limitMs, { status: 'timeout', message: `Init phase timed out after ${(limitMs / 1000).toFixed(2)} seconds` }, [
-      life.extensionFailure,
-      this.startRuntime(life),
-    ]);
-    for (const agent of extensions.api.agents.values()) telemetry.emit(...platform.extension(agent.name, 'Ready', agent.events));
+    const limitMs =
+      phase === 'init' ? (options.initTimeoutMs ?? INIT_TIMEOUT_MS) : options.config.timeoutSeconds * 1000;
+    const failure = await within(
+      limitMs,
+      { status: 'timeout', message: `Init phase timed out after ${(limitMs / 1000).toFixed(2)} seconds` },
+      [life.extensionFailure, this.startRuntime(life)],
+    );
+    for (const agent of extensions.api.agents.values())
+      telemetry.emit(...platform.extension(agent.name, 'Ready', agent.events));
     const durationMs = Math.min(performance.now() - begun, limitMs);
-    for (const event of platform.initEnd(instance, phase, failure, durationMs, this.errorTypes)) telemetry.emit(...event);
+    for (const event of platform.initEnd(instance, phase, failure, durationMs, this.errorTypes))
+      telemetry.emit(...event);
     if (!failure) telemetry.closeSubscriptions(); // of a start that failed, an extension hears until it is shut down
     return failure;
   }
@@ -169,7 +191,12 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     const { options } = this;
     const { api } = life.extensions;
     await api.registered();
-    const runtime = new RuntimeProcess({ ...options, api: this.address, framedLogs: true, onLog: text => this.log(life, text) });
+    const runtime = new RuntimeProcess({
+      ...options,
+      api: this.address,
+      framedLogs: true,
+      onLog: text => this.log(life, text),
+    });
     life.runtime = runtime;
     options.guardian.add(runtime.pid);
     void runtime.exited.then(() => options.guardian.remove(runtime.pid));
@@ -180,7 +207,9 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
   }
 
   private async invokeRuntime(
-    life: Life, invocation: Invocation, answer: (result: InvocationResult) => void,
+    life: Life,
+    invocation: Invocation,
+    answer: (result: InvocationResult) => void,
   ): Promise<platform.Failure | undefined> {
     const { timeoutSeconds } = this.options.config;
     const runtime = life.runtime!;
@@ -188,27 +217,37 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     const sampler = setInterval(() => sampleMemory(life), MEMORY_SAMPLE_MS);
     let reported: InvocationResult | undefined;
     try {
-      return await within(timeoutSeconds * 1000, { status: 'timeout', message: `Task timed out after ${timeoutSeconds.toFixed(2)} seconds` }, [
-        life.extensionFailure,
-        runtime.exited.then(({ errorType, message }) => ({ status: 'error', errorType, message, payload: reported?.payload })),
-        runtime.run(invocation).then(async result => {
-          reported = result;
-          answer(result);
-          await runtime.idle(); // not before it asks for more is the runtime done
-          sampleMemory(life);
-          return undefined;
-        }),
-      ]);
+      return await within(
+        timeoutSeconds * 1000,
+        { status: 'timeout', message: `Task timed out after ${timeoutSeconds.toFixed(2)} seconds` },
+        [
+          life.extensionFailure,
+          runtime.exited.then(({ errorType, message }) => ({
+            status: 'error',
+            errorType,
+            message,
+            payload: reported?.payload,
+          })),
+          runtime.run(invocation).then(async result => {
+            reported = result;
+            answer(result);
+            await runtime.idle(); // not before it asks for more is the runtime done
+            sampleMemory(life);
+            return undefined;
+          }),
+        ],
+      );
     } finally {
       clearInterval(sampler);
     }
   }
 
   private untilExtensionsAreDone(life: Life, deadline: number): Promise<platform.Failure | undefined> {
-    return within(Math.max(0, deadline - Date.now()), { status: 'timeout', message: 'An extension did not finish in time' }, [
-      life.extensions.api.done().then(() => undefined),
-      life.extensionFailure,
-    ]);
+    return within(
+      Math.max(0, deadline - Date.now()),
+      { status: 'timeout', message: 'An extension did not finish in time' },
+      [life.extensions.api.done().then(() => undefined), life.extensionFailure],
+    );
   }
 
   /** Ends every process; the folder stays. */
@@ -219,7 +258,9 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     life.runtime?.kill('SIGKILL');
     await life.runtime?.exited; // its last lines are in
     life.telemetry.flush();
-    await life.extensions.shutdown(failure === undefined ? 'spindown' : failure.status === 'timeout' ? 'timeout' : 'failure');
+    await life.extensions.shutdown(
+      failure === undefined ? 'spindown' : failure.status === 'timeout' ? 'timeout' : 'failure',
+    );
     life.telemetry.stop();
     this.life = undefined;
   }
@@ -250,12 +291,15 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { life } = this;
-    if (!life) return refuse(response, 403, 'Extension.InvalidExtensionState', 'The environment is being reset');
+    if (!life)
+      return refuse(response, 403, 'Extension.InvalidExtensionState', 'The environment is being reset');
     const resource = runtimeResource(request);
     if (resource && life.runtime) return life.runtime.serve(resource, request, response);
     const [, version, area, ...rest] = (request.url ?? '').split('/');
-    if (version === '2020-01-01' && area === 'extension') return life.extensions.api.serve(`${request.method} ${rest.join('/')}`, request, response);
-    if (`${request.method} /${version}/${area}` !== 'PUT /2022-07-01/telemetry') return void response.writeHead(404).end();
+    if (version === '2020-01-01' && area === 'extension')
+      return life.extensions.api.serve(`${request.method} ${rest.join('/')}`, request, response);
+    if (`${request.method} /${version}/${area}` !== 'PUT /2022-07-01/telemetry')
+      return void response.writeHead(404).end();
     const agent = life.extensions.api.identify(request);
     if (!agent) return refuse(response, 403, 'Extension.UnknownExtensionIdentifier', 'No such extension');
     return life.telemetry.subscribe(agent, request, response);
@@ -263,22 +307,38 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
 }
 
 /** The first result, or the given one when the time is up. */
-async function within<T>(milliseconds: number, otherwise: T, results: Promise<T | undefined>[]): Promise<T | undefined> {
+async function within<T>(
+  milliseconds: number,
+  otherwise: T,
+  results: Promise<T | undefined>[],
+): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   try {
-    return await Promise.race([...results, new Promise<T>(resolve => { timer = setTimeout(() => resolve(otherwise), milliseconds); })]);
+    return await Promise.race([
+      ...results,
+      new Promise<T>(resolve => {
+        timer = setTimeout(() => resolve(otherwise), milliseconds);
+      }),
+    ]);
   } finally {
     clearTimeout(timer);
   }
 }
 
-function failedResult({ status, errorType = 'Runtime.Unknown', message, payload }: platform.Failure, requestId: string): InvocationResult {
-  return payload ? { payload, isError: true } : errorResult(status === 'timeout' ? 'Sandbox.Timedout' : errorType, message, requestId);
+function failedResult(
+  { status, errorType = 'Runtime.Unknown', message, payload }: platform.Failure,
+  requestId: string,
+): InvocationResult {
+  return payload
+    ? { payload, isError: true }
+    : errorResult(status === 'timeout' ? 'Sandbox.Timedout' : errorType, message, requestId);
 }
 
 function sampleMemory(life: Life): void {
   try {
-    const peak = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(path.join('/proc', String(life.runtime?.pid), 'status'), 'utf8'))?.[1];
+    const peak = /^VmHWM:\s+(\d+) kB/m.exec(
+      readFileSync(path.join('/proc', String(life.runtime?.pid), 'status'), 'utf8'),
+    )?.[1];
     life.peakMemoryMiB = Math.max(life.peakMemoryMiB, Math.ceil(Number(peak ?? 0) / 1024));
   } catch {
     // the process is gone, or this system has no /proc

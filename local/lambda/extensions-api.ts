@@ -50,7 +50,9 @@ export class ExtensionsApi {
 
   /** Settled when every extension that gets INVOKE events has finished with the last one. */
   public done(): Promise<void> {
-    return this.when(() => this.subscribers('INVOKE').every(({ waiting, queue }) => waiting && queue.length === 0));
+    return this.when(() =>
+      this.subscribers('INVOKE').every(({ waiting, queue }) => waiting && queue.length === 0),
+    );
   }
 
   public subscribers(type: EventType): Agent[] {
@@ -59,19 +61,30 @@ export class ExtensionsApi {
 
   public invoke(requestId: string, deadlineMs: number, traceId: string): void {
     const { arn } = this.options.config;
-    this.send('INVOKE', { eventType: 'INVOKE', deadlineMs, requestId, invokedFunctionArn: arn, tracing: { type: 'X-Amzn-Trace-Id', value: traceId } });
+    this.send('INVOKE', {
+      eventType: 'INVOKE',
+      deadlineMs,
+      requestId,
+      invokedFunctionArn: arn,
+      tracing: { type: 'X-Amzn-Trace-Id', value: traceId },
+    });
   }
 
   public shutdown(shutdownReason: string, deadlineMs: number): void {
     this.send('SHUTDOWN', { eventType: 'SHUTDOWN', shutdownReason, deadlineMs });
   }
 
-  public async serve(resource: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  public async serve(
+    resource: string,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ): Promise<void> {
     if (resource === 'POST register') return this.register(request, response);
     const agent = this.identify(request);
     if (!agent) return refuse(response, 403, 'Extension.UnknownExtensionIdentifier', 'No such extension');
     if (resource === 'GET event/next') return this.next(agent, response);
-    if (resource === 'POST init/error' || resource === 'POST exit/error') return answer(response, 202, { status: 'OK' });
+    if (resource === 'POST init/error' || resource === 'POST exit/error')
+      return answer(response, 202, { status: 'OK' });
     return refuse(response, 404, 'NotFound', `No such call: ${resource}`);
   }
 
@@ -88,11 +101,15 @@ export class ExtensionsApi {
     } catch {
       return refuse(response, 403, 'InvalidRequestFormat', 'The body is not JSON');
     }
-    const events = Array.isArray(body.events) ? body.events as EventType[] : [];
-    if (!names.includes(name)) return refuse(response, 403, 'Extension.InvalidExtensionName', `No file ${name} in /opt/extensions`);
-    if ([...this.agents.values()].some(agent => agent.name === name)) return refuse(response, 403, 'Extension.InvalidExtensionState', `${name} has registered`);
-    if (this.agents.size >= MAX_EXTENSIONS) return refuse(response, 403, 'Extension.TooManyExtensions', `At most ${MAX_EXTENSIONS} extensions`);
-    if (body.configurationKeys?.length) return refuse(response, 403, 'InvalidRequestFormat', 'configurationKeys are not supported');
+    const events = Array.isArray(body.events) ? (body.events as EventType[]) : [];
+    if (!names.includes(name))
+      return refuse(response, 403, 'Extension.InvalidExtensionName', `No file ${name} in /opt/extensions`);
+    if ([...this.agents.values()].some(agent => agent.name === name))
+      return refuse(response, 403, 'Extension.InvalidExtensionState', `${name} has registered`);
+    if (this.agents.size >= MAX_EXTENSIONS)
+      return refuse(response, 403, 'Extension.TooManyExtensions', `At most ${MAX_EXTENSIONS} extensions`);
+    if (body.configurationKeys?.length)
+      return refuse(response, 403, 'InvalidRequestFormat', 'configurationKeys are not supported');
     if (!events.every(event => event === 'SHUTDOWN' || (event === 'INVOKE' && !managedInstances))) {
       return refuse(response, 403, 'Extension.InvalidEventType', `Not an event here: ${events.join(', ')}`);
     }
@@ -102,7 +119,10 @@ export class ExtensionsApi {
     response.setHeader('lambda-extension-identifier', agent.id);
     const features = String(request.headers['lambda-extension-accept-feature'] ?? '').split(/\s*,\s*/);
     answer(response, 200, {
-      functionName: config.name, functionVersion: '$LATEST', handler: config.handler, ...(features.includes('accountId') && { accountId }),
+      functionName: config.name,
+      functionVersion: '$LATEST',
+      handler: config.handler,
+      ...(features.includes('accountId') && { accountId }),
     });
     this.check();
   }
@@ -151,6 +171,11 @@ export function answer(response: http.ServerResponse, status: number, body: unkn
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-export function refuse(response: http.ServerResponse, status: number, errorType: string, errorMessage: string): void {
+export function refuse(
+  response: http.ServerResponse,
+  status: number,
+  errorType: string,
+  errorMessage: string,
+): void {
   answer(response, status, { errorType, errorMessage });
 }

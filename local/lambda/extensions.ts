@@ -34,13 +34,20 @@ export class Extensions {
     const { files, env, guardian, onLog, onLifecycle } = options;
     this.api = new ExtensionsApi({ ...options, names: files.map(file => path.basename(file)) });
     let fail!: (failure: Failure & { extension: string }) => void;
-    this.failed = new Promise(resolve => { fail = resolve; });
+    this.failed = new Promise(resolve => {
+      fail = resolve;
+    });
     this.running = files.map(file => {
       const name = path.basename(file);
       onLifecycle?.('exec', name);
-      const child = spawn(file, [], { cwd: '/', env: { ...env, AWS_LAMBDA_RUNTIME_API: runtimeApi }, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(file, [], {
+        cwd: '/',
+        env: { ...env, AWS_LAMBDA_RUNTIME_API: runtimeApi },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       guardian.add(child.pid);
-      for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLog);
+      for (const stream of [child.stdout, child.stderr])
+        createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLog);
       const exited = new Promise<void>(resolve => {
         const end = (errorType: string, message: string) => {
           guardian.remove(child.pid);
@@ -49,7 +56,9 @@ export class Extensions {
           resolve();
         };
         child.once('error', error => end('Extension.LaunchError', error.message));
-        child.once('exit', (code, signal) => end('Extension.Crash', signal ? `signal: ${signal}` : `exit code ${code}`));
+        child.once('exit', (code, signal) =>
+          end('Extension.Crash', signal ? `signal: ${signal}` : `exit code ${code}`),
+        );
       });
       return { name, child, exited };
     });
@@ -70,7 +79,10 @@ export class Extensions {
     this.kill('SIGCONT');
     this.api.shutdown(reason, Date.now() + SHUTDOWN_LIMIT_MS);
     for (const { name, child } of this.running) if (!told.has(name)) child.kill('SIGKILL');
-    const timer = setTimeout(() => this.running.forEach(({ child }) => child.kill('SIGKILL')), SHUTDOWN_LIMIT_MS);
+    const timer = setTimeout(
+      () => this.running.forEach(({ child }) => child.kill('SIGKILL')),
+      SHUTDOWN_LIMIT_MS,
+    );
     await Promise.all(this.running.map(({ exited }) => exited));
     clearTimeout(timer);
   }

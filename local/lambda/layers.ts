@@ -2,7 +2,18 @@
  * AWS::Lambda::LayerVersion: unpacked once, for the extensions in it. The rest of /opt does not exist here: a child process has no
  * file system of its own.
  */
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, statSync, writeFileSync } from 'fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+} from 'fs';
 import * as path from 'path';
 import { readZip } from '../../scripts/zip';
 
@@ -21,13 +32,20 @@ export class Layers {
   public add(arn: string, content: string): void {
     const opt = statSync(content).isDirectory() ? content : this.unpack(content);
     const extensions = path.join(opt, 'extensions');
-    const files = existsSync(extensions) ? readdirSync(extensions).map(name => path.join(extensions, name)) : [];
-    this.extensions.set(arn, files.filter(file => statSync(file).isFile()));
+    const files = existsSync(extensions)
+      ? readdirSync(extensions).map(name => path.join(extensions, name))
+      : [];
+    this.extensions.set(
+      arn,
+      files.filter(file => statSync(file).isFile()),
+    );
   }
 
   /** The files that Lambda would execute, in the order of their names. */
   public extensionsOf(arns: readonly string[]): string[] {
-    return arns.flatMap(arn => this.extensions.get(arn) ?? []).sort((a, b) => path.basename(a) < path.basename(b) ? -1 : 1);
+    return arns
+      .flatMap(arn => this.extensions.get(arn) ?? [])
+      .sort((a, b) => (path.basename(a) < path.basename(b) ? -1 : 1));
   }
 
   public has(arn: string): boolean {
@@ -60,5 +78,7 @@ export function whyNotExecutable(file: string): string | undefined {
   if (!header.subarray(0, ELF_MAGIC.length).equals(ELF_MAGIC)) return undefined; // a script
   if (process.platform !== 'linux') return `it is a Linux program and this is ${process.platform}`;
   const machine = ELF_MACHINES[header.readUInt16LE(ELF_MACHINE_OFFSET)] ?? 'another machine';
-  return machine === process.arch ? undefined : `it is built for ${machine} and this machine is ${process.arch}`;
+  return machine === process.arch
+    ? undefined
+    : `it is built for ${machine} and this machine is ${process.arch}`;
 }

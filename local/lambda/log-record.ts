@@ -8,11 +8,15 @@ import type { FunctionConfig } from './function-config';
  *
  * @param command the program and arguments of the runtime
  */
-export function logRecord(text: string, { codePath, jsonLogs }: FunctionConfig, [, ...args]: readonly string[]): unknown {
+export function logRecord(
+  text: string,
+  { codePath, jsonLogs }: FunctionConfig,
+  [, ...args]: readonly string[],
+): unknown {
   const runtime = args.find(argument => path.isAbsolute(argument));
   const inTask = text.replaceAll(codePath, '/var/task');
   const told = runtime ? inTask.replaceAll(runtime, `/var/runtime/${path.basename(runtime)}`) : inTask;
-  return jsonLogs && asObject(told) || `${told}\n`;
+  return (jsonLogs && asObject(told)) || `${told}\n`;
 }
 
 function asObject(text: string): object | undefined {

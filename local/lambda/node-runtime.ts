@@ -11,9 +11,17 @@ import * as path from 'path';
 import { pathToFileURL } from 'url';
 import { format } from 'util';
 
-type Handler = (event: unknown, context: unknown, callback?: (error: unknown, result?: unknown) => void) => unknown;
+type Handler = (
+  event: unknown,
+  context: unknown,
+  callback?: (error: unknown, result?: unknown) => void,
+) => unknown;
 
-const { AWS_LAMBDA_RUNTIME_API: api = '', _HANDLER: handlerName = '', LAMBDA_TASK_ROOT: root = '.' } = process.env;
+const {
+  AWS_LAMBDA_RUNTIME_API: api = '',
+  _HANDLER: handlerName = '',
+  LAMBDA_TASK_ROOT: root = '.',
+} = process.env;
 const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
 /** Where it is given, log records go there in frames, so that one may have several lines. */
 const logPipe = Number(process.env._LAMBDA_TELEMETRY_LOG_FD ?? 0);
@@ -24,7 +32,10 @@ let requestId: string | undefined;
 let giveUp: ((error: Error) => void) | undefined;
 
 class RuntimeError extends Error {
-  public constructor(public readonly errorType: string, message: string) {
+  public constructor(
+    public readonly errorType: string,
+    message: string,
+  ) {
     super(message);
     this.name = errorType;
   }
@@ -36,12 +47,21 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', reason => {
     const error = new RuntimeError('Runtime.UnhandledPromiseRejection', String(reason));
     const { errorType, errorMessage, trace } = describeError(reason);
-    dieOf('Unhandled Promise Rejection', Object.assign(error, { reason: { errorType, errorMessage, [jsonLogs ? 'stackTrace' : 'stack']: trace } }), 128);
+    dieOf(
+      'Unhandled Promise Rejection',
+      Object.assign(error, {
+        reason: { errorType, errorMessage, [jsonLogs ? 'stackTrace' : 'stack']: trace },
+      }),
+      128,
+    );
   });
   // The event loop is empty although the handler has not answered: its promise can never settle.
   process.on('beforeExit', () => {
     if (!giveUp) return;
-    const error = new RuntimeError('Runtime.NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit');
+    const error = new RuntimeError(
+      'Runtime.NodeJsExit',
+      'The Lambda runtime client detected an unexpected Node.js exit',
+    );
     setImmediate(giveUp, error); // something to do, or the process would end before the error is told
   });
   let handler: Handler;
@@ -85,49 +105,74 @@ async function serveOne(handler: Handler): Promise<void> {
 
 function run(handler: Handler, event: unknown, context: unknown): Promise<unknown> {
   const answer = new Promise((resolve, reject) => {
-    const result = handler(event, context, (error, value) => error ? reject(error) : resolve(value));
+    const result = handler(event, context, (error, value) => (error ? reject(error) : resolve(value)));
     if (handler.length < 3 || result instanceof Promise) resolve(result);
   });
   // Not the answer's own `reject`: a promise that waits for another one can no longer be rejected.
-  return Promise.race([answer, new Promise((_, reject) => { giveUp = reject; })]);
+  return Promise.race([
+    answer,
+    new Promise((_, reject) => {
+      giveUp = reject;
+    }),
+  ]);
 }
 
 async function loadHandler(): Promise<Handler> {
   const match = /^(.*)\.([^./]+)$/.exec(handlerName);
-  if (!match) throw new RuntimeError('Runtime.MalformedHandlerName', `Bad handler "${handlerName}": it must be file.export`);
+  if (!match)
+    throw new RuntimeError(
+      'Runtime.MalformedHandlerName',
+      `Bad handler "${handlerName}": it must be file.export`,
+    );
   const [, file, name] = match;
   const base = path.resolve(root, file);
   const found = ['.js', '.mjs', '.cjs'].map(extension => base + extension).find(existsSync);
   if (!found) throw new RuntimeError('Runtime.ImportModuleError', `Error: Cannot find module '${file}'`);
   const loaded = await load(found);
   const handler = loaded[name] ?? (loaded.default as Record<string, unknown> | undefined)?.[name];
-  if (handler === undefined) throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is undefined or not exported`);
-  if (typeof handler !== 'function') throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is not a function`);
+  if (handler === undefined)
+    throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is undefined or not exported`);
+  if (typeof handler !== 'function')
+    throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is not a function`);
   return handler as Handler;
 }
 
 async function load(file: string): Promise<Record<string, unknown>> {
   try {
-    if (file.endsWith('.mjs')) return await import(pathToFileURL(file).href) as Record<string, unknown>;
+    if (file.endsWith('.mjs')) return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
     return createRequire(file)(file) as Record<string, unknown>;
   } catch (error) {
     const { code, message, stack } = error as NodeJS.ErrnoException;
-    const type = error instanceof SyntaxError ? 'Runtime.UserCodeSyntaxError'
-      : code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND' ? 'Runtime.ImportModuleError' : undefined;
+    const type =
+      error instanceof SyntaxError
+        ? 'Runtime.UserCodeSyntaxError'
+        : code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND'
+          ? 'Runtime.ImportModuleError'
+          : undefined;
     if (!type) throw error;
     throw Object.assign(new RuntimeError(type, `${(error as Error).name}: ${message}`), { stack });
   }
 }
 
-function call(method: string, resource: string, body?: string, headers: http.OutgoingHttpHeaders = {}):
-Promise<{ headers: http.IncomingHttpHeaders; body: string }> {
+function call(
+  method: string,
+  resource: string,
+  body?: string,
+  headers: http.OutgoingHttpHeaders = {},
+): Promise<{ headers: http.IncomingHttpHeaders; body: string }> {
   return new Promise((resolve, reject) => {
-    const request = http.request(`http://${api}/2018-06-01/runtime/${resource}`, { method, agent, headers }, response => {
-      const chunks: Buffer[] = [];
-      response.on('data', chunk => chunks.push(chunk as Buffer));
-      response.on('end', () => resolve({ headers: response.headers, body: Buffer.concat(chunks).toString('utf8') }));
-      response.on('error', reject);
-    });
+    const request = http.request(
+      `http://${api}/2018-06-01/runtime/${resource}`,
+      { method, agent, headers },
+      response => {
+        const chunks: Buffer[] = [];
+        response.on('data', chunk => chunks.push(chunk as Buffer));
+        response.on('end', () =>
+          resolve({ headers: response.headers, body: Buffer.concat(chunks).toString('utf8') }),
+        );
+        response.on('error', reject);
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -135,7 +180,9 @@ Promise<{ headers: http.IncomingHttpHeaders; body: string }> {
 
 async function postError(resource: string, error: unknown): Promise<void> {
   const { errorType, errorMessage, trace } = describeError(error);
-  await call('POST', resource, JSON.stringify({ errorType, errorMessage, trace }), { 'lambda-runtime-function-error-type': errorType });
+  await call('POST', resource, JSON.stringify({ errorType, errorMessage, trace }), {
+    'lambda-runtime-function-error-type': errorType,
+  });
 }
 
 function describeError(error: unknown): { errorType: string; errorMessage: string; trace: string[] } {
@@ -152,9 +199,17 @@ function dieOf(label: string, error: unknown, exitCode: number): void {
 /** The two shapes in which Lambda's own runtime writes an error down. In JSON, its own errors are named by their class. */
 function logError(label: string, error: unknown): void {
   const { errorType, errorMessage, trace } = describeError(error);
-  const own = error instanceof Error ? Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'errorType' && key !== 'name')) : {};
+  const own =
+    error instanceof Error
+      ? Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'errorType' && key !== 'name'))
+      : {};
   if (jsonLogs) {
-    const message = { errorType: errorType.replace(/^Runtime\./, ''), errorMessage, stackTrace: trace, ...own };
+    const message = {
+      errorType: errorType.replace(/^Runtime\./, ''),
+      errorMessage,
+      stackTrace: trace,
+      ...own,
+    };
     writeLine({ timestamp: new Date().toISOString(), level: 'ERROR', requestId, message });
     return;
   }
@@ -163,12 +218,22 @@ function logError(label: string, error: unknown): void {
 }
 
 function patchConsole(): void {
-  const levels = { trace: 'TRACE', debug: 'DEBUG', log: 'INFO', info: 'INFO', warn: 'WARN', error: 'ERROR' } as const;
+  const levels = {
+    trace: 'TRACE',
+    debug: 'DEBUG',
+    log: 'INFO',
+    info: 'INFO',
+    warn: 'WARN',
+    error: 'ERROR',
+  } as const;
   for (const [method, level] of Object.entries(levels) as [keyof typeof levels, string][]) {
     console[method] = (...args: unknown[]) => {
       const timestamp = new Date().toISOString();
       if (jsonLogs) writeLine({ timestamp, level, requestId, message: format(...args) });
-      else write(`${timestamp}\t${requestId}\t${level}\t${logPipe ? format(...args) : format(...args).replace(/\n/g, '\r')}\n`);
+      else
+        write(
+          `${timestamp}\t${requestId}\t${level}\t${logPipe ? format(...args) : format(...args).replace(/\n/g, '\r')}\n`,
+        );
     };
   }
 }

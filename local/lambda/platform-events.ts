@@ -25,12 +25,19 @@ export type ErrorTypes = 'classic' | 'new';
 const VALID_ERROR_TYPE = /^(Runtime|Function)\.[A-Z][a-zA-Z]+$/;
 
 export function initFailure(
-  exit: { errorType: string; message: string }, reported: { errorType: string; payload: string } | undefined, errorTypes: ErrorTypes,
+  exit: { errorType: string; message: string },
+  reported: { errorType: string; payload: string } | undefined,
+  errorTypes: ErrorTypes,
 ): Failure {
   const { message } = exit;
   if (!reported) return { status: 'error', errorType: exit.errorType, message };
   const own = VALID_ERROR_TYPE.test(reported.errorType) ? reported.errorType : 'Runtime.Unknown';
-  return { status: 'error', errorType: errorTypes === 'new' ? own : exit.errorType, message, payload: reported.payload };
+  return {
+    status: 'error',
+    errorType: errorTypes === 'new' ? own : exit.errorType,
+    message,
+    payload: reported.payload,
+  };
 }
 
 export interface Instance {
@@ -42,55 +49,111 @@ export interface Instance {
 
 export type Phase = 'init' | 'invoke';
 
-export function initStart({ config, initializationType, instanceId }: Instance, phase: Phase): [string, object] {
-  return ['platform.initStart', {
-    initializationType,
-    phase,
-    runtimeVersion: runtimeVersion(config.runtime),
-    runtimeVersionArn: `${config.arn.split(':').slice(0, 2).join(':')}:lambda:${config.arn.split(':')[3]}::runtime:local`,
-    functionName: config.name,
-    functionVersion: '$LATEST',
-    instanceId,
-    instanceMaxMemory: config.memoryMiB * 1024 * 1024,
-  }];
+export function initStart(
+  { config, initializationType, instanceId }: Instance,
+  phase: Phase,
+): [string, object] {
+  return [
+    'platform.initStart',
+    {
+      initializationType,
+      phase,
+      runtimeVersion: runtimeVersion(config.runtime),
+      runtimeVersionArn: `${config.arn.split(':').slice(0, 2).join(':')}:lambda:${config.arn.split(':')[3]}::runtime:local`,
+      functionName: config.name,
+      functionVersion: '$LATEST',
+      instanceId,
+      instanceMaxMemory: config.memoryMiB * 1024 * 1024,
+    },
+  ];
 }
 
 export function initEnd(
-  { initializationType }: Instance, phase: Phase, failure: Failure | undefined, durationMs: number, errorTypes: ErrorTypes,
+  { initializationType }: Instance,
+  phase: Phase,
+  failure: Failure | undefined,
+  durationMs: number,
+  errorTypes: ErrorTypes,
 ): [string, object][] {
   const result = outcome(failure);
-  const done: [string, object] = ['platform.initRuntimeDone', {
-    initializationType, phase, ...result, ...(failure?.status === 'timeout' && { status: 'error', errorType: 'Runtime.Unknown' }),
-  }];
+  const done: [string, object] = [
+    'platform.initRuntimeDone',
+    {
+      initializationType,
+      phase,
+      ...result,
+      ...(failure?.status === 'timeout' && { status: 'error', errorType: 'Runtime.Unknown' }),
+    },
+  ];
   const noEntrypoint = errorTypes === 'classic' && failure?.errorType === 'Runtime.InvalidEntrypoint';
-  const initReport: [string, object] = ['platform.initReport', { initializationType, phase, ...(!noEntrypoint && result), metrics: { durationMs: inMicroseconds(durationMs) } }];
+  const initReport: [string, object] = [
+    'platform.initReport',
+    {
+      initializationType,
+      phase,
+      ...(!noEntrypoint && result),
+      metrics: { durationMs: inMicroseconds(durationMs) },
+    },
+  ];
   return noEntrypoint ? [initReport] : [done, initReport];
 }
 
 export function invokeStart(requestId: string, traceId: string): [string, object] {
-  return ['platform.start', { requestId, version: '$LATEST', tracing: { spanId: hexDigits(16), type: 'X-Amzn-Trace-Id', value: traceId } }];
+  return [
+    'platform.start',
+    {
+      requestId,
+      version: '$LATEST',
+      tracing: { spanId: hexDigits(16), type: 'X-Amzn-Trace-Id', value: traceId },
+    },
+  ];
 }
 
-export function runtimeDone(requestId: string, failure: Failure | undefined, durationMs: number, producedBytes: number): [string, object] {
-  return ['platform.runtimeDone', { requestId, ...outcome(failure), metrics: { durationMs: inMicroseconds(durationMs), producedBytes }, spans: [] }];
+export function runtimeDone(
+  requestId: string,
+  failure: Failure | undefined,
+  durationMs: number,
+  producedBytes: number,
+): [string, object] {
+  return [
+    'platform.runtimeDone',
+    {
+      requestId,
+      ...outcome(failure),
+      metrics: { durationMs: inMicroseconds(durationMs), producedBytes },
+      spans: [],
+    },
+  ];
 }
 
 export function report(
-  requestId: string, failure: Failure | undefined, durationMs: number, memorySizeMB: number, maxMemoryUsedMB: number,
+  requestId: string,
+  failure: Failure | undefined,
+  durationMs: number,
+  memorySizeMB: number,
+  maxMemoryUsedMB: number,
 ): [string, object] {
-  return ['platform.report', {
-    requestId,
-    ...outcome(failure),
-    metrics: {
-      durationMs: inMicroseconds(durationMs),
-      billedDurationMs: Math.ceil(durationMs),
-      memorySizeMB,
-      maxMemoryUsedMB: Math.min(maxMemoryUsedMB, memorySizeMB),
+  return [
+    'platform.report',
+    {
+      requestId,
+      ...outcome(failure),
+      metrics: {
+        durationMs: inMicroseconds(durationMs),
+        billedDurationMs: Math.ceil(durationMs),
+        memorySizeMB,
+        maxMemoryUsedMB: Math.min(maxMemoryUsedMB, memorySizeMB),
+      },
     },
-  }];
+  ];
 }
 
-export function extension(name: string, state: string, events: readonly string[], errorType?: string): [string, object] {
+export function extension(
+  name: string,
+  state: string,
+  events: readonly string[],
+  errorType?: string,
+): [string, object] {
   return ['platform.extension', { name, state, events, ...(errorType && { errorType }) }];
 }
 
@@ -101,7 +164,12 @@ function inMicroseconds(milliseconds: number): number {
 
 /** A time-out carries no error type. */
 function outcome(failure: Failure | undefined): object {
-  return failure ? { status: failure.status, ...(failure.errorType && failure.status !== 'timeout' && { errorType: failure.errorType }) } : { status: 'success' };
+  return failure
+    ? {
+        status: failure.status,
+        ...(failure.errorType && failure.status !== 'timeout' && { errorType: failure.errorType }),
+      }
+    : { status: 'success' };
 }
 
 /** `nodejs24.x` is told as `nodejs:24.v1`. */

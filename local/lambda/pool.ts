@@ -12,7 +12,10 @@ export class Pool {
   private taken = 0;
 
   /** @param max how many events run at once; others wait for their turn */
-  public constructor(private readonly start: () => Promise<ExecutionEnvironment>, private readonly max: number) {}
+  public constructor(
+    private readonly start: () => Promise<ExecutionEnvironment>,
+    private readonly max: number,
+  ) {}
 
   public async invoke(event: string): Promise<InvocationResult> {
     while (this.taken >= this.max) await new Promise<void>(resolve => this.waiting.push(resolve));

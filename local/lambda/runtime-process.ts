@@ -59,26 +59,46 @@ export class RuntimeProcess {
   private markReady!: () => void;
 
   public constructor(private readonly options: RuntimeOptions) {
-    const { command: [program, ...args], env, config, onLog, framedLogs, api } = options;
+    const {
+      command: [program, ...args],
+      env,
+      config,
+      onLog,
+      framedLogs,
+      api,
+    } = options;
     this.child = spawn(program, args, {
       cwd: config.codePath,
-      env: { ...env, AWS_LAMBDA_RUNTIME_API: api, ...(framedLogs && { _LAMBDA_TELEMETRY_LOG_FD: String(LOG_PIPE) }) },
+      env: {
+        ...env,
+        AWS_LAMBDA_RUNTIME_API: api,
+        ...(framedLogs && { _LAMBDA_TELEMETRY_LOG_FD: String(LOG_PIPE) }),
+      },
       stdio: framedLogs ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['ignore', 'pipe', 'pipe'],
     });
     this.pid = this.child.pid;
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLog);
     }
-    if (framedLogs) readFrames(this.child.stdio[LOG_PIPE] as NodeJS.ReadableStream, text => onLog(text.replace(/\n$/, '')));
-    this.ready = new Promise(resolve => { this.markReady = resolve; });
+    if (framedLogs)
+      readFrames(this.child.stdio[LOG_PIPE] as NodeJS.ReadableStream, text => onLog(text.replace(/\n$/, '')));
+    this.ready = new Promise(resolve => {
+      this.markReady = resolve;
+    });
     this.exited = new Promise(resolve => {
       this.child.once('error', error => {
         onLog(`The runtime could not be started: ${error.message}`);
         resolve({ errorType: 'Runtime.InvalidEntrypoint', message: error.message });
       });
       this.child.once('close', (code, signal) => {
-        const how = signal ? `signal: ${signal === 'SIGKILL' ? 'killed' : signal === 'SIGABRT' ? 'aborted' : signal}` : `exit status ${code}`;
-        resolve({ errorType: 'Runtime.ExitError', message: code === 0 ? 'Runtime exited without providing a reason' : `Runtime exited with error: ${how}` });
+        const how = signal
+          ? `signal: ${signal === 'SIGKILL' ? 'killed' : signal === 'SIGABRT' ? 'aborted' : signal}`
+          : `exit status ${code}`;
+        resolve({
+          errorType: 'Runtime.ExitError',
+          message:
+            code === 0 ? 'Runtime exited without providing a reason' : `Runtime exited with error: ${how}`,
+        });
       });
     });
   }
@@ -102,7 +122,11 @@ export class RuntimeProcess {
     return this.waiting ? Promise.resolve() : new Promise(resolve => this.onWaiting.push(resolve));
   }
 
-  public async serve(resource: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  public async serve(
+    resource: string,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ): Promise<void> {
     if (resource === 'GET invocation/next') {
       this.waiting = response;
       this.markReady();
@@ -111,14 +135,21 @@ export class RuntimeProcess {
     }
     const payload = (await readBody(request)).toString('utf8');
     if (resource === 'POST init/error') {
-      this.initError = { errorType: String(request.headers['lambda-runtime-function-error-type'] ?? ''), payload };
+      this.initError = {
+        errorType: String(request.headers['lambda-runtime-function-error-type'] ?? ''),
+        payload,
+      };
       return accept(response);
     }
     const match = /^POST invocation\/([^/]+)\/(response|error)$/.exec(resource);
     if (!match) return void response.writeHead(404).end();
     if (match[1] !== this.current?.requestId) {
-      return void response.writeHead(400, { 'content-type': 'application/json' })
-        .end(JSON.stringify({ errorType: 'InvalidRequestID', errorMessage: 'This invocation is not the one that runs' }));
+      return void response.writeHead(400, { 'content-type': 'application/json' }).end(
+        JSON.stringify({
+          errorType: 'InvalidRequestID',
+          errorMessage: 'This invocation is not the one that runs',
+        }),
+      );
     }
     accept(response);
     this.current.finish({ payload, isError: match[2] === 'error' });
@@ -134,19 +165,24 @@ export class RuntimeProcess {
     if (!current || !waiting) return;
     this.waiting = undefined;
     const { timeoutSeconds, arn } = this.options.config;
-    waiting.writeHead(200, {
-      'content-type': 'application/json',
-      'lambda-runtime-aws-request-id': current.requestId,
-      'lambda-runtime-deadline-ms': String(Date.now() + timeoutSeconds * 1000),
-      'lambda-runtime-invoked-function-arn': arn,
-      'lambda-runtime-trace-id': current.traceId ?? newTraceId(),
-    }).end(current.event);
+    waiting
+      .writeHead(200, {
+        'content-type': 'application/json',
+        'lambda-runtime-aws-request-id': current.requestId,
+        'lambda-runtime-deadline-ms': String(Date.now() + timeoutSeconds * 1000),
+        'lambda-runtime-invoked-function-arn': arn,
+        'lambda-runtime-trace-id': current.traceId ?? newTraceId(),
+      })
+      .end(current.event);
   }
 }
 
 /** The answer to a caller whose invocation the runtime did not answer. */
 export function errorResult(errorType: string, message: string, requestId: string): InvocationResult {
-  return { payload: JSON.stringify({ errorType, errorMessage: `RequestId: ${requestId} Error: ${message}` }), isError: true };
+  return {
+    payload: JSON.stringify({ errorType, errorMessage: `RequestId: ${requestId} Error: ${message}` }),
+    isError: true,
+  };
 }
 
 /** https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader */

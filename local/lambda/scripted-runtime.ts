@@ -25,7 +25,8 @@ async function main(): Promise<void> {
   for (;;) {
     const { id, body } = await call('GET', 'invocation/next');
     let answered = false;
-    for (const step of JSON.parse(body) as Step[]) answered = await take(step, `invocation/${id}`) || answered;
+    for (const step of JSON.parse(body) as Step[])
+      answered = (await take(step, `invocation/${id}`)) || answered;
     if (!answered) await call('POST', `invocation/${id}/response`, 'null');
   }
 }
@@ -37,7 +38,8 @@ async function take(step: Step, area: string): Promise<boolean> {
   if ('flood' in step) await flood(step.flood);
   if ('signal' in step) process.kill(process.pid, step.signal);
   if ('hang' in step || 'signal' in step) await new Promise(resolve => setTimeout(resolve, 3_600_000));
-  if ('awaitFile' in step) while (!existsSync(step.awaitFile)) await new Promise(resolve => setTimeout(resolve, 5));
+  if ('awaitFile' in step)
+    while (!existsSync(step.awaitFile)) await new Promise(resolve => setTimeout(resolve, 5));
   if ('initError' in step) await call('POST', 'init/error', errorBody(step.initError), step.initError);
   if ('exit' in step && step.exit !== undefined) process.exit(step.exit);
   if ('respond' in step) await call('POST', `${area}/response`, JSON.stringify(step.respond));
@@ -45,12 +47,19 @@ async function take(step: Step, area: string): Promise<boolean> {
   return 'respond' in step || 'error' in step;
 }
 
-async function flood({ bytesPerSecond, seconds }: { bytesPerSecond: number; seconds: number }): Promise<void> {
+async function flood({
+  bytesPerSecond,
+  seconds,
+}: {
+  bytesPerSecond: number;
+  seconds: number;
+}): Promise<void> {
   const record = `2026-11-21T02:30:00.000Z\tr1\tINFO\t${'some ordinary words '.repeat(20)}\n`;
   const began = Date.now();
   for (let written = 0; written < bytesPerSecond * seconds; written += record.length) {
     writeRecord(record);
-    if (written > bytesPerSecond * (Date.now() - began) / 1000) await new Promise(resolve => setTimeout(resolve, 5));
+    if (written > (bytesPerSecond * (Date.now() - began)) / 1000)
+      await new Promise(resolve => setTimeout(resolve, 5));
   }
 }
 
@@ -64,18 +73,34 @@ function writeRecord(text: string): void {
   header.writeUInt32BE(0xa55a0003, 0);
   header.writeUInt32BE(record.length, 4);
   header.writeBigUInt64BE(BigInt(Date.now()) * 1000n, 8);
-  for (let rest = Buffer.concat([header, record]); rest.length > 0;) rest = rest.subarray(writeSync(logPipe, rest));
+  for (let rest = Buffer.concat([header, record]); rest.length > 0; )
+    rest = rest.subarray(writeSync(logPipe, rest));
 }
 
-function call(method: string, resource: string, body?: string, errorType?: string): Promise<{ id: string; body: string }> {
+function call(
+  method: string,
+  resource: string,
+  body?: string,
+  errorType?: string,
+): Promise<{ id: string; body: string }> {
   return new Promise((resolve, reject) => {
-    const request = http.request(`http://${api}/2018-06-01/runtime/${resource}`, {
-      method, headers: { ...(errorType && { 'lambda-runtime-function-error-type': errorType }) },
-    }, response => {
-      const chunks: Buffer[] = [];
-      response.on('data', chunk => chunks.push(chunk as Buffer));
-      response.on('end', () => resolve({ id: String(response.headers['lambda-runtime-aws-request-id']), body: Buffer.concat(chunks).toString('utf8') }));
-    });
+    const request = http.request(
+      `http://${api}/2018-06-01/runtime/${resource}`,
+      {
+        method,
+        headers: { ...(errorType && { 'lambda-runtime-function-error-type': errorType }) },
+      },
+      response => {
+        const chunks: Buffer[] = [];
+        response.on('data', chunk => chunks.push(chunk as Buffer));
+        response.on('end', () =>
+          resolve({
+            id: String(response.headers['lambda-runtime-aws-request-id']),
+            body: Buffer.concat(chunks).toString('utf8'),
+          }),
+        );
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });

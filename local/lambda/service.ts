@@ -29,7 +29,10 @@ export interface LambdaOptions {
   /** Values that replace those of the template: by function name, or for all functions under `Parameters`. */
   readonly environmentOverrides: Record<string, Record<string, string>>;
   /** How Lambda treats extensions, for tests that vary it. */
-  readonly extensions?: Pick<ExtendedEnvironmentOptions, 'errorTypes' | 'initializationType' | 'initTimeoutMs' | 'onLifecycle' | 'telemetry'>;
+  readonly extensions?: Pick<
+    ExtendedEnvironmentOptions,
+    'errorTypes' | 'initializationType' | 'initTimeoutMs' | 'onLifecycle' | 'telemetry'
+  >;
 }
 
 interface FunctionProperties {
@@ -55,7 +58,12 @@ const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
 export class Lambda implements Service {
-  public readonly types = ['AWS::Lambda::LayerVersion', 'AWS::Lambda::Function', 'AWS::Lambda::Version', 'AWS::Lambda::Alias'];
+  public readonly types = [
+    'AWS::Lambda::LayerVersion',
+    'AWS::Lambda::Function',
+    'AWS::Lambda::Version',
+    'AWS::Lambda::Alias',
+  ];
   public readonly endpoint = { name: 'lambda', url: () => this.server.url };
   private server!: RunningServer;
   private readonly functions = new Map<string, { config: FunctionConfig; pool: Pool }>();
@@ -64,10 +72,14 @@ export class Lambda implements Service {
   private readonly layers = new Layers(this.folder);
   private readonly guardian = new Guardian();
 
-  public constructor(private readonly context: Context, private readonly options: LambdaOptions) {}
+  public constructor(
+    private readonly context: Context,
+    private readonly options: LambdaOptions,
+  ) {}
 
   public async start(resources: Resource[]): Promise<void> {
-    for (const layer of resources.filter(({ type }) => type === 'AWS::Lambda::LayerVersion')) this.addLayer(layer);
+    for (const layer of resources.filter(({ type }) => type === 'AWS::Lambda::LayerVersion'))
+      this.addLayer(layer);
     buildSync({
       entryPoints: [path.join(__dirname, 'node-runtime.ts')],
       outfile: this.runtimeFile,
@@ -86,13 +98,15 @@ export class Lambda implements Service {
 
   public ref(resource: Resource): string {
     if (resource.type === 'AWS::Lambda::Function') return functionName(resource);
-    if (resource.type === 'AWS::Lambda::LayerVersion') return this.context.arn('lambda', `layer:${resource.name}:1`);
+    if (resource.type === 'AWS::Lambda::LayerVersion')
+      return this.context.arn('lambda', `layer:${resource.name}:1`);
     const qualifier = resource.type === 'AWS::Lambda::Alias' ? String(resource.properties.Name) : '1';
     return `${this.functionArn(this.functionOf(resource))}:${qualifier}`;
   }
 
   public attribute(resource: Resource, name: string): unknown {
-    if (name === 'Arn' && resource.type === 'AWS::Lambda::Function') return this.functionArn(functionName(resource));
+    if (name === 'Arn' && resource.type === 'AWS::Lambda::Function')
+      return this.functionArn(functionName(resource));
     if (name === 'Version' && resource.type === 'AWS::Lambda::Version') return '1';
     throw unknownAttribute(resource, name);
   }
@@ -104,9 +118,16 @@ export class Lambda implements Service {
       this.context.notice(`${config.name}: the runtime ${config.runtime} is not run here`);
       return;
     }
-    const command = [this.options.nodePath, `--max-old-space-size=${Math.floor(config.memoryMiB * 0.9)}`, this.runtimeFile];
+    const command = [
+      this.options.nodePath,
+      `--max-old-space-size=${Math.floor(config.memoryMiB * 0.9)}`,
+      this.runtimeFile,
+    ];
     const extensions = this.extensionsOf(config);
-    this.functions.set(config.name, { config, pool: new Pool(() => this.startEnvironment(config, command, extensions), this.options.concurrency) });
+    this.functions.set(config.name, {
+      config,
+      pool: new Pool(() => this.startEnvironment(config, command, extensions), this.options.concurrency),
+    });
   }
 
   /** @param name a function's name, logical id, or ARN, with or without a version or alias */
@@ -118,7 +139,12 @@ export class Lambda implements Service {
 
   public async invoke(name: string, event: string): Promise<InvocationResult> {
     const config = this.find(name);
-    if (!config) throw new ServiceError('ResourceNotFoundException', `Function not found: ${name}. There are: ${[...this.functions.keys()].join(', ')}`, 404);
+    if (!config)
+      throw new ServiceError(
+        'ResourceNotFoundException',
+        `Function not found: ${name}. There are: ${[...this.functions.keys()].join(', ')}`,
+        404,
+      );
     return this.functions.get(config.name)!.pool.invoke(event);
   }
 
@@ -138,20 +164,41 @@ export class Lambda implements Service {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     try {
-      const match = request.method === 'POST' && INVOKE.exec(new URL(request.url ?? '/', 'http://local').pathname);
-      if (!match) throw new ServiceError('NotImplemented', `The local stand-in for Lambda does Invoke only, not ${request.method} ${request.url}`, 501);
+      const match =
+        request.method === 'POST' && INVOKE.exec(new URL(request.url ?? '/', 'http://local').pathname);
+      if (!match)
+        throw new ServiceError(
+          'NotImplemented',
+          `The local stand-in for Lambda does Invoke only, not ${request.method} ${request.url}`,
+          501,
+        );
       const name = decodeURIComponent(match[1]);
       const body = await readBody(request);
-      await this.context.iam.authorize(request.headers, 'lambda:InvokeFunction', this.functionArn(this.find(name)?.name ?? name));
-      if (body.length > MAX_PAYLOAD_BYTES) throw new ServiceError('RequestTooLargeException', `${body.length} byte payload is too large`, 413);
-      await this.answerInvoke(name, body.toString('utf8') || '{}', String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse'), response);
+      await this.context.iam.authorize(
+        request.headers,
+        'lambda:InvokeFunction',
+        this.functionArn(this.find(name)?.name ?? name),
+      );
+      if (body.length > MAX_PAYLOAD_BYTES)
+        throw new ServiceError('RequestTooLargeException', `${body.length} byte payload is too large`, 413);
+      await this.answerInvoke(
+        name,
+        body.toString('utf8') || '{}',
+        String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse'),
+        response,
+      );
     } catch (error) {
       if (error instanceof ServiceError) response.setHeader('x-amzn-errortype', error.code);
       answerError(response, error);
     }
   }
 
-  private async answerInvoke(name: string, event: string, type: string, response: http.ServerResponse): Promise<void> {
+  private async answerInvoke(
+    name: string,
+    event: string,
+    type: string,
+    response: http.ServerResponse,
+  ): Promise<void> {
     const config = this.find(name);
     try {
       JSON.parse(event);
@@ -160,50 +207,71 @@ export class Lambda implements Service {
     }
     if (config && type === 'DryRun') return void response.writeHead(204).end();
     if (config && type === 'Event') {
-      void this.invoke(name, event).then(({ isError, payload }) => isError && this.context.log(config.name, `The asynchronous event failed: ${payload}`));
+      void this.invoke(name, event).then(
+        ({ isError, payload }) =>
+          isError && this.context.log(config.name, `The asynchronous event failed: ${payload}`),
+      );
       return answerJson(response, 202, '');
     }
     const { payload, isError } = await this.invoke(name, event);
-    response.writeHead(200, {
-      'content-type': 'application/json',
-      'x-amz-executed-version': '$LATEST',
-      ...(isError && { 'x-amz-function-error': 'Unhandled' }),
-    }).end(payload);
+    response
+      .writeHead(200, {
+        'content-type': 'application/json',
+        'x-amz-executed-version': '$LATEST',
+        ...(isError && { 'x-amz-function-error': 'Unhandled' }),
+      })
+      .end(payload);
   }
 
-  private async startEnvironment(config: FunctionConfig, command: string[], extensions: string[]): Promise<ExecutionEnvironment> {
+  private async startEnvironment(
+    config: FunctionConfig,
+    command: string[],
+    extensions: string[],
+  ): Promise<ExecutionEnvironment> {
     // Every environment has a /tmp of its own in Lambda; here the variable leads to one. It outlives a reset.
     const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
     const env = { ...this.childEnvironment(config), TMPDIR: temporary };
     const onLog = (line: string) => this.context.log(config.name, line);
-    const environment = extensions.length === 0 ? await Environment.start({ config, command, env, onLog }) : await ExtendedEnvironment.start({
-      config,
-      command,
-      env,
-      onLog,
-      extensions,
-      extensionEnv: extensionEnvironment(env, temporary),
-      guardian: this.guardian,
-      accountId: PSEUDO_PARAMETERS['AWS::AccountId'],
-      ...this.options.extensions,
-    });
+    const environment =
+      extensions.length === 0
+        ? await Environment.start({ config, command, env, onLog })
+        : await ExtendedEnvironment.start({
+            config,
+            command,
+            env,
+            onLog,
+            extensions,
+            extensionEnv: extensionEnvironment(env, temporary),
+            guardian: this.guardian,
+            accountId: PSEUDO_PARAMETERS['AWS::AccountId'],
+            ...this.options.extensions,
+          });
     void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
     return environment;
   }
 
   private addLayer(resource: Resource): void {
-    const { Content: { S3Key } } = this.context.resolver.resolve(resource.properties) as LayerProperties;
+    const {
+      Content: { S3Key },
+    } = this.context.resolver.resolve(resource.properties) as LayerProperties;
     const content = S3Key && this.options.assetPath(S3Key);
-    if (!content) throw new Error(`The content of the layer ${resource.name} is not in the cloud assembly: only assets are unpacked here`);
+    if (!content)
+      throw new Error(
+        `The content of the layer ${resource.name} is not in the cloud assembly: only assets are unpacked here`,
+      );
     this.layers.add(this.ref(resource), content);
   }
 
   /** The extensions that can run here; of the others it is said why not. */
   private extensionsOf({ name, layers }: FunctionConfig): string[] {
-    for (const arn of layers.filter(layer => !this.layers.has(layer))) this.context.notice(`${name}: the layer ${arn} is not in this app, so it is not there`);
+    for (const arn of layers.filter(layer => !this.layers.has(layer)))
+      this.context.notice(`${name}: the layer ${arn} is not in this app, so it is not there`);
     return this.layers.extensionsOf(layers).filter(file => {
       const why = whyNotExecutable(file);
-      if (why) this.context.notice(`${name}: the extension ${path.basename(file)} does not run here, because ${why}`);
+      if (why)
+        this.context.notice(
+          `${name}: the extension ${path.basename(file)} does not run here, because ${why}`,
+        );
       return !why;
     });
   }
@@ -211,7 +279,10 @@ export class Lambda implements Service {
   private configOf(resource: Resource): FunctionConfig {
     const properties = this.context.resolver.resolve(resource.properties) as FunctionProperties;
     const name = functionName(resource);
-    const variables = Object.entries(properties.Environment?.Variables ?? {}).map(([key, value]) => [key, String(value)]);
+    const variables = Object.entries(properties.Environment?.Variables ?? {}).map(([key, value]) => [
+      key,
+      String(value),
+    ]);
     return {
       name,
       arn: this.functionArn(name),
@@ -222,7 +293,7 @@ export class Lambda implements Service {
       memoryMiB: properties.MemorySize ?? 128,
       timeoutSeconds: properties.Timeout ?? 3,
       environment: {
-        ...Object.fromEntries(variables) as Record<string, string>,
+        ...(Object.fromEntries(variables) as Record<string, string>),
         ...this.options.environmentOverrides.Parameters,
         ...this.options.environmentOverrides[name],
       },
@@ -240,13 +311,19 @@ export class Lambda implements Service {
       return folder;
     }
     const found = S3Key && this.options.assetPath(S3Key);
-    if (!found) throw new Error(`The code of ${name} is not in the cloud assembly: only assets and inline code run here`);
+    if (!found)
+      throw new Error(
+        `The code of ${name} is not in the cloud assembly: only assets and inline code run here`,
+      );
     return found;
   }
 
   /** https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime */
   private childEnvironment(config: FunctionConfig): Record<string, string> {
-    const { accessKeyId, secretAccessKey, sessionToken } = this.context.iam.createCredentials(config.name, config.roleArn);
+    const { accessKeyId, secretAccessKey, sessionToken } = this.context.iam.createCredentials(
+      config.name,
+      config.roleArn,
+    );
     return {
       ...config.environment,
       ...this.context.endpoints(),
@@ -261,7 +338,9 @@ export class Lambda implements Service {
       AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${config.name}`,
       AWS_LAMBDA_LOG_STREAM_NAME: 'local',
       AWS_LAMBDA_LOG_FORMAT: config.jsonLogs ? 'JSON' : 'Text',
-      ...(config.jsonLogs && { AWS_LAMBDA_LOG_LEVEL: config.environment.AWS_LAMBDA_LOG_LEVEL ?? config.logLevel }),
+      ...(config.jsonLogs && {
+        AWS_LAMBDA_LOG_LEVEL: config.environment.AWS_LAMBDA_LOG_LEVEL ?? config.logLevel,
+      }),
       AWS_ACCESS_KEY_ID: accessKeyId,
       AWS_SECRET_ACCESS_KEY: secretAccessKey,
       AWS_SESSION_TOKEN: sessionToken,
@@ -290,7 +369,13 @@ function functionName({ properties, name }: Resource): string {
 
 /** What an extension does not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-environment-variables */
 const HIDDEN_FROM_EXTENSIONS = [
-  '_HANDLER', 'LAMBDA_TASK_ROOT', 'AWS_EXECUTION_ENV', 'AWS_LAMBDA_LOG_GROUP_NAME', 'AWS_LAMBDA_LOG_STREAM_NAME', 'AWS_LAMBDA_LOG_FORMAT', 'AWS_LAMBDA_LOG_LEVEL',
+  '_HANDLER',
+  'LAMBDA_TASK_ROOT',
+  'AWS_EXECUTION_ENV',
+  'AWS_LAMBDA_LOG_GROUP_NAME',
+  'AWS_LAMBDA_LOG_STREAM_NAME',
+  'AWS_LAMBDA_LOG_FORMAT',
+  'AWS_LAMBDA_LOG_LEVEL',
 ];
 
 function extensionEnvironment(env: Record<string, string>, folder: string): Record<string, string> {

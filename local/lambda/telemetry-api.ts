@@ -62,12 +62,29 @@ export class TelemetryApi {
     for (const queue of this.queues.values()) queue.stop();
   }
 
-  public async subscribe(agent: Agent, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    if (!this.open) return refuse(response, 403, 'Telemetry.SubscriptionClosed', 'Subscriptions are possible during the init phase only');
-    if (this.options.unsupported) return answer(response, 202, { errorType: 'Telemetry.NotSupported', errorMessage: 'Telemetry API is not supported' });
+  public async subscribe(
+    agent: Agent,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ): Promise<void> {
+    if (!this.open)
+      return refuse(
+        response,
+        403,
+        'Telemetry.SubscriptionClosed',
+        'Subscriptions are possible during the init phase only',
+      );
+    if (this.options.unsupported)
+      return answer(response, 202, {
+        errorType: 'Telemetry.NotSupported',
+        errorMessage: 'Telemetry API is not supported',
+      });
     let subscription: Subscription;
     try {
-      subscription = parseSubscription((await readBody(request)).toString('utf8'), this.options.managedInstances ? SCHEMAS.slice(-1) : SCHEMAS);
+      subscription = parseSubscription(
+        (await readBody(request)).toString('utf8'),
+        this.options.managedInstances ? SCHEMAS.slice(-1) : SCHEMAS,
+      );
     } catch (error) {
       return refuse(response, 400, 'ValidationError', (error as Error).message);
     }
@@ -76,25 +93,41 @@ export class TelemetryApi {
     this.queues.set(agent.id, queue);
     answer(response, 200, 'OK');
     for (const event of this.history) queue.add(event);
-    this.emit('platform.telemetrySubscription', { name: agent.name, state: 'Subscribed', types: subscription.types });
+    this.emit('platform.telemetrySubscription', {
+      name: agent.name,
+      state: 'Subscribed',
+      types: subscription.types,
+    });
   }
 }
 
 /** @throws with what is wrong with it */
 export function parseSubscription(text: string, schemas: readonly string[] = SCHEMAS): Subscription {
-  const { schemaVersion, types, buffering = {}, destination } = JSON.parse(text) as {
-    schemaVersion?: string; types?: unknown; buffering?: Record<string, unknown>; destination?: { protocol?: string; URI?: string };
+  const {
+    schemaVersion,
+    types,
+    buffering = {},
+    destination,
+  } = JSON.parse(text) as {
+    schemaVersion?: string;
+    types?: unknown;
+    buffering?: Record<string, unknown>;
+    destination?: { protocol?: string; URI?: string };
   };
-  if (!schemas.includes(String(schemaVersion))) throw new Error(`schemaVersion must be one of ${schemas.join(', ')}`);
-  if (!Array.isArray(types) || types.length === 0 || !types.every(type => TYPES.includes(type as string))) throw new Error(`types must be some of ${TYPES.join(', ')}`);
+  if (!schemas.includes(String(schemaVersion)))
+    throw new Error(`schemaVersion must be one of ${schemas.join(', ')}`);
+  if (!Array.isArray(types) || types.length === 0 || !types.every(type => TYPES.includes(type as string)))
+    throw new Error(`types must be some of ${TYPES.join(', ')}`);
   const limits = Object.entries(LIMITS).map(([name, { min, max, otherwise }]) => {
     const value = buffering[name] ?? otherwise;
-    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) throw new Error(`${name} must be an integer from ${min} to ${max}`);
+    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max)
+      throw new Error(`${name} must be an integer from ${min} to ${max}`);
     return [name, value];
   });
   if (destination?.protocol !== 'HTTP') throw new Error('destination.protocol must be HTTP here');
   const uri = new URL(String(destination.URI));
-  if (uri.protocol !== 'http:' || !['sandbox.localdomain', 'sandbox'].includes(uri.hostname)) throw new Error('destination.URI must be at http://sandbox.localdomain');
+  if (uri.protocol !== 'http:' || !['sandbox.localdomain', 'sandbox'].includes(uri.hostname))
+    throw new Error('destination.URI must be at http://sandbox.localdomain');
   uri.hostname = '127.0.0.1';
   const { maxItems, maxBytes, timeoutMs } = Object.fromEntries(limits) as Record<keyof typeof LIMITS, number>;
   return { schemaVersion: schemaVersion!, types: types as string[], uri, maxItems, maxBytes, timeoutMs };

@@ -34,7 +34,10 @@ export class TelemetryQueue {
     const { types, schemaVersion, maxItems, maxBytes, timeoutMs } = this.subscription;
     if (this.stopped.signal.aborted || !types.includes(type.split('.')[0])) return;
     // The oldest schema knows log records as text only.
-    const known = type === 'function' && schemaVersion === '2022-07-01' && typeof record !== 'string' ? JSON.stringify(record) : record;
+    const known =
+      type === 'function' && schemaVersion === '2022-07-01' && typeof record !== 'string'
+        ? JSON.stringify(record)
+        : record;
     const head = `{"time":${JSON.stringify(time)},"type":${JSON.stringify(type)},"record":`;
     const item = `${head}${JSON.stringify(known)}}`;
     const bytes = Buffer.byteLength(item);
@@ -88,7 +91,11 @@ export class TelemetryQueue {
     if (this.sending) return;
     this.sending = true;
     for (let batch = this.batches.shift(); batch !== undefined; batch = this.batches.shift()) {
-      for (let pause = FIRST_RETRY_MS; !await this.post(batch); pause = Math.min(pause * 2, LAST_RETRY_MS)) {
+      for (
+        let pause = FIRST_RETRY_MS;
+        !(await this.post(batch));
+        pause = Math.min(pause * 2, LAST_RETRY_MS)
+      ) {
         await new Promise(resolve => setTimeout(resolve, pause));
         if (this.stopped.signal.aborted) return;
       }
@@ -105,7 +112,12 @@ export class TelemetryQueue {
     this.add({
       time: new Date().toISOString(),
       type: 'platform.logsDropped',
-      record: { droppedBytes: bytes, droppedRecords: records, reason: 'Some logs were dropped because the downstream consumer is slower than the logs production rate' },
+      record: {
+        droppedBytes: bytes,
+        droppedRecords: records,
+        reason:
+          'Some logs were dropped because the downstream consumer is slower than the logs production rate',
+      },
     });
   }
 
@@ -113,18 +125,24 @@ export class TelemetryQueue {
   private post(batch: string): Promise<boolean> {
     const body = Buffer.from(batch);
     return new Promise(resolve => {
-      const request = http.request(this.subscription.uri, {
-        method: 'POST',
-        agent: this.agent,
-        signal: this.stopped.signal,
-        headers: {
-          'content-type': 'application/json', 'content-length': body.length, 'sequence-id': createHash('sha256').update(body).digest('base64'),
+      const request = http.request(
+        this.subscription.uri,
+        {
+          method: 'POST',
+          agent: this.agent,
+          signal: this.stopped.signal,
+          headers: {
+            'content-type': 'application/json',
+            'content-length': body.length,
+            'sequence-id': createHash('sha256').update(body).digest('base64'),
+          },
         },
-      }, response => {
-        response.resume();
-        response.on('error', () => resolve(false));
-        response.on('end', () => resolve(Math.floor((response.statusCode ?? 0) / 100) === 2));
-      });
+        response => {
+          response.resume();
+          response.on('error', () => resolve(false));
+          response.on('end', () => resolve(Math.floor((response.statusCode ?? 0) / 100) === 2));
+        },
+      );
       request.on('error', () => resolve(false));
       request.end(body);
     });

@@ -160,22 +160,32 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
       [ENV.tableName]: this.table.tableName,
       ...(props.hashKey && { [ENV.hashKeySecretArn]: props.hashKey.secretArn }),
     };
-    this.putFunction = createHandlerFunction(this, 'PutHandler', {
-      description: 'Stores a birthday',
-      asset: 'birthday-api',
-      export: EXPORT.put,
-      environment: { ...environment, [ENV.timeZone]: props.timeZone ?? 'UTC' },
-    }, props);
-    this.greetFunction = createHandlerFunction(this, 'GetHandler', {
-      description: 'Greets a user and counts the days to the next birthday',
-      asset: 'birthday-api',
-      export: EXPORT.get,
-      environment: {
-        ...environment,
-        [ENV.timeZone]: props.timeZone ?? 'UTC',
-        [ENV.leapDayBirthday]: props.leapDayBirthday ?? LeapDayBirthday.MARCH_1,
+    this.putFunction = createHandlerFunction(
+      this,
+      'PutHandler',
+      {
+        description: 'Stores a birthday',
+        asset: 'birthday-api',
+        export: EXPORT.put,
+        environment: { ...environment, [ENV.timeZone]: props.timeZone ?? 'UTC' },
       },
-    }, props);
+      props,
+    );
+    this.greetFunction = createHandlerFunction(
+      this,
+      'GetHandler',
+      {
+        description: 'Greets a user and counts the days to the next birthday',
+        asset: 'birthday-api',
+        export: EXPORT.get,
+        environment: {
+          ...environment,
+          [ENV.timeZone]: props.timeZone ?? 'UTC',
+          [ENV.leapDayBirthday]: props.leapDayBirthday ?? LeapDayBirthday.MARCH_1,
+        },
+      },
+      props,
+    );
     this.functions = [this.putFunction, this.greetFunction];
     this.grantWrite(this.putFunction);
     this.grantRead(this.greetFunction);
@@ -184,10 +194,23 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
     }
 
     const path = `/hello/{${USER_PARAMETER}}`;
-    const front = createHttpApi(this, 'Api', [
-      { method: apigwv2.HttpMethod.PUT, path, target: createDeploymentTarget(this, 'PutHandler', this.putFunction, props) },
-      { method: apigwv2.HttpMethod.GET, path, target: createDeploymentTarget(this, 'GetHandler', this.greetFunction, props) },
-    ], props);
+    const front = createHttpApi(
+      this,
+      'Api',
+      [
+        {
+          method: apigwv2.HttpMethod.PUT,
+          path,
+          target: createDeploymentTarget(this, 'PutHandler', this.putFunction, props),
+        },
+        {
+          method: apigwv2.HttpMethod.GET,
+          path,
+          target: createDeploymentTarget(this, 'GetHandler', this.greetFunction, props),
+        },
+      ],
+      props,
+    );
     this.api = front.api;
     this.url = front.url;
   }
@@ -256,12 +279,27 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
   private validateProps(props: BirthdayApiProps): void {
     validateHandlerProps(this, props);
     const { reservedConcurrentExecutions: reserved = 1_000_000 } = props;
-    validateInteger(this, 'provisionedConcurrentExecutions', props.provisionedConcurrentExecutions, 1, Token.isUnresolved(reserved) ? 1_000_000 : reserved);
-    if (props.leapDayBirthday !== undefined && !Object.values(LeapDayBirthday).includes(props.leapDayBirthday)) {
-      throw new InvalidPropError(this, `\`leapDayBirthday\` must be a LeapDayBirthday, got "${props.leapDayBirthday}"`);
+    validateInteger(
+      this,
+      'provisionedConcurrentExecutions',
+      props.provisionedConcurrentExecutions,
+      1,
+      Token.isUnresolved(reserved) ? 1_000_000 : reserved,
+    );
+    if (
+      props.leapDayBirthday !== undefined &&
+      !Object.values(LeapDayBirthday).includes(props.leapDayBirthday)
+    ) {
+      throw new InvalidPropError(
+        this,
+        `\`leapDayBirthday\` must be a LeapDayBirthday, got "${props.leapDayBirthday}"`,
+      );
     }
     if (props.timeZone !== undefined && !Token.isUnresolved(props.timeZone) && !isTimeZone(props.timeZone)) {
-      throw new InvalidPropError(this, `\`timeZone\` must be an IANA time zone name such as "Europe/Madrid", got "${props.timeZone}"`);
+      throw new InvalidPropError(
+        this,
+        `\`timeZone\` must be an IANA time zone name such as "Europe/Madrid", got "${props.timeZone}"`,
+      );
     }
   }
 }

@@ -27,7 +27,10 @@ export const MODE = { crash: 'crash', errors: 'errors' } as const;
 export const EXTENSION = 'extensions/crash-reporter';
 
 /** The layers' zips below `assets/`, by the name of the architecture. */
-export const LAYER_ZIP = { x86_64: 'crash-reporter-layer/x86_64.zip', arm64: 'crash-reporter-layer/arm64.zip' } as const;
+export const LAYER_ZIP = {
+  x86_64: 'crash-reporter-layer/x86_64.zip',
+  arm64: 'crash-reporter-layer/arm64.zip',
+} as const;
 
 /** What the extension keeps of tags. */
 export const TAGS = { maxCount: 50, maxNameLength: 32, maxValueLength: 200 } as const;

@@ -138,20 +138,31 @@ export class CrashReporterLayer extends Construct {
    * @param props its properties
    */
   public static fromLayerVersionArns(
-    scope: Construct, id: string, arns: CrashReporterLayerVersionArns, props: CrashReporterLayerProps,
+    scope: Construct,
+    id: string,
+    arns: CrashReporterLayerVersionArns,
+    props: CrashReporterLayerProps,
   ): CrashReporterLayer {
     return new CrashReporterLayer(scope, id, { ...props, layerVersionArns: arns });
   }
 
   private readonly layers: Record<string, lambda.ILayerVersion | undefined>;
 
-  public constructor(scope: Construct, id: string, private readonly props: CrashReporterLayerProps) {
+  public constructor(
+    scope: Construct,
+    id: string,
+    private readonly props: CrashReporterLayerProps,
+  ) {
     super(scope, id);
     this.validateProps();
     const { layerVersionArns: arns } = props;
     this.layers = {
-      [lambda.Architecture.X86_64.name]: arns ? this.importLayer('LayerX8664', arns.x8664) : this.createLayer('LayerX8664', lambda.Architecture.X86_64, LAYER_ZIP.x86_64),
-      [lambda.Architecture.ARM_64.name]: arns ? this.importLayer('LayerArm64', arns.arm64) : this.createLayer('LayerArm64', lambda.Architecture.ARM_64, LAYER_ZIP.arm64),
+      [lambda.Architecture.X86_64.name]: arns
+        ? this.importLayer('LayerX8664', arns.x8664)
+        : this.createLayer('LayerX8664', lambda.Architecture.X86_64, LAYER_ZIP.x86_64),
+      [lambda.Architecture.ARM_64.name]: arns
+        ? this.importLayer('LayerArm64', arns.arm64)
+        : this.createLayer('LayerArm64', lambda.Architecture.ARM_64, LAYER_ZIP.arm64),
     };
   }
 
@@ -164,12 +175,20 @@ export class CrashReporterLayer extends Construct {
   public addTo(fn: lambda.Function): void {
     const other = reporters.get(fn);
     if (other === this) return;
-    if (other) throw new InvalidPropError(fn, `The crashes of this function are reported by ${other.node.path} already: a function has one CrashReporterLayer`);
-    if (fn.runtime.name === lambda.Runtime.FROM_IMAGE.name) throw new InvalidPropError(fn, imageMessage(fn.architecture));
+    if (other)
+      throw new InvalidPropError(
+        fn,
+        `The crashes of this function are reported by ${other.node.path} already: a function has one CrashReporterLayer`,
+      );
+    if (fn.runtime.name === lambda.Runtime.FROM_IMAGE.name)
+      throw new InvalidPropError(fn, imageMessage(fn.architecture));
     const own = fn.node.defaultChild as lambda.CfnFunction;
     const layers = (Stack.of(fn).resolve(own.layers) ?? []) as unknown[];
     if (layers.length >= MAX_LAYERS) {
-      throw new InvalidPropError(fn, `A function has at most ${MAX_LAYERS} layers and this one has ${layers.length}: remove one, or leave the function out of the CrashReporterLayer`);
+      throw new InvalidPropError(
+        fn,
+        `A function has at most ${MAX_LAYERS} layers and this one has ${layers.length}: remove one, or leave the function out of the CrashReporterLayer`,
+      );
     }
     reporters.set(fn, this);
     fn.addLayers(this.layerFor(fn.architecture));
@@ -197,7 +216,10 @@ export class CrashReporterLayer extends Construct {
     const layer = this.layers[architecture.name];
     if (!layer) {
       const given = Object.keys(this.layers).filter(name => this.layers[name]);
-      throw new InvalidPropError(this, `There is no layer for the architecture ${architecture.name}, only for ${given.join(' and ')}: add its ARN to \`layerVersionArns\``);
+      throw new InvalidPropError(
+        this,
+        `There is no layer for the architecture ${architecture.name}, only for ${given.join(' and ')}: add its ARN to \`layerVersionArns\``,
+      );
     }
     return layer;
   }
@@ -244,28 +266,52 @@ export class CrashReporterLayer extends Construct {
     const { dsn, layerVersionArns, sampleRate, tags = {}, redact = [] } = this.props;
     dsn._validate(this);
     if (layerVersionArns && layerVersionArns.x8664 === undefined && layerVersionArns.arm64 === undefined) {
-      throw new InvalidPropError(this, '`layerVersionArns` must name at least one layer version, `x8664` or `arm64`');
+      throw new InvalidPropError(
+        this,
+        '`layerVersionArns` must name at least one layer version, `x8664` or `arm64`',
+      );
     }
-    if (sampleRate !== undefined && !Token.isUnresolved(sampleRate) && !(sampleRate >= 0 && sampleRate <= 1)) {
+    if (
+      sampleRate !== undefined &&
+      !Token.isUnresolved(sampleRate) &&
+      !(sampleRate >= 0 && sampleRate <= 1)
+    ) {
       throw new InvalidPropError(this, `\`sampleRate\` must be a number from 0 to 1, got ${sampleRate}`);
     }
-    if (Object.keys(tags).length > TAGS.maxCount) throw new InvalidPropError(this, `\`tags\` must be at most ${TAGS.maxCount}, got ${Object.keys(tags).length}`);
+    if (Object.keys(tags).length > TAGS.maxCount)
+      throw new InvalidPropError(
+        this,
+        `\`tags\` must be at most ${TAGS.maxCount}, got ${Object.keys(tags).length}`,
+      );
     for (const [name, value] of Object.entries(tags)) {
       if (name.length < 1 || name.length > TAGS.maxNameLength) {
-        throw new InvalidPropError(this, `A name in \`tags\` must have 1 to ${TAGS.maxNameLength} characters, got "${name}"`);
+        throw new InvalidPropError(
+          this,
+          `A name in \`tags\` must have 1 to ${TAGS.maxNameLength} characters, got "${name}"`,
+        );
       }
       if (!Token.isUnresolved(value) && value.length > TAGS.maxValueLength) {
-        throw new InvalidPropError(this, `The value of \`tags.${name}\` must have at most ${TAGS.maxValueLength} characters, got ${value.length}`);
+        throw new InvalidPropError(
+          this,
+          `The value of \`tags.${name}\` must have at most ${TAGS.maxValueLength} characters, got ${value.length}`,
+        );
       }
     }
     for (const name of redact) {
-      if (!Token.isUnresolved(name) && !/^[^,\s]+$/.test(name)) throw new InvalidPropError(this, `A name in \`redact\` must have no comma and no space, got "${name}"`);
+      if (!Token.isUnresolved(name) && !/^[^,\s]+$/.test(name))
+        throw new InvalidPropError(
+          this,
+          `A name in \`redact\` must have no comma and no space, got "${name}"`,
+        );
     }
   }
 }
 
 class AttachReporter implements IAspect {
-  public constructor(private readonly reporter: CrashReporterLayer, private readonly except: readonly IConstruct[]) {}
+  public constructor(
+    private readonly reporter: CrashReporterLayer,
+    private readonly except: readonly IConstruct[],
+  ) {}
 
   public visit(node: IConstruct): void {
     if (!(node instanceof lambda.Function) || reporters.has(node)) return;

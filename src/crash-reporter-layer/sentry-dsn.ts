@@ -76,12 +76,18 @@ export abstract class SentryDsn {
 }
 
 class SecretDsn extends SentryDsn {
-  public constructor(private readonly secret: secretsmanager.ISecret, private readonly field?: string) {
+  public constructor(
+    private readonly secret: secretsmanager.ISecret,
+    private readonly field?: string,
+  ) {
     super();
   }
 
   public _environment(): Record<string, string> {
-    return { [ENV.dsnSecretArn]: this.secret.secretArn, ...(this.field !== undefined && { [ENV.dsnSecretField]: this.field }) };
+    return {
+      [ENV.dsnSecretArn]: this.secret.secretArn,
+      ...(this.field !== undefined && { [ENV.dsnSecretField]: this.field }),
+    };
   }
 
   public _grantRead(fn: lambda.Function): void {
@@ -102,7 +108,11 @@ class ParameterDsn extends SentryDsn {
     // A SecureString has its key here; the interface does not show it.
     (this.parameter as { encryptionKey?: kms.IKey }).encryptionKey?.grantDecrypt(fn);
     // `grantRead` also allows the history of the parameter, which the extension does not read.
-    iam.Grant.addToPrincipal({ grantee: fn, actions: ['ssm:GetParameter'], resourceArns: [this.parameter.parameterArn] });
+    iam.Grant.addToPrincipal({
+      grantee: fn,
+      actions: ['ssm:GetParameter'],
+      resourceArns: [this.parameter.parameterArn],
+    });
   }
 }
 
@@ -113,10 +123,15 @@ class PlainTextDsn extends SentryDsn {
 
   public _validate(scope: IConstruct): void {
     if (!Token.isUnresolved(this.dsn) && !DSN.test(this.dsn)) {
-      throw new InvalidPropError(scope, '`dsn` must look like https://key@host/project, as Sentry shows it under Settings, Client Keys');
+      throw new InvalidPropError(
+        scope,
+        '`dsn` must look like https://key@host/project, as Sentry shows it under Settings, Client Keys',
+      );
     }
-    Annotations.of(scope).addWarningV2('cdk-serverless-blocks:crash-reporter-layer.plainTextDsn',
-      'The DSN is readable in the template: SentryDsn.fromSecret or SentryDsn.fromParameter keeps it out');
+    Annotations.of(scope).addWarningV2(
+      'cdk-serverless-blocks:crash-reporter-layer.plainTextDsn',
+      'The DSN is readable in the template: SentryDsn.fromSecret or SentryDsn.fromParameter keeps it out',
+    );
   }
 
   public _environment(): Record<string, string> {

@@ -98,7 +98,14 @@ export const DEAD_LETTER_ATTRIBUTE = { code: 'code', reason: 'reason' } as const
 
 /** The hosts whose webhooks are understood. */
 export type PushProvider =
-  | 'github' | 'gitlab' | 'gitea' | 'bitbucket-cloud' | 'bitbucket-data-center' | 'azure-devops' | 'codecommit' | 'generic';
+  | 'github'
+  | 'gitlab'
+  | 'gitea'
+  | 'bitbucket-cloud'
+  | 'bitbucket-data-center'
+  | 'azure-devops'
+  | 'codecommit'
+  | 'generic';
 
 /**
  * One change of one ref, as it lies in the queue. Whoever may send to the queue can send this.
@@ -133,7 +140,13 @@ export interface PushMessageRouting {
 
 /** Why a change of a ref, or a whole delivery, led to no message. */
 export type SkipReason =
-  | 'ping' | 'event-not-wanted' | 'deleted' | 'unchanged' | 'ref-not-wanted' | 'paths-not-touched' | 'repository-not-allowed';
+  | 'ping'
+  | 'event-not-wanted'
+  | 'deleted'
+  | 'unchanged'
+  | 'ref-not-wanted'
+  | 'paths-not-touched'
+  | 'repository-not-allowed';
 
 /** The file that says which commit a zip holds, as the only text in it. */
 export const COMMIT_ID_FILE = 'commit-id';

@@ -11,11 +11,25 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { CredentialReference, ENV, EVENT, EVENT_SOURCE, HANDLER_EXPORT, METRIC, METRIC_NAMESPACE } from './contract';
+import {
+  CredentialReference,
+  ENV,
+  EVENT,
+  EVENT_SOURCE,
+  HANDLER_EXPORT,
+  METRIC,
+  METRIC_NAMESPACE,
+} from './contract';
 import { DEFAULT_KEY_TEMPLATE, isCommitKey, keyPatterns, renderKey } from './object-key';
 import { GitPushPipelineProps, PushSourceOptions } from './props';
 import { PushSourceAction } from './push-source-action';
-import { formatAddress, isListed, parseAddress, RepositoryAddress, RepositoryPattern } from './repository-address';
+import {
+  formatAddress,
+  isListed,
+  parseAddress,
+  RepositoryAddress,
+  RepositoryPattern,
+} from './repository-address';
 import { hasWildcard, validateProps } from './validate-props';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
 import { createHttpApi } from '../shared/http-api';
@@ -71,16 +85,18 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
     this.eventBus = props.eventBus;
     const maxReceiveCount = props.maxReceiveCount ?? DEFAULT_MAX_RECEIVE_COUNT;
 
-    this.bucket = props.bucket ?? new s3.Bucket(this, 'Bucket', {
-      versioned: true,
-      encryption: props.encryptionKey ? s3.BucketEncryption.KMS : s3.BucketEncryption.S3_MANAGED,
-      encryptionKey: props.encryptionKey,
-      bucketKeyEnabled: props.encryptionKey ? true : undefined,
-      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
-      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-      enforceSSL: true,
-      removalPolicy: props.removalPolicy,
-    });
+    this.bucket =
+      props.bucket ??
+      new s3.Bucket(this, 'Bucket', {
+        versioned: true,
+        encryption: props.encryptionKey ? s3.BucketEncryption.KMS : s3.BucketEncryption.S3_MANAGED,
+        encryptionKey: props.encryptionKey,
+        bucketKeyEnabled: props.encryptionKey ? true : undefined,
+        blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+        objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        enforceSSL: true,
+        removalPolicy: props.removalPolicy,
+      });
     const queues = createQueueWithDeadLetters(this, {
       fifo: true,
       // One more than the tries: on that receive the work function itself tells the failure. The queue stands behind it.
@@ -98,7 +114,12 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
     this.addCodeCommit(props);
     if (props.repositories.length > 0) {
       const path = props.path ?? '/';
-      const front = createHttpApi(this, 'Api', [{ method: apigwv2.HttpMethod.POST, path, target: this.acceptFunction }], props);
+      const front = createHttpApi(
+        this,
+        'Api',
+        [{ method: apigwv2.HttpMethod.POST, path, target: this.acceptFunction }],
+        props,
+      );
       this.api = front.api;
       this.address = front.url + path;
     }
@@ -106,7 +127,11 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
 
   /** The address to give to the git host: `https://…/`. */
   public get webhookUrl(): string {
-    if (this.address === undefined) throw new InvalidPropError(this, 'There is no `webhookUrl`: `repositories` is empty, and CodeCommit needs none');
+    if (this.address === undefined)
+      throw new InvalidPropError(
+        this,
+        'There is no `webhookUrl`: `repositories` is empty, and CodeCommit needs none',
+      );
     return this.address;
   }
 
@@ -124,11 +149,14 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    */
   public grantRead(grantee: iam.IGrantable): iam.Grant {
     (this.encryptionKey ?? this.bucket.encryptionKey)?.grantDecrypt(grantee);
-    const grant = (actions: string[], resourceArns: string[]) => (
-      iam.Grant.addToPrincipalOrResource({ grantee, actions, resourceArns, resource: this.bucket })
+    const grant = (actions: string[], resourceArns: string[]) =>
+      iam.Grant.addToPrincipalOrResource({ grantee, actions, resourceArns, resource: this.bucket });
+    return grant(['s3:GetObject', 's3:GetObjectVersion'], [this.bucket.arnForObjects('*')]).combine(
+      grant(
+        ['s3:ListBucket', 's3:ListBucketVersions', 's3:GetBucketVersioning', 's3:GetBucketLocation'],
+        [this.bucket.bucketArn],
+      ),
     );
-    return grant(['s3:GetObject', 's3:GetObjectVersion'], [this.bucket.arnForObjects('*')])
-      .combine(grant(['s3:ListBucket', 's3:ListBucketVersions', 's3:GetBucketVersioning', 's3:GetBucketLocation'], [this.bucket.bucketArn]));
   }
 
   /**
@@ -147,9 +175,16 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    * @param ref a branch's name such as `main`, or a ref in full such as `refs/tags/v1`
    * @param options which repository, where `repositories` names more than one
    */
-  public sourceAction(output: codepipeline.Artifact, ref: string, options: PushSourceOptions = {}): codepipeline.IAction {
+  public sourceAction(
+    output: codepipeline.Artifact,
+    ref: string,
+    options: PushSourceOptions = {},
+  ): codepipeline.IAction {
     if (isCommitKey(this.keyTemplate)) {
-      throw new InvalidPropError(this, `\`sourceAction\` needs a key that does not change with each commit, and \`keyTemplate\` is "${this.keyTemplate}"`);
+      throw new InvalidPropError(
+        this,
+        `\`sourceAction\` needs a key that does not change with each commit, and \`keyTemplate\` is "${this.keyTemplate}"`,
+      );
     }
     const address = this.addressOf(options.repository);
     const fullRef = ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
@@ -223,19 +258,30 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
   }
 
   private createAcceptFunction(props: GitPushPipelineProps): lambda.Function {
-    const sshHosts = Object.entries(props.credentials ?? {}).filter(([, { _kind }]) => _kind === 'ssh').map(([host]) => host.replace(/:\d+$/, ''));
-    const fn = createHandlerFunction(this, 'AcceptHandler', {
-      description: 'Checks webhooks of git hosts and queues their pushes',
-      asset: 'git-push-pipeline/accept',
-      export: HANDLER_EXPORT,
-      environment: {
-        ...this.commonEnvironment(props),
-        ...(props.webhookSecret && { [ENV.webhookSecretArn]: props.webhookSecret._secret.secretArn }),
-        ...(props.authorizer && { [ENV.hasAuthorizer]: 'true' }),
-        ...jsonVariables({ [ENV.branches]: props.branches, [ENV.tags]: props.tags, [ENV.paths]: props.paths }),
-        ...(sshHosts.length > 0 && jsonVariables({ [ENV.sshHosts]: sshHosts })),
+    const sshHosts = Object.entries(props.credentials ?? {})
+      .filter(([, { _kind }]) => _kind === 'ssh')
+      .map(([host]) => host.replace(/:\d+$/, ''));
+    const fn = createHandlerFunction(
+      this,
+      'AcceptHandler',
+      {
+        description: 'Checks webhooks of git hosts and queues their pushes',
+        asset: 'git-push-pipeline/accept',
+        export: HANDLER_EXPORT,
+        environment: {
+          ...this.commonEnvironment(props),
+          ...(props.webhookSecret && { [ENV.webhookSecretArn]: props.webhookSecret._secret.secretArn }),
+          ...(props.authorizer && { [ENV.hasAuthorizer]: 'true' }),
+          ...jsonVariables({
+            [ENV.branches]: props.branches,
+            [ENV.tags]: props.tags,
+            [ENV.paths]: props.paths,
+          }),
+          ...(sshHosts.length > 0 && jsonVariables({ [ENV.sshHosts]: sshHosts })),
+        },
       },
-    }, props);
+      props,
+    );
     this.grantSend(fn);
     if (props.webhookSecret) grantSecretValue(props.webhookSecret._secret, fn);
     return fn;
@@ -243,34 +289,42 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
 
   private createWorkFunction(props: GitPushPipelineProps, maxReceiveCount: number): lambda.Function {
     const storage = props.ephemeralStorageSize ?? DEFAULT_EPHEMERAL_STORAGE;
-    const references = Object.entries(props.credentials ?? {}).map(([host, { _kind, _secret, _knownHosts }]): CredentialReference => (
-      _kind === 'ssh' ? { host, kind: _kind, secretArn: _secret.secretArn, knownHosts: _knownHosts! } : { host, kind: _kind, secretArn: _secret.secretArn }
-    ));
-    const fn = createHandlerFunction(this, 'WorkHandler', {
-      description: 'Fetches pushed commits and stores them as zips',
-      asset: 'git-push-pipeline/work',
-      export: HANDLER_EXPORT,
-      ephemeralStorageSize: storage,
-      environment: {
-        ...this.commonEnvironment(props),
-        ...(references.length > 0 && { [ENV.credentials]: Stack.of(this).toJsonString(references) }),
-        ...(props.allowPrivateHosts && { [ENV.allowPrivateHosts]: 'true' }),
-        ...(props.certificateAuthority && { [ENV.certificateAuthority]: props.certificateAuthority }),
-        ...(props.proxyUrl && { [ENV.proxyUrl]: props.proxyUrl }),
-        ...(props.addCommitFiles === false && { [ENV.addCommitFiles]: 'false' }),
-        ...(props.fetchSubmodules && { [ENV.fetchSubmodules]: 'true' }),
-        [ENV.bucketName]: this.bucket.bucketName,
-        [ENV.keyTemplate]: this.keyTemplate,
-        [ENV.deadLetterQueueUrl]: this.deadLetterQueue.queueUrl,
-        [ENV.maxReceiveCount]: String(maxReceiveCount),
-        [ENV.ephemeralStorageMib]: String(storage.toMebibytes()),
-        [ENV.eventBusName]: this.eventBus?.eventBusName ?? 'default',
+    const references = Object.entries(props.credentials ?? {}).map(
+      ([host, { _kind, _secret, _knownHosts }]): CredentialReference =>
+        _kind === 'ssh'
+          ? { host, kind: _kind, secretArn: _secret.secretArn, knownHosts: _knownHosts! }
+          : { host, kind: _kind, secretArn: _secret.secretArn },
+    );
+    const fn = createHandlerFunction(
+      this,
+      'WorkHandler',
+      {
+        description: 'Fetches pushed commits and stores them as zips',
+        asset: 'git-push-pipeline/work',
+        export: HANDLER_EXPORT,
+        ephemeralStorageSize: storage,
+        environment: {
+          ...this.commonEnvironment(props),
+          ...(references.length > 0 && { [ENV.credentials]: Stack.of(this).toJsonString(references) }),
+          ...(props.allowPrivateHosts && { [ENV.allowPrivateHosts]: 'true' }),
+          ...(props.certificateAuthority && { [ENV.certificateAuthority]: props.certificateAuthority }),
+          ...(props.proxyUrl && { [ENV.proxyUrl]: props.proxyUrl }),
+          ...(props.addCommitFiles === false && { [ENV.addCommitFiles]: 'false' }),
+          ...(props.fetchSubmodules && { [ENV.fetchSubmodules]: 'true' }),
+          [ENV.bucketName]: this.bucket.bucketName,
+          [ENV.keyTemplate]: this.keyTemplate,
+          [ENV.deadLetterQueueUrl]: this.deadLetterQueue.queueUrl,
+          [ENV.maxReceiveCount]: String(maxReceiveCount),
+          [ENV.ephemeralStorageMib]: String(storage.toMebibytes()),
+          [ENV.eventBusName]: this.eventBus?.eventBusName ?? 'default',
+        },
       },
-    }, {
-      ...props,
-      memorySize: props.workMemorySize ?? DEFAULT_WORK_MEMORY_SIZE,
-      timeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
-    });
+      {
+        ...props,
+        memorySize: props.workMemorySize ?? DEFAULT_WORK_MEMORY_SIZE,
+        timeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
+      },
+    );
     consumeQueue(this.queue, fn, 1);
     this.queue.grant(fn, 'sqs:ChangeMessageVisibility'); // a push that is to be tried later is put off
     grantQueueSend(this.deadLetterQueue, fn);
@@ -281,7 +335,9 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
   }
 
   private commonEnvironment(props: GitPushPipelineProps): Record<string, string> {
-    const codeCommit = (props.codeCommitRepositories ?? []).map(repository => `${this.codeCommitHost}/v1/repos/${repository.repositoryName}`);
+    const codeCommit = (props.codeCommitRepositories ?? []).map(
+      repository => `${this.codeCommitHost}/v1/repos/${repository.repositoryName}`,
+    );
     return {
       [ENV.repositories]: Stack.of(this).toJsonString([...props.repositories, ...codeCommit]),
       [ENV.queueUrl]: this.queue.queueUrl,
@@ -297,33 +353,56 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
   /** No more than the keys that pushes of the listed repositories can have. */
   private grantPut(grantee: iam.IGrantable, { codeCommitRepositories = [] }: GitPushPipelineProps): void {
     this.encryptionKey?.grant(grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
-    const codeCommit = codeCommitRepositories.map(({ repositoryName }): RepositoryPattern => (
-      { host: this.codeCommitHost, segments: ['v1', 'repos', repositoryName] }
-    ));
+    const codeCommit = codeCommitRepositories.map(
+      ({ repositoryName }): RepositoryPattern => ({
+        host: this.codeCommitHost,
+        segments: ['v1', 'repos', repositoryName],
+      }),
+    );
     iam.Grant.addToPrincipal({
       grantee,
       actions: ['s3:PutObject'],
-      resourceArns: keyPatterns(this.keyTemplate, [...this.patterns, ...codeCommit]).map(pattern => this.bucket.arnForObjects(pattern)),
+      resourceArns: keyPatterns(this.keyTemplate, [...this.patterns, ...codeCommit]).map(pattern =>
+        this.bucket.arnForObjects(pattern),
+      ),
     });
   }
 
   private grantPutEvents(fn: lambda.Function): void {
-    const defaultBus = { service: 'events', resource: 'event-bus', resourceName: 'default', arnFormat: ArnFormat.SLASH_RESOURCE_NAME };
-    fn.addToRolePolicy(new iam.PolicyStatement({
-      actions: ['events:PutEvents'],
-      resources: [this.eventBus?.eventBusArn ?? Stack.of(this).formatArn(defaultBus)],
-      // One call may hold events of many sources, which makes this a key of many values, and such a condition true where the key is missing.
-      conditions: { 'ForAllValues:StringEquals': { 'events:source': [EVENT_SOURCE] }, 'Null': { 'events:source': 'false' } },
-    }));
+    const defaultBus = {
+      service: 'events',
+      resource: 'event-bus',
+      resourceName: 'default',
+      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+    };
+    fn.addToRolePolicy(
+      new iam.PolicyStatement({
+        actions: ['events:PutEvents'],
+        resources: [this.eventBus?.eventBusArn ?? Stack.of(this).formatArn(defaultBus)],
+        // One call may hold events of many sources, which makes this a key of many values, and such a condition true where the key is missing.
+        conditions: {
+          'ForAllValues:StringEquals': { 'events:source': [EVENT_SOURCE] },
+          Null: { 'events:source': 'false' },
+        },
+      }),
+    );
   }
 
   private addCodeCommit({ codeCommitRepositories = [] }: GitPushPipelineProps): void {
     if (codeCommitRepositories.length === 0) return;
     const resources = codeCommitRepositories.map(({ repositoryArn }) => repositoryArn);
-    iam.Grant.addToPrincipal({ grantee: this.workFunction, actions: ['codecommit:GitPull'], resourceArns: resources });
+    iam.Grant.addToPrincipal({
+      grantee: this.workFunction,
+      actions: ['codecommit:GitPull'],
+      resourceArns: resources,
+    });
     new events.Rule(this, 'CodeCommitRule', {
       description: 'Hands pushes to CodeCommit repositories to the accept function',
-      eventPattern: { source: ['aws.codecommit'], detailType: ['CodeCommit Repository State Change'], resources },
+      eventPattern: {
+        source: ['aws.codecommit'],
+        detailType: ['CodeCommit Repository State Change'],
+        resources,
+      },
       targets: [new targets.LambdaFunction(this.acceptFunction)],
     });
   }
@@ -331,14 +410,26 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
   private addressOf(repository: string | undefined): RepositoryAddress {
     if (repository !== undefined) {
       const address = parseAddress(repository);
-      if (!isListed(address, this.patterns)) throw new InvalidPropError(this, `\`repository\` ${formatAddress(address)} is not among \`repositories\``);
+      if (!isListed(address, this.patterns))
+        throw new InvalidPropError(
+          this,
+          `\`repository\` ${formatAddress(address)} is not among \`repositories\``,
+        );
       return address;
     }
     const [only, ...others] = this.patterns;
     if (only === undefined || others.length > 0 || hasWildcard(only)) {
-      throw new InvalidPropError(this, '`sourceAction` needs `repository`: `repositories` does not name exactly one repository');
+      throw new InvalidPropError(
+        this,
+        '`sourceAction` needs `repository`: `repositories` does not name exactly one repository',
+      );
     }
-    return { scheme: only.scheme ?? 'https', host: only.host, port: only.port, path: only.segments.join('/') };
+    return {
+      scheme: only.scheme ?? 'https',
+      host: only.host,
+      port: only.port,
+      path: only.segments.join('/'),
+    };
   }
 
   private onEvent(id: string, detailType: string, options: events.OnEventOptions): events.Rule {
@@ -360,5 +451,9 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
 }
 
 function jsonVariables(values: Record<string, readonly string[] | undefined>): Record<string, string> {
-  return Object.fromEntries(Object.entries(values).flatMap(([name, value]) => value === undefined ? [] : [[name, JSON.stringify(value)]]));
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, JSON.stringify(value)]],
+    ),
+  );
 }

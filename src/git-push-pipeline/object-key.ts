@@ -9,11 +9,13 @@ const MAX_KEY_BYTES = 1024;
 /** What is wrong with a template, or undefined. */
 export function keyTemplateProblem(template: string): string | undefined {
   const names = [...template.matchAll(PLACEHOLDER)].map(([, name]) => name);
-  const unknown = names.find((name) => !PLACEHOLDERS.includes(name));
-  if (unknown !== undefined) return `{${unknown}} is not one of ${PLACEHOLDERS.map((name) => `{${name}}`).join(', ')}`;
+  const unknown = names.find(name => !PLACEHOLDERS.includes(name));
+  if (unknown !== undefined)
+    return `{${unknown}} is not one of ${PLACEHOLDERS.map(name => `{${name}}`).join(', ')}`;
   if (/[{}]/.test(template.replace(PLACEHOLDER, ''))) return 'a brace is not closed';
   if (template === '' || template.startsWith('/')) return 'a key must not be empty or begin with a slash';
-  if (template.split('/').some((part) => part === '.' || part === '..')) return 'a key must not have "." or ".." as a part';
+  if (template.split('/').some(part => part === '.' || part === '..'))
+    return 'a key must not have "." or ".." as a part';
   return undefined;
 }
 
@@ -23,7 +25,10 @@ export function isCommitKey(template: string): boolean {
 }
 
 /** The key of a zip. `{ref}` is `heads/main` or `tags/v1`; with the default template two sources never share a key. */
-export function renderKey(template: string, source: { address: RepositoryAddress; ref: string; commit: string }): string {
+export function renderKey(
+  template: string,
+  source: { address: RepositoryAddress; ref: string; commit: string },
+): string {
   const problem = keyTemplateProblem(template);
   if (problem !== undefined) throw new Error(`the key template "${template}" cannot be used: ${problem}`);
   const values: Record<string, string> = {
@@ -34,7 +39,9 @@ export function renderKey(template: string, source: { address: RepositoryAddress
   };
   const key = template.replace(PLACEHOLDER, (_, name: string) => values[name]);
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
-    throw new Error(`the key is longer than the ${MAX_KEY_BYTES} bytes that S3 allows: use a shorter key template`);
+    throw new Error(
+      `the key is longer than the ${MAX_KEY_BYTES} bytes that S3 allows: use a shorter key template`,
+    );
   }
   return key;
 }
@@ -55,10 +62,12 @@ function keySegment(part: string): string {
  * The keys that pushes of the listed repositories can have, as resource patterns of IAM, where `*` stands for anything.
  */
 export function keyPatterns(template: string, repositories: readonly RepositoryPattern[]): string[] {
-  const patterns = repositories.flatMap(repository => pathPatterns(repository.segments).map(path => {
-    const values: Record<string, string> = { host: hostAndPort(repository), path, ref: '*', commit: '*' };
-    return template.replace(PLACEHOLDER, (_, name: string) => values[name]);
-  }));
+  const patterns = repositories.flatMap(repository =>
+    pathPatterns(repository.segments).map(path => {
+      const values: Record<string, string> = { host: hostAndPort(repository), path, ref: '*', commit: '*' };
+      return template.replace(PLACEHOLDER, (_, name: string) => values[name]);
+    }),
+  );
   return [...new Set(patterns)];
 }
 
@@ -67,7 +76,10 @@ function pathPatterns(segments: readonly string[]): string[] {
   const at = segments.indexOf('**');
   if (at < 0) return [segments.map(segmentPattern).join('/')];
   const rest = segments.filter((_, index) => index !== at);
-  return [[...segments.slice(0, at).map(segmentPattern), '*'].join('/'), ...(rest.length > 0 ? pathPatterns(rest) : [])];
+  return [
+    [...segments.slice(0, at).map(segmentPattern), '*'].join('/'),
+    ...(rest.length > 0 ? pathPatterns(rest) : []),
+  ];
 }
 
 /** From its first wildcard on, anything: the underscore that `heads` and `tags` get may be at the end. */

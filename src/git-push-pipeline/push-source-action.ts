@@ -16,7 +16,11 @@ export class PushSourceAction extends actions.S3SourceAction {
     super({ ...source, trigger: actions.S3Trigger.NONE });
   }
 
-  protected bound(scope: Construct, stage: codepipeline.IStage, options: codepipeline.ActionBindOptions): codepipeline.ActionConfig {
+  protected bound(
+    scope: Construct,
+    stage: codepipeline.IStage,
+    options: codepipeline.ActionBindOptions,
+  ): codepipeline.ActionConfig {
     new events.Rule(scope, `${this.source.actionName}PushRule`, {
       description: 'Starts the pipeline when a push has been published',
       eventBus: this.source.eventBus,

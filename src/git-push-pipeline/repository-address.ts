@@ -34,7 +34,8 @@ const SCP_FORM = /^([^@/:]+)@([^:/[\]]+):(?!\/\/)(.+)$/;
  * standard: what an allow-list is matched against must have one spelling only.
  */
 export function parseAddress(text: string): RepositoryAddress {
-  if (text.length > MAX_ADDRESS) throw new InvalidAddressError(`the clone address is longer than ${MAX_ADDRESS} characters`);
+  if (text.length > MAX_ADDRESS)
+    throw new InvalidAddressError(`the clone address is longer than ${MAX_ADDRESS} characters`);
   const url = URL_FORM.exec(text);
   if (url) return fromUrl(url[1].toLowerCase() as 'https' | 'ssh', url[2], url[3]);
   const scp = SCP_FORM.exec(text);
@@ -47,7 +48,9 @@ export function parseAddress(text: string): RepositoryAddress {
       ...(scp[3].startsWith('/') ? {} : { scpLike: true }),
     };
   }
-  throw new InvalidAddressError('the clone address must be https://host/path, ssh://user@host/path or user@host:path');
+  throw new InvalidAddressError(
+    'the clone address must be https://host/path, ssh://user@host/path or user@host:path',
+  );
 }
 
 function fromUrl(scheme: 'https' | 'ssh', authority: string, rawPath: string): RepositoryAddress {
@@ -59,7 +62,8 @@ function fromUrl(scheme: 'https' | 'ssh', authority: string, rawPath: string): R
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(authority.slice(at + 1));
   if (!match) throw new InvalidAddressError('the clone address has no valid host');
   const port = match[3] === undefined ? undefined : Number(match[3]);
-  if (port !== undefined && (port < 1 || port > 65535)) throw new InvalidAddressError('the clone address has no valid port');
+  if (port !== undefined && (port < 1 || port > 65535))
+    throw new InvalidAddressError('the clone address has no valid port');
   return {
     scheme,
     host: match[1] === undefined ? parseHost(match[2]) : parseIpv6(match[1]),
@@ -77,7 +81,8 @@ function parseHost(text: string): string {
 
 function parseIpv6(text: string): string {
   const host = text.toLowerCase();
-  if (!IPV6.test(host) || !host.includes(':')) throw new InvalidAddressError('the clone address has no valid host');
+  if (!IPV6.test(host) || !host.includes(':'))
+    throw new InvalidAddressError('the clone address has no valid host');
   return host;
 }
 
@@ -99,10 +104,11 @@ function parsePath(text: string): string {
   if (!PATH.test(path) || path.startsWith('-') || /%(?![0-9a-f]{2})|%(2e|2f|5c|00|25)/i.test(path)) {
     throw new InvalidAddressError('the path of the clone address has characters that are not allowed');
   }
-  if (path.split('/').some((segment) => segment === '' || segment === '.' || segment === '..')) {
+  if (path.split('/').some(segment => segment === '' || segment === '.' || segment === '..')) {
     throw new InvalidAddressError('the path of the clone address has an empty, "." or ".." segment');
   }
-  if (bare(path) === '' || bare(path).endsWith('/')) throw new InvalidAddressError('the clone address names no repository');
+  if (bare(path) === '' || bare(path).endsWith('/'))
+    throw new InvalidAddressError('the clone address names no repository');
   return path;
 }
 
@@ -157,32 +163,56 @@ export function parsePattern(text: string): RepositoryPattern {
     const withoutScheme = !/^(https|ssh):\/\//i.test(text) && !SCP_FORM.test(placeholder);
     const address = parseAddress(withoutScheme ? `https://${placeholder}` : placeholder);
     const segments = repositoryPath(address).replace(/~/g, '*').split('/');
-    return { ...(withoutScheme ? {} : { scheme: address.scheme }), host: address.host, port: address.port, segments };
+    return {
+      ...(withoutScheme ? {} : { scheme: address.scheme }),
+      host: address.host,
+      port: address.port,
+      segments,
+    };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new InvalidAddressError(`"${text}" is not a repository pattern such as "github.com/acme/*": ${reason}`);
+    throw new InvalidAddressError(
+      `"${text}" is not a repository pattern such as "github.com/acme/*": ${reason}`,
+    );
   }
 }
 
 export function isListed(address: RepositoryAddress, patterns: readonly RepositoryPattern[]): boolean {
-  return patterns.some((pattern) => matchesPattern(address, pattern));
+  return patterns.some(pattern => matchesPattern(address, pattern));
 }
 
 export function matchesPattern(address: RepositoryAddress, pattern: RepositoryPattern): boolean {
-  return (pattern.scheme === undefined || pattern.scheme === address.scheme)
-    && pattern.host === address.host
-    && pattern.port === address.port
-    && matchSegments(repositoryPath(address).split('/'), pattern.segments);
+  return (
+    (pattern.scheme === undefined || pattern.scheme === address.scheme) &&
+    pattern.host === address.host &&
+    pattern.port === address.port &&
+    matchSegments(repositoryPath(address).split('/'), pattern.segments)
+  );
 }
 
 /** `*` within a segment, `**` for any number of segments, none included. Linear in time but for the number of `**`. */
 export function matchSegments(segments: readonly string[], pattern: readonly string[]): boolean {
-  return matchWildcard(segments, pattern, (part) => part === '**', (segment, part) =>
-    matchWildcard([...segment], [...part], (character) => character === '*', (a, b) => a === b));
+  return matchWildcard(
+    segments,
+    pattern,
+    part => part === '**',
+    (segment, part) =>
+      matchWildcard(
+        [...segment],
+        [...part],
+        character => character === '*',
+        (a, b) => a === b,
+      ),
+  );
 }
 
 /** The two-pointer wildcard match: goes back to the last wildcard only, so hostile input cannot make it exponential. */
-function matchWildcard<T>(text: readonly T[], pattern: readonly T[], isWild: (part: T) => boolean, equal: (item: T, part: T) => boolean): boolean {
+function matchWildcard<T>(
+  text: readonly T[],
+  pattern: readonly T[],
+  isWild: (part: T) => boolean,
+  equal: (item: T, part: T) => boolean,
+): boolean {
   let t = 0;
   let p = 0;
   let wild = -1;

@@ -12,30 +12,54 @@ const MAX_ENVIRONMENT_BYTES = 4096;
 const ENVIRONMENT_RESERVE_BYTES = 1024;
 
 /** @returns the patterns of `repositories` */
-export function validateProps(scope: Construct, props: GitPushPipelineProps, keyTemplate: string): RepositoryPattern[] {
-  const fail = (message: string): never => { throw new InvalidPropError(scope, message); };
+export function validateProps(
+  scope: Construct,
+  props: GitPushPipelineProps,
+  keyTemplate: string,
+): RepositoryPattern[] {
+  const fail = (message: string): never => {
+    throw new InvalidPropError(scope, message);
+  };
   validateHandlerProps(scope, props);
   validateInteger(scope, 'maxReceiveCount', props.maxReceiveCount, 1, 100);
   validateInteger(scope, 'workMemorySize', props.workMemorySize, 512, 10_240);
-  if (props.workTimeout?.isUnresolved()) fail('`workTimeout` must be known at synth, because the queue\'s visibility timeout is made from it');
+  if (props.workTimeout?.isUnresolved())
+    fail("`workTimeout` must be known at synth, because the queue's visibility timeout is made from it");
   validateDuration(scope, 'workTimeout', props.workTimeout, Duration.seconds(10), Duration.minutes(15));
   validateStorage(props.ephemeralStorageSize, fail);
-  validateExclusive(scope, props, 'bucket', 'removalPolicy', '`removalPolicy` describes a new bucket, set it on the one that you pass');
+  validateExclusive(
+    scope,
+    props,
+    'bucket',
+    'removalPolicy',
+    '`removalPolicy` describes a new bucket, set it on the one that you pass',
+  );
   const patterns = validateRepositories(props, fail);
   if (patterns.length > 0 && !props.webhookSecret && !props.authorizer) {
-    fail('`webhookSecret` or `authorizer` is required: without one, anybody could have your repositories fetched and zipped');
+    fail(
+      '`webhookSecret` or `authorizer` is required: without one, anybody could have your repositories fetched and zipped',
+    );
   }
   if (props.path !== undefined && !/^\/([A-Za-z0-9._~-]+(\/[A-Za-z0-9._~-]+)*)?$/.test(props.path)) {
-    fail(`\`path\` must begin with a slash and have no empty part, for instance "/pushes", got "${props.path}"`);
+    fail(
+      `\`path\` must begin with a slash and have no empty part, for instance "/pushes", got "${props.path}"`,
+    );
   }
   const problem = keyTemplateProblem(keyTemplate);
   if (problem) fail(`\`keyTemplate\` "${keyTemplate}" cannot be used: ${problem}`);
   validateCredentials(props, patterns, fail);
-  if (props.certificateAuthority !== undefined && !props.certificateAuthority.includes('-----BEGIN CERTIFICATE-----')) {
-    fail('`certificateAuthority` must hold certificates in PEM form, which begin with "-----BEGIN CERTIFICATE-----"');
+  if (
+    props.certificateAuthority !== undefined &&
+    !props.certificateAuthority.includes('-----BEGIN CERTIFICATE-----')
+  ) {
+    fail(
+      '`certificateAuthority` must hold certificates in PEM form, which begin with "-----BEGIN CERTIFICATE-----"',
+    );
   }
   if (props.proxyUrl !== undefined && !/^https?:\/\/[^@/?#]+\/?$/.test(props.proxyUrl)) {
-    fail('`proxyUrl` must be http://host:port or https://host:port, without a login: it would be readable in the template');
+    fail(
+      '`proxyUrl` must be http://host:port or https://host:port, without a login: it would be readable in the template',
+    );
   }
   validateEnvironmentSize(props, keyTemplate, fail);
   warn(scope, props, patterns, keyTemplate);
@@ -46,17 +70,23 @@ type Fail = (message: string) => never;
 
 function validateStorage(size: Size | undefined, fail: Fail): void {
   if (size === undefined) return;
-  if (size.isUnresolved()) fail('`ephemeralStorageSize` must be known at synth, because the limits of a push are made from it');
+  if (size.isUnresolved())
+    fail('`ephemeralStorageSize` must be known at synth, because the limits of a push are made from it');
   const mebibytes = size.toMebibytes();
-  if (mebibytes < 512 || mebibytes > 10_240) fail(`\`ephemeralStorageSize\` must be from 512 MiB to 10 GiB, got ${mebibytes} MiB`);
+  if (mebibytes < 512 || mebibytes > 10_240)
+    fail(`\`ephemeralStorageSize\` must be from 512 MiB to 10 GiB, got ${mebibytes} MiB`);
 }
 
-function validateRepositories({ repositories, codeCommitRepositories = [] }: GitPushPipelineProps, fail: Fail): RepositoryPattern[] {
+function validateRepositories(
+  { repositories, codeCommitRepositories = [] }: GitPushPipelineProps,
+  fail: Fail,
+): RepositoryPattern[] {
   if (repositories.length === 0 && codeCommitRepositories.length === 0) {
     fail('`repositories` must name at least one repository, for instance "github.com/acme/*"');
   }
   return repositories.map(repository => {
-    if (Token.isUnresolved(repository)) fail('`repositories` must be known at synth: the work function\'s permissions are made from them');
+    if (Token.isUnresolved(repository))
+      fail("`repositories` must be known at synth: the work function's permissions are made from them");
     try {
       return parsePattern(repository);
     } catch (error) {
@@ -65,13 +95,23 @@ function validateRepositories({ repositories, codeCommitRepositories = [] }: Git
   });
 }
 
-function validateCredentials({ credentials = {} }: GitPushPipelineProps, patterns: RepositoryPattern[], fail: Fail): void {
+function validateCredentials(
+  { credentials = {} }: GitPushPipelineProps,
+  patterns: RepositoryPattern[],
+  fail: Fail,
+): void {
   for (const [host, { _kind, _knownHosts }] of Object.entries(credentials)) {
     if (!patterns.some(pattern => pattern.host === host || hostAndPort(pattern) === host)) {
       fail(`\`credentials\` names the host "${host}", of which \`repositories\` has no repository`);
     }
-    if (_kind === 'ssh' && !Token.isUnresolved(_knownHosts) && !/^(?!\s*#).*\S+\s+\S+\s+\S+/m.test(_knownHosts ?? '')) {
-      fail(`\`credentials\` for "${host}": \`knownHosts\` must have at least one line such as "${host} ssh-ed25519 AAAA…"`);
+    if (
+      _kind === 'ssh' &&
+      !Token.isUnresolved(_knownHosts) &&
+      !/^(?!\s*#).*\S+\s+\S+\s+\S+/m.test(_knownHosts ?? '')
+    ) {
+      fail(
+        `\`credentials\` for "${host}": \`knownHosts\` must have at least one line such as "${host} ssh-ed25519 AAAA…"`,
+      );
     }
   }
 }
@@ -80,25 +120,42 @@ function validateEnvironmentSize(props: GitPushPipelineProps, keyTemplate: strin
   const knownHosts = Object.values(props.credentials ?? {}).map(({ _knownHosts }) => _knownHosts ?? '');
   const common = JSON.stringify(props.repositories);
   const accept = common + JSON.stringify([props.branches, props.tags, props.paths]);
-  const work = common + keyTemplate + (props.certificateAuthority ?? '') + (props.proxyUrl ?? '') + JSON.stringify(knownHosts);
+  const work =
+    common +
+    keyTemplate +
+    (props.certificateAuthority ?? '') +
+    (props.proxyUrl ?? '') +
+    JSON.stringify(knownHosts);
   const bytes = Math.max(Buffer.byteLength(accept), Buffer.byteLength(work));
   const most = MAX_ENVIRONMENT_BYTES - ENVIRONMENT_RESERVE_BYTES;
   if (bytes > most) {
-    fail(`The settings are ${bytes} bytes long, more than the ${most} that fit into a function's environment: use fewer patterns in `
-      + '`repositories`, one line for a host in `knownHosts`, or one certificate in `certificateAuthority`');
+    fail(
+      `The settings are ${bytes} bytes long, more than the ${most} that fit into a function's environment: use fewer patterns in ` +
+        '`repositories`, one line for a host in `knownHosts`, or one certificate in `certificateAuthority`',
+    );
   }
 }
 
-function warn(scope: Construct, props: GitPushPipelineProps, patterns: RepositoryPattern[], keyTemplate: string): void {
+function warn(
+  scope: Construct,
+  props: GitPushPipelineProps,
+  patterns: RepositoryPattern[],
+  keyTemplate: string,
+): void {
   if (props.allowPrivateHosts) {
-    Annotations.of(scope).addWarningV2('cdk-serverless-blocks:git-push-pipeline.allowPrivateHosts',
-      '`allowPrivateHosts` lets the DNS of an allowed git host lead the work function to private addresses: use it for a git host inside the VPC only');
+    Annotations.of(scope).addWarningV2(
+      'cdk-serverless-blocks:git-push-pipeline.allowPrivateHosts',
+      '`allowPrivateHosts` lets the DNS of an allowed git host lead the work function to private addresses: use it for a git host inside the VPC only',
+    );
   }
-  const oneRepository = patterns.length + (props.codeCommitRepositories?.length ?? 0) === 1 && !patterns.some(hasWildcard);
+  const oneRepository =
+    patterns.length + (props.codeCommitRepositories?.length ?? 0) === 1 && !patterns.some(hasWildcard);
   const tellsRepository = oneRepository || (keyTemplate.includes('{host}') && keyTemplate.includes('{path}'));
   if (!isCommitKey(keyTemplate) && !(keyTemplate.includes('{ref}') && tellsRepository)) {
-    Annotations.of(scope).addWarningV2('cdk-serverless-blocks:git-push-pipeline.sharedKey',
-      `with the \`keyTemplate\` "${keyTemplate}" pushes of different sources replace each other: add {host}, {path} and {ref}, or {commit}`);
+    Annotations.of(scope).addWarningV2(
+      'cdk-serverless-blocks:git-push-pipeline.sharedKey',
+      `with the \`keyTemplate\` "${keyTemplate}" pushes of different sources replace each other: add {host}, {path} and {ref}, or {commit}`,
+    );
   }
 }
 

@@ -12,7 +12,9 @@ const ASSETS = path.resolve(__dirname, '..', '..', 'assets');
 export function assetPath(name: string): string {
   const asset = path.join(ASSETS, name);
   if (!existsSync(asset)) {
-    throw new Error(`The bundle ${asset} is missing. In a checkout of cdk-serverless-blocks run \`npx projen bundle\`; otherwise reinstall the package.`);
+    throw new Error(
+      `The bundle ${asset} is missing. In a checkout of cdk-serverless-blocks run \`npx projen bundle\`; otherwise reinstall the package.`,
+    );
   }
   return asset;
 }

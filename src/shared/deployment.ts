@@ -15,7 +15,12 @@ export interface DeploymentProps {
  *
  * CodeDeploy goes back to the old version when the function fails during the shift, so that alarm is made here.
  */
-export function createDeploymentTarget(scope: Construct, id: string, fn: lambda.Function, props: DeploymentProps): lambda.IFunction {
+export function createDeploymentTarget(
+  scope: Construct,
+  id: string,
+  fn: lambda.Function,
+  props: DeploymentProps,
+): lambda.IFunction {
   if (!props.gradualDeployment && props.provisionedConcurrentExecutions === undefined) return fn;
   const alias = new lambda.Alias(scope, `${id}Alias`, {
     aliasName: 'live',
@@ -26,13 +31,15 @@ export function createDeploymentTarget(scope: Construct, id: string, fn: lambda.
     new codedeploy.LambdaDeploymentGroup(scope, `${id}Deployment`, {
       alias,
       deploymentConfig: props.gradualDeployment,
-      alarms: [new cloudwatch.Alarm(scope, `${id}Errors`, {
-        alarmDescription: `A new version of ${fn.node.path} fails: CodeDeploy goes back to the old one`,
-        metric: alias.metricErrors({ period: Duration.minutes(1) }), // the shift may take no more than a few
-        threshold: 1,
-        evaluationPeriods: 1,
-        treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-      })],
+      alarms: [
+        new cloudwatch.Alarm(scope, `${id}Errors`, {
+          alarmDescription: `A new version of ${fn.node.path} fails: CodeDeploy goes back to the old one`,
+          metric: alias.metricErrors({ period: Duration.minutes(1) }), // the shift may take no more than a few
+          threshold: 1,
+          evaluationPeriods: 1,
+          treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+        }),
+      ],
     });
   }
   return alias;

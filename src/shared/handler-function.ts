@@ -7,7 +7,13 @@ import { Construct } from 'constructs';
 import { assetPath } from './assets';
 import { HandlerProps } from './handler-props';
 import { NODEJS_RUNTIME } from './runtime';
-import { InvalidPropError, validateDuration, validateExclusive, validateInteger, validateNeeds } from './validate';
+import {
+  InvalidPropError,
+  validateDuration,
+  validateExclusive,
+  validateInteger,
+  validateNeeds,
+} from './validate';
 
 /** What a block adds to the user's `HandlerProps` for one of its functions. */
 export interface HandlerFunctionProps {
@@ -28,8 +34,12 @@ export interface HandlerFunctionProps {
 
 /** Lambda creates, looks up and deletes the network interfaces itself, and the service authorizes none of these by resource. */
 const VPC_ACTIONS = [
-  'ec2:AssignPrivateIpAddresses', 'ec2:CreateNetworkInterface', 'ec2:DeleteNetworkInterface',
-  'ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets', 'ec2:UnassignPrivateIpAddresses',
+  'ec2:AssignPrivateIpAddresses',
+  'ec2:CreateNetworkInterface',
+  'ec2:DeleteNetworkInterface',
+  'ec2:DescribeNetworkInterfaces',
+  'ec2:DescribeSubnets',
+  'ec2:UnassignPrivateIpAddresses',
 ];
 
 /** Checks the user's props once per block, so that a mistake is told once and names the block. */
@@ -37,7 +47,13 @@ export function validateHandlerProps(scope: Construct, props: HandlerProps): voi
   validateInteger(scope, 'memorySize', props.memorySize, 128, 10_240);
   validateDuration(scope, 'timeout', props.timeout, Duration.seconds(1), Duration.seconds(900));
   validateInteger(scope, 'reservedConcurrentExecutions', props.reservedConcurrentExecutions, 0, 1_000_000);
-  validateExclusive(scope, props, 'logGroup', 'logRetention', 'set the retention on the log group that you pass');
+  validateExclusive(
+    scope,
+    props,
+    'logGroup',
+    'logRetention',
+    'set the retention on the log group that you pass',
+  );
   validateNeeds(scope, props, 'vpcSubnets', 'vpc', 'subnets are chosen from a VPC');
   validateNeeds(scope, props, 'securityGroups', 'vpc', 'security groups belong to a VPC');
 }
@@ -47,10 +63,17 @@ export function validateHandlerProps(scope: Construct, props: HandlerProps): voi
  *
  * The role is our own, because the role that `lambda.Function` makes may write to every log group of the account.
  */
-export function createHandlerFunction(scope: Construct, id: string, own: HandlerFunctionProps, props: HandlerProps): lambda.Function {
-  const logGroup = props.logGroup ?? new logs.LogGroup(scope, `${id}Logs`, {
-    retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-  });
+export function createHandlerFunction(
+  scope: Construct,
+  id: string,
+  own: HandlerFunctionProps,
+  props: HandlerProps,
+): lambda.Function {
+  const logGroup =
+    props.logGroup ??
+    new logs.LogGroup(scope, `${id}Logs`, {
+      retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
+    });
   const role = new iam.Role(scope, `${id}Role`, {
     assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
     description: `Execution role: ${own.description}`,
@@ -91,7 +114,10 @@ export function createHandlerFunction(scope: Construct, id: string, own: Handler
 /** The connections of all functions of a block together. */
 export function connectionsOf(scope: Construct, functions: lambda.Function[]): ec2.Connections {
   if (!functions.every(fn => fn.isBoundToVpc)) {
-    throw new InvalidPropError(scope, '`connections` needs `vpc`: functions outside a VPC have no security groups');
+    throw new InvalidPropError(
+      scope,
+      '`connections` needs `vpc`: functions outside a VPC have no security groups',
+    );
   }
   const securityGroups = functions.flatMap(fn => fn.connections.securityGroups);
   return new ec2.Connections({ securityGroups: [...new Set(securityGroups)] });

@@ -28,7 +28,12 @@ export interface BlockHttpApi {
  *
  * The access log names the route and never the path: a path may hold a person's name.
  */
-export function createHttpApi(scope: Construct, id: string, routes: Route[], props: ApiOptions & HandlerProps): BlockHttpApi {
+export function createHttpApi(
+  scope: Construct,
+  id: string,
+  routes: Route[],
+  props: ApiOptions & HandlerProps,
+): BlockHttpApi {
   const { domain } = props;
   validateInteger(scope, 'throttle.rateLimit', props.throttle?.rateLimit, 0, 1_000_000);
   validateInteger(scope, 'throttle.burstLimit', props.throttle?.burstLimit, 0, 1_000_000);
@@ -40,47 +45,68 @@ export function createHttpApi(scope: Construct, id: string, routes: Route[], pro
     defaultAuthorizer: props.authorizer,
   });
   for (const { method, path, target } of routes) {
-    api.addRoutes({ path, methods: [method], integration: new HttpLambdaIntegration(`${method} ${path}`, target) });
+    api.addRoutes({
+      path,
+      methods: [method],
+      integration: new HttpLambdaIntegration(`${method} ${path}`, target),
+    });
   }
-  const domainName = domain && new apigwv2.DomainName(scope, 'Domain', {
-    domainName: domain.domainName,
-    certificate: domain.certificate,
-  });
+  const domainName =
+    domain &&
+    new apigwv2.DomainName(scope, 'Domain', {
+      domainName: domain.domainName,
+      certificate: domain.certificate,
+    });
   new apigwv2.HttpStage(scope, 'Stage', {
     httpApi: api,
     stageName: '$default',
     autoDeploy: true,
     throttle: { rateLimit: 100, burstLimit: 500, ...props.throttle },
     accessLogSettings: {
-      destination: new apigwv2.LogGroupLogDestination(new logs.LogGroup(scope, 'AccessLogs', {
-        retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-      })),
+      destination: new apigwv2.LogGroupLogDestination(
+        new logs.LogGroup(scope, 'AccessLogs', {
+          retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
+        }),
+      ),
       format: accessLogFormat(),
     },
     domainMapping: domainName && { domainName },
   });
   if (domainName && domain?.hostedZone) {
     const target = route53.RecordTarget.fromAlias(
-      new targets.ApiGatewayv2DomainProperties(domainName.regionalDomainName, domainName.regionalHostedZoneId),
+      new targets.ApiGatewayv2DomainProperties(
+        domainName.regionalDomainName,
+        domainName.regionalHostedZoneId,
+      ),
     );
-    new route53.ARecord(scope, 'AliasRecord', { zone: domain.hostedZone, recordName: domain.domainName, target });
-    new route53.AaaaRecord(scope, 'AliasRecordIpv6', { zone: domain.hostedZone, recordName: domain.domainName, target });
+    new route53.ARecord(scope, 'AliasRecord', {
+      zone: domain.hostedZone,
+      recordName: domain.domainName,
+      target,
+    });
+    new route53.AaaaRecord(scope, 'AliasRecordIpv6', {
+      zone: domain.hostedZone,
+      recordName: domain.domainName,
+      target,
+    });
   }
   return { api, url: domain ? `https://${domain.domainName}` : api.apiEndpoint };
 }
 
 /** @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html */
 function accessLogFormat(): apigateway.AccessLogFormat {
-  return apigateway.AccessLogFormat.custom(JSON.stringify({
-    requestId: '$context.requestId',
-    time: '$context.requestTime',
-    routeKey: '$context.routeKey',
-    status: '$context.status',
-    responseLength: '$context.responseLength',
-    responseLatency: '$context.responseLatency',
-    integrationLatency: '$context.integrationLatency',
-    integrationError: '$context.integrationErrorMessage',
-    sourceIp: '$context.identity.sourceIp',
-    userAgent: '$context.identity.userAgent',
-  }));
+  return apigateway.AccessLogFormat.custom(
+    JSON.stringify({
+      requestId: '$context.requestId',
+      time: '$context.requestTime',
+      routeKey: '$context.routeKey',
+      status: '$context.status',
+      responseLength: '$context.responseLength',
+      responseLatency: '$context.responseLatency',
+      integrationLatency: '$context.integrationLatency',
+      integrationError: '$context.integrationErrorMessage',
+      sourceIp: '$context.identity.sourceIp',
+      userAgent: '$context.identity.userAgent',
+    }),
+  );
 }

@@ -2,7 +2,12 @@ import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 
 /** A metric that a handler writes into its log (embedded metric format), one series a function. */
-export function handlerMetric(fn: lambda.IFunction, namespace: string, metricName: string, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+export function handlerMetric(
+  fn: lambda.IFunction,
+  namespace: string,
+  metricName: string,
+  options?: cloudwatch.MetricOptions,
+): cloudwatch.Metric {
   return new cloudwatch.Metric({
     namespace,
     metricName,

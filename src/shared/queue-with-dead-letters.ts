@@ -28,12 +28,18 @@ export interface QueueWithDeadLetters {
 const VISIBILITY_MARGIN_SECONDS = 30;
 
 /** A queue that lets no unencrypted connection in, and the user's dead-letter queue or a new one, which keeps messages for 14 days. */
-export function createQueueWithDeadLetters(scope: Construct, props: QueueWithDeadLettersProps): QueueWithDeadLetters {
+export function createQueueWithDeadLetters(
+  scope: Construct,
+  props: QueueWithDeadLettersProps,
+): QueueWithDeadLetters {
   const { fifo, encryptionKey, maxReceiveCount } = props;
   if (props.deadLetterQueue && props.deadLetterQueue.fifo !== fifo) {
-    throw new InvalidPropError(scope, fifo
-      ? '`deadLetterQueue` must be a FIFO queue, because the queue before it is one: make it with `fifo: true`'
-      : '`deadLetterQueue` must be a standard queue, because the queue before it is one: make it without `fifo`');
+    throw new InvalidPropError(
+      scope,
+      fifo
+        ? '`deadLetterQueue` must be a FIFO queue, because the queue before it is one: make it with `fifo: true`'
+        : '`deadLetterQueue` must be a standard queue, because the queue before it is one: make it without `fifo`',
+    );
   }
   const common: sqs.QueueProps = {
     fifo: fifo || undefined, // CloudFormation knows no `false` here
@@ -41,7 +47,9 @@ export function createQueueWithDeadLetters(scope: Construct, props: QueueWithDea
     encryption: encryptionKey ? sqs.QueueEncryption.KMS : sqs.QueueEncryption.SQS_MANAGED,
     encryptionMasterKey: encryptionKey,
   };
-  const deadLetterQueue = props.deadLetterQueue ?? new sqs.Queue(scope, 'DeadLetterQueue', { ...common, retentionPeriod: Duration.days(14) });
+  const deadLetterQueue =
+    props.deadLetterQueue ??
+    new sqs.Queue(scope, 'DeadLetterQueue', { ...common, retentionPeriod: Duration.days(14) });
   const queue = new sqs.Queue(scope, 'Queue', {
     ...common,
     visibilityTimeout: Duration.seconds(props.handlerTimeout.toSeconds() + VISIBILITY_MARGIN_SECONDS),
@@ -65,5 +73,9 @@ export function grantQueueSend(queue: sqs.IQueue, grantee: iam.IGrantable): iam.
 export function consumeQueue(queue: sqs.Queue, fn: lambda.Function, batchSize: number): void {
   queue.encryptionMasterKey?.grant(fn, 'kms:Decrypt');
   queue.grant(fn, 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes');
-  fn.addEventSourceMapping('Queue', { eventSourceArn: queue.queueArn, batchSize, reportBatchItemFailures: true });
+  fn.addEventSourceMapping('Queue', {
+    eventSourceArn: queue.queueArn,
+    batchSize,
+    reportBatchItemFailures: true,
+  });
 }

@@ -16,9 +16,21 @@ export interface TableProps {
 }
 
 /** The user's table, or a new one. */
-export function tableFor(scope: Construct, id: string, partitionKey: string, props: TableProps, timeToLiveAttribute?: string): dynamodb.ITable {
+export function tableFor(
+  scope: Construct,
+  id: string,
+  partitionKey: string,
+  props: TableProps,
+  timeToLiveAttribute?: string,
+): dynamodb.ITable {
   for (const prop of ['billing', 'removalPolicy', 'pointInTimeRecovery']) {
-    validateExclusive(scope, props, 'table', prop, `\`${prop}\` describes a new table, set it on the one that you pass`);
+    validateExclusive(
+      scope,
+      props,
+      'table',
+      prop,
+      `\`${prop}\` describes a new table, set it on the one that you pass`,
+    );
   }
   if (props.table) {
     checkTable(scope, props.table, partitionKey, timeToLiveAttribute);
@@ -33,32 +45,66 @@ export function tableFor(scope: Construct, id: string, partitionKey: string, pro
     pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: props.pointInTimeRecovery ?? true },
     removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
     ...(provisioned
-      ? { billingMode: dynamodb.BillingMode.PROVISIONED, readCapacity: provisioned.minReadCapacity, writeCapacity: provisioned.minWriteCapacity }
+      ? {
+          billingMode: dynamodb.BillingMode.PROVISIONED,
+          readCapacity: provisioned.minReadCapacity,
+          writeCapacity: provisioned.minWriteCapacity,
+        }
       : { billingMode: dynamodb.BillingMode.PAY_PER_REQUEST }),
   });
   if (provisioned) {
-    const { minReadCapacity, maxReadCapacity, minWriteCapacity, maxWriteCapacity, targetUtilization: targetUtilizationPercent } = provisioned;
-    table.autoScaleReadCapacity({ minCapacity: minReadCapacity, maxCapacity: maxReadCapacity }).scaleOnUtilization({ targetUtilizationPercent });
-    table.autoScaleWriteCapacity({ minCapacity: minWriteCapacity, maxCapacity: maxWriteCapacity }).scaleOnUtilization({ targetUtilizationPercent });
+    const {
+      minReadCapacity,
+      maxReadCapacity,
+      minWriteCapacity,
+      maxWriteCapacity,
+      targetUtilization: targetUtilizationPercent,
+    } = provisioned;
+    table
+      .autoScaleReadCapacity({ minCapacity: minReadCapacity, maxCapacity: maxReadCapacity })
+      .scaleOnUtilization({ targetUtilizationPercent });
+    table
+      .autoScaleWriteCapacity({ minCapacity: minWriteCapacity, maxCapacity: maxWriteCapacity })
+      .scaleOnUtilization({ targetUtilizationPercent });
   }
   return table;
 }
 
 /** What can be seen of a table that is made in the same app; of an imported one nothing can. */
-function checkTable(scope: Construct, table: dynamodb.ITable, partitionKey: string, timeToLiveAttribute: string | undefined): void {
+function checkTable(
+  scope: Construct,
+  table: dynamodb.ITable,
+  partitionKey: string,
+  timeToLiveAttribute: string | undefined,
+): void {
   const resource = table.node.defaultChild;
   if (!(resource instanceof dynamodb.CfnTable)) return;
-  const keys = Array.isArray(resource.keySchema) ? resource.keySchema as dynamodb.CfnTable.KeySchemaProperty[] : [];
+  const keys = Array.isArray(resource.keySchema)
+    ? (resource.keySchema as dynamodb.CfnTable.KeySchemaProperty[])
+    : [];
   const types = resource.attributeDefinitions as dynamodb.CfnTable.AttributeDefinitionProperty[] | undefined;
   const typeOf = (name: string) => types?.find(({ attributeName }) => attributeName === name)?.attributeType;
-  if (keys.length !== 1 || keys[0].attributeName !== partitionKey || typeOf(partitionKey) !== dynamodb.AttributeType.STRING) {
-    const actual = keys.map(({ attributeName, keyType }) => `${attributeName} (${typeOf(attributeName)}, ${keyType})`).join(', ');
-    throw new InvalidPropError(scope, `\`table\` must have the string partition key ${partitionKey} and no sort key, got ${actual}`);
+  if (
+    keys.length !== 1 ||
+    keys[0].attributeName !== partitionKey ||
+    typeOf(partitionKey) !== dynamodb.AttributeType.STRING
+  ) {
+    const actual = keys
+      .map(({ attributeName, keyType }) => `${attributeName} (${typeOf(attributeName)}, ${keyType})`)
+      .join(', ');
+    throw new InvalidPropError(
+      scope,
+      `\`table\` must have the string partition key ${partitionKey} and no sort key, got ${actual}`,
+    );
   }
-  const enabled = resource.timeToLiveSpecification as dynamodb.CfnTable.TimeToLiveSpecificationProperty | undefined;
+  const enabled = resource.timeToLiveSpecification as
+    | dynamodb.CfnTable.TimeToLiveSpecificationProperty
+    | undefined;
   if (timeToLiveAttribute && enabled?.attributeName !== timeToLiveAttribute) {
-    Annotations.of(scope).addWarningV2('cdk-serverless-blocks:table.no-time-to-live',
-      `\`table\` has no time to live attribute ${timeToLiveAttribute}: nothing in it will expire. Set \`timeToLiveAttribute\` on it`);
+    Annotations.of(scope).addWarningV2(
+      'cdk-serverless-blocks:table.no-time-to-live',
+      `\`table\` has no time to live attribute ${timeToLiveAttribute}: nothing in it will expire. Set \`timeToLiveAttribute\` on it`,
+    );
   }
 }
 
@@ -72,14 +118,29 @@ export function tableKey(props: TableProps): kms.IKey | undefined {
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
  */
 const KEY_ACTIONS_TO_READ = ['kms:Decrypt', 'kms:DescribeKey'];
-const KEY_ACTIONS_TO_WRITE = [...KEY_ACTIONS_TO_READ, 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*'];
+const KEY_ACTIONS_TO_WRITE = [
+  ...KEY_ACTIONS_TO_READ,
+  'kms:Encrypt',
+  'kms:GenerateDataKey*',
+  'kms:ReEncrypt*',
+];
 
-export function grantTableRead(table: dynamodb.ITable, key: kms.IKey | undefined, grantee: iam.IGrantable, ...actions: string[]): iam.Grant {
+export function grantTableRead(
+  table: dynamodb.ITable,
+  key: kms.IKey | undefined,
+  grantee: iam.IGrantable,
+  ...actions: string[]
+): iam.Grant {
   key?.grant(grantee, ...KEY_ACTIONS_TO_READ);
   return table.grant(grantee, ...actions);
 }
 
-export function grantTableWrite(table: dynamodb.ITable, key: kms.IKey | undefined, grantee: iam.IGrantable, ...actions: string[]): iam.Grant {
+export function grantTableWrite(
+  table: dynamodb.ITable,
+  key: kms.IKey | undefined,
+  grantee: iam.IGrantable,
+  ...actions: string[]
+): iam.Grant {
   key?.grant(grantee, ...KEY_ACTIONS_TO_WRITE);
   return table.grant(grantee, ...actions);
 }

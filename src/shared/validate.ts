@@ -10,7 +10,13 @@ export class InvalidPropError extends Error {
 }
 
 /** Checks a whole number. Tokens pass: their value is known only at deployment. */
-export function validateInteger(scope: IConstruct, prop: string, value: number | undefined, min: number, max: number): void {
+export function validateInteger(
+  scope: IConstruct,
+  prop: string,
+  value: number | undefined,
+  min: number,
+  max: number,
+): void {
   if (value === undefined || Token.isUnresolved(value)) return;
   if (!Number.isInteger(value) || value < min || value > max) {
     throw new InvalidPropError(scope, `\`${prop}\` must be an integer from ${min} to ${max}, got ${value}`);
@@ -18,16 +24,31 @@ export function validateInteger(scope: IConstruct, prop: string, value: number |
 }
 
 /** Checks a duration against limits, and that it is whole seconds. Tokens pass. */
-export function validateDuration(scope: IConstruct, prop: string, value: Duration | undefined, min: Duration, max: Duration): void {
+export function validateDuration(
+  scope: IConstruct,
+  prop: string,
+  value: Duration | undefined,
+  min: Duration,
+  max: Duration,
+): void {
   if (value === undefined || value.isUnresolved()) return;
   const seconds = value.toSeconds({ integral: false });
   if (!Number.isInteger(seconds) || seconds < min.toSeconds() || seconds > max.toSeconds()) {
-    throw new InvalidPropError(scope, `\`${prop}\` must be whole seconds from ${min.toHumanString()} to ${max.toHumanString()}, got ${value.toHumanString()}`);
+    throw new InvalidPropError(
+      scope,
+      `\`${prop}\` must be whole seconds from ${min.toHumanString()} to ${max.toHumanString()}, got ${value.toHumanString()}`,
+    );
   }
 }
 
 /** Checks that of two props at most one is set. */
-export function validateExclusive(scope: IConstruct, props: object, one: string, other: string, why: string): void {
+export function validateExclusive(
+  scope: IConstruct,
+  props: object,
+  one: string,
+  other: string,
+  why: string,
+): void {
   const values = props as Record<string, unknown>;
   if (values[one] !== undefined && values[other] !== undefined) {
     throw new InvalidPropError(scope, `\`${one}\` and \`${other}\` cannot be combined: ${why}`);
@@ -35,7 +56,13 @@ export function validateExclusive(scope: IConstruct, props: object, one: string,
 }
 
 /** Checks that a prop comes with the one that it needs. */
-export function validateNeeds(scope: IConstruct, props: object, prop: string, needed: string, why: string): void {
+export function validateNeeds(
+  scope: IConstruct,
+  props: object,
+  prop: string,
+  needed: string,
+  why: string,
+): void {
   const values = props as Record<string, unknown>;
   if (values[prop] !== undefined && values[needed] === undefined) {
     throw new InvalidPropError(scope, `\`${prop}\` needs \`${needed}\`: ${why}`);

@@ -26,11 +26,17 @@ export class CodeAlphabet {
   public static custom(characters: string): CodeAlphabet {
     const wrong = [...characters].find(character => !/^[!-~]$/.test(character) || character === '#');
     if (wrong !== undefined) {
-      throw new Error(`The alphabet holds ${JSON.stringify(wrong)}: its characters must be printable ASCII, without space and without #`);
+      throw new Error(
+        `The alphabet holds ${JSON.stringify(wrong)}: its characters must be printable ASCII, without space and without #`,
+      );
     }
     const twice = [...characters].find((character, index) => characters.indexOf(character) !== index);
-    if (twice !== undefined) throw new Error(`The alphabet holds ${JSON.stringify(twice)} twice: remove one, or that character comes too often`);
-    if (characters.length < 2) throw new Error(`The alphabet must have at least 2 characters, got ${JSON.stringify(characters)}`);
+    if (twice !== undefined)
+      throw new Error(
+        `The alphabet holds ${JSON.stringify(twice)} twice: remove one, or that character comes too often`,
+      );
+    if (characters.length < 2)
+      throw new Error(`The alphabet must have at least 2 characters, got ${JSON.stringify(characters)}`);
     return new CodeAlphabet(characters);
   }
 
@@ -102,7 +108,14 @@ export class CodeFormat {
    * @param options what codes look like
    */
   public static of(options: CodeFormatOptions): CodeFormat {
-    const { alphabet = CodeAlphabet.ALPHANUMERIC_UPPER, length = 8, prefix = '', groupSize, separator = '-', checkCharacter = false } = options;
+    const {
+      alphabet = CodeAlphabet.ALPHANUMERIC_UPPER,
+      length = 8,
+      prefix = '',
+      groupSize,
+      separator = '-',
+      checkCharacter = false,
+    } = options;
     if (Token.isUnresolved(length) || Token.isUnresolved(prefix)) {
       throw new Error('A CodeFormat cannot be made of tokens: the function needs it as it is');
     }
@@ -110,19 +123,39 @@ export class CodeFormat {
       throw new Error(`\`length\` must be an integer from 1 to ${MAX_LENGTH}, got ${length}`);
     }
     if (!/^[!-~]{0,64}$/.test(prefix) || prefix.includes('#')) {
-      throw new Error(`\`prefix\` must be up to 64 printable ASCII characters, without space and without #, got ${JSON.stringify(prefix)}`);
+      throw new Error(
+        `\`prefix\` must be up to 64 printable ASCII characters, without space and without #, got ${JSON.stringify(prefix)}`,
+      );
     }
-    if (groupSize !== undefined && (!Number.isInteger(groupSize) || groupSize < 1 || groupSize > MAX_LENGTH)) {
+    if (
+      groupSize !== undefined &&
+      (!Number.isInteger(groupSize) || groupSize < 1 || groupSize > MAX_LENGTH)
+    ) {
       throw new Error(`\`groupSize\` must be an integer from 1 to ${MAX_LENGTH}, got ${groupSize}`);
     }
-    if (options.separator !== undefined && groupSize === undefined) throw new Error('`separator` needs `groupSize`: it stands between groups');
-    if (groupSize !== undefined && (!/^[!-~]$/.test(separator) || separator === '#' || alphabet.characters.includes(separator))) {
-      throw new Error(`\`separator\` must be one printable ASCII character, not #, that the alphabet does not hold, got ${JSON.stringify(separator)}`);
+    if (options.separator !== undefined && groupSize === undefined)
+      throw new Error('`separator` needs `groupSize`: it stands between groups');
+    if (
+      groupSize !== undefined &&
+      (!/^[!-~]$/.test(separator) || separator === '#' || alphabet.characters.includes(separator))
+    ) {
+      throw new Error(
+        `\`separator\` must be one printable ASCII character, not #, that the alphabet does not hold, got ${JSON.stringify(separator)}`,
+      );
     }
     if (checkCharacter && alphabet.characters.length % 2 !== 0) {
-      throw new Error(`\`checkCharacter\` needs an alphabet of an even number of characters, got ${alphabet.characters.length}: add or remove one`);
+      throw new Error(
+        `\`checkCharacter\` needs an alphabet of an even number of characters, got ${alphabet.characters.length}: add or remove one`,
+      );
     }
-    return new CodeFormat({ alphabet: alphabet.characters, length, prefix, groupSize: groupSize ?? 0, separator, checkCharacter });
+    return new CodeFormat({
+      alphabet: alphabet.characters,
+      length,
+      prefix,
+      groupSize: groupSize ?? 0,
+      separator,
+      checkCharacter,
+    });
   }
 
   /** How many different codes there are, as a floating-point number. */

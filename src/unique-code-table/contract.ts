@@ -38,7 +38,14 @@ export const requestKey = (hash: string): string => `#request#${hash}`;
 export const reservationKey = (code: string): string => `#issued#${code}`;
 
 /** A member of the input. */
-export const INPUT_MEMBERS = ['usedBy', 'length', 'reference', 'description', 'count', 'idempotencyKey'] as const;
+export const INPUT_MEMBERS = [
+  'usedBy',
+  'length',
+  'reference',
+  'description',
+  'count',
+  'idempotencyKey',
+] as const;
 
 export const MAX_LENGTH = 256;
 /** DynamoDB's limit on the items of one transaction. */
@@ -68,7 +75,8 @@ export interface Format {
 /** A code from its random characters. */
 export function formatCode(random: string, format: Format): string {
   const body = format.checkCharacter ? random + checkCharacter(random, format.alphabet) : random;
-  const groups = format.groupSize > 0 ? body.match(new RegExp(`.{1,${format.groupSize}}`, 'g')) ?? [] : [body];
+  const groups =
+    format.groupSize > 0 ? (body.match(new RegExp(`.{1,${format.groupSize}}`, 'g')) ?? []) : [body];
   return format.prefix + groups.join(format.separator);
 }
 
@@ -78,7 +86,12 @@ export function isWellFormed(code: string, format: Format): boolean {
   const rest = code.slice(format.prefix.length);
   const body = format.groupSize > 0 ? rest.split(format.separator).join('') : rest;
   const random = format.checkCharacter ? body.slice(0, -1) : body;
-  if (random.length < 1 || random.length > MAX_LENGTH || ![...body].every(character => format.alphabet.includes(character))) return false;
+  if (
+    random.length < 1 ||
+    random.length > MAX_LENGTH ||
+    ![...body].every(character => format.alphabet.includes(character))
+  )
+    return false;
   return formatCode(random, format) === code;
 }
 

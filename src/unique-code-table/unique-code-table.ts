@@ -204,7 +204,10 @@ abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable
     const bound = BINDINGS.get(fn) ?? new Map<string, UniqueCodeTableBase>();
     BINDINGS.set(fn, bound);
     if ((bound.get(variable) ?? this) !== this) {
-      throw new InvalidPropError(this, `${fn.node.path} is bound to another table by ${variable}: give \`bindTo\` another \`variable\``);
+      throw new InvalidPropError(
+        this,
+        `${fn.node.path} is bound to another table by ${variable}: give \`bindTo\` another \`variable\``,
+      );
     }
     bound.set(variable, this);
     fn.addEnvironment(variable, this.issueFunction.functionName);
@@ -242,11 +245,16 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
    * @param id the id
    * @param attributes where it is
    */
-  public static fromUniqueCodeTableAttributes(scope: Construct, id: string, attributes: UniqueCodeTableAttributes): IUniqueCodeTable {
+  public static fromUniqueCodeTableAttributes(
+    scope: Construct,
+    id: string,
+    attributes: UniqueCodeTableAttributes,
+  ): IUniqueCodeTable {
     class Import extends UniqueCodeTableBase {
       public readonly table = dynamodb.Table.fromTableArn(this, 'Table', attributes.tableArn);
       public readonly issueFunction = lambda.Function.fromFunctionAttributes(this, 'Handler', {
-        functionArn: attributes.issueFunctionArn, sameEnvironment: true,
+        functionArn: attributes.issueFunctionArn,
+        sameEnvironment: true,
       });
       protected readonly encryptionKey = attributes.encryptionKey;
     }
@@ -274,7 +282,13 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     super(scope, id);
     validateHandlerProps(this, props);
     validateDuration(this, 'timeToLive', props.timeToLive, Duration.seconds(1), Duration.days(36_500));
-    validateDuration(this, 'idempotencyWindow', props.idempotencyWindow, Duration.seconds(1), Duration.days(3650));
+    validateDuration(
+      this,
+      'idempotencyWindow',
+      props.idempotencyWindow,
+      Duration.seconds(1),
+      Duration.days(3650),
+    );
     if (props.reuseExpiredCodes && !props.timeToLive) {
       throw new InvalidPropError(this, '`reuseExpiredCodes` needs `timeToLive`: without it no code expires');
     }
@@ -282,25 +296,33 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     this.checkSpace(format, props.expectedCodes);
     this.encryptionKey = tableKey(props);
     this.table = tableFor(this, 'Table', TABLE.key, props, TABLE.timeToExist);
-    const issueFunction = createHandlerFunction(this, 'IssueHandler', {
-      description: 'Issues codes that are never handed out twice',
-      asset: 'unique-code-table',
-      export: EXPORT,
-      environment: {
-        [ENV.tableName]: this.table.tableName,
-        [ENV.format]: JSON.stringify(format._format),
-        [ENV.idempotencyWindow]: String((props.idempotencyWindow ?? Duration.hours(24)).toSeconds()),
-        ...(props.timeToLive && { [ENV.timeToLive]: String(props.timeToLive.toSeconds()) }),
-        ...(props.reuseExpiredCodes && { [ENV.reuseExpiredCodes]: 'true' }),
+    const issueFunction = createHandlerFunction(
+      this,
+      'IssueHandler',
+      {
+        description: 'Issues codes that are never handed out twice',
+        asset: 'unique-code-table',
+        export: EXPORT,
+        environment: {
+          [ENV.tableName]: this.table.tableName,
+          [ENV.format]: JSON.stringify(format._format),
+          [ENV.idempotencyWindow]: String((props.idempotencyWindow ?? Duration.hours(24)).toSeconds()),
+          ...(props.timeToLive && { [ENV.timeToLive]: String(props.timeToLive.toSeconds()) }),
+          ...(props.reuseExpiredCodes && { [ENV.reuseExpiredCodes]: 'true' }),
+        },
       },
-    }, props);
+      props,
+    );
     this.issueFunction = issueFunction;
     this.functions = [issueFunction];
     grantTableWrite(this.table, this.encryptionKey, issueFunction, 'dynamodb:PutItem');
 
     if (props.httpApi) {
       const route = { method: apigwv2.HttpMethod.POST, path: '/codes', target: issueFunction };
-      const front = createHttpApi(this, 'Api', [route], { ...props.httpApi, logRetention: props.logRetention });
+      const front = createHttpApi(this, 'Api', [route], {
+        ...props.httpApi,
+        logRetention: props.logRetention,
+      });
       this.api = front.api;
       this.url = front.url;
     }
@@ -320,16 +342,21 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     }
     const { space } = format;
     if (expectedCodes > space) {
-      throw new InvalidPropError(this, `\`expectedCodes\` is ${expectedCodes}, but the format has only ${space} codes: `
-        + 'take a longer `length` or a larger alphabet');
+      throw new InvalidPropError(
+        this,
+        `\`expectedCodes\` is ${expectedCodes}, but the format has only ${space} codes: ` +
+          'take a longer `length` or a larger alphabet',
+      );
     }
     const fill = expectedCodes / space;
     const failing = fill ** ATTEMPTS;
     if (failing < 1e-6) return;
     const percent = (share: number) => `${Number((share * 100).toPrecision(2))} %`;
-    Annotations.of(this).addWarningV2('cdk-serverless-blocks:unique-code-table.small-space',
-      `With ${expectedCodes} of ${space} codes handed out, ${percent(fill)} of all draws meet a taken code, and ${percent(failing)} of all requests `
-      + `end in 409 after ${ATTEMPTS} draws. The first such meeting is as likely as not after ${Math.ceil(Math.sqrt(2 * Math.LN2 * space))} codes. `
-      + 'Take a longer `length` or a larger alphabet');
+    Annotations.of(this).addWarningV2(
+      'cdk-serverless-blocks:unique-code-table.small-space',
+      `With ${expectedCodes} of ${space} codes handed out, ${percent(fill)} of all draws meet a taken code, and ${percent(failing)} of all requests ` +
+        `end in 409 after ${ATTEMPTS} draws. The first such meeting is as likely as not after ${Math.ceil(Math.sqrt(2 * Math.LN2 * space))} codes. ` +
+        'Take a longer `length` or a larger alphabet',
+    );
   }
 }

@@ -203,17 +203,22 @@ export interface RequestRules {
 /** Credentials are not in here: they come from a secret at run time. */
 export type DestinationSettings =
   | {
-    readonly kind: 'http';
-    readonly url: string;
-    readonly method?: string;
-    readonly headers?: { readonly [name: string]: string };
-    readonly auth?: HttpAuthSettings;
-    readonly dataKey?: string;
-    /** Default: 200 to 299. */
-    readonly successStatus?: readonly number[];
-  }
+      readonly kind: 'http';
+      readonly url: string;
+      readonly method?: string;
+      readonly headers?: { readonly [name: string]: string };
+      readonly auth?: HttpAuthSettings;
+      readonly dataKey?: string;
+      /** Default: 200 to 299. */
+      readonly successStatus?: readonly number[];
+    }
   | { readonly kind: 'lambda'; readonly functionArn: string }
-  | { readonly kind: 'eventBus'; readonly eventBusName: string; readonly source: string; readonly detailType: string }
+  | {
+      readonly kind: 'eventBus';
+      readonly eventBusName: string;
+      readonly source: string;
+      readonly detailType: string;
+    }
   | { readonly kind: 'queue'; readonly queueUrl: string }
   | { readonly kind: 'none' };
 
@@ -223,13 +228,13 @@ export type HttpAuthSettings =
   | { readonly kind: 'bearer' }
   | { readonly kind: 'apiKey'; readonly header: string }
   | {
-    readonly kind: 'oauth2';
-    readonly tokenUrl: string;
-    readonly scope?: string;
-    readonly audience?: string;
-    /** How the client authenticates to the token endpoint. Default: `basic`. */
-    readonly clientAuthentication?: 'basic' | 'body';
-  };
+      readonly kind: 'oauth2';
+      readonly tokenUrl: string;
+      readonly scope?: string;
+      readonly audience?: string;
+      /** How the client authenticates to the token endpoint. Default: `basic`. */
+      readonly clientAuthentication?: 'basic' | 'body';
+    };
 
 /**
  * What a destination function receives and may answer. Nothing, `null` or `{}` means that every record was taken. Where it throws, it

@@ -80,7 +80,16 @@ export class DestinationAuth {
   public static oauth2(secret: secretsmanager.ISecret, options: OAuth2Options): DestinationAuth {
     const { tokenUrl, scope, audience, credentialsInBody } = options;
     checkUrl('tokenUrl', tokenUrl);
-    return new DestinationAuth({ kind: 'oauth2', tokenUrl, scope, audience, clientAuthentication: credentialsInBody ? 'body' : 'basic' }, secret);
+    return new DestinationAuth(
+      {
+        kind: 'oauth2',
+        tokenUrl,
+        scope,
+        audience,
+        clientAuthentication: credentialsInBody ? 'body' : 'basic',
+      },
+      secret,
+    );
   }
 
   private constructor(
@@ -166,10 +175,12 @@ export class WebhookDestination {
   public static http(options: HttpDestinationOptions): WebhookDestination {
     const { url, method, headers, auth, dataKey, successStatus } = options;
     checkUrl('url', url);
-    if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) throw new Error(`\`method\` must be POST, PUT or PATCH, got "${method}"`);
+    if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method))
+      throw new Error(`\`method\` must be POST, PUT or PATCH, got "${method}"`);
     Object.keys(headers ?? {}).forEach(checkHeader);
     for (const status of successStatus ?? []) {
-      if (!Number.isInteger(status) || status < 200 || status > 499) throw new Error(`\`successStatus\` must be statuses from 200 to 499, got ${status}`);
+      if (!Number.isInteger(status) || status < 200 || status > 499)
+        throw new Error(`\`successStatus\` must be statuses from 200 to 499, got ${status}`);
     }
     if (dataKey === '') throw new Error('`dataKey` must not be empty: leave it out for a bare array');
     return new WebhookDestination(
@@ -188,7 +199,11 @@ export class WebhookDestination {
    */
   public static lambda(fn: lambda.IFunction): WebhookDestination {
     return new WebhookDestination({ kind: 'lambda', functionArn: fn.functionArn }, grantee => {
-      iam.Grant.addToPrincipal({ grantee, actions: ['lambda:InvokeFunction'], resourceArns: [fn.functionArn] });
+      iam.Grant.addToPrincipal({
+        grantee,
+        actions: ['lambda:InvokeFunction'],
+        resourceArns: [fn.functionArn],
+      });
     });
   }
 
@@ -198,12 +213,19 @@ export class WebhookDestination {
    * @param bus where to
    * @param options what the events are called
    */
-  public static eventBus(bus: events.IEventBus, options: EventBusDestinationOptions = {}): WebhookDestination {
+  public static eventBus(
+    bus: events.IEventBus,
+    options: EventBusDestinationOptions = {},
+  ): WebhookDestination {
     const { source = 'webhook-runner', detailType = 'Records' } = options;
-    if (source.startsWith('aws.')) throw new Error(`\`source\` must not begin with "aws.", which only AWS may use, got "${source}"`);
-    return new WebhookDestination({ kind: 'eventBus', eventBusName: bus.eventBusName, source, detailType }, grantee => {
-      iam.Grant.addToPrincipal({ grantee, actions: ['events:PutEvents'], resourceArns: [bus.eventBusArn] });
-    });
+    if (source.startsWith('aws.'))
+      throw new Error(`\`source\` must not begin with "aws.", which only AWS may use, got "${source}"`);
+    return new WebhookDestination(
+      { kind: 'eventBus', eventBusName: bus.eventBusName, source, detailType },
+      grantee => {
+        iam.Grant.addToPrincipal({ grantee, actions: ['events:PutEvents'], resourceArns: [bus.eventBusArn] });
+      },
+    );
   }
 
   /**
@@ -212,7 +234,9 @@ export class WebhookDestination {
    * @param queue where to
    */
   public static queue(queue: sqs.IQueue): WebhookDestination {
-    return new WebhookDestination({ kind: 'queue', queueUrl: queue.queueUrl }, grantee => { grantQueueSend(queue, grantee); });
+    return new WebhookDestination({ kind: 'queue', queueUrl: queue.queueUrl }, grantee => {
+      grantQueueSend(queue, grantee);
+    });
   }
 
   /** Nowhere: records are read, checked, counted and reported. For a first dry run. */
@@ -245,12 +269,16 @@ export class WebhookDestination {
 
 function checkUrl(name: string, url: string): void {
   if (Token.isUnresolved(url)) return;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) throw new Error(`\`${name}\` must be an https URL, got ${JSON.stringify(url)}`);
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new Error(`\`${name}\` must be an https URL, got ${JSON.stringify(url)}`);
   const { username, password } = new URL(url);
-  if (username || password) throw new Error(`\`${name}\` must not hold a user name or password: use \`auth\` with a secret`);
+  if (username || password)
+    throw new Error(`\`${name}\` must not hold a user name or password: use \`auth\` with a secret`);
 }
 
 function checkHeader(name: string): void {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new Error(`A header's name must be one such as "X-Source", got ${JSON.stringify(name)}`);
-  if (name.toLowerCase() === 'authorization') throw new Error('`headers` must not hold `Authorization`: use `auth` with a secret');
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
+    throw new Error(`A header's name must be one such as "X-Source", got ${JSON.stringify(name)}`);
+  if (name.toLowerCase() === 'authorization')
+    throw new Error('`headers` must not hold `Authorization`: use `auth` with a secret');
 }

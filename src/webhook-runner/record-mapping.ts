@@ -28,8 +28,12 @@ export class RecordMapping {
    */
   public static module(file: string): RecordMapping {
     const absolute = path.resolve(file);
-    if (!/\.c?js$/.test(absolute)) throw new Error(`The mapping module must be a CommonJS file, .js or .cjs, got "${file}": compile or bundle it first`);
-    if (!existsSync(absolute)) throw new Error(`The mapping module "${file}" does not exist (looked for ${absolute})`);
+    if (!/\.c?js$/.test(absolute))
+      throw new Error(
+        `The mapping module must be a CommonJS file, .js or .cjs, got "${file}": compile or bundle it first`,
+      );
+    if (!existsSync(absolute))
+      throw new Error(`The mapping module "${file}" does not exist (looked for ${absolute})`);
     return new RecordMapping([], absolute);
   }
 
@@ -106,7 +110,9 @@ export class RecordMapping {
    */
   public fromRequest(field: string, member: string): RecordMapping {
     if (URL_MEMBERS.includes(member.replace(/^\//, '').split('/')[0])) {
-      throw new Error(`A mapping cannot read \`${member}\` of the request: it must not leave with the records`);
+      throw new Error(
+        `A mapping cannot read \`${member}\` of the request: it must not leave with the records`,
+      );
     }
     return this.with({ op: 'fromRequest', field, member }, field, member);
   }
@@ -126,10 +132,13 @@ export class RecordMapping {
   }
 
   private with(step: MappingStep, ...fields: string[]): RecordMapping {
-    if (this._file !== undefined) throw new Error('A mapping by a module has no further steps: write them into the module');
+    if (this._file !== undefined)
+      throw new Error('A mapping by a module has no further steps: write them into the module');
     for (const field of fields) {
       if (field === '' || field === '/' || field.split('/').includes('__proto__')) {
-        throw new Error(`A field of a mapping must be a key or a JSON Pointer such as "/properties/audience", got ${JSON.stringify(field)}`);
+        throw new Error(
+          `A field of a mapping must be a key or a JSON Pointer such as "/properties/audience", got ${JSON.stringify(field)}`,
+        );
       }
     }
     return new RecordMapping([...this._steps, step]);
@@ -145,6 +154,7 @@ export function contentHash(...contents: readonly Buffer[]): string {
 
 function jsonOf(field: string, value: unknown): Json {
   const text = JSON.stringify(value);
-  if (text === undefined) throw new Error(`The value of \`${field}\` must be a JSON value, got ${typeof value}`);
+  if (text === undefined)
+    throw new Error(`The value of \`${field}\` must be a JSON value, got ${typeof value}`);
   return JSON.parse(text) as Json;
 }

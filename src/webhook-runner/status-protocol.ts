@@ -69,7 +69,8 @@ export class StatusProtocol {
    * @param options what differs from `DEFAULT`
    */
   public static of(options: StatusProtocolOptions): StatusProtocol {
-    const { method, authorizationHeader, authorizationScheme, tenantHeader, states } = DEFAULT_STATUS_PROTOCOL;
+    const { method, authorizationHeader, authorizationScheme, tenantHeader, states } =
+      DEFAULT_STATUS_PROTOCOL;
     const wire: Wire = {
       method: options.method ?? method,
       authorizationHeader: options.authorizationHeader ?? authorizationHeader,
@@ -81,9 +82,13 @@ export class StatusProtocol {
         failed: options.failed ?? states.failed,
       },
     };
-    if (!['PUT', 'POST', 'PATCH'].includes(wire.method)) throw new Error(`\`method\` must be PUT, POST or PATCH, got "${wire.method}"`);
+    if (!['PUT', 'POST', 'PATCH'].includes(wire.method))
+      throw new Error(`\`method\` must be PUT, POST or PATCH, got "${wire.method}"`);
     for (const name of ['authorizationHeader', 'tenantHeader'] as const) {
-      if (!HEADER_NAME.test(wire[name])) throw new Error(`\`${name}\` must be a header's name such as "X-Tenant", got ${JSON.stringify(wire[name])}`);
+      if (!HEADER_NAME.test(wire[name]))
+        throw new Error(
+          `\`${name}\` must be a header's name such as "X-Tenant", got ${JSON.stringify(wire[name])}`,
+        );
     }
     return new StatusProtocol(wire);
   }

@@ -4,7 +4,8 @@ import { WebhookRunnerProps } from './props';
 import { validateHandlerProps } from '../shared/handler-function';
 import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
 
-const HOST = /^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?$|^\[[0-9a-f:.]+\]$/i;
+const HOST =
+  /^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?$|^\[[0-9a-f:.]+\]$/i;
 
 /** Checks what a user wrote; each message says what is allowed. */
 export function validateProps(scope: Construct, props: WebhookRunnerProps): void {
@@ -21,24 +22,40 @@ export function validateProps(scope: Construct, props: WebhookRunnerProps): void
     throw new InvalidPropError(scope, `\`failureThreshold\` must be a share from 0 to 1, got ${threshold}`);
   }
   if (!props.apiKey && !props.authorizer) {
-    throw new InvalidPropError(scope, '`apiKey` or `authorizer` is required: without one, everybody could start runs');
+    throw new InvalidPropError(
+      scope,
+      '`apiKey` or `authorizer` is required: without one, everybody could start runs',
+    );
   }
   validateHosts(scope, props.allowedHosts);
   const plain = props.destination._plainUrl;
   if (plain !== undefined && !props.allowPrivateHosts) {
     throw new InvalidPropError(scope, `\`destination\` must be an https URL, got ${JSON.stringify(plain)}`);
   }
-  if (props.tenantId !== undefined && !Token.isUnresolved(props.tenantId) && !/^[\x21-\x7e]{1,256}$/.test(props.tenantId)) {
-    throw new InvalidPropError(scope, `\`tenantId\` must be 1 to 256 visible ASCII characters: it is sent as a header, got ${JSON.stringify(props.tenantId)}`);
+  if (
+    props.tenantId !== undefined &&
+    !Token.isUnresolved(props.tenantId) &&
+    !/^[\x21-\x7e]{1,256}$/.test(props.tenantId)
+  ) {
+    throw new InvalidPropError(
+      scope,
+      `\`tenantId\` must be 1 to 256 visible ASCII characters: it is sent as a header, got ${JSON.stringify(props.tenantId)}`,
+    );
   }
 }
 
 function validateHosts(scope: Construct, hosts: string[]): void {
   if (Token.isUnresolved(hosts)) return;
-  if (hosts.length === 0) throw new InvalidPropError(scope, '`allowedHosts` must name at least one host: no request could be taken');
+  if (hosts.length === 0)
+    throw new InvalidPropError(
+      scope,
+      '`allowedHosts` must name at least one host: no request could be taken',
+    );
   for (const host of hosts) {
     if (Token.isUnresolved(host) || HOST.test(host)) continue;
-    throw new InvalidPropError(scope,
-      `\`allowedHosts\` must be hosts such as "files.example.com" or "*.example.com", without scheme, port or path, got ${JSON.stringify(host)}`);
+    throw new InvalidPropError(
+      scope,
+      `\`allowedHosts\` must be hosts such as "files.example.com" or "*.example.com", without scheme, port or path, got ${JSON.stringify(host)}`,
+    );
   }
 }

@@ -10,7 +10,16 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
-  DEFAULT_SETTINGS, Env, HANDLER_EXPORT, LEASE_TABLE, MappingSettings, MAX_RECEIVE_COUNT, Metric, METRIC_NAMESPACE, RequestRules, RUN_NODE_OPTIONS,
+  DEFAULT_SETTINGS,
+  Env,
+  HANDLER_EXPORT,
+  LEASE_TABLE,
+  MappingSettings,
+  MAX_RECEIVE_COUNT,
+  Metric,
+  METRIC_NAMESPACE,
+  RequestRules,
+  RUN_NODE_OPTIONS,
   RunnerSettings,
 } from './contract';
 import { WebhookRunnerProps } from './props';
@@ -66,9 +75,11 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
     super(scope, id);
     validateProps(this, props);
     if (props.allowPrivateHosts) {
-      Annotations.of(this).addWarningV2('cdk-serverless-blocks:webhook-runner.private-hosts',
-        '`allowPrivateHosts` lets whoever may start a run make the runner connect to private addresses, and without TLS: '
-        + 'keep `allowedHosts` to the hosts that are meant');
+      Annotations.of(this).addWarningV2(
+        'cdk-serverless-blocks:webhook-runner.private-hosts',
+        '`allowPrivateHosts` lets whoever may start a run make the runner connect to private addresses, and without TLS: ' +
+          'keep `allowedHosts` to the hosts that are meant',
+      );
     }
     const { queue, deadLetterQueue } = createQueueWithDeadLetters(this, {
       fifo: false,
@@ -79,14 +90,25 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
     });
     this.queue = queue;
     this.deadLetterQueue = deadLetterQueue;
-    this.leaseTable = tableFor(this, 'LeaseTable', LEASE_TABLE.key, {
-      encryptionKey: props.encryptionKey,
-      removalPolicy: RemovalPolicy.DESTROY, // without a running run there is nothing in it that matters
-    }, LEASE_TABLE.timeToExist);
+    this.leaseTable = tableFor(
+      this,
+      'LeaseTable',
+      LEASE_TABLE.key,
+      {
+        encryptionKey: props.encryptionKey,
+        removalPolicy: RemovalPolicy.DESTROY, // without a running run there is nothing in it that matters
+      },
+      LEASE_TABLE.timeToExist,
+    );
     this.acceptFunction = this.createAcceptFunction(props);
     this.runFunction = this.createRunFunction(props);
     this.functions = [this.acceptFunction, this.runFunction];
-    const front = createHttpApi(this, 'Api', [{ method: apigwv2.HttpMethod.POST, path: '/run', target: this.acceptFunction }], props);
+    const front = createHttpApi(
+      this,
+      'Api',
+      [{ method: apigwv2.HttpMethod.POST, path: '/run', target: this.acceptFunction }],
+      props,
+    );
     this.api = front.api;
     this.runUrl = `${front.url}/run`;
   }
@@ -140,7 +162,10 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
    * @default - the average over 5 minutes
    */
   public metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RUN_DURATION, { statistic: cloudwatch.Stats.AVERAGE, ...options });
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RUN_DURATION, {
+      statistic: cloudwatch.Stats.AVERAGE,
+      ...options,
+    });
   }
 
   /**
@@ -154,16 +179,21 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
 
   private createAcceptFunction(props: WebhookRunnerProps): lambda.Function {
     const rules: RequestRules = { allowedHosts: props.allowedHosts, allowHttp: props.allowPrivateHosts };
-    const fn = createHandlerFunction(this, 'AcceptHandler', {
-      description: 'Takes requests to run a file, and queues them',
-      asset: 'webhook-runner/accept',
-      export: HANDLER_EXPORT,
-      environment: {
-        [Env.QUEUE_URL]: this.queue.queueUrl,
-        [Env.REQUEST_RULES]: Stack.of(this).toJsonString(rules),
-        ...(props.apiKey && { [Env.API_KEY_SECRET_ARN]: props.apiKey.secretArn }),
+    const fn = createHandlerFunction(
+      this,
+      'AcceptHandler',
+      {
+        description: 'Takes requests to run a file, and queues them',
+        asset: 'webhook-runner/accept',
+        export: HANDLER_EXPORT,
+        environment: {
+          [Env.QUEUE_URL]: this.queue.queueUrl,
+          [Env.REQUEST_RULES]: Stack.of(this).toJsonString(rules),
+          ...(props.apiKey && { [Env.API_KEY_SECRET_ARN]: props.apiKey.secretArn }),
+        },
       },
-    }, props);
+      props,
+    );
     this.grantSend(fn);
     if (props.apiKey) grantSecretValue(props.apiKey, fn);
     return fn;
@@ -171,25 +201,30 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
 
   private createRunFunction(props: WebhookRunnerProps): lambda.Function {
     const { destination, encryptionKey, mapping } = props;
-    const fn = createHandlerFunction(this, 'RunHandler', {
-      description: 'Delivers the records of a file in batches',
-      asset: 'webhook-runner/run',
-      code: mapping?._file === undefined ? undefined : this.codeWith(mapping),
-      export: HANDLER_EXPORT,
-      environment: {
-        NODE_OPTIONS: RUN_NODE_OPTIONS,
-        [Env.QUEUE_URL]: this.queue.queueUrl,
-        [Env.DEAD_LETTER_QUEUE_URL]: this.deadLetterQueue.queueUrl,
-        [Env.LEASE_TABLE_NAME]: this.leaseTable.tableName,
-        [Env.SETTINGS]: this.settingsJson(props),
-        [Env.DESTINATION]: Stack.of(this).toJsonString(destination._settings),
-        ...(destination._secret && { [Env.DESTINATION_SECRET_ARN]: destination._secret.secretArn }),
+    const fn = createHandlerFunction(
+      this,
+      'RunHandler',
+      {
+        description: 'Delivers the records of a file in batches',
+        asset: 'webhook-runner/run',
+        code: mapping?._file === undefined ? undefined : this.codeWith(mapping),
+        export: HANDLER_EXPORT,
+        environment: {
+          NODE_OPTIONS: RUN_NODE_OPTIONS,
+          [Env.QUEUE_URL]: this.queue.queueUrl,
+          [Env.DEAD_LETTER_QUEUE_URL]: this.deadLetterQueue.queueUrl,
+          [Env.LEASE_TABLE_NAME]: this.leaseTable.tableName,
+          [Env.SETTINGS]: this.settingsJson(props),
+          [Env.DESTINATION]: Stack.of(this).toJsonString(destination._settings),
+          ...(destination._secret && { [Env.DESTINATION_SECRET_ARN]: destination._secret.secretArn }),
+        },
       },
-    }, {
-      ...props,
-      memorySize: props.runMemorySize ?? DEFAULT_RUN_MEMORY_SIZE,
-      timeout: props.runTimeout ?? DEFAULT_RUN_TIMEOUT,
-    });
+      {
+        ...props,
+        memorySize: props.runMemorySize ?? DEFAULT_RUN_MEMORY_SIZE,
+        timeout: props.runTimeout ?? DEFAULT_RUN_TIMEOUT,
+      },
+    );
     // A run sends itself on to its next slice, which is what Lambda's loop detection looks for. The handler bounds the chain.
     (fn.node.defaultChild as lambda.CfnFunction).recursiveLoop = 'Allow';
     consumeQueue(this.queue, fn, 1);
@@ -203,15 +238,20 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
 
   private settingsJson({ destination, ...props }: WebhookRunnerProps): string {
     const { mapping, statusProtocol, tenantId, failureThreshold, requestsPerMinute } = props;
-    const mappingSettings: MappingSettings | undefined = mapping && (mapping._file === undefined
-      ? { kind: 'declarative', steps: mapping._steps }
-      : { kind: 'module', file: MAPPING_FILE });
+    const mappingSettings: MappingSettings | undefined =
+      mapping &&
+      (mapping._file === undefined
+        ? { kind: 'declarative', steps: mapping._steps }
+        : { kind: 'module', file: MAPPING_FILE });
     const settings: RunnerSettings = {
       ...DEFAULT_SETTINGS,
       batchSize: props.batchSize ?? DEFAULT_SETTINGS.batchSize,
-      maxBatchBytes: props.maxBatchBytes ?? Math.min(
-        destination._maxBatchBytes, destination._settings.kind === 'lambda' ? Infinity : DEFAULT_SETTINGS.maxBatchBytes,
-      ),
+      maxBatchBytes:
+        props.maxBatchBytes ??
+        Math.min(
+          destination._maxBatchBytes,
+          destination._settings.kind === 'lambda' ? Infinity : DEFAULT_SETTINGS.maxBatchBytes,
+        ),
       concurrency: props.concurrency ?? DEFAULT_SETTINGS.concurrency,
       maxRunDurationMs: props.maxRunDuration?.toMilliseconds() ?? DEFAULT_SETTINGS.maxRunDurationMs,
       allowedHosts: props.allowedHosts,
@@ -225,8 +265,11 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
     };
     const { length } = JSON.stringify(settings);
     if (length > MAX_SETTINGS_LENGTH) {
-      throw new InvalidPropError(this, `\`mapping\`, \`allowedHosts\` and the other settings take ${length} characters, and a function has room for `
-        + `${MAX_SETTINGS_LENGTH}: use RecordMapping.module for a long mapping, and "*.example.com" for many hosts`);
+      throw new InvalidPropError(
+        this,
+        `\`mapping\`, \`allowedHosts\` and the other settings take ${length} characters, and a function has room for ` +
+          `${MAX_SETTINGS_LENGTH}: use RecordMapping.module for a long mapping, and "*.example.com" for many hosts`,
+      );
     }
     return Stack.of(this).toJsonString(settings);
   }

@@ -16,7 +16,11 @@ import { describe, expect, test } from 'vitest';
 import { BirthdayApi, BirthdayApiProps, LeapDayBirthday, TableBilling } from '../../src';
 import { actionsOf } from '../templates';
 
-function synth(props: (stack: Stack) => BirthdayApiProps = () => ({})): { stack: Stack; block: BirthdayApi; template: Template } {
+function synth(props: (stack: Stack) => BirthdayApiProps = () => ({})): {
+  stack: Stack;
+  block: BirthdayApi;
+  template: Template;
+} {
   const stack = new Stack(new App(), 'Test');
   const block = new BirthdayApi(stack, 'Birthdays', props(stack));
   return { stack, block, template: Template.fromStack(stack) };
@@ -29,7 +33,8 @@ describe('with no props', () => {
     template.resourceCountIs('AWS::ApiGatewayV2::Api', 1);
     template.resourceCountIs('AWS::Lambda::Function', 2);
     template.resourceCountIs('AWS::ApiGatewayV2::Route', 2);
-    for (const RouteKey of ['PUT /hello/{user}', 'GET /hello/{user}']) template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey });
+    for (const RouteKey of ['PUT /hello/{user}', 'GET /hello/{user}'])
+      template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey });
     template.resourceCountIs('AWS::DynamoDB::Table', 1);
     expect(block.functions).toEqual([block.putFunction, block.greetFunction]);
   });
@@ -46,8 +51,16 @@ describe('with no props', () => {
   });
 
   test('lets the writer only put, the reader only get, and both write to their own logs', () => {
-    expect(actionsOf(template, 'PutHandler')).toEqual(['dynamodb:PutItem', 'logs:CreateLogStream', 'logs:PutLogEvents']);
-    expect(actionsOf(template, 'GetHandler')).toEqual(['dynamodb:GetItem', 'logs:CreateLogStream', 'logs:PutLogEvents']);
+    expect(actionsOf(template, 'PutHandler')).toEqual([
+      'dynamodb:PutItem',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+    ]);
+    expect(actionsOf(template, 'GetHandler')).toEqual([
+      'dynamodb:GetItem',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+    ]);
     expect(JSON.stringify(template.findResources('AWS::IAM::Policy'))).not.toContain('"Resource":"*"');
     expect(JSON.stringify(template.findResources('AWS::IAM::Role'))).not.toContain('ManagedPolicyArns');
   });
@@ -70,7 +83,9 @@ describe('with no props', () => {
       DefaultRouteSettings: { ThrottlingRateLimit: 100, ThrottlingBurstLimit: 500 },
       AccessLogSettings: { Format: Match.stringLikeRegexp('context.routeKey') },
     });
-    expect(JSON.stringify(template.findResources('AWS::ApiGatewayV2::Stage'))).not.toMatch(/context\.(path|rawPath)/);
+    expect(JSON.stringify(template.findResources('AWS::ApiGatewayV2::Stage'))).not.toMatch(
+      /context\.(path|rawPath)/,
+    );
   });
 
   test('names nothing, prints nothing and warns of nothing', () => {
@@ -83,10 +98,13 @@ describe('with no props', () => {
   test('tells its functions what they need, and no secret', () => {
     template.hasResourceProperties('AWS::Lambda::Function', {
       Handler: 'index.get',
-      Environment: { Variables: { TABLE_NAME: Match.anyValue(), TIME_ZONE: 'UTC', LEAP_DAY_BIRTHDAY: 'MARCH_1' } },
+      Environment: {
+        Variables: { TABLE_NAME: Match.anyValue(), TIME_ZONE: 'UTC', LEAP_DAY_BIRTHDAY: 'MARCH_1' },
+      },
     });
     template.hasResourceProperties('AWS::Lambda::Function', {
-      Handler: 'index.put', Environment: { Variables: { TABLE_NAME: Match.anyValue(), TIME_ZONE: 'UTC' } },
+      Handler: 'index.put',
+      Environment: { Variables: { TABLE_NAME: Match.anyValue(), TIME_ZONE: 'UTC' } },
     });
   });
 });
@@ -97,7 +115,9 @@ test('with every prop, passes each on', () => {
     memorySize: 512,
     timeout: Duration.seconds(3),
     tracing: lambda.Tracing.ACTIVE,
-    lambdaInsights: lambda.LambdaInsightsVersion.fromInsightVersionArn('arn:aws:lambda:eu-west-1:580247275435:layer:LambdaInsightsExtension:38'),
+    lambdaInsights: lambda.LambdaInsightsVersion.fromInsightVersionArn(
+      'arn:aws:lambda:eu-west-1:580247275435:layer:LambdaInsightsExtension:38',
+    ),
     logLevel: lambda.ApplicationLogLevel.DEBUG,
     logRetention: logs.RetentionDays.ONE_WEEK,
     vpc: new ec2.Vpc(stack, 'Vpc', { maxAzs: 2 }),
@@ -118,8 +138,15 @@ test('with every prop, passes each on', () => {
     provisionedConcurrentExecutions: 1,
     domain: {
       domainName: 'birthdays.example.com',
-      certificate: acm.Certificate.fromCertificateArn(stack, 'Certificate', 'arn:aws:acm:eu-west-1:123456789012:certificate/x'),
-      hostedZone: route53.HostedZone.fromHostedZoneAttributes(stack, 'Zone', { hostedZoneId: 'Z1', zoneName: 'example.com' }),
+      certificate: acm.Certificate.fromCertificateArn(
+        stack,
+        'Certificate',
+        'arn:aws:acm:eu-west-1:123456789012:certificate/x',
+      ),
+      hostedZone: route53.HostedZone.fromHostedZoneAttributes(stack, 'Zone', {
+        hostedZoneId: 'Z1',
+        zoneName: 'example.com',
+      }),
     },
   }));
 
@@ -142,20 +169,32 @@ test('with every prop, passes each on', () => {
       SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: Match.anyValue() },
     },
   });
-  for (const [MinCapacity, MaxCapacity] of [[1, 20], [2, 10]]) {
-    template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', { MinCapacity, MaxCapacity });
+  for (const [MinCapacity, MaxCapacity] of [
+    [1, 20],
+    [2, 10],
+  ]) {
+    template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', {
+      MinCapacity,
+      MaxCapacity,
+    });
   }
   template.allResourcesProperties('AWS::ApiGatewayV2::Route', { AuthorizationType: 'AWS_IAM' });
   template.hasResourceProperties('AWS::ApiGatewayV2::Api', {
-    DisableExecuteApiEndpoint: true, CorsConfiguration: Match.objectLike({ AllowOrigins: ['https://example.com'] }),
+    DisableExecuteApiEndpoint: true,
+    CorsConfiguration: Match.objectLike({ AllowOrigins: ['https://example.com'] }),
   });
-  template.hasResourceProperties('AWS::ApiGatewayV2::Stage', { DefaultRouteSettings: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2 } });
+  template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+    DefaultRouteSettings: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2 },
+  });
   template.hasResourceProperties('AWS::ApiGatewayV2::DomainName', { DomainName: 'birthdays.example.com' });
-  for (const Type of ['A', 'AAAA']) template.hasResourceProperties('AWS::Route53::RecordSet', { Name: 'birthdays.example.com.', Type });
+  for (const Type of ['A', 'AAAA'])
+    template.hasResourceProperties('AWS::Route53::RecordSet', { Name: 'birthdays.example.com.', Type });
   expect(block.url).toBe('https://birthdays.example.com');
   template.resourceCountIs('AWS::CodeDeploy::DeploymentGroup', 2);
   template.resourceCountIs('AWS::CloudWatch::Alarm', 2);
-  template.allResourcesProperties('AWS::Lambda::Alias', { ProvisionedConcurrencyConfig: { ProvisionedConcurrentExecutions: 1 } });
+  template.allResourcesProperties('AWS::Lambda::Alias', {
+    ProvisionedConcurrencyConfig: { ProvisionedConcurrentExecutions: 1 },
+  });
 });
 
 describe('permissions', () => {
@@ -173,53 +212,90 @@ describe('permissions', () => {
   });
 
   test('a secret known by its name only is granted with its six unknown characters', () => {
-    const { template } = synth(stack => ({ hashKey: secretsmanager.Secret.fromSecretNameV2(stack, 'HashKey', 'birthdays/hash-key') }));
+    const { template } = synth(stack => ({
+      hashKey: secretsmanager.Secret.fromSecretNameV2(stack, 'HashKey', 'birthdays/hash-key'),
+    }));
     expect(JSON.stringify(template.findResources('AWS::IAM::Policy'))).toContain('birthdays/hash-key-??????');
   });
 
   test('an encryption key adds what DynamoDB demands of readers and of writers', () => {
     const { template } = synth(stack => ({ encryptionKey: new kms.Key(stack, 'Key') }));
-    expect(actionsOf(template, 'GetHandler')).toEqual(
-      ['dynamodb:GetItem', 'kms:Decrypt', 'kms:DescribeKey', 'logs:CreateLogStream', 'logs:PutLogEvents'],
-    );
+    expect(actionsOf(template, 'GetHandler')).toEqual([
+      'dynamodb:GetItem',
+      'kms:Decrypt',
+      'kms:DescribeKey',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+    ]);
     expect(actionsOf(template, 'PutHandler')).toEqual([
-      'dynamodb:PutItem', 'kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*',
-      'logs:CreateLogStream', 'logs:PutLogEvents',
+      'dynamodb:PutItem',
+      'kms:Decrypt',
+      'kms:DescribeKey',
+      'kms:Encrypt',
+      'kms:GenerateDataKey*',
+      'kms:ReEncrypt*',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
     ]);
   });
 
   test('a key for the environment adds the decryption with that key', () => {
     const { template } = synth(stack => ({ environmentEncryption: new kms.Key(stack, 'Key') }));
-    for (const role of ['PutHandler', 'GetHandler']) expect(actionsOf(template, role)).toContain('kms:Decrypt');
-    template.allResources('AWS::Lambda::Function', { DependsOn: Match.arrayWith([Match.stringLikeRegexp('RoleDefaultPolicy')]) });
+    for (const role of ['PutHandler', 'GetHandler'])
+      expect(actionsOf(template, role)).toContain('kms:Decrypt');
+    template.allResources('AWS::Lambda::Function', {
+      DependsOn: Match.arrayWith([Match.stringLikeRegexp('RoleDefaultPolicy')]),
+    });
   });
 
   test('a hash key with a KMS key of its own adds the decryption with that one', () => {
-    const { template } = synth(stack => ({ hashKey: new secretsmanager.Secret(stack, 'HashKey', { encryptionKey: new kms.Key(stack, 'Key') }) }));
-    expect(actionsOf(template, 'GetHandler')).toEqual(
-      ['dynamodb:GetItem', 'kms:Decrypt', 'logs:CreateLogStream', 'logs:PutLogEvents', 'secretsmanager:GetSecretValue'],
-    );
+    const { template } = synth(stack => ({
+      hashKey: new secretsmanager.Secret(stack, 'HashKey', { encryptionKey: new kms.Key(stack, 'Key') }),
+    }));
+    expect(actionsOf(template, 'GetHandler')).toEqual([
+      'dynamodb:GetItem',
+      'kms:Decrypt',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+      'secretsmanager:GetSecretValue',
+    ]);
   });
 
   test('tracing adds the two X-Ray actions', () => {
     const { template } = synth(() => ({ tracing: lambda.Tracing.ACTIVE }));
-    expect(actionsOf(template, 'GetHandler')).toEqual(
-      ['dynamodb:GetItem', 'logs:CreateLogStream', 'logs:PutLogEvents', 'xray:PutTelemetryRecords', 'xray:PutTraceSegments'],
-    );
+    expect(actionsOf(template, 'GetHandler')).toEqual([
+      'dynamodb:GetItem',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+      'xray:PutTelemetryRecords',
+      'xray:PutTraceSegments',
+    ]);
   });
 
   test('a VPC adds the six actions on network interfaces, and no managed policy', () => {
     const { template } = synth(stack => ({ vpc: new ec2.Vpc(stack, 'Vpc', { maxAzs: 2 }) }));
     expect(actionsOf(template, 'GetHandler').filter(action => action.startsWith('ec2:'))).toEqual([
-      'ec2:AssignPrivateIpAddresses', 'ec2:CreateNetworkInterface', 'ec2:DeleteNetworkInterface', 'ec2:DescribeNetworkInterfaces',
-      'ec2:DescribeSubnets', 'ec2:UnassignPrivateIpAddresses',
+      'ec2:AssignPrivateIpAddresses',
+      'ec2:CreateNetworkInterface',
+      'ec2:DeleteNetworkInterface',
+      'ec2:DescribeNetworkInterfaces',
+      'ec2:DescribeSubnets',
+      'ec2:UnassignPrivateIpAddresses',
     ]);
-    expect(JSON.stringify(template.findResources('AWS::IAM::Role'))).not.toContain('AWSLambdaVPCAccessExecutionRole');
+    expect(JSON.stringify(template.findResources('AWS::IAM::Role'))).not.toContain(
+      'AWSLambdaVPCAccessExecutionRole',
+    );
   });
 
   test('Lambda Insights adds its managed policy', () => {
-    const { template } = synth(() => ({ lambdaInsights: lambda.LambdaInsightsVersion.fromInsightVersionArn('arn:aws:lambda:x:1:layer:Insights:1') }));
-    expect(JSON.stringify(template.findResources('AWS::IAM::Role'))).toContain('CloudWatchLambdaInsightsExecutionRolePolicy');
+    const { template } = synth(() => ({
+      lambdaInsights: lambda.LambdaInsightsVersion.fromInsightVersionArn(
+        'arn:aws:lambda:x:1:layer:Insights:1',
+      ),
+    }));
+    expect(JSON.stringify(template.findResources('AWS::IAM::Role'))).toContain(
+      'CloudWatchLambdaInsightsExecutionRolePolicy',
+    );
   });
 
   test('grantRead and grantWrite let others do what the functions do', () => {
@@ -238,27 +314,35 @@ describe('permissions', () => {
 
 describe('existing resources', () => {
   test('a table is used as it is', () => {
-    const { template, block } = synth(stack => ({ table: dynamodb.Table.fromTableName(stack, 'Existing', 'birthdays') }));
+    const { template, block } = synth(stack => ({
+      table: dynamodb.Table.fromTableName(stack, 'Existing', 'birthdays'),
+    }));
     template.resourceCountIs('AWS::DynamoDB::Table', 0);
     expect(block.table.tableName).toBe('birthdays');
     expect(JSON.stringify(template.findResources('AWS::IAM::Policy'))).toContain(':table/birthdays');
   });
 
-  test('a table\'s own key is found, and granted', () => {
+  test("a table's own key is found, and granted", () => {
     const { template } = synth(stack => ({
       table: new dynamodb.Table(stack, 'Existing', {
-        partitionKey: { name: 'Id', type: dynamodb.AttributeType.STRING }, encryptionKey: new kms.Key(stack, 'Key'),
+        partitionKey: { name: 'Id', type: dynamodb.AttributeType.STRING },
+        encryptionKey: new kms.Key(stack, 'Key'),
       }),
     }));
     expect(actionsOf(template, 'GetHandler')).toContain('kms:Decrypt');
   });
 
   test('a table with another key schema is refused', () => {
-    expect(() => synth(stack => ({
-      table: new dynamodb.Table(stack, 'Existing', {
-        partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING }, sortKey: { name: 'sk', type: dynamodb.AttributeType.STRING },
-      }),
-    }))).toThrow(/`table` must have the string partition key Id and no sort key, got pk \(S, HASH\), sk \(S, RANGE\)/);
+    expect(() =>
+      synth(stack => ({
+        table: new dynamodb.Table(stack, 'Existing', {
+          partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING },
+          sortKey: { name: 'sk', type: dynamodb.AttributeType.STRING },
+        }),
+      })),
+    ).toThrow(
+      /`table` must have the string partition key Id and no sort key, got pk \(S, HASH\), sk \(S, RANGE\)/,
+    );
   });
 
   test('a log group takes the logs of both functions', () => {
@@ -280,7 +364,7 @@ describe('existing resources', () => {
   });
 });
 
-test('half of a throttle keeps the other half\'s default', () => {
+test("half of a throttle keeps the other half's default", () => {
   synth(() => ({ throttle: { rateLimit: 5 } })).template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
     DefaultRouteSettings: { ThrottlingRateLimit: 5, ThrottlingBurstLimit: 500 },
   });
@@ -295,7 +379,10 @@ test('an alias takes the traffic only where it is asked for', () => {
 
 test('a domain without a hosted zone makes no record', () => {
   const { template } = synth(stack => ({
-    domain: { domainName: 'b.example.com', certificate: acm.Certificate.fromCertificateArn(stack, 'C', 'arn:aws:acm:eu-west-1:1:certificate/x') },
+    domain: {
+      domainName: 'b.example.com',
+      certificate: acm.Certificate.fromCertificateArn(stack, 'C', 'arn:aws:acm:eu-west-1:1:certificate/x'),
+    },
   }));
   template.resourceCountIs('AWS::Route53::RecordSet', 0);
   template.resourceCountIs('AWS::ApiGatewayV2::ApiMapping', 1);
@@ -303,30 +390,73 @@ test('a domain without a hosted zone makes no record', () => {
 
 test('metrics are those of the API, and can be changed', () => {
   const { block } = synth();
-  const metrics = [block.metricRequests(), block.metricClientErrors(), block.metricServerErrors(), block.metricLatency()];
+  const metrics = [
+    block.metricRequests(),
+    block.metricClientErrors(),
+    block.metricServerErrors(),
+    block.metricLatency(),
+  ];
   expect(metrics.map(({ namespace, metricName, statistic }) => [namespace, metricName, statistic])).toEqual([
-    ['AWS/ApiGateway', 'Count', 'Sum'], ['AWS/ApiGateway', '4xx', 'Sum'], ['AWS/ApiGateway', '5xx', 'Sum'], ['AWS/ApiGateway', 'Latency', 'Average'],
+    ['AWS/ApiGateway', 'Count', 'Sum'],
+    ['AWS/ApiGateway', '4xx', 'Sum'],
+    ['AWS/ApiGateway', '5xx', 'Sum'],
+    ['AWS/ApiGateway', 'Latency', 'Average'],
   ]);
-  expect(block.metricLatency({ statistic: 'p99', period: Duration.minutes(1) })).toMatchObject({ statistic: 'p99', period: Duration.minutes(1) });
+  expect(block.metricLatency({ statistic: 'p99', period: Duration.minutes(1) })).toMatchObject({
+    statistic: 'p99',
+    period: Duration.minutes(1),
+  });
 });
 
 describe('refuses', () => {
   test.each([
-    [{ maxReadCapacity: 0, maxWriteCapacity: 1 }, /`maxReadCapacity` must be an integer from 1 to 1000000, got 0/],
+    [
+      { maxReadCapacity: 0, maxWriteCapacity: 1 },
+      /`maxReadCapacity` must be an integer from 1 to 1000000, got 0/,
+    ],
     [{ maxReadCapacity: 1, minWriteCapacity: 3, maxWriteCapacity: 2 }, /`minWriteCapacity` .* got 3/],
-    [{ maxReadCapacity: 1, maxWriteCapacity: 1, targetUtilization: 95 }, /`targetUtilization` must be an integer from 20 to 90/],
-  ])('capacity that cannot be: %o', (options, message) => expect(() => TableBilling.provisioned(options)).toThrow(message));
+    [
+      { maxReadCapacity: 1, maxWriteCapacity: 1, targetUtilization: 95 },
+      /`targetUtilization` must be an integer from 20 to 90/,
+    ],
+  ])('capacity that cannot be: %o', (options, message) =>
+    expect(() => TableBilling.provisioned(options)).toThrow(message),
+  );
 
   test.each<[string, BirthdayApiProps, RegExp]>([
-    ['a wrong time zone', { timeZone: 'Madrid' }, /`timeZone` must be an IANA time zone name such as "Europe\/Madrid", got "Madrid" \(at Test\/Birthdays\)/],
+    [
+      'a wrong time zone',
+      { timeZone: 'Madrid' },
+      /`timeZone` must be an IANA time zone name such as "Europe\/Madrid", got "Madrid" \(at Test\/Birthdays\)/,
+    ],
     ['too little memory', { memorySize: 64 }, /`memorySize` must be an integer from 128 to 10240, got 64/],
     ['a fraction of memory', { memorySize: 128.5 }, /`memorySize` .* got 128.5/],
-    ['too long a timeout', { timeout: Duration.minutes(16) }, /`timeout` must be whole seconds from 1 second to 15 minutes, got 16 minutes/],
+    [
+      'too long a timeout',
+      { timeout: Duration.minutes(16) },
+      /`timeout` must be whole seconds from 1 second to 15 minutes, got 16 minutes/,
+    ],
     ['too short a timeout', { timeout: Duration.millis(500) }, /`timeout`/],
-    ['no warm environments', { provisionedConcurrentExecutions: 0 }, /`provisionedConcurrentExecutions` must be an integer from 1/],
-    ['more warm environments than may run', { provisionedConcurrentExecutions: 5, reservedConcurrentExecutions: 1 }, /from 1 to 1, got 5/],
-    ['a rule for leap days that is none', { leapDayBirthday: 'FOO' as LeapDayBirthday }, /`leapDayBirthday` must be a LeapDayBirthday, got "FOO"/],
-    ['a negative throttle', { throttle: { rateLimit: -1 } }, /`throttle.rateLimit` must be an integer from 0/],
+    [
+      'no warm environments',
+      { provisionedConcurrentExecutions: 0 },
+      /`provisionedConcurrentExecutions` must be an integer from 1/,
+    ],
+    [
+      'more warm environments than may run',
+      { provisionedConcurrentExecutions: 5, reservedConcurrentExecutions: 1 },
+      /from 1 to 1, got 5/,
+    ],
+    [
+      'a rule for leap days that is none',
+      { leapDayBirthday: 'FOO' as LeapDayBirthday },
+      /`leapDayBirthday` must be a LeapDayBirthday, got "FOO"/,
+    ],
+    [
+      'a negative throttle',
+      { throttle: { rateLimit: -1 } },
+      /`throttle.rateLimit` must be an integer from 0/,
+    ],
     ['half seconds', { timeout: Duration.millis(1500) }, /`timeout` must be whole seconds/],
     ['negative concurrency', { reservedConcurrentExecutions: -1 }, /`reservedConcurrentExecutions`/],
     ['subnets without a VPC', { vpcSubnets: {} }, /`vpcSubnets` needs `vpc`/],
@@ -336,12 +466,18 @@ describe('refuses', () => {
   });
 
   test('a retention for a log group that exists already', () => {
-    expect(() => synth(stack => ({ logGroup: new logs.LogGroup(stack, 'L'), logRetention: logs.RetentionDays.ONE_DAY }))).toThrow(/`logGroup` and `logRetention`/);
+    expect(() =>
+      synth(stack => ({ logGroup: new logs.LogGroup(stack, 'L'), logRetention: logs.RetentionDays.ONE_DAY })),
+    ).toThrow(/`logGroup` and `logRetention`/);
   });
 
-  test.each([{ billing: TableBilling.onDemand() }, { removalPolicy: RemovalPolicy.DESTROY }, { pointInTimeRecovery: false }])(
-    'what describes a new table together with an existing one: %o', props => {
-      expect(() => synth(stack => ({ ...props, table: dynamodb.Table.fromTableName(stack, 'T', 't') }))).toThrow(/`table` and `.*` cannot be combined/);
-    },
-  );
+  test.each([
+    { billing: TableBilling.onDemand() },
+    { removalPolicy: RemovalPolicy.DESTROY },
+    { pointInTimeRecovery: false },
+  ])('what describes a new table together with an existing one: %o', props => {
+    expect(() =>
+      synth(stack => ({ ...props, table: dynamodb.Table.fromTableName(stack, 'T', 't') })),
+    ).toThrow(/`table` and `.*` cannot be combined/);
+  });
 });

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { CalendarDate, dateIn, daysUntilBirthday, greeting, isBefore, parseDate, parseUser } from '../../lambda-src/birthday-api/domain';
+import {
+  CalendarDate,
+  dateIn,
+  daysUntilBirthday,
+  greeting,
+  isBefore,
+  parseDate,
+  parseUser,
+} from '../../lambda-src/birthday-api/domain';
 
 const date = (text: string): CalendarDate => parseDate(text)!;
 
@@ -46,11 +54,28 @@ describe('days until the birthday', () => {
 });
 
 describe('a date', () => {
-  test.each(['2000-02-29', '0001-01-01', '9999-12-31', '2024-02-29'])('%s is one', text => expect(parseDate(text)).toBeDefined());
+  test.each(['2000-02-29', '0001-01-01', '9999-12-31', '2024-02-29'])('%s is one', text =>
+    expect(parseDate(text)).toBeDefined(),
+  );
 
   test.each([
-    '2023-02-29', '1900-02-29', '2024-02-30', '0000-01-01', '2024-13-01', '2024-00-01', '2024-04-31', '2024-01-00', '2024-1-1',
-    '2024-01-01T00:00:00Z', ' 2024-01-01', '+2024-01-01', '２０２４-01-01', '2024-01-01\n', '', '20240101', '2024/01/01',
+    '2023-02-29',
+    '1900-02-29',
+    '2024-02-30',
+    '0000-01-01',
+    '2024-13-01',
+    '2024-00-01',
+    '2024-04-31',
+    '2024-01-00',
+    '2024-1-1',
+    '2024-01-01T00:00:00Z',
+    ' 2024-01-01',
+    '+2024-01-01',
+    '２０２４-01-01',
+    '2024-01-01\n',
+    '',
+    '20240101',
+    '2024/01/01',
   ])('%j is none', text => expect(parseDate(text)).toBeUndefined());
 
   test('is before another by the calendar', () => {
@@ -70,9 +95,12 @@ test('today depends on the place', () => {
 });
 
 describe('a user name', () => {
-  test.each(['a', 'nando', 'José', 'Ångström', '李雷', 'Мария', 'नमस्ते', 'ก่อน', 'A'.repeat(100)])('%s is one', text => {
-    expect(parseUser(text)).toBe(text.normalize('NFC'));
-  });
+  test.each(['a', 'nando', 'José', 'Ångström', '李雷', 'Мария', 'नमस्ते', 'ก่อน', 'A'.repeat(100)])(
+    '%s is one',
+    text => {
+      expect(parseUser(text)).toBe(text.normalize('NFC'));
+    },
+  );
 
   test('is the same whether its accents are composed or not', () => {
     expect(parseUser('Jose\u0301')).toBe('José');
@@ -82,7 +110,21 @@ describe('a user name', () => {
   test('keeps upper and lower case apart', () => expect(parseUser('Nando')).not.toBe(parseUser('nando')));
 
   test.each([
-    undefined, '', 'R2D2', '٣', 'a b', 'a-b', "O'Neill", 'a/b', 'Bob/', '%42ob', 'a.b', '\u0301', 'a\n', '👍', 'A'.repeat(101),
+    undefined,
+    '',
+    'R2D2',
+    '٣',
+    'a b',
+    'a-b',
+    "O'Neill",
+    'a/b',
+    'Bob/',
+    '%42ob',
+    'a.b',
+    '\u0301',
+    'a\n',
+    '👍',
+    'A'.repeat(101),
   ])('%j is none', text => expect(parseUser(text)).toBeUndefined());
 });
 

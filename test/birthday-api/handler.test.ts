@@ -1,7 +1,12 @@
 import { createHash, createHmac } from 'crypto';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { BirthdayStore, createGetHandler, createPutHandler, Ports } from '../../lambda-src/birthday-api/handler';
+import {
+  BirthdayStore,
+  createGetHandler,
+  createPutHandler,
+  Ports,
+} from '../../lambda-src/birthday-api/handler';
 import { createLog } from '../../lambda-src/shared/log';
 import { lambdaContext, sampleEvent } from '../events';
 
@@ -19,19 +24,36 @@ beforeEach(() => {
     put: async (key, dateOfBirth) => void stored.set(key, dateOfBirth),
     get: async key => stored.get(key),
   };
-  ports = { store, clock: { now: () => NOW }, log: createLog('DEBUG', line => lines.push(line)), timeZone: 'UTC' };
+  ports = {
+    store,
+    clock: { now: () => NOW },
+    log: createLog('DEBUG', line => lines.push(line)),
+    timeZone: 'UTC',
+  };
 });
 
-const put = (user: string, body: string | undefined, changes: Partial<APIGatewayProxyEventV2> = {}, changedPorts: Partial<Ports> = {}) =>
+const put = (
+  user: string,
+  body: string | undefined,
+  changes: Partial<APIGatewayProxyEventV2> = {},
+  changedPorts: Partial<Ports> = {},
+) =>
   createPutHandler({ ...ports, ...changedPorts })(
-    sampleEvent('birthday-api/events/put.json', { pathParameters: { user }, body, ...changes }), lambdaContext,
+    sampleEvent('birthday-api/events/put.json', { pathParameters: { user }, body, ...changes }),
+    lambdaContext,
   );
-const get = (user: string, changedPorts: Partial<Ports> = {}, leapDayRule: 'MARCH_1' | 'FEBRUARY_28' = 'MARCH_1') =>
+const get = (
+  user: string,
+  changedPorts: Partial<Ports> = {},
+  leapDayRule: 'MARCH_1' | 'FEBRUARY_28' = 'MARCH_1',
+) =>
   createGetHandler({ ...ports, ...changedPorts, leapDayRule })(
-    sampleEvent('birthday-api/events/get.json', { pathParameters: { user } }), lambdaContext,
+    sampleEvent('birthday-api/events/get.json', { pathParameters: { user } }),
+    lambdaContext,
   );
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
-const messageOf = (response: { body?: string }) => (JSON.parse(response.body!) as { message: string }).message;
+const messageOf = (response: { body?: string }) =>
+  (JSON.parse(response.body!) as { message: string }).message;
 
 describe('PUT', () => {
   test('stores the date under the hash of the name and answers 204 without a body', async () => {
@@ -62,7 +84,9 @@ describe('PUT', () => {
   });
 
   test('fails, rather than stores a guessable hash, when the key is too short', async () => {
-    await expect(put('Morgan', '{"dateOfBirth":"1978-06-18"}', {}, { hashKey: async () => 'short' })).rejects.toThrow(/at least 16 bytes/);
+    await expect(
+      put('Morgan', '{"dateOfBirth":"1978-06-18"}', {}, { hashKey: async () => 'short' }),
+    ).rejects.toThrow(/at least 16 bytes/);
     expect(stored.size).toBe(0);
   });
 
@@ -92,8 +116,18 @@ describe('PUT', () => {
 
   test.each([
     ['not base64', '%%%', /not valid base64/],
-    ['base64 with white space', Buffer.from('{"dateOfBirth":"1978-06-18"}').toString('base64').replace(/(.{8})/, '$1 '), /not valid base64/],
-    ['base64 of no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]).toString('base64'), /not JSON/],
+    [
+      'base64 with white space',
+      Buffer.from('{"dateOfBirth":"1978-06-18"}')
+        .toString('base64')
+        .replace(/(.{8})/, '$1 '),
+      /not valid base64/,
+    ],
+    [
+      'base64 of no UTF-8',
+      Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]).toString('base64'),
+      /not JSON/,
+    ],
   ])('refuses a body that is %s', async (_, body, message) => {
     const response = await put('Morgan', body, { isBase64Encoded: true });
     expect([response.statusCode, messageOf(response)]).toEqual([400, expect.stringMatching(message)]);
@@ -101,7 +135,10 @@ describe('PUT', () => {
 
   test('takes yesterday, where yesterday is decided in the time zone', async () => {
     expect((await put('Morgan', '{"dateOfBirth":"2026-11-20"}')).statusCode).toBe(204);
-    expect((await put('Morgan', '{"dateOfBirth":"2026-11-21"}', {}, { timeZone: 'Pacific/Kiritimati' })).statusCode).toBe(204);
+    expect(
+      (await put('Morgan', '{"dateOfBirth":"2026-11-21"}', {}, { timeZone: 'Pacific/Kiritimati' }))
+        .statusCode,
+    ).toBe(204);
   });
 
   test.each(['R2D2', 'Bob/', '%42ob', '', 'x'.repeat(101)])('refuses the user name %j', async user => {
@@ -131,7 +168,9 @@ describe('GET', () => {
     await put('leap', '{"dateOfBirth":"2000-02-29"}');
     const clock = { now: () => new Date('2027-02-28T12:00:00Z') };
     expect(messageOf(await get('leap', { clock }, 'FEBRUARY_28'))).toBe('Hello, leap! Happy birthday!');
-    expect(messageOf(await get('leap', { clock }, 'MARCH_1'))).toBe('Hello, leap! Your birthday is in 1 day(s)');
+    expect(messageOf(await get('leap', { clock }, 'MARCH_1'))).toBe(
+      'Hello, leap! Your birthday is in 1 day(s)',
+    );
   });
 
   test('answers 404 for somebody unknown, and says what to do', async () => {
@@ -162,18 +201,30 @@ describe('the log', () => {
 
 describe('a store that fails or is slow', () => {
   const failing: BirthdayStore = {
-    put: async () => { throw new Error('table is gone'); },
-    get: async () => { throw new Error('table is gone'); },
+    put: async () => {
+      throw new Error('table is gone');
+    },
+    get: async () => {
+      throw new Error('table is gone');
+    },
   };
 
   test('makes the invocation fail, so that it counts as an error of the function', async () => {
-    await expect(put('Morgan', '{"dateOfBirth":"1978-06-18"}', {}, { store: failing })).rejects.toThrow('table is gone');
+    await expect(put('Morgan', '{"dateOfBirth":"1978-06-18"}', {}, { store: failing })).rejects.toThrow(
+      'table is gone',
+    );
     await expect(get('Morgan', { store: failing })).rejects.toThrow('table is gone');
   });
 
   test('is waited for', async () => {
     let finish!: (date: string) => void;
-    const slow: BirthdayStore = { ...failing, get: () => new Promise(resolve => { finish = resolve; }) };
+    const slow: BirthdayStore = {
+      ...failing,
+      get: () =>
+        new Promise(resolve => {
+          finish = resolve;
+        }),
+    };
     const answer = get('Morgan', { store: slow });
     await new Promise(resolve => setImmediate(resolve));
     finish('1978-11-21');

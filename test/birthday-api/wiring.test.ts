@@ -5,7 +5,15 @@ import { lambdaContext, sampleEvent } from '../events';
 import { RunningExample, startExample } from '../integration/example';
 
 /** The bundle's own index.ts, in this process: what it reads from the environment, and the real DynamoDB adapter. */
-const ENVIRONMENT = ['TABLE_NAME', 'TIME_ZONE', 'HASH_KEY_SECRET_ARN', 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_ENDPOINT_URL_DYNAMODB'];
+const ENVIRONMENT = [
+  'TABLE_NAME',
+  'TIME_ZONE',
+  'HASH_KEY_SECRET_ARN',
+  'AWS_REGION',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_ENDPOINT_URL_DYNAMODB',
+];
 const saved = Object.fromEntries(ENVIRONMENT.map(name => [name, process.env[name]]));
 
 let example: RunningExample;
@@ -31,10 +39,16 @@ afterAll(async () => {
   await example.stop();
 });
 
-const get = () => handlers.get(sampleEvent('birthday-api/events/get.json'), lambdaContext) as Promise<APIGatewayProxyStructuredResultV2>;
+const get = () =>
+  handlers.get(
+    sampleEvent('birthday-api/events/get.json'),
+    lambdaContext,
+  ) as Promise<APIGatewayProxyStructuredResultV2>;
 
 test('put, then get, through the DynamoDB adapter', async () => {
   expect((await get()).statusCode).toBe(404);
-  expect(await handlers.put(sampleEvent('birthday-api/events/put.json'), lambdaContext)).toEqual({ statusCode: 204 });
+  expect(await handlers.put(sampleEvent('birthday-api/events/put.json'), lambdaContext)).toEqual({
+    statusCode: 204,
+  });
   expect((await get()).body).toContain('Hello, nando!');
 });

@@ -8,7 +8,13 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import { describe, expect, test } from 'vitest';
-import { BirthdayApi, CrashReporterLayer, CrashReporterLayerProps, CrashReporterMode, SentryDsn } from '../../src';
+import {
+  BirthdayApi,
+  CrashReporterLayer,
+  CrashReporterLayerProps,
+  CrashReporterMode,
+  SentryDsn,
+} from '../../src';
 import { BLOCK_CASES } from '../blocks';
 import { actionsOf } from '../templates';
 
@@ -17,7 +23,12 @@ function stackWith(env?: { region: string; account: string }): Stack {
 }
 
 function fn(stack: Stack, id: string, props: Partial<lambda.FunctionProps> = {}): lambda.Function {
-  return new lambda.Function(stack, id, { runtime: lambda.Runtime.PYTHON_3_13, handler: 'index.handler', code: lambda.Code.fromInline('#'), ...props });
+  return new lambda.Function(stack, id, {
+    runtime: lambda.Runtime.PYTHON_3_13,
+    handler: 'index.handler',
+    code: lambda.Code.fromInline('#'),
+    ...props,
+  });
 }
 
 const DSN = SentryDsn.fromPlainText('https://key@sentry.example/1');
@@ -27,11 +38,16 @@ function reporter(stack: Stack, props: Partial<CrashReporterLayerProps> = {}): C
 }
 
 interface FunctionResource {
-  readonly Properties: { readonly Layers?: unknown[]; readonly Environment?: { readonly Variables: Record<string, unknown> } };
+  readonly Properties: {
+    readonly Layers?: unknown[];
+    readonly Environment?: { readonly Variables: Record<string, unknown> };
+  };
 }
 
 function functionOf(stack: Stack, id: string): FunctionResource['Properties'] {
-  const found = Object.entries(Template.fromStack(stack).findResources('AWS::Lambda::Function')).find(([name]) => name.startsWith(id))!;
+  const found = Object.entries(Template.fromStack(stack).findResources('AWS::Lambda::Function')).find(
+    ([name]) => name.startsWith(id),
+  )!;
   return (found[1] as FunctionResource).Properties;
 }
 
@@ -43,7 +59,12 @@ describe('a function that is attached', () => {
     crashes.addTo(fn(stack, 'Intel', { architecture: lambda.Architecture.X86_64 }));
     crashes.addTo(fn(stack, 'Unsaid'));
     const template = Template.fromStack(stack);
-    const layers = Object.fromEntries(Object.entries(template.findResources('AWS::Lambda::LayerVersion')).map(([id, { Properties }]) => [Properties.CompatibleArchitectures[0] as string, id]));
+    const layers = Object.fromEntries(
+      Object.entries(template.findResources('AWS::Lambda::LayerVersion')).map(([id, { Properties }]) => [
+        Properties.CompatibleArchitectures[0] as string,
+        id,
+      ]),
+    );
     expect(functionOf(stack, 'Arm').Layers).toEqual([{ Ref: layers.arm64 }]);
     expect(functionOf(stack, 'Intel').Layers).toEqual([{ Ref: layers.x86_64 }]);
     expect(functionOf(stack, 'Unsaid').Layers).toEqual([{ Ref: layers.x86_64 }]); // Lambda's default
@@ -52,20 +73,31 @@ describe('a function that is attached', () => {
   test('keeps its own variables, and gets only those that were asked for', () => {
     const stack = stackWith();
     reporter(stack).addTo(fn(stack, 'Plain', { environment: { NODE_ENV: 'staging', OWN: '1' } }));
-    expect(functionOf(stack, 'Plain').Environment!.Variables).toEqual({ NODE_ENV: 'staging', OWN: '1', SENTRY_DSN: 'https://key@sentry.example/1' });
+    expect(functionOf(stack, 'Plain').Environment!.Variables).toEqual({
+      NODE_ENV: 'staging',
+      OWN: '1',
+      SENTRY_DSN: 'https://key@sentry.example/1',
+    });
   });
 
   test('gets everything that was said', () => {
     const stack = stackWith();
     reporter(stack, {
-      environmentName: 'staging', release: 'my-fn@42', mode: CrashReporterMode.ERRORS, tags: { team: 'billing', region: stack.region }, sampleRate: 0.5, redact: ['MY_PIN', 'customerId'],
+      environmentName: 'staging',
+      release: 'my-fn@42',
+      mode: CrashReporterMode.ERRORS,
+      tags: { team: 'billing', region: stack.region },
+      sampleRate: 0.5,
+      redact: ['MY_PIN', 'customerId'],
     }).addTo(fn(stack, 'Fn'));
     expect(functionOf(stack, 'Fn').Environment!.Variables).toEqual({
       SENTRY_DSN: 'https://key@sentry.example/1',
       SENTRY_ENVIRONMENT: 'staging',
       SENTRY_RELEASE: 'my-fn@42',
       CRASH_REPORTER_MODE: 'errors',
-      CRASH_REPORTER_TAGS: { 'Fn::Join': ['', ['{"team":"billing","region":"', { Ref: 'AWS::Region' }, '"}']] },
+      CRASH_REPORTER_TAGS: {
+        'Fn::Join': ['', ['{"team":"billing","region":"', { Ref: 'AWS::Region' }, '"}']],
+      },
       CRASH_REPORTER_SAMPLE_RATE: '0.5',
       CRASH_REPORTER_REDACT: 'MY_PIN,customerId',
     });
@@ -77,8 +109,12 @@ describe('a function that is attached', () => {
     const logGroup = new logs.LogGroup(stack, 'Logs');
     crashes.addTo(fn(stack, 'Own', { logGroup }));
     crashes.addTo(fn(stack, 'Without'));
-    expect(functionOf(stack, 'Own').Environment!.Variables.CRASH_REPORTER_LOG_GROUP).toEqual({ Ref: stack.getLogicalId(logGroup.node.defaultChild as logs.CfnLogGroup) });
-    expect(functionOf(stack, 'Without').Environment!.Variables).not.toHaveProperty('CRASH_REPORTER_LOG_GROUP');
+    expect(functionOf(stack, 'Own').Environment!.Variables.CRASH_REPORTER_LOG_GROUP).toEqual({
+      Ref: stack.getLogicalId(logGroup.node.defaultChild as logs.CfnLogGroup),
+    });
+    expect(functionOf(stack, 'Without').Environment!.Variables).not.toHaveProperty(
+      'CRASH_REPORTER_LOG_GROUP',
+    );
     Template.fromStack(stack).resourceCountIs('Custom::LogRetention', 0);
   });
 
@@ -113,47 +149,83 @@ describe('the DSN', () => {
     reporter(stack, { dsn: SentryDsn.fromSecret(secret, 'dsn') }).addTo(fn(stack, 'Fn'));
     const template = Template.fromStack(stack);
     expect(actionsOf(template, 'FnServiceRole')).toEqual(['kms:Decrypt', 'secretsmanager:GetSecretValue']);
-    expect(functionOf(stack, 'Fn').Environment!.Variables).toEqual({ CRASH_REPORTER_DSN_SECRET_ARN: stack.resolve(secret.secretArn) as unknown, CRASH_REPORTER_DSN_SECRET_FIELD: 'dsn' });
+    expect(functionOf(stack, 'Fn').Environment!.Variables).toEqual({
+      CRASH_REPORTER_DSN_SECRET_ARN: stack.resolve(secret.secretArn) as unknown,
+      CRASH_REPORTER_DSN_SECRET_FIELD: 'dsn',
+    });
     template.hasResourceProperties('AWS::IAM::Policy', {
-      PolicyDocument: { Statement: Match.arrayWith([Match.objectLike({ Action: 'secretsmanager:GetSecretValue', Resource: stack.resolve(secret.secretArn) as unknown })]) },
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Action: 'secretsmanager:GetSecretValue',
+            Resource: stack.resolve(secret.secretArn) as unknown,
+          }),
+        ]),
+      },
     });
   });
 
   test('of a secret known by name: of its ARN only the six random characters are open', () => {
     const stack = stackWith();
-    reporter(stack, { dsn: SentryDsn.fromSecret(secretsmanager.Secret.fromSecretNameV2(stack, 'Dsn', 'sentry/dsn')) }).addTo(fn(stack, 'Fn'));
-    expect(JSON.stringify(Template.fromStack(stack).findResources('AWS::IAM::Policy'))).toContain(':secret:sentry/dsn-??????');
-    expect(functionOf(stack, 'Fn').Environment!.Variables).not.toHaveProperty('CRASH_REPORTER_DSN_SECRET_FIELD');
+    reporter(stack, {
+      dsn: SentryDsn.fromSecret(secretsmanager.Secret.fromSecretNameV2(stack, 'Dsn', 'sentry/dsn')),
+    }).addTo(fn(stack, 'Fn'));
+    expect(JSON.stringify(Template.fromStack(stack).findResources('AWS::IAM::Policy'))).toContain(
+      ':secret:sentry/dsn-??????',
+    );
+    expect(functionOf(stack, 'Fn').Environment!.Variables).not.toHaveProperty(
+      'CRASH_REPORTER_DSN_SECRET_FIELD',
+    );
   });
 
   test('of a parameter: the function may read exactly that, and its key', () => {
     const stack = stackWith();
     const encryptionKey = new kms.Key(stack, 'Key');
-    const parameter = ssm.StringParameter.fromSecureStringParameterAttributes(stack, 'Dsn', { parameterName: '/sentry/dsn', encryptionKey });
+    const parameter = ssm.StringParameter.fromSecureStringParameterAttributes(stack, 'Dsn', {
+      parameterName: '/sentry/dsn',
+      encryptionKey,
+    });
     reporter(stack, { dsn: SentryDsn.fromParameter(parameter) }).addTo(fn(stack, 'Fn'));
     const template = Template.fromStack(stack);
     expect(actionsOf(template, 'FnServiceRole')).toEqual(['kms:Decrypt', 'ssm:GetParameter']);
-    expect(functionOf(stack, 'Fn').Environment!.Variables).toEqual({ CRASH_REPORTER_DSN_PARAMETER_NAME: '/sentry/dsn' });
+    expect(functionOf(stack, 'Fn').Environment!.Variables).toEqual({
+      CRASH_REPORTER_DSN_PARAMETER_NAME: '/sentry/dsn',
+    });
     expect(JSON.stringify(template.findResources('AWS::IAM::Policy'))).toContain(':parameter/sentry/dsn"');
   });
 
   test('of a plain parameter needs no key', () => {
     const stack = stackWith();
-    reporter(stack, { dsn: SentryDsn.fromParameter(new ssm.StringParameter(stack, 'Dsn', { stringValue: 'https://key@sentry.example/1' })) }).addTo(fn(stack, 'Fn'));
+    reporter(stack, {
+      dsn: SentryDsn.fromParameter(
+        new ssm.StringParameter(stack, 'Dsn', { stringValue: 'https://key@sentry.example/1' }),
+      ),
+    }).addTo(fn(stack, 'Fn'));
     expect(actionsOf(Template.fromStack(stack), 'FnServiceRole')).toEqual(['ssm:GetParameter']);
   });
 
   test('in plain text is warned of, and only then', () => {
     const stack = stackWith();
     reporter(stack);
-    Annotations.fromStack(stack).hasWarning('/Test/Crashes', Match.stringLikeRegexp('readable in the template'));
+    Annotations.fromStack(stack).hasWarning(
+      '/Test/Crashes',
+      Match.stringLikeRegexp('readable in the template'),
+    );
     const other = stackWith();
     reporter(other, { dsn: SentryDsn.fromSecret(new secretsmanager.Secret(other, 'Dsn')) });
     Annotations.fromStack(other).hasNoWarning('*', Match.anyValue());
   });
 
-  test.each(['', 'sentry.example', 'https://sentry.example/1', 'ftp://key@sentry.example/1', 'https://key@sentry.example'])('"%s" is refused, and not repeated', text => {
-    expect(() => reporter(stackWith(), { dsn: SentryDsn.fromPlainText(text) })).toThrow('`dsn` must look like https://key@host/project');
+  test.each([
+    '',
+    'sentry.example',
+    'https://sentry.example/1',
+    'ftp://key@sentry.example/1',
+    'https://key@sentry.example',
+  ])('"%s" is refused, and not repeated', text => {
+    expect(() => reporter(stackWith(), { dsn: SentryDsn.fromPlainText(text) })).toThrow(
+      '`dsn` must look like https://key@host/project',
+    );
   });
 });
 
@@ -164,22 +236,37 @@ describe('all functions of a scope', () => {
     const { functions } = new BirthdayApi(stack, 'Birthdays');
     fn(stack, 'Later');
     expect(functions).toHaveLength(2);
-    for (const id of ['BirthdaysPutHandler', 'BirthdaysGetHandler', 'Later']) expect(functionOf(stack, id).Layers, id).toHaveLength(1);
+    for (const id of ['BirthdaysPutHandler', 'BirthdaysGetHandler', 'Later'])
+      expect(functionOf(stack, id).Layers, id).toHaveLength(1);
   });
 
-  test.each(BLOCK_CASES.filter(({ name }) => name !== 'CrashReporterLayer'))('are attached: every function of $name, each once', ({ minimal, maximal }) => {
-    for (const make of [minimal, maximal]) {
-      const stack = stackWith();
-      const { functions } = make(stack, 'Block');
-      reporter(stack).addToAll(stack);
-      expect(functions.length).toBeGreaterThan(0);
-      for (const { node } of functions) {
-        const { Layers, Environment } = functionOf(stack, stack.getLogicalId(node.defaultChild as lambda.CfnFunction));
-        expect(Layers, node.path).toEqual([{ Ref: expect.stringContaining(`CrashesLayer${functions[0].architecture === lambda.Architecture.ARM_64 ? 'Arm64' : 'X8664'}`) }]);
-        expect(Environment!.Variables, node.path).toMatchObject({ SENTRY_DSN: 'https://key@sentry.example/1' });
+  test.each(BLOCK_CASES.filter(({ name }) => name !== 'CrashReporterLayer'))(
+    'are attached: every function of $name, each once',
+    ({ minimal, maximal }) => {
+      for (const make of [minimal, maximal]) {
+        const stack = stackWith();
+        const { functions } = make(stack, 'Block');
+        reporter(stack).addToAll(stack);
+        expect(functions.length).toBeGreaterThan(0);
+        for (const { node } of functions) {
+          const { Layers, Environment } = functionOf(
+            stack,
+            stack.getLogicalId(node.defaultChild as lambda.CfnFunction),
+          );
+          expect(Layers, node.path).toEqual([
+            {
+              Ref: expect.stringContaining(
+                `CrashesLayer${functions[0].architecture === lambda.Architecture.ARM_64 ? 'Arm64' : 'X8664'}`,
+              ),
+            },
+          ]);
+          expect(Environment!.Variables, node.path).toMatchObject({
+            SENTRY_DSN: 'https://key@sentry.example/1',
+          });
+        }
       }
-    }
-  });
+    },
+  );
 
   test('but not those that are listed, by themselves or by what they are in', () => {
     const stack = stackWith();
@@ -188,15 +275,20 @@ describe('all functions of a scope', () => {
     fn(stack, 'Taken');
     reporter(stack).addToAll(stack, { except: [left, birthdays] });
     expect(functionOf(stack, 'Taken').Layers).toHaveLength(1);
-    for (const id of ['Left', 'BirthdaysPutHandler', 'BirthdaysGetHandler']) expect(functionOf(stack, id).Layers, id).toBeUndefined();
+    for (const id of ['Left', 'BirthdaysPutHandler', 'BirthdaysGetHandler'])
+      expect(functionOf(stack, id).Layers, id).toBeUndefined();
   });
 
   test('keep a reporter of their own', () => {
     const stack = stackWith();
     const special = fn(stack, 'Special');
-    new CrashReporterLayer(stack, 'Other', { dsn: SentryDsn.fromPlainText('https://other@sentry.example/2') }).addTo(special);
+    new CrashReporterLayer(stack, 'Other', {
+      dsn: SentryDsn.fromPlainText('https://other@sentry.example/2'),
+    }).addTo(special);
     reporter(stack).addToAll(stack);
-    expect(functionOf(stack, 'Special').Environment!.Variables.SENTRY_DSN).toBe('https://other@sentry.example/2');
+    expect(functionOf(stack, 'Special').Environment!.Variables.SENTRY_DSN).toBe(
+      'https://other@sentry.example/2',
+    );
     expect(functionOf(stack, 'Special').Layers).toHaveLength(1);
   });
 
@@ -206,7 +298,9 @@ describe('all functions of a scope', () => {
     const other = new Stack(app, 'Other');
     fn(other, 'Fn');
     crashes.addToAll(app);
-    expect(functionOf(other, 'Fn').Layers).toEqual([{ 'Fn::ImportValue': expect.stringContaining('Reporter:') }]);
+    expect(functionOf(other, 'Fn').Layers).toEqual([
+      { 'Fn::ImportValue': expect.stringContaining('Reporter:') },
+    ]);
   });
 });
 
@@ -214,26 +308,43 @@ describe('what cannot be done', () => {
   test('a container image is told how to copy the extension in', () => {
     const stack = stackWith();
     const image = new lambda.DockerImageFunction(stack, 'Image', {
-      code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(stack, 'Repository', 'r')), architecture: lambda.Architecture.ARM_64,
+      code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(stack, 'Repository', 'r')),
+      architecture: lambda.Architecture.ARM_64,
     });
-    expect(() => reporter(stack).addTo(image)).toThrow(/unzip -p .*crash-reporter-layer\/arm64\.zip extensions\/crash-reporter > crash-reporter\n(.*\n)*? {2}COPY --chmod=0755 crash-reporter \/opt\/extensions\/crash-reporter\n/);
+    expect(() => reporter(stack).addTo(image)).toThrow(
+      /unzip -p .*crash-reporter-layer\/arm64\.zip extensions\/crash-reporter > crash-reporter\n(.*\n)*? {2}COPY --chmod=0755 crash-reporter \/opt\/extensions\/crash-reporter\n/,
+    );
   });
 
   test('a container image below a scope stops the synth with the same words, and can be left out', () => {
     const stack = stackWith();
-    new lambda.DockerImageFunction(stack, 'Image', { code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(stack, 'Repository', 'r')) });
+    new lambda.DockerImageFunction(stack, 'Image', {
+      code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(stack, 'Repository', 'r')),
+    });
     reporter(stack).addToAll(stack);
-    expect(() => Template.fromStack(stack)).toThrow(/COPY --chmod=0755 .*\n.*leave it out of the CrashReporterLayer/);
+    expect(() => Template.fromStack(stack)).toThrow(
+      /COPY --chmod=0755 .*\n.*leave it out of the CrashReporterLayer/,
+    );
     const other = stackWith();
-    const left = new lambda.DockerImageFunction(other, 'Image', { code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(other, 'Repository', 'r')) });
+    const left = new lambda.DockerImageFunction(other, 'Image', {
+      code: lambda.DockerImageCode.fromEcr(ecr.Repository.fromRepositoryName(other, 'Repository', 'r')),
+    });
     reporter(other).addToAll(other, { except: [left] });
     expect(functionOf(other, 'Image').Layers).toBeUndefined();
   });
 
   test('a sixth layer is refused before the CDK does, whichever way the five came', () => {
     const stack = stackWith();
-    const five = Array.from({ length: 5 }, (_, index) => lambda.LayerVersion.fromLayerVersionArn(stack, `Layer${index}`, `arn:aws:lambda:us-east-1:123456789012:layer:l:${index}`));
-    expect(() => reporter(stack).addTo(fn(stack, 'Full', { layers: five }))).toThrow('A function has at most 5 layers and this one has 5');
+    const five = Array.from({ length: 5 }, (_, index) =>
+      lambda.LayerVersion.fromLayerVersionArn(
+        stack,
+        `Layer${index}`,
+        `arn:aws:lambda:us-east-1:123456789012:layer:l:${index}`,
+      ),
+    );
+    expect(() => reporter(stack).addTo(fn(stack, 'Full', { layers: five }))).toThrow(
+      'A function has at most 5 layers and this one has 5',
+    );
     const four = fn(stack, 'Four', { layers: five.slice(0, 4) });
     new CrashReporterLayer(stack, 'More', { dsn: DSN }).addTo(four);
     expect(functionOf(stack, 'Four').Layers).toHaveLength(5);
@@ -243,7 +354,9 @@ describe('what cannot be done', () => {
     const stack = stackWith();
     const attached = fn(stack, 'Fn');
     reporter(stack).addTo(attached);
-    expect(() => new CrashReporterLayer(stack, 'Other', { dsn: DSN }).addTo(attached)).toThrow('are reported by Test/Crashes already');
+    expect(() => new CrashReporterLayer(stack, 'Other', { dsn: DSN }).addTo(attached)).toThrow(
+      'are reported by Test/Crashes already',
+    );
   });
 
   test.each<[Partial<CrashReporterLayerProps>, string]>([
@@ -253,7 +366,10 @@ describe('what cannot be done', () => {
     [{ tags: { ['x'.repeat(33)]: 'y' } }, 'A name in `tags` must have 1 to 32 characters'],
     [{ tags: { '': 'y' } }, 'A name in `tags` must have 1 to 32 characters, got ""'],
     [{ tags: { x: 'y'.repeat(201) } }, 'The value of `tags.x` must have at most 200 characters, got 201'],
-    [{ tags: Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`t${index}`, 'x'])) }, '`tags` must be at most 50, got 51'],
+    [
+      { tags: Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`t${index}`, 'x'])) },
+      '`tags` must be at most 50, got 51',
+    ],
     [{ redact: ['a,b'] }, 'A name in `redact` must have no comma and no space, got "a,b"'],
     [{ layerVersionArns: {} }, '`layerVersionArns` must name at least one layer version'],
   ])('%j', (props, message) => expect(() => reporter(stackWith(), props)).toThrow(message));
@@ -264,7 +380,9 @@ describe('layer versions', () => {
 
   test('that exist already are used, and none is made', () => {
     const stack = stackWith();
-    CrashReporterLayer.fromLayerVersionArns(stack, 'Crashes', { arm64 }, { dsn: DSN }).addTo(fn(stack, 'Fn', { architecture: lambda.Architecture.ARM_64 }));
+    CrashReporterLayer.fromLayerVersionArns(stack, 'Crashes', { arm64 }, { dsn: DSN }).addTo(
+      fn(stack, 'Fn', { architecture: lambda.Architecture.ARM_64 }),
+    );
     expect(functionOf(stack, 'Fn').Layers).toEqual([arm64]);
     Template.fromStack(stack).resourceCountIs('AWS::Lambda::LayerVersion', 0);
   });
@@ -272,7 +390,9 @@ describe('layer versions', () => {
   test('that are missing are named', () => {
     const stack = stackWith();
     const crashes = CrashReporterLayer.fromLayerVersionArns(stack, 'Crashes', { arm64 }, { dsn: DSN });
-    expect(() => crashes.addTo(fn(stack, 'Fn'))).toThrow('There is no layer for the architecture x86_64, only for arm64');
+    expect(() => crashes.addTo(fn(stack, 'Fn'))).toThrow(
+      'There is no layer for the architecture x86_64, only for arm64',
+    );
   });
 
   test('may be used by others, when that is granted', () => {
@@ -282,14 +402,23 @@ describe('layer versions', () => {
     crashes.grantUsage('Organization', { accountId: '*', organizationId: 'o-1234567890' });
     const template = Template.fromStack(stack);
     template.resourceCountIs('AWS::Lambda::LayerVersionPermission', 4);
-    template.hasResourceProperties('AWS::Lambda::LayerVersionPermission', { Action: 'lambda:GetLayerVersion', Principal: '210987654321', OrganizationId: Match.absent() });
-    template.hasResourceProperties('AWS::Lambda::LayerVersionPermission', { Principal: '*', OrganizationId: 'o-1234567890' });
+    template.hasResourceProperties('AWS::Lambda::LayerVersionPermission', {
+      Action: 'lambda:GetLayerVersion',
+      Principal: '210987654321',
+      OrganizationId: Match.absent(),
+    });
+    template.hasResourceProperties('AWS::Lambda::LayerVersionPermission', {
+      Principal: '*',
+      OrganizationId: 'o-1234567890',
+    });
   });
 
   test('are for one architecture each', () => {
     const stack = stackWith();
     const crashes = reporter(stack);
-    const arns = [lambda.Architecture.ARM_64, lambda.Architecture.X86_64].map(architecture => crashes.layerFor(architecture).layerVersionArn);
+    const arns = [lambda.Architecture.ARM_64, lambda.Architecture.X86_64].map(
+      architecture => crashes.layerFor(architecture).layerVersionArn,
+    );
     expect(new Set(arns).size).toBe(2);
   });
 });
@@ -300,7 +429,11 @@ test('aspects see the layers, and a role from elsewhere is granted to', () => {
   const role = new iam.Role(stack, 'Own', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
   crashes.addTo(fn(stack, 'Fn', { role }));
   const seen: string[] = [];
-  Aspects.of(stack).add({ visit: node => { if (node instanceof lambda.LayerVersion) seen.push(node.node.id); } });
+  Aspects.of(stack).add({
+    visit: node => {
+      if (node instanceof lambda.LayerVersion) seen.push(node.node.id);
+    },
+  });
   expect(actionsOf(Template.fromStack(stack), 'Own')).toEqual(['secretsmanager:GetSecretValue']);
   expect(seen.sort()).toEqual(['LayerArm64', 'LayerX8664']);
 });

@@ -12,7 +12,12 @@ import { readZip } from '../../scripts/zip';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 /** The layer that can run here. */
-const ZIP = path.join(ROOT, 'assets', 'crash-reporter-layer', process.arch === 'arm64' ? 'arm64.zip' : 'x86_64.zip');
+const ZIP = path.join(
+  ROOT,
+  'assets',
+  'crash-reporter-layer',
+  process.arch === 'arm64' ? 'arm64.zip' : 'x86_64.zip',
+);
 
 export interface Workbench {
   readonly folder: string;
@@ -30,7 +35,12 @@ export function createWorkbench(): Workbench {
   writeFileSync(extension, data, { mode });
   const runtime = path.join(folder, 'scripted-runtime.js');
   buildSync({
-    entryPoints: [path.join(ROOT, 'local', 'lambda', 'scripted-runtime.ts')], outfile: runtime, platform: 'node', target: 'node20', format: 'cjs', tsconfigRaw: {},
+    entryPoints: [path.join(ROOT, 'local', 'lambda', 'scripted-runtime.ts')],
+    outfile: runtime,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    tsconfigRaw: {},
   });
   const guardian = new Guardian();
   return {
@@ -45,8 +55,19 @@ export function createWorkbench(): Workbench {
   };
 }
 
-export interface ScriptedOptions extends Partial<Pick<ExtendedEnvironmentOptions,
-'errorTypes' | 'initializationType' | 'initTimeoutMs' | 'telemetry' | 'onLifecycle' | 'command' | 'extensions'>> {
+export interface ScriptedOptions
+  extends Partial<
+    Pick<
+      ExtendedEnvironmentOptions,
+      | 'errorTypes'
+      | 'initializationType'
+      | 'initTimeoutMs'
+      | 'telemetry'
+      | 'onLifecycle'
+      | 'command'
+      | 'extensions'
+    >
+  > {
   readonly runtimeName?: string;
   /** Where the function's code is; an empty folder unless said. */
   readonly codePath?: string;
@@ -75,13 +96,19 @@ export interface Scripted {
 
 /** A function of scripted behaviour with the real extension beside it, and a sink that is its Sentry. */
 export async function startScripted(workbench: Workbench, options: ScriptedOptions = {}): Promise<Scripted> {
-  const sink = options.sink ?? await SentrySink.start();
+  const sink = options.sink ?? (await SentrySink.start());
   const folder = mkdtempSync(path.join(workbench.folder, 'environment-'));
   const stateFolder = path.join(folder, '.crash-reporter');
   mkdirSync(stateFolder);
   const logs: string[] = [];
   const telemetry: TelemetryEvent[] = [];
-  const env = { AWS_REGION: 'eu-central-1', AWS_LAMBDA_FUNCTION_NAME: 'my-fn', AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '128', SENTRY_DSN: sink.dsn, ...options.env };
+  const env = {
+    AWS_REGION: 'eu-central-1',
+    AWS_LAMBDA_FUNCTION_NAME: 'my-fn',
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '128',
+    SENTRY_DSN: sink.dsn,
+    ...options.env,
+  };
   const environment = await ExtendedEnvironment.start({
     config: {
       name: 'my-fn',

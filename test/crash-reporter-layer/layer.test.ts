@@ -51,18 +51,33 @@ describe.each(Object.keys(MACHINES))('the layer for %s', architecture => {
   });
 });
 
-test('without Go the extension\'s tests stop with one line that names the version', () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'scripts/test-extension.ts'], {
-    cwd: ROOT, env: { ...process.env, PATH: '/nonexistent' }, encoding: 'utf8',
-  });
+test("without Go the extension's tests stop with one line that names the version", () => {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', 'scripts/test-extension.ts'],
+    {
+      cwd: ROOT,
+      env: { ...process.env, PATH: '/nonexistent' },
+      encoding: 'utf8',
+    },
+  );
   expect([status, stdout, stderr.split('\n').filter(line => line.includes('Go '))]).toEqual([
-    1, '', [`Go ${GO_VERSION} or later is needed for the extension of CrashReporterLayer, and there is no \`go\` on the PATH: https://go.dev/dl/`],
+    1,
+    '',
+    [
+      `Go ${GO_VERSION} or later is needed for the extension of CrashReporterLayer, and there is no \`go\` on the PATH: https://go.dev/dl/`,
+    ],
   ]);
-  expect(readFileSync(path.join(ROOT, 'lambda-src', 'crash-reporter-layer', 'go.mod'), 'utf8')).toMatch(new RegExp(`^go ${GO_VERSION.replace('.', '\\.')}(\\.\\d+)?$`, 'm'));
+  expect(readFileSync(path.join(ROOT, 'lambda-src', 'crash-reporter-layer', 'go.mod'), 'utf8')).toMatch(
+    new RegExp(`^go ${GO_VERSION.replace('.', '\\.')}(\\.\\d+)?$`, 'm'),
+  );
 });
 
 test('the extension reads every variable and every mode that the construct sets', () => {
-  const config = readFileSync(path.join(ROOT, 'lambda-src', 'crash-reporter-layer', 'internal', 'config', 'config.go'), 'utf8');
+  const config = readFileSync(
+    path.join(ROOT, 'lambda-src', 'crash-reporter-layer', 'internal', 'config', 'config.go'),
+    'utf8',
+  );
   for (const name of Object.values(ENV)) expect(config).toContain(`"${name}"`);
   for (const mode of Object.values(MODE)) expect(config).toContain(`"${mode}"`);
   expect(config).toContain(`maxTags = ${TAGS.maxCount}`);
@@ -72,7 +87,11 @@ test('the extension reads every variable and every mode that the construct sets'
 describe('a zip', () => {
   const entry = { name: 'a/b', mode: 0o644, data: Buffer.from('content'.repeat(100)) };
 
-  test('reads as it was written', () => expect(readZip(writeZip([entry, { ...entry, name: 'c', mode: 0o755 }]))).toEqual([entry, { ...entry, name: 'c', mode: 0o755 }]));
+  test('reads as it was written', () =>
+    expect(readZip(writeZip([entry, { ...entry, name: 'c', mode: 0o755 }]))).toEqual([
+      entry,
+      { ...entry, name: 'c', mode: 0o755 },
+    ]));
 
   test.each(['../etc/passwd', '/etc/passwd', 'a/../../b', 'a\\b'])('with the name %s is refused', name => {
     expect(() => readZip(writeZip([{ ...entry, name }]))).toThrow(/leads out of it/);

@@ -41,28 +41,103 @@ const NODE_CLIENT = path.resolve(process.env.AWS_LAMBDA_RIC ?? path.join('node_m
 const { RECORD } = process.env;
 
 const PYTHON_CASES: readonly Case[] = [
-  { name: 'handler not found', handler: 'app.other', code: 'def handler(event, context): pass', type: 'Runtime.HandlerNotFound', value: /other/ },
-  { name: 'missing module', code: 'import left_pad\ndef handler(event, context): pass', type: 'Runtime.ImportModuleError', value: /left_pad/ },
-  { name: 'file not found', handler: 'nowhere.handler', code: '', type: 'Runtime.ImportModuleError', value: /nowhere/ },
+  {
+    name: 'handler not found',
+    handler: 'app.other',
+    code: 'def handler(event, context): pass',
+    type: 'Runtime.HandlerNotFound',
+    value: /other/,
+  },
+  {
+    name: 'missing module',
+    code: 'import left_pad\ndef handler(event, context): pass',
+    type: 'Runtime.ImportModuleError',
+    value: /left_pad/,
+  },
+  {
+    name: 'file not found',
+    handler: 'nowhere.handler',
+    code: '',
+    type: 'Runtime.ImportModuleError',
+    value: /nowhere/,
+  },
   { name: 'syntax error', code: 'def handler(:', type: 'Runtime.UserCodeSyntaxError' },
   { name: 'malformed handler', handler: 'app', code: '', type: 'Runtime.MalformedHandlerName' },
-  { name: 'error at load', code: 'def load():\n  raise KeyError("config")\nload()\ndef handler(event, context): pass', type: 'KeyError', value: /config/, frame: 'load' },
-  { name: 'thrown error', code: 'def total(order):\n  return order["items"]\ndef handler(event, context):\n  return total({})', type: 'KeyError', value: /items/, frame: 'total' },
+  {
+    name: 'error at load',
+    code: 'def load():\n  raise KeyError("config")\nload()\ndef handler(event, context): pass',
+    type: 'KeyError',
+    value: /config/,
+    frame: 'load',
+  },
+  {
+    name: 'thrown error',
+    code: 'def total(order):\n  return order["items"]\ndef handler(event, context):\n  return total({})',
+    type: 'KeyError',
+    value: /items/,
+    frame: 'total',
+  },
   { name: 'exit', code: 'import os\ndef handler(event, context):\n  os._exit(3)', type: 'Runtime.ExitError' },
-  { name: 'sys.exit', code: 'import sys\ndef handler(event, context):\n  sys.exit(1)', type: 'Runtime.ExitError' },
-  { name: 'segmentation fault', code: 'import ctypes\ndef handler(event, context):\n  ctypes.string_at(0)', type: 'Runtime.ExitError' },
-  { name: 'memory error', code: 'def handler(event, context):\n  raise MemoryError()', type: 'MemoryError', frame: 'handler' },
-  { name: 'timeout', code: 'import time\ndef handler(event, context):\n  time.sleep(60)', type: 'Function.Timeout' },
+  {
+    name: 'sys.exit',
+    code: 'import sys\ndef handler(event, context):\n  sys.exit(1)',
+    type: 'Runtime.ExitError',
+  },
+  {
+    name: 'segmentation fault',
+    code: 'import ctypes\ndef handler(event, context):\n  ctypes.string_at(0)',
+    type: 'Runtime.ExitError',
+  },
+  {
+    name: 'memory error',
+    code: 'def handler(event, context):\n  raise MemoryError()',
+    type: 'MemoryError',
+    frame: 'handler',
+  },
+  {
+    name: 'timeout',
+    code: 'import time\ndef handler(event, context):\n  time.sleep(60)',
+    type: 'Function.Timeout',
+  },
 ];
 
 const NODE_CASES: readonly Case[] = [
-  { name: 'handler not found', handler: 'app.other', code: 'exports.handler = async () => 1', type: 'Runtime.HandlerNotFound', value: /other/ },
-  { name: 'missing module', code: 'require("left-pad"); exports.handler = async () => 1', type: 'Runtime.ImportModuleError', value: /left-pad/ },
-  { name: 'file not found', handler: 'nowhere.handler', code: '', type: 'Runtime.ImportModuleError', value: /nowhere/ },
+  {
+    name: 'handler not found',
+    handler: 'app.other',
+    code: 'exports.handler = async () => 1',
+    type: 'Runtime.HandlerNotFound',
+    value: /other/,
+  },
+  {
+    name: 'missing module',
+    code: 'require("left-pad"); exports.handler = async () => 1',
+    type: 'Runtime.ImportModuleError',
+    value: /left-pad/,
+  },
+  {
+    name: 'file not found',
+    handler: 'nowhere.handler',
+    code: '',
+    type: 'Runtime.ImportModuleError',
+    value: /nowhere/,
+  },
   { name: 'syntax error', code: 'exports.handler = (', type: 'Runtime.UserCodeSyntaxError' },
   { name: 'malformed handler', handler: 'app', code: '', type: 'Runtime.MalformedHandlerName' },
-  { name: 'error at load', code: 'function load() { throw new TypeError("config"); }\nload();', type: 'TypeError', value: /config/, frame: 'load' },
-  { name: 'thrown error', code: 'const total = order => order.items.length;\nexports.handler = async () => total({});', type: 'TypeError', value: /length/, frame: 'total' },
+  {
+    name: 'error at load',
+    code: 'function load() { throw new TypeError("config"); }\nload();',
+    type: 'TypeError',
+    value: /config/,
+    frame: 'load',
+  },
+  {
+    name: 'thrown error',
+    code: 'const total = order => order.items.length;\nexports.handler = async () => total({});',
+    type: 'TypeError',
+    value: /length/,
+    frame: 'total',
+  },
   {
     name: 'thrown error with a cause', // which the client does not log
     code: 'exports.handler = async () => { throw new RangeError("outer", { cause: new TypeError("inner") }); }',
@@ -70,7 +145,12 @@ const NODE_CASES: readonly Case[] = [
     value: /outer/,
     causes: [],
   },
-  { name: 'thrown text', code: 'exports.handler = async () => { throw "just text"; }', type: 'Error', value: /just text/ },
+  {
+    name: 'thrown text',
+    code: 'exports.handler = async () => { throw "just text"; }',
+    type: 'Error',
+    value: /just text/,
+  },
   {
     name: 'unhandled rejection',
     code: 'function reject() { Promise.reject(new TypeError("nobody waits")); }\nexports.handler = () => { reject(); return new Promise(() => setTimeout(() => {}, 60000)); }',
@@ -87,7 +167,11 @@ const NODE_CASES: readonly Case[] = [
   },
   { name: 'exit', code: 'exports.handler = async () => process.exit(3)', type: 'Runtime.ExitError' },
   { name: 'abort', code: 'exports.handler = async () => process.abort()', type: 'Runtime.ExitError' },
-  { name: 'timeout', code: 'exports.handler = () => new Promise(resolve => setTimeout(resolve, 60000))', type: 'Function.Timeout' },
+  {
+    name: 'timeout',
+    code: 'exports.handler = () => new Promise(resolve => setTimeout(resolve, 60000))',
+    type: 'Function.Timeout',
+  },
 ];
 
 const CLIENTS: readonly Client[] = [
@@ -119,7 +203,10 @@ const CLIENTS: readonly Client[] = [
 ];
 
 async function run(workbench: Workbench, client: Client, one: Case, jsonLogs: boolean): Promise<void> {
-  const folder = path.join(workbench.folder, `${client.name}-${one.name.replace(/\W/g, '-')}-${jsonLogs ? 'json' : 'text'}`);
+  const folder = path.join(
+    workbench.folder,
+    `${client.name}-${one.name.replace(/\W/g, '-')}-${jsonLogs ? 'json' : 'text'}`,
+  );
   mkdirSync(folder);
   writeFileSync(path.join(folder, client.file), one.code);
   const handler = one.handler ?? 'app.handler';
@@ -141,14 +228,27 @@ async function run(workbench: Workbench, client: Client, one: Case, jsonLogs: bo
   try {
     const { isError } = await scripted.invoke();
     assert.equal(isError, true, 'it did not fail');
-    assert.equal(scripted.sink.events.length, 1, `${scripted.sink.events.length} events; its log:\n${scripted.logs.join('\n')}`);
+    assert.equal(
+      scripted.sink.events.length,
+      1,
+      `${scripted.sink.events.length} events; its log:\n${scripted.logs.join('\n')}`,
+    );
     const { values } = scripted.sink.events[0].exception!;
     const { type, value = '', stacktrace }: SentryException = values[values.length - 1];
     assert.equal(type, one.type, `${value}; its log:\n${scripted.logs.join('\n')}`);
     assert.match(value, one.value ?? /./);
     if (one.frame) assert.equal(stacktrace?.frames[stacktrace.frames.length - 1].function, one.frame);
-    if (one.causes) assert.deepEqual(values.slice(0, -1).map(cause => cause.type), one.causes);
-    if (RECORD) record(path.join(RECORD, `${client.name}-${jsonLogs ? 'json' : 'text'}.jsonl`), one.name, scripted.telemetry);
+    if (one.causes)
+      assert.deepEqual(
+        values.slice(0, -1).map(cause => cause.type),
+        one.causes,
+      );
+    if (RECORD)
+      record(
+        path.join(RECORD, `${client.name}-${jsonLogs ? 'json' : 'text'}.jsonl`),
+        one.name,
+        scripted.telemetry,
+      );
   } finally {
     await scripted.stop();
   }
@@ -157,13 +257,18 @@ async function run(workbench: Workbench, client: Client, one: Case, jsonLogs: bo
 /** The client is where it is on Lambda. */
 function record(file: string, name: string, telemetry: readonly TelemetryEvent[]): void {
   const lines = [{ capture: name }, ...telemetry].map(line => JSON.stringify(line)).join('\n');
-  const told = lines.replaceAll(NODE_CLIENT, '/var/runtime').replace(/[^"\\ ]*\/(lib\/python[^/]*\/)/g, '/var/lang/$1').replace(/\/usr\/bin\/node/g, '/var/lang/bin/node');
+  const told = lines
+    .replaceAll(NODE_CLIENT, '/var/runtime')
+    .replace(/[^"\\ ]*\/(lib\/python[^/]*\/)/g, '/var/lang/$1')
+    .replace(/\/usr\/bin\/node/g, '/var/lang/bin/node');
   appendFileSync(file, `${told}\n`);
 }
 
 async function main(): Promise<void> {
   const clients = CLIENTS.filter(client => client.isThere());
-  const missing = CLIENTS.filter(client => !clients.includes(client)).map(({ name, install }) => `Without ${name}: ${install}`);
+  const missing = CLIENTS.filter(client => !clients.includes(client)).map(
+    ({ name, install }) => `Without ${name}: ${install}`,
+  );
   if (clients.length === 0) throw new Error(`0 functions ran.\n${missing.join('\n')}`);
   const workbench = createWorkbench();
   const failures: string[] = [];
@@ -175,12 +280,16 @@ async function main(): Promise<void> {
           try {
             await run(workbench, client, one, jsonLogs);
           } catch (error) {
-            failures.push(`${client.name}, ${one.name} (${jsonLogs ? 'JSON' : 'text'} log): ${(error as Error).message}`);
+            failures.push(
+              `${client.name}, ${one.name} (${jsonLogs ? 'JSON' : 'text'} log): ${(error as Error).message}`,
+            );
           }
         }
       }
       const ran = 2 * client.cases.length;
-      process.stdout.write(`${ran} functions ran with ${client.name}, ${ran - failures.length + before} crashed as they were reported.\n`);
+      process.stdout.write(
+        `${ran} functions ran with ${client.name}, ${ran - failures.length + before} crashed as they were reported.\n`,
+      );
     }
   } finally {
     await workbench.stop();

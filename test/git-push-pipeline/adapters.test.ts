@@ -20,22 +20,37 @@ describe('credentials of a host', () => {
     { host: 'git.example', kind: 'https', secretArn: 'token' },
     { host: 'git.example:7999', kind: 'ssh', secretArn: 'key', knownHosts: 'known' },
   ];
-  const find = (address: string, value: string) => credentialsFor(parseAddress(address), references, async () => value);
+  const find = (address: string, value: string) =>
+    credentialsFor(parseAddress(address), references, async () => value);
 
   test.each([
     ['https://git.example/a', 'the token\n', { kind: 'https', password: 'the token' }],
-    ['https://git.example:8443/a', '{"username":"ada","password":"p"}', { kind: 'https', username: 'ada', password: 'p' }],
-    ['ssh://git@git.example:7999/a', '-----BEGIN', { kind: 'ssh', privateKey: '-----BEGIN', knownHosts: 'known' }],
-    ['ssh://git@git.example:7999/a', '{"privateKey":"k","passphrase":"p"}', { kind: 'ssh', privateKey: 'k', passphrase: 'p', knownHosts: 'known' }],
+    [
+      'https://git.example:8443/a',
+      '{"username":"ada","password":"p"}',
+      { kind: 'https', username: 'ada', password: 'p' },
+    ],
+    [
+      'ssh://git@git.example:7999/a',
+      '-----BEGIN',
+      { kind: 'ssh', privateKey: '-----BEGIN', knownHosts: 'known' },
+    ],
+    [
+      'ssh://git@git.example:7999/a',
+      '{"privateKey":"k","passphrase":"p"}',
+      { kind: 'ssh', privateKey: 'k', passphrase: 'p', knownHosts: 'known' },
+    ],
     ['https://elsewhere.example/a', 'the token', undefined],
-  ])('%s with a secret like %j', async (address, value, credentials) => expect(await find(address, value)).toEqual(credentials));
+  ])('%s with a secret like %j', async (address, value, credentials) =>
+    expect(await find(address, value)).toEqual(credentials),
+  );
 
   test.each([
     ['ssh://git@git.example/a', 'x', /are for https, but the clone address is one of ssh/],
     ['https://git.example/a', '{"token":"s3cret"}', /no text under "password"/],
     ['https://git.example/a', '{s3cret', /begins like JSON and is none/],
   ])('%s with %j is a clear error without the value', async (address, value, message) => {
-    const error = await find(address, value).catch((caught: Error) => caught) as Error;
+    const error = (await find(address, value).catch((caught: Error) => caught)) as Error;
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain('s3cret');
   });
@@ -43,9 +58,12 @@ describe('credentials of a host', () => {
 
 describe('the webhook secret', () => {
   test('is its value and the one before it, read anew after a minute', async () => {
-    const stack = await startStack(scope => void new secretsmanager.Secret(scope, 'Webhook', { secretName: 'webhook' }));
+    const stack = await startStack(
+      scope => void new secretsmanager.Secret(scope, 'Webhook', { secretName: 'webhook' }),
+    );
     const client = new SecretsManagerClient(clientFor(stack, 'secretsManager'));
-    const put = (SecretString: string) => client.send(new PutSecretValueCommand({ SecretId: 'webhook', SecretString }));
+    const put = (SecretString: string) =>
+      client.send(new PutSecretValueCommand({ SecretId: 'webhook', SecretString }));
     let now = 0;
     const secrets = webhookSecrets(client, 'webhook', { now: () => new Date(now) });
     try {
@@ -73,7 +91,9 @@ describe('the zip store', () => {
   let stack: RunningStack;
   let client: S3Client;
   beforeAll(async () => {
-    stack = await startStack(scope => void new s3.Bucket(scope, 'Zips', { bucketName: 'zips', versioned: true }));
+    stack = await startStack(
+      scope => void new s3.Bucket(scope, 'Zips', { bucketName: 'zips', versioned: true }),
+    );
     client = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true, maxAttempts: 1 });
     writeFileSync(file, 'a zip');
   });
@@ -82,8 +102,10 @@ describe('the zip store', () => {
     await stack.stop();
     rmSync(folder, { recursive: true });
   });
-  const put = (key: string, onlyIfNew: boolean, signal = new AbortController().signal) => s3ZipStore(client, 'zips').put(file, key, { metadata: {}, onlyIfNew, signal });
-  const versions = async (key: string) => (await client.send(new ListObjectVersionsCommand({ Bucket: 'zips', Prefix: key }))).Versions?.length;
+  const put = (key: string, onlyIfNew: boolean, signal = new AbortController().signal) =>
+    s3ZipStore(client, 'zips').put(file, key, { metadata: {}, onlyIfNew, signal });
+  const versions = async (key: string) =>
+    (await client.send(new ListObjectVersionsCommand({ Bucket: 'zips', Prefix: key }))).Versions?.length;
 
   test('writes the object of a commit once', async () => {
     const first = await put('commit', true);

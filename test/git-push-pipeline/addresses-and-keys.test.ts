@@ -1,8 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { isBranchOrTag, metadata, parsePushMessage, REVISION_SUMMARY, routing } from '../../lambda-src/git-push-pipeline/domain';
+import {
+  isBranchOrTag,
+  metadata,
+  parsePushMessage,
+  REVISION_SUMMARY,
+  routing,
+} from '../../lambda-src/git-push-pipeline/domain';
 import { PushMessage } from '../../src/git-push-pipeline/contract';
 import { keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
-import { formatAddress, isListed, parseAddress, parsePattern, repositoryIdentity } from '../../src/git-push-pipeline/repository-address';
+import {
+  formatAddress,
+  isListed,
+  parseAddress,
+  parsePattern,
+  repositoryIdentity,
+} from '../../src/git-push-pipeline/repository-address';
 
 const message: PushMessage = {
   version: 1,
@@ -24,9 +36,21 @@ describe('a clone address', () => {
     ['git@github.com:acme/app.git', 'git@github.com:acme/app.git', 'github.com/acme/app'],
     ['ssh://git@github.com/acme/app.git', 'ssh://git@github.com/acme/app.git', 'github.com/acme/app'],
     ['ssh://git@github.com:22/acme/app.git', 'ssh://git@github.com/acme/app.git', 'github.com/acme/app'],
-    ['ssh://git@git.test:7999/acme/app.git', 'ssh://git@git.test:7999/acme/app.git', 'git.test:7999/acme/app'],
-    ['git@ssh.dev.azure.com:v3/org/project/repo', 'git@ssh.dev.azure.com:v3/org/project/repo', 'ssh.dev.azure.com/v3/org/project/repo'],
-    ['https://dev.azure.com/org/my%20project/_git/repo', 'https://dev.azure.com/org/my%20project/_git/repo', 'dev.azure.com/org/my%20project/_git/repo'],
+    [
+      'ssh://git@git.test:7999/acme/app.git',
+      'ssh://git@git.test:7999/acme/app.git',
+      'git.test:7999/acme/app',
+    ],
+    [
+      'git@ssh.dev.azure.com:v3/org/project/repo',
+      'git@ssh.dev.azure.com:v3/org/project/repo',
+      'ssh.dev.azure.com/v3/org/project/repo',
+    ],
+    [
+      'https://dev.azure.com/org/my%20project/_git/repo',
+      'https://dev.azure.com/org/my%20project/_git/repo',
+      'dev.azure.com/org/my%20project/_git/repo',
+    ],
     ['https://[2001:db8::1]:8443/a/b', 'https://[2001:db8::1]:8443/a/b', '[2001:db8::1]:8443/a/b'],
   ])('%s is read as %s', (text, formatted, identity) => {
     const address = parseAddress(text);
@@ -36,28 +60,108 @@ describe('a clone address', () => {
   });
 
   it.each([
-    'http://github.com/acme/app', 'git://github.com/acme/app', 'file:///etc/passwd', '/etc/passwd', './x', 'ext::sh -c id', 'github.com/acme/app',
-    'https://user@github.com/acme/app', 'https://user:pw@github.com/acme/app', 'https://@github.com/acme/app', 'ssh://git:pw@github.com/a/b',
-    'https://github.com/acme/app?x=1', 'https://github.com/acme/app#x', 'https://github.com', 'https://github.com/', 'https:///x', 'https://github.com/.git',
-    'https://github.com/../x', 'https://github.com/a/./b', 'https://github.com/a//b', 'https://github.com/a/%2e%2e/b', 'https://github.com/a%2fb', 'https://github.com/a%5cb',
-    'https://github.com/a\\b', 'https://github.com\\@evil.test/a', 'https://evil.test#@github.com/a', 'https://github.com@evil.test/a', 'https://git hub.com/a',
-    'https://github.com./a/b', 'https://.github.com/a', 'https://-x.com/a', 'https://gïthub.com/a', 'https://github.com:0/a', 'https://github.com:99999/a', 'https://github.com:x/a',
-    'https://github.com/a\nb', 'https://github.com/a\0b', 'https://[::1/a', 'https://[x]/a', 'git@-oProxyCommand=id:a/b', '-oProxyCommand=id@github.com:a/b', 'git@github.com:-x', 'ssh://git@github.com/-x/y',
-    'git@github.com:../x', 'git@github.com:a\'b', 'git@github.com:a;b', 'git@github.com:a`id`', 'git@github.com:', 'git@github.com://x', 'ssh://-x@github.com/a/b', 'ssh://git@github.com/%2e%2e/x',
-    'ssh://git@github.com/a%27b', `https://github.com/${'a'.repeat(2000)}`, '', ' https://github.com/a/b',
-  ])('"%s" is refused', (text) => {
+    'http://github.com/acme/app',
+    'git://github.com/acme/app',
+    'file:///etc/passwd',
+    '/etc/passwd',
+    './x',
+    'ext::sh -c id',
+    'github.com/acme/app',
+    'https://user@github.com/acme/app',
+    'https://user:pw@github.com/acme/app',
+    'https://@github.com/acme/app',
+    'ssh://git:pw@github.com/a/b',
+    'https://github.com/acme/app?x=1',
+    'https://github.com/acme/app#x',
+    'https://github.com',
+    'https://github.com/',
+    'https:///x',
+    'https://github.com/.git',
+    'https://github.com/../x',
+    'https://github.com/a/./b',
+    'https://github.com/a//b',
+    'https://github.com/a/%2e%2e/b',
+    'https://github.com/a%2fb',
+    'https://github.com/a%5cb',
+    'https://github.com/a\\b',
+    'https://github.com\\@evil.test/a',
+    'https://evil.test#@github.com/a',
+    'https://github.com@evil.test/a',
+    'https://git hub.com/a',
+    'https://github.com./a/b',
+    'https://.github.com/a',
+    'https://-x.com/a',
+    'https://gïthub.com/a',
+    'https://github.com:0/a',
+    'https://github.com:99999/a',
+    'https://github.com:x/a',
+    'https://github.com/a\nb',
+    'https://github.com/a\0b',
+    'https://[::1/a',
+    'https://[x]/a',
+    'git@-oProxyCommand=id:a/b',
+    '-oProxyCommand=id@github.com:a/b',
+    'git@github.com:-x',
+    'ssh://git@github.com/-x/y',
+    'git@github.com:../x',
+    "git@github.com:a'b",
+    'git@github.com:a;b',
+    'git@github.com:a`id`',
+    'git@github.com:',
+    'git@github.com://x',
+    'ssh://-x@github.com/a/b',
+    'ssh://git@github.com/%2e%2e/x',
+    'ssh://git@github.com/a%27b',
+    `https://github.com/${'a'.repeat(2000)}`,
+    '',
+    ' https://github.com/a/b',
+  ])('"%s" is refused', text => {
     expect(() => parseAddress(text)).toThrow(/address/);
   });
 
   it.each([
-    ['github.com/acme/*', ['https://github.com/acme/app.git', 'git@github.com:acme/app.git', 'ssh://git@github.com/acme/app'],
-      ['https://github.com/acme/team/app', 'https://github.com/acmeX/app', 'https://github.com/acme', 'https://gitlab.com/acme/app', 'https://github.com:8443/acme/app', 'https://github.com/Acme/app']],
-    ['https://github.com/acme/app.git', ['https://github.com/acme/app', 'https://github.com/acme/app.git'], ['git@github.com:acme/app.git', 'https://github.com/acme/app2']],
-    ['git@github.com:acme/*', ['git@github.com:acme/app.git', 'ssh://other@github.com/acme/app'], ['https://github.com/acme/app']],
-    ['gitlab.com/group/**', ['https://gitlab.com/group/a', 'https://gitlab.com/group/a/b/c.git'], ['https://gitlab.com/groups/a', 'https://gitlab.com/x/group/a']],
-    ['git.test:8443/**', ['https://git.test:8443/a/b'], ['https://git.test/a/b', 'ssh://git@git.test:7999/a/b']],
-    ['github.com/acme/app-*', ['https://github.com/acme/app-1'], ['https://github.com/acme/app', 'https://github.com/acme/xapp-1']],
-    ['github.com/*/infra', ['https://github.com/a/infra.git'], ['https://github.com/a/b/infra', 'https://github.com/infra']],
+    [
+      'github.com/acme/*',
+      ['https://github.com/acme/app.git', 'git@github.com:acme/app.git', 'ssh://git@github.com/acme/app'],
+      [
+        'https://github.com/acme/team/app',
+        'https://github.com/acmeX/app',
+        'https://github.com/acme',
+        'https://gitlab.com/acme/app',
+        'https://github.com:8443/acme/app',
+        'https://github.com/Acme/app',
+      ],
+    ],
+    [
+      'https://github.com/acme/app.git',
+      ['https://github.com/acme/app', 'https://github.com/acme/app.git'],
+      ['git@github.com:acme/app.git', 'https://github.com/acme/app2'],
+    ],
+    [
+      'git@github.com:acme/*',
+      ['git@github.com:acme/app.git', 'ssh://other@github.com/acme/app'],
+      ['https://github.com/acme/app'],
+    ],
+    [
+      'gitlab.com/group/**',
+      ['https://gitlab.com/group/a', 'https://gitlab.com/group/a/b/c.git'],
+      ['https://gitlab.com/groups/a', 'https://gitlab.com/x/group/a'],
+    ],
+    [
+      'git.test:8443/**',
+      ['https://git.test:8443/a/b'],
+      ['https://git.test/a/b', 'ssh://git@git.test:7999/a/b'],
+    ],
+    [
+      'github.com/acme/app-*',
+      ['https://github.com/acme/app-1'],
+      ['https://github.com/acme/app', 'https://github.com/acme/xapp-1'],
+    ],
+    [
+      'github.com/*/infra',
+      ['https://github.com/a/infra.git'],
+      ['https://github.com/a/b/infra', 'https://github.com/infra'],
+    ],
     ['github.com/a**b/c', ['https://github.com/a-x-b/c'], ['https://github.com/a/x/b/c']],
   ])('matches the pattern %s where it should and nowhere else', (pattern, yes, no) => {
     const patterns = [parsePattern(pattern)];
@@ -65,8 +169,17 @@ describe('a clone address', () => {
     for (const text of no) expect([text, isListed(parseAddress(text), patterns)]).toEqual([text, false]);
   });
 
-  it.each(['*/acme/app', '*.github.com/a', 'github.com', 'https://user:pw@github.com/a', 'github.com/../a', 'http://github.com/a', ''])(
-    'cannot be listed by the pattern "%s"', (pattern) => expect(() => parsePattern(pattern)).toThrow(/is not a repository pattern/));
+  it.each([
+    '*/acme/app',
+    '*.github.com/a',
+    'github.com',
+    'https://user:pw@github.com/a',
+    'github.com/../a',
+    'http://github.com/a',
+    '',
+  ])('cannot be listed by the pattern "%s"', pattern =>
+    expect(() => parsePattern(pattern)).toThrow(/is not a repository pattern/),
+  );
 
   it('is matched in good time by a hostile path', () => {
     const address = parseAddress(`https://github.com/${'a'.repeat(900)}`);
@@ -75,37 +188,83 @@ describe('a clone address', () => {
 });
 
 describe('a ref', () => {
-  it.each(['refs/heads/main', 'refs/tags/v1.0', 'refs/heads/feature/x-1', 'refs/heads/ünïcode', 'refs/heads/a@b', 'refs/heads/#1'])('%s is a branch or a tag', (ref) => expect(isBranchOrTag(ref)).toBe(true));
-  it.each(['main', 'refs/heads/', 'refs/notes/x', 'refs/merge-requests/1/head', 'refs/heads/../x', 'refs/heads/a..b', 'refs/heads/.x', 'refs/heads/x.lock', 'refs/heads/a b', 'refs/heads/a\nb',
-    'refs/heads/a~1', 'refs/heads/a^', 'refs/heads/a:b', 'refs/heads/a\\b', 'refs/heads//a', 'refs/heads/a/', 'refs/heads/a.', 'refs/heads/a@{1}', 'refs/heads/*', `refs/heads/${'a'.repeat(600)}`])(
-    '%j is not wanted', (ref) => expect(isBranchOrTag(ref)).toBe(false));
+  it.each([
+    'refs/heads/main',
+    'refs/tags/v1.0',
+    'refs/heads/feature/x-1',
+    'refs/heads/ünïcode',
+    'refs/heads/a@b',
+    'refs/heads/#1',
+  ])('%s is a branch or a tag', ref => expect(isBranchOrTag(ref)).toBe(true));
+  it.each([
+    'main',
+    'refs/heads/',
+    'refs/notes/x',
+    'refs/merge-requests/1/head',
+    'refs/heads/../x',
+    'refs/heads/a..b',
+    'refs/heads/.x',
+    'refs/heads/x.lock',
+    'refs/heads/a b',
+    'refs/heads/a\nb',
+    'refs/heads/a~1',
+    'refs/heads/a^',
+    'refs/heads/a:b',
+    'refs/heads/a\\b',
+    'refs/heads//a',
+    'refs/heads/a/',
+    'refs/heads/a.',
+    'refs/heads/a@{1}',
+    'refs/heads/*',
+    `refs/heads/${'a'.repeat(600)}`,
+  ])('%j is not wanted', ref => expect(isBranchOrTag(ref)).toBe(false));
 });
 
 describe('the key of a zip', () => {
-  const source = (address: string, ref = 'refs/heads/main') => ({ address: parseAddress(address), ref, commit: 'c'.repeat(40) });
+  const source = (address: string, ref = 'refs/heads/main') => ({
+    address: parseAddress(address),
+    ref,
+    commit: 'c'.repeat(40),
+  });
 
   it('comes from its template', () => {
-    expect(renderKey('{host}/{path}/{ref}.zip', source('git@github.com:acme/app.git'))).toBe('github.com/acme/app/heads/main.zip');
-    expect(renderKey('{host}/{path}/{ref}.zip', source('https://github.com/acme/app', 'refs/tags/v1'))).toBe('github.com/acme/app/tags/v1.zip');
-    expect(renderKey('x/{commit}.zip', source('https://github.com/acme/app'))).toBe(`x/${'c'.repeat(40)}.zip`);
-    expect(renderKey('{ref}{ref}', source('https://github.com/a/b', 'refs/heads/$&{commit}'))).toBe('heads/$&{commit}heads/$&{commit}');
+    expect(renderKey('{host}/{path}/{ref}.zip', source('git@github.com:acme/app.git'))).toBe(
+      'github.com/acme/app/heads/main.zip',
+    );
+    expect(renderKey('{host}/{path}/{ref}.zip', source('https://github.com/acme/app', 'refs/tags/v1'))).toBe(
+      'github.com/acme/app/tags/v1.zip',
+    );
+    expect(renderKey('x/{commit}.zip', source('https://github.com/acme/app'))).toBe(
+      `x/${'c'.repeat(40)}.zip`,
+    );
+    expect(renderKey('{ref}{ref}', source('https://github.com/a/b', 'refs/heads/$&{commit}'))).toBe(
+      'heads/$&{commit}heads/$&{commit}',
+    );
   });
 
-  it.each(['{branch}', '{ref', 'ref}', '', '/x', 'a/../{ref}', '{}'])('cannot come from the template "%s"', (template) => {
-    expect(keyTemplateProblem(template)).toBeDefined();
-    expect(() => renderKey(template, source('https://github.com/a/b'))).toThrow(/template/);
-  });
+  it.each(['{branch}', '{ref', 'ref}', '', '/x', 'a/../{ref}', '{}'])(
+    'cannot come from the template "%s"',
+    template => {
+      expect(keyTemplateProblem(template)).toBeDefined();
+      expect(() => renderKey(template, source('https://github.com/a/b'))).toThrow(/template/);
+    },
+  );
 
   it('is never shared by two sources', () => {
     const parts = ['a', 'heads', 'tags', 'heads_', 'x'];
-    const paths = parts.flatMap((a) => [a, ...parts.flatMap((b) => [`${a}/${b}`, ...parts.map((c) => `${a}/${b}/${c}`)])]);
+    const paths = parts.flatMap(a => [
+      a,
+      ...parts.flatMap(b => [`${a}/${b}`, ...parts.map(c => `${a}/${b}/${c}`)]),
+    ]);
     const keys = new Set<string>();
     let sources = 0;
     for (const path of paths) {
       for (const name of paths) {
         for (const kind of ['heads', 'tags']) {
           sources++;
-          keys.add(renderKey('{host}/{path}/{ref}.zip', source(`https://git.test/${path}`, `refs/${kind}/${name}`)));
+          keys.add(
+            renderKey('{host}/{path}/{ref}.zip', source(`https://git.test/${path}`, `refs/${kind}/${name}`)),
+          );
         }
       }
     }
@@ -113,46 +272,87 @@ describe('the key of a zip', () => {
   });
 
   it('tells hosts and ports apart', () => {
-    expect(renderKey('{host}/{path}', source('https://git.test:8443/a'))).not.toBe(renderKey('{host}/{path}', source('https://git.test/a')));
+    expect(renderKey('{host}/{path}', source('https://git.test:8443/a'))).not.toBe(
+      renderKey('{host}/{path}', source('https://git.test/a')),
+    );
   });
 
   it('longer than S3 allows is an error', () => {
-    expect(() => renderKey('{ref}{ref}{ref}', source('https://a.test/b', `refs/heads/${'ü'.repeat(200)}`))).toThrow(/1024/);
+    expect(() =>
+      renderKey('{ref}{ref}{ref}', source('https://a.test/b', `refs/heads/${'ü'.repeat(200)}`)),
+    ).toThrow(/1024/);
   });
 });
 
 describe('metadata', () => {
-  const facts = { repository: 'git@github.com:acme/app.git', ref: 'refs/heads/ü 100%', commit: 'c'.repeat(40), commitTime: 1_700_000_000, message: 'Größer & 日本\n\nbody', deliveryId: 'd', pusher: 'Jörg' };
+  const facts = {
+    repository: 'git@github.com:acme/app.git',
+    ref: 'refs/heads/ü 100%',
+    commit: 'c'.repeat(40),
+    commitTime: 1_700_000_000,
+    message: 'Größer & 日本\n\nbody',
+    deliveryId: 'd',
+    pusher: 'Jörg',
+  };
 
   it('is ASCII, and what a machine reads can be decoded', () => {
     const result = metadata(facts);
-    expect(result).toMatchObject({ 'commit': facts.commit, 'commit-time': '2023-11-14T22:13:20Z', 'repository': facts.repository, [REVISION_SUMMARY]: 'Gro?er & ??' });
+    expect(result).toMatchObject({
+      commit: facts.commit,
+      'commit-time': '2023-11-14T22:13:20Z',
+      repository: facts.repository,
+      [REVISION_SUMMARY]: 'Gro?er & ??',
+    });
     expect(decodeURIComponent(result.ref)).toBe(facts.ref);
     expect(decodeURIComponent(result.pusher)).toBe('Jörg');
   });
 
-  it.each([['x'.repeat(10_000)], ['日'.repeat(10_000)], ['\r\nX-Evil: 1\r\n'], [''], ['\x01\x7f']])('stays within 2 KB of clean ASCII', (text) => {
-    const result = metadata({ ...facts, message: text, pusher: text, deliveryId: text, ref: `refs/heads/${text}` });
-    const all = Object.entries(result);
-    expect(all.reduce((sum, [name, value]) => sum + 'x-amz-meta-'.length + name.length + value.length, 0)).toBeLessThanOrEqual(2048);
-    for (const [, value] of all) expect(value).toMatch(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/);
-    for (const name of ['ref', 'pusher']) if (result[name] !== undefined) expect(result[name]).not.toMatch(/%.?$/);
-  });
+  it.each([['x'.repeat(10_000)], ['日'.repeat(10_000)], ['\r\nX-Evil: 1\r\n'], [''], ['\x01\x7f']])(
+    'stays within 2 KB of clean ASCII',
+    text => {
+      const result = metadata({
+        ...facts,
+        message: text,
+        pusher: text,
+        deliveryId: text,
+        ref: `refs/heads/${text}`,
+      });
+      const all = Object.entries(result);
+      expect(
+        all.reduce((sum, [name, value]) => sum + 'x-amz-meta-'.length + name.length + value.length, 0),
+      ).toBeLessThanOrEqual(2048);
+      for (const [, value] of all) expect(value).toMatch(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/);
+      for (const name of ['ref', 'pusher'])
+        if (result[name] !== undefined) expect(result[name]).not.toMatch(/%.?$/);
+    },
+  );
 });
 
 describe('a message', () => {
   it('is read back as it was sent, without what does not belong to it', () => {
     expect(parsePushMessage(JSON.stringify({ ...message, extra: 1 }))).toEqual(message);
-    expect(parsePushMessage(JSON.stringify({ ...message, pusher: 'p' }))).toEqual({ ...message, pusher: 'p' });
+    expect(parsePushMessage(JSON.stringify({ ...message, pusher: 'p' }))).toEqual({
+      ...message,
+      pusher: 'p',
+    });
   });
 
   it.each([
-    ['not json', 'JSON'], ['null', 'version'], ['[]', 'version'], ['"x"', 'version'],
-    [JSON.stringify({ ...message, version: 2 }), 'version'], [JSON.stringify({ ...message, provider: 'svn' }), 'provider'],
-    [JSON.stringify({ ...message, repository: 'http://x/y' }), 'repository'], [JSON.stringify({ ...message, repository: 5 }), 'repository'],
-    [JSON.stringify({ ...message, ref: 'main' }), 'ref'], [JSON.stringify({ ...message, after: '0'.repeat(40) }), 'after'], [JSON.stringify({ ...message, after: 'HEAD' }), 'after'],
-    [JSON.stringify({ ...message, before: '' }), 'before'], [JSON.stringify({ ...message, deliveryId: undefined }), 'deliveryId'],
-    [JSON.stringify({ ...message, receivedAt: 'now' }), 'receivedAt'], [JSON.stringify({ ...message, pusher: {} }), 'pusher'],
+    ['not json', 'JSON'],
+    ['null', 'version'],
+    ['[]', 'version'],
+    ['"x"', 'version'],
+    [JSON.stringify({ ...message, version: 2 }), 'version'],
+    [JSON.stringify({ ...message, provider: 'svn' }), 'provider'],
+    [JSON.stringify({ ...message, repository: 'http://x/y' }), 'repository'],
+    [JSON.stringify({ ...message, repository: 5 }), 'repository'],
+    [JSON.stringify({ ...message, ref: 'main' }), 'ref'],
+    [JSON.stringify({ ...message, after: '0'.repeat(40) }), 'after'],
+    [JSON.stringify({ ...message, after: 'HEAD' }), 'after'],
+    [JSON.stringify({ ...message, before: '' }), 'before'],
+    [JSON.stringify({ ...message, deliveryId: undefined }), 'deliveryId'],
+    [JSON.stringify({ ...message, receivedAt: 'now' }), 'receivedAt'],
+    [JSON.stringify({ ...message, pusher: {} }), 'pusher'],
   ])('that is wrong (%s) is refused by the name of the member', (body, name) => {
     expect(() => parsePushMessage(body)).toThrow(name);
   });
@@ -160,10 +360,25 @@ describe('a message', () => {
   it('is grouped by repository and ref, whatever the scheme, and deduplicated by delivery', () => {
     const { messageGroupId, messageDeduplicationId } = routing(message);
     expect(messageGroupId).toMatch(/^[0-9a-f]{64}$/);
-    expect(routing({ ...message, repository: 'git@github.com:acme/app.git', after: 'b'.repeat(40), deliveryId: 'd2' }).messageGroupId).toBe(messageGroupId);
+    expect(
+      routing({
+        ...message,
+        repository: 'git@github.com:acme/app.git',
+        after: 'b'.repeat(40),
+        deliveryId: 'd2',
+      }).messageGroupId,
+    ).toBe(messageGroupId);
     expect(routing({ ...message, ref: 'refs/heads/other' }).messageGroupId).not.toBe(messageGroupId);
-    expect(routing({ ...message, receivedAt: '2026-01-02T03:05:05.000Z' }).messageDeduplicationId).toBe(messageDeduplicationId);
-    for (const change of [{ after: 'b'.repeat(40) }, { before: 'b'.repeat(40) }, { deliveryId: 'd2' }, { ref: 'refs/tags/x' }, { repository: 'https://github.com/acme/b' }]) {
+    expect(routing({ ...message, receivedAt: '2026-01-02T03:05:05.000Z' }).messageDeduplicationId).toBe(
+      messageDeduplicationId,
+    );
+    for (const change of [
+      { after: 'b'.repeat(40) },
+      { before: 'b'.repeat(40) },
+      { deliveryId: 'd2' },
+      { ref: 'refs/tags/x' },
+      { repository: 'https://github.com/acme/b' },
+    ]) {
       expect(routing({ ...message, ...change }).messageDeduplicationId).not.toBe(messageDeduplicationId);
     }
   });

@@ -76,19 +76,31 @@ export async function startCodeCommit(root: string, authorize: Authorize): Promi
  * the repository's path, the host as the only header and no body. https://github.com/aws/git-remote-codecommit
  */
 async function checkLogin(request: http.IncomingMessage, authorize: Authorize): Promise<void> {
-  const [, path, repository] = /^(\/v1\/repos\/([\w.-]+))\/(?:info\/refs|git-upload-pack)/.exec(request.url ?? '') ?? [];
-  if (request.headers.host !== HOST || repository === undefined) throw new Error(`no such repository: ${request.headers.host}${request.url}`);
-  const login = Buffer.from(/^Basic (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '', 'base64').toString();
-  const [, accessKeyId, sessionToken, time, signature] = /^(\w+)%([^:]+):(\d{8}T\d{6})Z([0-9a-f]{64})$/.exec(login) ?? [];
+  const [, path, repository] =
+    /^(\/v1\/repos\/([\w.-]+))\/(?:info\/refs|git-upload-pack)/.exec(request.url ?? '') ?? [];
+  if (request.headers.host !== HOST || repository === undefined)
+    throw new Error(`no such repository: ${request.headers.host}${request.url}`);
+  const login = Buffer.from(
+    /^Basic (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '',
+    'base64',
+  ).toString();
+  const [, accessKeyId, sessionToken, time, signature] =
+    /^(\w+)%([^:]+):(\d{8}T\d{6})Z([0-9a-f]{64})$/.exec(login) ?? [];
   if (accessKeyId === undefined) throw new Error('the login has not the form that CodeCommit takes');
   const caller = await authorize(accessKeyId, repository);
   if (sessionToken !== caller.sessionToken) throw new Error('the session token is wrong');
   const made = Date.parse(time.replace(/^(....)(..)(..)T(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6Z'));
   if (Math.abs(Date.now() - made) > MAX_AGE_MS) throw new Error('the signature is too old');
-  const hmac = (key: crypto.BinaryLike, text: string): Buffer => crypto.createHmac('sha256', key).update(text).digest();
+  const hmac = (key: crypto.BinaryLike, text: string): Buffer =>
+    crypto.createHmac('sha256', key).update(text).digest();
   const scope = [time.slice(0, 8), REGION, 'codecommit', 'aws4_request'];
   const key = scope.reduce<crypto.BinaryLike>(hmac, `AWS4${caller.secretAccessKey}`);
-  const canonical = crypto.createHash('sha256').update(`GIT\n${path}\n\nhost:${HOST}\n\nhost\n`).digest('hex');
-  const expected = hmac(key, ['AWS4-HMAC-SHA256', time, scope.join('/'), canonical].join('\n')).toString('hex');
+  const canonical = crypto
+    .createHash('sha256')
+    .update(`GIT\n${path}\n\nhost:${HOST}\n\nhost\n`)
+    .digest('hex');
+  const expected = hmac(key, ['AWS4-HMAC-SHA256', time, scope.join('/'), canonical].join('\n')).toString(
+    'hex',
+  );
   if (signature !== expected) throw new Error('the signature does not match');
 }

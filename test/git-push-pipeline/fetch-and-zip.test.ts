@@ -3,9 +3,21 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fetchToZip, listZip, loopbackGuard, lsTree, RemoteOptions, unzip, withRemote } from './harness';
 import { createSampleRepository, noise } from './sample-repository';
-import { GitClient, GitClientOptions, sha256OfFile } from '../../lambda-src/git-push-pipeline/work/commit-zip';
+import {
+  GitClient,
+  GitClientOptions,
+  sha256OfFile,
+} from '../../lambda-src/git-push-pipeline/work/commit-zip';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
-import { generateSshKey, git, gitText, Listening, serveHttps, serveSsh, temporaryDirectory } from '../../local/git-server';
+import {
+  generateSshKey,
+  git,
+  gitText,
+  Listening,
+  serveHttps,
+  serveSsh,
+  temporaryDirectory,
+} from '../../local/git-server';
 import { Certificate, selfSignedCertificate } from '../../local/self-signed';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
@@ -20,23 +32,63 @@ describe('a fetched commit as a zip', () => {
   const digests = new Set<string>();
   let sshCredentials: (port: number) => GitCredentials;
 
-  const httpsOptions = () => ({ directory: root, network: { ca: certificate.cert }, credentials: { kind: 'https', username: 'u', password: 'p4ss' } as const });
+  const httpsOptions = () => ({
+    directory: root,
+    network: { ca: certificate.cert },
+    credentials: { kind: 'https', username: 'u', password: 'p4ss' } as const,
+  });
   const sshOptions = (port: number) => ({ directory: root, credentials: sshCredentials(port) });
   const httpsAddress = (name = 'sample.git'): string => `https://git.test:${https.port}/${name}`;
   const fetchHttps = (id: string, name?: string) => fetchToZip(httpsAddress(name), id, httpsOptions());
-  const ways: [string, string, () => { address: string; server: Listening; options: RemoteOptions & { directory: string } }][] = [
-    ['https and protocol v2', 'version=2', () => ({ address: httpsAddress(), server: https, options: httpsOptions() })],
-    ['https from a host with v0 only', '', () => ({ address: `https://git.test:${https0.port}/sample.git`, server: https0, options: httpsOptions() })],
-    ['ssh and protocol v2', 'version=2', () => ({ address: `ssh://git@git.test:${ssh.port}/sample.git`, server: ssh, options: sshOptions(ssh.port) })],
-    ['ssh from a host with v0 only', '', () => ({ address: `ssh://git@git.test:${ssh0.port}/sample.git`, server: ssh0, options: sshOptions(ssh0.port) })],
+  const ways: [
+    string,
+    string,
+    () => { address: string; server: Listening; options: RemoteOptions & { directory: string } },
+  ][] = [
+    [
+      'https and protocol v2',
+      'version=2',
+      () => ({ address: httpsAddress(), server: https, options: httpsOptions() }),
+    ],
+    [
+      'https from a host with v0 only',
+      '',
+      () => ({
+        address: `https://git.test:${https0.port}/sample.git`,
+        server: https0,
+        options: httpsOptions(),
+      }),
+    ],
+    [
+      'ssh and protocol v2',
+      'version=2',
+      () => ({
+        address: `ssh://git@git.test:${ssh.port}/sample.git`,
+        server: ssh,
+        options: sshOptions(ssh.port),
+      }),
+    ],
+    [
+      'ssh from a host with v0 only',
+      '',
+      () => ({
+        address: `ssh://git@git.test:${ssh0.port}/sample.git`,
+        server: ssh0,
+        options: sshOptions(ssh0.port),
+      }),
+    ],
   ];
-  const client = (options: Partial<GitClientOptions> = {}): GitClient => new GitClient({
-    connection: () => ({ network: { guard: loopbackGuard, ca: certificate.cert }, credentials: { kind: 'https', username: 'u', password: 'p4ss' } }),
-    isAllowed: () => true,
-    directory: root,
-    deadline: Date.now() + 15_000,
-    ...options,
-  });
+  const client = (options: Partial<GitClientOptions> = {}): GitClient =>
+    new GitClient({
+      connection: () => ({
+        network: { guard: loopbackGuard, ca: certificate.cert },
+        credentials: { kind: 'https', username: 'u', password: 'p4ss' },
+      }),
+      isAllowed: () => true,
+      directory: root,
+      deadline: Date.now() + 15_000,
+      ...options,
+    });
 
   beforeAll(async () => {
     root = temporaryDirectory();
@@ -49,39 +101,53 @@ describe('a fetched commit as a zip', () => {
     https0 = await serveHttps(root, certificate, { login: 'u:p4ss', version0: true });
     ssh = await serveSsh(root, server);
     ssh0 = await serveSsh(root, { ...server, acceptProtocol: false });
-    sshCredentials = (port) => ({ kind: 'ssh', privateKey: clientKey.private, knownHosts: `[git.test]:${port} ${host.public}` });
+    sshCredentials = port => ({
+      kind: 'ssh',
+      privateKey: clientKey.private,
+      knownHosts: `[git.test]:${port} ${host.public}`,
+    });
   });
 
   afterAll(async () => {
-    await Promise.all([https, https0, ssh, ssh0].map((server) => server.close()));
+    await Promise.all([https, https0, ssh, ssh0].map(server => server.close()));
     fs.rmSync(root, { recursive: true, force: true });
   });
 
-  it.each(ways)('holds over %s every blob, mode and link as git ls-tree has them, in its order, and the same bytes', async (_way, protocol, of) => {
-    const { address, server, options } = of();
-    const { file, commit } = await fetchToZip(address, sample.last, options);
-    digests.add((await sha256OfFile(file)).toString('hex'));
-    expect(digests.size).toBe(1);
-    const zip = listZip(file);
-    expect(zip.entries).toEqual(lsTree(sample.bare, sample.last));
-    expect(zip.comment).toBe(sample.last);
-    expect(commit).toBe(sample.last);
-    if (protocol !== '' || server === ssh0) expect(server.requests.at(-1)?.protocol).toBe(protocol);
-  });
+  it.each(ways)(
+    'holds over %s every blob, mode and link as git ls-tree has them, in its order, and the same bytes',
+    async (_way, protocol, of) => {
+      const { address, server, options } = of();
+      const { file, commit } = await fetchToZip(address, sample.last, options);
+      digests.add((await sha256OfFile(file)).toString('hex'));
+      expect(digests.size).toBe(1);
+      const zip = listZip(file);
+      expect(zip.entries).toEqual(lsTree(sample.bare, sample.last));
+      expect(zip.comment).toBe(sample.last);
+      expect(commit).toBe(sample.last);
+      if (protocol !== '' || server === ssh0) expect(server.requests.at(-1)?.protocol).toBe(protocol);
+    },
+  );
 
-  it.each(ways)('takes over %s the objects of the one commit, and none of its history', async (_way, _protocol, of) => {
-    const { address, options } = of();
-    const objects = new Set(gitText(sample.bare, 'rev-list', '--objects', '--no-object-names', `${sample.last}^{tree}`).split('\n'));
-    await withRemote(address, options, async (remote) => {
-      const store = await remote.fetch(sample.last);
-      try {
-        expect(store.count).toBe(objects.size + 1);
-        expect(store.find(sample.first)).toBeUndefined();
-      } finally {
-        store.close();
-      }
-    });
-  });
+  it.each(ways)(
+    'takes over %s the objects of the one commit, and none of its history',
+    async (_way, _protocol, of) => {
+      const { address, options } = of();
+      const objects = new Set(
+        gitText(sample.bare, 'rev-list', '--objects', '--no-object-names', `${sample.last}^{tree}`).split(
+          '\n',
+        ),
+      );
+      await withRemote(address, options, async remote => {
+        const store = await remote.fetch(sample.last);
+        try {
+          expect(store.count).toBe(objects.size + 1);
+          expect(store.find(sample.first)).toBeUndefined();
+        } finally {
+          store.close();
+        }
+      });
+    },
+  );
 
   it('unpacks with Info-ZIP to the files, exec bits and links of a checkout', async () => {
     const { file } = await fetchHttps(sample.last);
@@ -105,7 +171,7 @@ describe('a fetched commit as a zip', () => {
     expect(new Set(times.map(String))).toEqual(new Set(['2024,2,29,19,32,4']));
   });
 
-  it.each(['light', 'annotated', 'nested'])('follows the tag "%s" to its commit', async (tag) => {
+  it.each(['light', 'annotated', 'nested'])('follows the tag "%s" to its commit', async tag => {
     const push = await client().resolve(parseAddress(httpsAddress()), `refs/tags/${tag}`);
     expect(push?.id).toBe(gitText(sample.bare, 'rev-parse', `refs/tags/${tag}`));
     const { commit, file } = await fetchHttps(push?.id ?? '');
@@ -118,7 +184,10 @@ describe('a fetched commit as a zip', () => {
     expect(listZip(file).entries).toEqual(lsTree(sample.bare, sample.first));
   });
 
-  it.each([['https', 0], ['ssh', 2]] as const)('fetches over %s a commit that a force-push left behind', async (_name, way) => {
+  it.each([
+    ['https', 0],
+    ['ssh', 2],
+  ] as const)('fetches over %s a commit that a force-push left behind', async (_name, way) => {
     createSampleRepository(root, `forced-${way}.git`);
     const bare = path.join(root, `forced-${way}.git`);
     const gone = gitText(bare, 'commit-tree', '-m', 'gone', 'main^{tree}');
@@ -134,14 +203,21 @@ describe('a fetched commit as a zip', () => {
     git(root, ['clone', '-q', '--bare', sample.bare, bare]);
     const gone = gitText(bare, 'commit-tree', '-m', 'gone', 'main^{tree}');
     const { address, options } = ways[3][2]();
-    await expect(fetchToZip(address.replace('sample', 'forced-v0'), gone, options)).rejects.toMatchObject({ code: 'COMMIT_NOT_FOUND', retryable: false });
+    await expect(fetchToZip(address.replace('sample', 'forced-v0'), gone, options)).rejects.toMatchObject({
+      code: 'COMMIT_NOT_FOUND',
+      retryable: false,
+    });
   });
 
   it('tells a push that is current from one that was overtaken and one whose branch is gone', async () => {
     const bare = path.join(root, 'moving.git');
     git(root, ['clone', '-q', '--bare', sample.bare, bare]);
     for (const server of [https, https0]) {
-      const push = { address: parseAddress(`https://git.test:${server.port}/moving.git`), ref: 'refs/heads/moving', id: sample.last };
+      const push = {
+        address: parseAddress(`https://git.test:${server.port}/moving.git`),
+        ref: 'refs/heads/moving',
+        id: sample.last,
+      };
       git(bare, ['update-ref', 'refs/heads/moving', sample.last]);
       expect(await client().refState(push)).toBe('current');
       git(bare, ['update-ref', 'refs/heads/moving', sample.first]);
@@ -156,19 +232,21 @@ describe('a fetched commit as a zip', () => {
     }
   });
 
-  it.each([0, 1, 2, 3])('finds no ref in an empty repository (%#)', async (way) => {
+  it.each([0, 1, 2, 3])('finds no ref in an empty repository (%#)', async way => {
     if (!fs.existsSync(path.join(root, 'empty.git'))) git(root, ['init', '-q', '--bare', 'empty.git']);
     const { address, options } = ways[way][2]();
-    const state = await withRemote(address.replace('sample', 'empty'), options, (remote) => remote.lsRef('refs/heads/main'));
+    const state = await withRemote(address.replace('sample', 'empty'), options, remote =>
+      remote.lsRef('refs/heads/main'),
+    );
     expect(state).toBeUndefined();
   });
 
-  it.each([0, 1])('resolves HEAD to the branch it names (%#)', async (way) => {
+  it.each([0, 1])('resolves HEAD to the branch it names (%#)', async way => {
     const push = await client().resolve(parseAddress(ways[way][2]().address), 'HEAD');
     expect(push).toMatchObject({ ref: 'refs/heads/main', id: sample.last });
   });
 
-  it.each([0, 1, 2, 3])('refuses a sha256 repository and says so (%#)', async (way) => {
+  it.each([0, 1, 2, 3])('refuses a sha256 repository and says so (%#)', async way => {
     const bare = path.join(root, 'sha256.git');
     if (!fs.existsSync(bare)) {
       git(root, ['init', '-q', '--bare', '--object-format=sha256', bare]);
@@ -176,33 +254,65 @@ describe('a fetched commit as a zip', () => {
       git(bare, ['update-ref', 'refs/heads/main', gitText(bare, 'commit-tree', '-m', 'x', tree)]);
     }
     const { address, options } = ways[way][2]();
-    const lsRef = withRemote(address.replace('sample', 'sha256'), options, (remote) => remote.lsRef('refs/heads/main'));
-    await expect(lsRef).rejects.toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining('sha256') });
-    const fetched = withRemote(address.replace('sample', 'sha256'), options, (remote) => remote.fetch('a'.repeat(64)));
-    await expect(fetched).rejects.toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining('sha256') });
+    const lsRef = withRemote(address.replace('sample', 'sha256'), options, remote =>
+      remote.lsRef('refs/heads/main'),
+    );
+    await expect(lsRef).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('sha256'),
+    });
+    const fetched = withRemote(address.replace('sample', 'sha256'), options, remote =>
+      remote.fetch('a'.repeat(64)),
+    );
+    await expect(fetched).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('sha256'),
+    });
   });
 
   it('holds 100,000 files', async () => {
     const bare = path.join(root, 'many.git');
     git(root, ['init', '-q', '--bare', bare]);
-    const blobs = Array.from({ length: 500 }, (_, i) => `blob\nmark :${i + 1}\ndata ${String(i).length + 1}\n${i}\n\n`);
-    const files = Array.from({ length: 100_000 }, (_, i) => `M 100644 :${i % 500 + 1} d${i % 100}/e${i % 1000}/f${i}\n`);
-    git(bare, ['fast-import', '--quiet'], `${blobs.join('')}commit refs/heads/main\ncommitter A <a@b.c> 1700000000 +0000\ndata 1\nx\n${files.join('')}`);
+    const blobs = Array.from(
+      { length: 500 },
+      (_, i) => `blob\nmark :${i + 1}\ndata ${String(i).length + 1}\n${i}\n\n`,
+    );
+    const files = Array.from(
+      { length: 100_000 },
+      (_, i) => `M 100644 :${(i % 500) + 1} d${i % 100}/e${i % 1000}/f${i}\n`,
+    );
+    git(
+      bare,
+      ['fast-import', '--quiet'],
+      `${blobs.join('')}commit refs/heads/main\ncommitter A <a@b.c> 1700000000 +0000\ndata 1\nx\n${files.join('')}`,
+    );
     const commit = gitText(bare, 'rev-parse', 'main');
     const { file, entries } = await fetchHttps(commit, 'many.git');
     expect(entries).toBeGreaterThan(100_000);
     const zip = listZip(file);
     expect(zip.entries).toHaveLength(100_000);
-    const lines = (listed: typeof zip.entries): string => listed.map(({ name, mode, id }) => `${mode} ${id} ${name}\n`).join('');
+    const lines = (listed: typeof zip.entries): string =>
+      listed.map(({ name, mode, id }) => `${mode} ${id} ${name}\n`).join('');
     expect(lines(zip.entries) === lines(lsTree(bare, commit))).toBe(true);
   });
 
   it('adds the commit id and the facts of the commit, the same at every run', async () => {
     const push = { address: parseAddress(httpsAddress()), ref: 'refs/heads/main', id: sample.last };
     const zip = await client().zip(push);
-    expect(zip).toMatchObject({ commitId: sample.last, skippedExtraFiles: [], bytes: fs.statSync(zip.file).size });
-    expect(zip.commit).toMatchObject({ message: 'Second: ünïcode\n\nbody\n', author: { name: 'Ada Lovelace', time: 1709218798 } });
-    expect(listZip(zip.file).entries.map(({ name }) => name).slice(-2)).toEqual(['commit-id', 'build-info.json']);
+    expect(zip).toMatchObject({
+      commitId: sample.last,
+      skippedExtraFiles: [],
+      bytes: fs.statSync(zip.file).size,
+    });
+    expect(zip.commit).toMatchObject({
+      message: 'Second: ünïcode\n\nbody\n',
+      author: { name: 'Ada Lovelace', time: 1709218798 },
+    });
+    expect(
+      listZip(zip.file)
+        .entries.map(({ name }) => name)
+        .slice(-2),
+    ).toEqual(['commit-id', 'build-info.json']);
     unzip(zip.file, path.join(root, 'with-facts'));
     expect(fs.readFileSync(path.join(root, 'with-facts/commit-id'), 'utf8')).toBe(`${sample.last}\n`);
     expect(JSON.parse(fs.readFileSync(path.join(root, 'with-facts/build-info.json'), 'utf8'))).toEqual({
@@ -219,22 +329,39 @@ describe('a fetched commit as a zip', () => {
   it('leaves a file of the repository alone that has the name of an added one', async () => {
     const bare = path.join(root, 'named.git');
     git(root, ['init', '-q', '--bare', bare]);
-    git(bare, ['fast-import', '--quiet'], 'commit refs/heads/main\ncommitter A <a@b.c> 1700000000 +0000\ndata 1\nx\nM 100644 inline Commit-Id\ndata 4\nmine\n');
-    const zip = await client().zip({ address: parseAddress(httpsAddress('named.git')), ref: 'refs/heads/main', id: gitText(bare, 'rev-parse', 'main') });
+    git(
+      bare,
+      ['fast-import', '--quiet'],
+      'commit refs/heads/main\ncommitter A <a@b.c> 1700000000 +0000\ndata 1\nx\nM 100644 inline Commit-Id\ndata 4\nmine\n',
+    );
+    const zip = await client().zip({
+      address: parseAddress(httpsAddress('named.git')),
+      ref: 'refs/heads/main',
+      id: gitText(bare, 'rev-parse', 'main'),
+    });
     expect(zip.skippedExtraFiles).toEqual(['commit-id']);
     expect(listZip(zip.file).entries.map(({ name }) => name)).toEqual(['Commit-Id', 'build-info.json']);
   });
 
   describe('with submodules', () => {
     let commit: string;
-    const push = () => ({ address: parseAddress(httpsAddress('parent.git')), ref: 'refs/heads/main', id: commit });
+    const push = () => ({
+      address: parseAddress(httpsAddress('parent.git')),
+      ref: 'refs/heads/main',
+      id: commit,
+    });
 
     beforeAll(() => {
       const bare = path.join(root, 'parent.git');
       git(root, ['init', '-q', '--bare', '-b', 'main', bare]);
-      const modules = '[submodule "one"]\n\tpath = lib/one\n\turl = ../sample.git\n[submodule "other"]\n\tpath = other\n\turl = "https://elsewhere.test/x.git" ; comment\n';
-      git(bare, ['fast-import', '--quiet'], 'commit refs/heads/main\ncommitter A <a@b.c> 1700000000 +0000\ndata 1\nx\n'
-        + `M 100644 inline .gitmodules\ndata ${modules.length}\n${modules}\nM 160000 ${sample.first} lib/one\nM 100644 inline lib/two\ndata 1\n2\n`);
+      const modules =
+        '[submodule "one"]\n\tpath = lib/one\n\turl = ../sample.git\n[submodule "other"]\n\tpath = other\n\turl = "https://elsewhere.test/x.git" ; comment\n';
+      git(
+        bare,
+        ['fast-import', '--quiet'],
+        'commit refs/heads/main\ncommitter A <a@b.c> 1700000000 +0000\ndata 1\nx\n' +
+          `M 100644 inline .gitmodules\ndata ${modules.length}\n${modules}\nM 160000 ${sample.first} lib/one\nM 100644 inline lib/two\ndata 1\n2\n`,
+      );
       commit = gitText(bare, 'rev-parse', 'main');
     });
 
@@ -245,14 +372,19 @@ describe('a fetched commit as a zip', () => {
 
     it('fetches them when asked, from an address relative to the parent, and puts them in their place', async () => {
       const { file } = await client().zip(push(), { addCommitFiles: false, fetchSubmodules: true });
-      const inner = lsTree(sample.bare, sample.first).map((entry) => ({ ...entry, name: `lib/one/${entry.name}` }));
+      const inner = lsTree(sample.bare, sample.first).map(entry => ({
+        ...entry,
+        name: `lib/one/${entry.name}`,
+      }));
       const outer = lsTree(path.join(root, 'parent.git'), commit);
       expect(listZip(file).entries).toEqual([outer[0], ...inner, outer[2]]);
     });
 
     it('connects to no submodule outside of the list of repositories', async () => {
       const isAllowed: GitClientOptions['isAllowed'] = ({ path: repository }) => repository === 'parent.git';
-      await expect(client({ isAllowed }).zip(push(), { fetchSubmodules: true })).rejects.toMatchObject({ code: 'NOT_ALLOWED' });
+      await expect(client({ isAllowed }).zip(push(), { fetchSubmodules: true })).rejects.toMatchObject({
+        code: 'NOT_ALLOWED',
+      });
     });
   });
 
@@ -260,19 +392,37 @@ describe('a fetched commit as a zip', () => {
     const before = https.requests.length;
     const push = { address: parseAddress(httpsAddress()), ref: 'refs/heads/main', id: sample.last };
     await expect(client({ isAllowed: () => false }).zip(push)).rejects.toMatchObject({ code: 'NOT_ALLOWED' });
-    await expect(client({ isAllowed: () => false }).refState(push)).rejects.toMatchObject({ code: 'NOT_ALLOWED' });
+    await expect(client({ isAllowed: () => false }).refState(push)).rejects.toMatchObject({
+      code: 'NOT_ALLOWED',
+    });
     expect(https.requests.length).toBe(before);
   });
 
   it('leaves nothing behind in the directory but the zip', async () => {
     const directory = path.join(root, 'clean');
-    const { file } = await client({ directory }).zip({ address: parseAddress(httpsAddress()), ref: 'refs/heads/main', id: sample.last });
+    const { file } = await client({ directory }).zip({
+      address: parseAddress(httpsAddress()),
+      ref: 'refs/heads/main',
+      id: sample.last,
+    });
     expect(fs.readdirSync(directory)).toEqual([path.basename(file)]);
     fs.rmSync(file);
-    await expect(client({ directory, limits: { ...smallLimits, maxZipBytes: 10_000 } })
-      .zip({ address: parseAddress(httpsAddress()), ref: 'refs/heads/main', id: sample.last })).rejects.toMatchObject({ code: 'LIMIT' });
+    await expect(
+      client({ directory, limits: { ...smallLimits, maxZipBytes: 10_000 } }).zip({
+        address: parseAddress(httpsAddress()),
+        ref: 'refs/heads/main',
+        id: sample.last,
+      }),
+    ).rejects.toMatchObject({ code: 'LIMIT' });
     expect(fs.readdirSync(directory)).toEqual([]);
   });
 });
 
-const smallLimits = { maxPackBytes: 1e9, maxObjects: 1e6, maxObjectBytes: 1e9, maxEntries: 1e6, maxZipBytes: 1e9, maxDiskBytes: 1e9 };
+const smallLimits = {
+  maxPackBytes: 1e9,
+  maxObjects: 1e6,
+  maxObjectBytes: 1e9,
+  maxEntries: 1e6,
+  maxZipBytes: 1e9,
+  maxDiskBytes: 1e9,
+};

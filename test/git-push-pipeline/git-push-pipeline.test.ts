@@ -41,54 +41,106 @@ test('by default: versioned, encrypted, TLS only, not public, kept', () => {
     Properties: {
       VersioningConfiguration: { Status: 'Enabled' },
       BucketEncryption: Match.anyValue(),
-      PublicAccessBlockConfiguration: { BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true },
+      PublicAccessBlockConfiguration: {
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
+      },
     },
   });
   template.hasResourceProperties('AWS::S3::BucketPolicy', {
-    PolicyDocument: { Statement: Match.arrayWith([Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } })]) },
+    PolicyDocument: {
+      Statement: Match.arrayWith([
+        Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      ]),
+    },
   });
 });
 
-test('the queue shows a message again half a minute after the function\'s timeout, and stands one receive behind its tries', () => {
+test("the queue shows a message again half a minute after the function's timeout, and stands one receive behind its tries", () => {
   const { template } = synth();
-  template.hasResourceProperties('AWS::SQS::Queue', { FifoQueue: true, VisibilityTimeout: 330, RedrivePolicy: { maxReceiveCount: 3, deadLetterTargetArn: Match.anyValue() } });
-  template.hasResourceProperties('AWS::SQS::Queue', { FifoQueue: true, MessageRetentionPeriod: 1_209_600, RedrivePolicy: Match.absent() });
-  template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { BatchSize: 1, FunctionResponseTypes: ['ReportBatchItemFailures'] });
-  template.hasResourceProperties('AWS::Lambda::Function', { MemorySize: 1769, Timeout: 300, EphemeralStorage: { Size: 2048 } });
+  template.hasResourceProperties('AWS::SQS::Queue', {
+    FifoQueue: true,
+    VisibilityTimeout: 330,
+    RedrivePolicy: { maxReceiveCount: 3, deadLetterTargetArn: Match.anyValue() },
+  });
+  template.hasResourceProperties('AWS::SQS::Queue', {
+    FifoQueue: true,
+    MessageRetentionPeriod: 1_209_600,
+    RedrivePolicy: Match.absent(),
+  });
+  template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+    BatchSize: 1,
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+  });
+  template.hasResourceProperties('AWS::Lambda::Function', {
+    MemorySize: 1769,
+    Timeout: 300,
+    EphemeralStorage: { Size: 2048 },
+  });
   template.hasResourceProperties('AWS::Lambda::Function', { MemorySize: 256, Timeout: 10 });
 });
 
-test('the work function\'s own settings', () => {
+test("the work function's own settings", () => {
   const { template } = synth(() => ({
-    workTimeout: Duration.minutes(10), workMemorySize: 3008, ephemeralStorageSize: Size.gibibytes(4), maxReceiveCount: 5, memorySize: 512,
+    workTimeout: Duration.minutes(10),
+    workMemorySize: 3008,
+    ephemeralStorageSize: Size.gibibytes(4),
+    maxReceiveCount: 5,
+    memorySize: 512,
   }));
   template.hasResourceProperties('AWS::Lambda::Function', {
-    MemorySize: 3008, Timeout: 600, EphemeralStorage: { Size: 4096 }, Environment: { Variables: { MAX_RECEIVE_COUNT: '5', EPHEMERAL_STORAGE_MIB: '4096' } },
+    MemorySize: 3008,
+    Timeout: 600,
+    EphemeralStorage: { Size: 4096 },
+    Environment: { Variables: { MAX_RECEIVE_COUNT: '5', EPHEMERAL_STORAGE_MIB: '4096' } },
   });
   template.hasResourceProperties('AWS::Lambda::Function', { MemorySize: 512 });
-  template.hasResourceProperties('AWS::SQS::Queue', { VisibilityTimeout: 630, RedrivePolicy: { maxReceiveCount: 6 } });
+  template.hasResourceProperties('AWS::SQS::Queue', {
+    VisibilityTimeout: 630,
+    RedrivePolicy: { maxReceiveCount: 6 },
+  });
 });
 
 describe('permissions', () => {
   const LOGS = ['logs:CreateLogStream', 'logs:PutLogEvents'];
   const WORK = [
-    'events:PutEvents', ...LOGS, 's3:PutObject',
-    'sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage', 'sqs:SendMessage',
+    'events:PutEvents',
+    ...LOGS,
+    's3:PutObject',
+    'sqs:ChangeMessageVisibility',
+    'sqs:DeleteMessage',
+    'sqs:GetQueueAttributes',
+    'sqs:ReceiveMessage',
+    'sqs:SendMessage',
   ];
 
   test('each function may do what it does, and nothing else', () => {
     const { template } = synth();
-    expect(actionsOf(template, 'PushesAcceptHandler')).toEqual([...LOGS, 'secretsmanager:GetSecretValue', 'sqs:SendMessage']);
+    expect(actionsOf(template, 'PushesAcceptHandler')).toEqual([
+      ...LOGS,
+      'secretsmanager:GetSecretValue',
+      'sqs:SendMessage',
+    ]);
     expect(actionsOf(template, 'PushesWorkHandler')).toEqual(WORK);
   });
 
-  test('a git secret, CodeCommit and a key of one\'s own add what they need', () => {
+  test("a git secret, CodeCommit and a key of one's own add what they need", () => {
     const { template } = synth(stack => ({
       credentials: { 'github.com': GitCredentials.httpsToken(new secretsmanager.Secret(stack, 'Token')) },
       codeCommitRepositories: [codecommit.Repository.fromRepositoryName(stack, 'Repository', 'app')],
       encryptionKey: new kms.Key(stack, 'Key'),
     }));
-    expect(actionsOf(template, 'PushesWorkHandler')).toEqual([...WORK, 'codecommit:GitPull', 'kms:Decrypt', 'kms:GenerateDataKey', 'secretsmanager:GetSecretValue'].sort());
+    expect(actionsOf(template, 'PushesWorkHandler')).toEqual(
+      [
+        ...WORK,
+        'codecommit:GitPull',
+        'kms:Decrypt',
+        'kms:GenerateDataKey',
+        'secretsmanager:GetSecretValue',
+      ].sort(),
+    );
     template.hasResourceProperties('AWS::Events::Rule', { EventPattern: { source: ['aws.codecommit'] } });
   });
 
@@ -96,12 +148,17 @@ describe('permissions', () => {
     const { template } = synth(stack => ({ eventBus: new events.EventBus(stack, 'Bus') }));
     template.hasResourceProperties('AWS::IAM::Policy', {
       PolicyDocument: {
-        Statement: Match.arrayWith([{
-          Action: 'events:PutEvents',
-          Effect: 'Allow',
-          Resource: { 'Fn::GetAtt': [Match.stringLikeRegexp('^Bus'), 'Arn'] },
-          Condition: { 'ForAllValues:StringEquals': { 'events:source': ['cdk-serverless-blocks.git-push-pipeline'] }, 'Null': { 'events:source': 'false' } },
-        }]),
+        Statement: Match.arrayWith([
+          {
+            Action: 'events:PutEvents',
+            Effect: 'Allow',
+            Resource: { 'Fn::GetAtt': [Match.stringLikeRegexp('^Bus'), 'Arn'] },
+            Condition: {
+              'ForAllValues:StringEquals': { 'events:source': ['cdk-serverless-blocks.git-push-pipeline'] },
+              Null: { 'events:source': 'false' },
+            },
+          },
+        ]),
       },
     });
   });
@@ -109,7 +166,11 @@ describe('permissions', () => {
   test.each([
     ['github.com/acme/app', '{host}/{path}/{ref}.zip', ['github.com/acme/app/*.zip']],
     ['github.com/acme/*', '{host}/{path}/{ref}.zip', ['github.com/acme/*/*.zip']],
-    ['github.com/acme/**', '{host}/{path}/{commit}.zip', ['github.com/acme/*/*.zip', 'github.com/acme/*.zip']],
+    [
+      'github.com/acme/**',
+      '{host}/{path}/{commit}.zip',
+      ['github.com/acme/*/*.zip', 'github.com/acme/*.zip'],
+    ],
     ['git.example:8443/heads/pre-*-x', 'zips/{host}/{path}.zip', ['zips/git.example:8443/heads_/pre-*.zip']],
     ['github.com/acme/app', 'master.zip', ['master.zip']],
   ])('zips of %s under %s may be put at %j only', (repository, template, patterns) => {
@@ -122,7 +183,13 @@ describe('permissions', () => {
     block.grantSend(new iam.Role(stack, 'Sender', { assumedBy: new iam.AccountRootPrincipal() }));
     const template = Template.fromStack(stack);
     expect(actionsOf(template, 'Reader')).toEqual([
-      'kms:Decrypt', 's3:GetBucketLocation', 's3:GetBucketVersioning', 's3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:ListBucketVersions',
+      'kms:Decrypt',
+      's3:GetBucketLocation',
+      's3:GetBucketVersioning',
+      's3:GetObject',
+      's3:GetObjectVersion',
+      's3:ListBucket',
+      's3:ListBucketVersions',
     ]);
     expect(actionsOf(template, 'Sender')).toEqual(['kms:Decrypt', 'kms:GenerateDataKey', 'sqs:SendMessage']);
   });
@@ -130,10 +197,19 @@ describe('permissions', () => {
 
 test('no secret and no value of one is in the template', () => {
   const { template } = synth(stack => ({
-    credentials: { 'github.com': GitCredentials.sshKey(new secretsmanager.Secret(stack, 'Key'), 'github.com ssh-ed25519 AAAA') },
+    credentials: {
+      'github.com': GitCredentials.sshKey(
+        new secretsmanager.Secret(stack, 'Key'),
+        'github.com ssh-ed25519 AAAA',
+      ),
+    },
   }));
   expect(JSON.stringify(template.toJSON())).not.toContain('resolve:secretsmanager');
-  template.hasResourceProperties('AWS::Lambda::Function', { Environment: { Variables: { SSH_HOSTS: '["github.com"]', WEBHOOK_SECRET_ARN: { Ref: Match.anyValue() } } } });
+  template.hasResourceProperties('AWS::Lambda::Function', {
+    Environment: {
+      Variables: { SSH_HOSTS: '["github.com"]', WEBHOOK_SECRET_ARN: { Ref: Match.anyValue() } },
+    },
+  });
 });
 
 describe('in CodePipeline', () => {
@@ -142,7 +218,16 @@ describe('in CodePipeline', () => {
     new codepipeline.Pipeline(stack, 'Pipeline', {
       stages: [
         { stageName: 'Source', actions: [block.sourceAction(source, ref, { repository })] },
-        { stageName: 'Build', actions: [new actions.CodeBuildAction({ actionName: 'Build', input: source, project: new codebuild.PipelineProject(stack, 'Project') })] },
+        {
+          stageName: 'Build',
+          actions: [
+            new actions.CodeBuildAction({
+              actionName: 'Build',
+              input: source,
+              project: new codebuild.PipelineProject(stack, 'Project'),
+            }),
+          ],
+        },
       ],
     });
     return Template.fromStack(stack);
@@ -153,28 +238,44 @@ describe('in CodePipeline', () => {
     const template = pipelineOf(block, stack, 'main');
     template.hasResourceProperties('AWS::Events::Rule', {
       EventPattern: {
-        'source': ['cdk-serverless-blocks.git-push-pipeline'],
+        source: ['cdk-serverless-blocks.git-push-pipeline'],
         'detail-type': ['Git Push Published'],
-        'resources': [{ 'Fn::GetAtt': [Match.stringLikeRegexp('^PushesQueue'), 'Arn'] }],
-        'detail': { key: ['github.com/acme/app/heads/main.zip'] },
+        resources: [{ 'Fn::GetAtt': [Match.stringLikeRegexp('^PushesQueue'), 'Arn'] }],
+        detail: { key: ['github.com/acme/app/heads/main.zip'] },
       },
       Targets: [Match.objectLike({ Arn: Match.anyValue(), RoleArn: Match.anyValue() })],
     });
     template.hasResourceProperties('AWS::CodePipeline::Pipeline', {
-      Stages: Match.arrayWith([Match.objectLike({
-        Actions: [Match.objectLike({ Configuration: Match.objectLike({ S3ObjectKey: 'github.com/acme/app/heads/main.zip', PollForSourceChanges: false }) })],
-      })]),
+      Stages: Match.arrayWith([
+        Match.objectLike({
+          Actions: [
+            Match.objectLike({
+              Configuration: Match.objectLike({
+                S3ObjectKey: 'github.com/acme/app/heads/main.zip',
+                PollForSourceChanges: false,
+              }),
+            }),
+          ],
+        }),
+      ]),
     });
     template.resourceCountIs('AWS::CloudTrail::Trail', 0);
   });
 
   test('a repository is named where the list has more than one, a tag in full', () => {
     const { stack, block } = create(() => ({ repositories: ['github.com/acme/*'] }));
-    expect(JSON.stringify(pipelineOf(block, stack, 'refs/tags/v1', 'https://github.com/acme/tool.git'))).toContain('github.com/acme/tool/tags/v1.zip');
+    expect(
+      JSON.stringify(pipelineOf(block, stack, 'refs/tags/v1', 'https://github.com/acme/tool.git')),
+    ).toContain('github.com/acme/tool/tags/v1.zip');
   });
 
   test.each<[string, Props, string | undefined, RegExp]>([
-    ['no single repository', { repositories: ['github.com/acme/*'] }, undefined, /`sourceAction` needs `repository`/],
+    [
+      'no single repository',
+      { repositories: ['github.com/acme/*'] },
+      undefined,
+      /`sourceAction` needs `repository`/,
+    ],
     ['a repository outside the list', {}, 'https://github.com/other/app', /not among `repositories`/],
     ['a key that changes', { keyTemplate: '{commit}.zip' }, undefined, /`keyTemplate` is "\{commit\}\.zip"/],
   ])('refuses %s', (_, props, repository, message) => {
@@ -183,21 +284,36 @@ describe('in CodePipeline', () => {
   });
 });
 
-test('onPushed and onFailed are rules on the block\'s own events', () => {
+test("onPushed and onFailed are rules on the block's own events", () => {
   const { stack, block } = create();
   const topic = new sqs.Queue(stack, 'Told');
-  block.onPushed('Pushed', { target: new targets.SqsQueue(topic), eventPattern: { detail: { ref: ['refs/heads/main'] } } });
+  block.onPushed('Pushed', {
+    target: new targets.SqsQueue(topic),
+    eventPattern: { detail: { ref: ['refs/heads/main'] } },
+  });
   block.onFailed('Failed', { target: new targets.SqsQueue(topic) });
   const template = Template.fromStack(stack);
-  template.hasResourceProperties('AWS::Events::Rule', { EventPattern: { 'detail-type': ['Git Push Published'], 'detail': { ref: ['refs/heads/main'] } } });
-  template.hasResourceProperties('AWS::Events::Rule', { EventPattern: { 'detail-type': ['Git Push Failed'], 'resources': Match.anyValue() } });
+  template.hasResourceProperties('AWS::Events::Rule', {
+    EventPattern: { 'detail-type': ['Git Push Published'], detail: { ref: ['refs/heads/main'] } },
+  });
+  template.hasResourceProperties('AWS::Events::Rule', {
+    EventPattern: { 'detail-type': ['Git Push Failed'], resources: Match.anyValue() },
+  });
 });
 
 test('metrics', () => {
   const { block } = synth();
-  const metrics = [block.metricPushesPublished(), block.metricPushesFailed(), block.metricQueueAge(), block.metricDeadLetters()];
+  const metrics = [
+    block.metricPushesPublished(),
+    block.metricPushesFailed(),
+    block.metricQueueAge(),
+    block.metricDeadLetters(),
+  ];
   expect(metrics.map(({ namespace, metricName }) => [namespace, metricName])).toEqual([
-    ['CdkServerlessBlocks/GitPushPipeline', 'PushesPublished'], ['CdkServerlessBlocks/GitPushPipeline', 'PushesFailed'], ['AWS/SQS', 'ApproximateAgeOfOldestMessage'], ['AWS/SQS', 'ApproximateNumberOfMessagesVisible'],
+    ['CdkServerlessBlocks/GitPushPipeline', 'PushesPublished'],
+    ['CdkServerlessBlocks/GitPushPipeline', 'PushesFailed'],
+    ['AWS/SQS', 'ApproximateAgeOfOldestMessage'],
+    ['AWS/SQS', 'ApproximateNumberOfMessagesVisible'],
   ]);
 });
 
@@ -216,7 +332,9 @@ test('existing resources are used as they are', () => {
 
 test('with CodeCommit alone there is no API', () => {
   const { template, block } = synth(stack => ({
-    repositories: [], webhookSecret: undefined, codeCommitRepositories: [new codecommit.Repository(stack, 'Repository', { repositoryName: 'app' })],
+    repositories: [],
+    webhookSecret: undefined,
+    codeCommitRepositories: [new codecommit.Repository(stack, 'Repository', { repositoryName: 'app' })],
   }));
   template.resourceCountIs('AWS::ApiGatewayV2::Api', 0);
   expect(() => block.webhookUrl).toThrow(/no `webhookUrl`/);
@@ -226,7 +344,9 @@ test('with CodeCommit alone there is no API', () => {
 test('an authorizer takes the place of the secret', () => {
   const { template } = synth(() => ({ webhookSecret: undefined, authorizer: new HttpIamAuthorizer() }));
   template.hasResourceProperties('AWS::ApiGatewayV2::Route', { AuthorizationType: 'AWS_IAM' });
-  template.hasResourceProperties('AWS::Lambda::Function', { Environment: { Variables: { HAS_AUTHORIZER: 'true', WEBHOOK_SECRET_ARN: Match.absent() } } });
+  template.hasResourceProperties('AWS::Lambda::Function', {
+    Environment: { Variables: { HAS_AUTHORIZER: 'true', WEBHOOK_SECRET_ARN: Match.absent() } },
+  });
 });
 
 describe('warns of', () => {
@@ -241,24 +361,79 @@ describe('warns of', () => {
 describe('refuses', () => {
   test.each<[string, (stack: Stack) => Props, RegExp]>([
     ['no repository', () => ({ repositories: [] }), /`repositories` must name at least one repository/],
-    ['a wrong repository', () => ({ repositories: ['github.com'] }), /`repositories`: "github.com" is not a repository pattern such as "github.com\/acme\/\*"/],
-    ['nobody who could be asked who sent it', () => ({ webhookSecret: undefined }), /`webhookSecret` or `authorizer` is required/],
-    ['a standard dead-letter queue', stack => ({ deadLetterQueue: new sqs.Queue(stack, 'Dead') }), /`deadLetterQueue` must be a FIFO queue/],
+    [
+      'a wrong repository',
+      () => ({ repositories: ['github.com'] }),
+      /`repositories`: "github.com" is not a repository pattern such as "github.com\/acme\/\*"/,
+    ],
+    [
+      'nobody who could be asked who sent it',
+      () => ({ webhookSecret: undefined }),
+      /`webhookSecret` or `authorizer` is required/,
+    ],
+    [
+      'a standard dead-letter queue',
+      stack => ({ deadLetterQueue: new sqs.Queue(stack, 'Dead') }),
+      /`deadLetterQueue` must be a FIFO queue/,
+    ],
     ['a path without a slash', () => ({ path: 'pushes' }), /`path` must begin with a slash .* got "pushes"/],
-    ['an unknown placeholder', () => ({ keyTemplate: '{branch}.zip' }), /`keyTemplate` "\{branch\}\.zip" cannot be used: \{branch\} is not one of/],
-    ['no try at all', () => ({ maxReceiveCount: 0 }), /`maxReceiveCount` must be an integer from 1 to 100, got 0/],
+    [
+      'an unknown placeholder',
+      () => ({ keyTemplate: '{branch}.zip' }),
+      /`keyTemplate` "\{branch\}\.zip" cannot be used: \{branch\} is not one of/,
+    ],
+    [
+      'no try at all',
+      () => ({ maxReceiveCount: 0 }),
+      /`maxReceiveCount` must be an integer from 1 to 100, got 0/,
+    ],
     ['too little memory', () => ({ workMemorySize: 128 }), /`workMemorySize` must be an integer from 512/],
-    ['too long a work', () => ({ workTimeout: Duration.minutes(20) }), /`workTimeout` must be whole seconds from 10 seconds to 15 minutes, got 20 minutes/],
-    ['too little disk', () => ({ ephemeralStorageSize: Size.mebibytes(100) }), /`ephemeralStorageSize` must be from 512 MiB to 10 GiB, got 100 MiB/],
-    ['a removal policy for somebody else\'s bucket', stack => ({ bucket: s3.Bucket.fromBucketName(stack, 'B', 'zips'), removalPolicy: RemovalPolicy.DESTROY }), /`bucket` and `removalPolicy`/],
-    ['a login in the proxy\'s address', () => ({ proxyUrl: 'http://me:secret@proxy:3128' }), /`proxyUrl` must be .* without a login/],
-    ['what is no certificate', () => ({ certificateAuthority: 'ca.pem' }), /`certificateAuthority` must hold certificates in PEM form/],
-    ['more settings than fit', () => ({ repositories: Array.from({ length: 200 }, (_, n) => `github.com/acme/repository-${n}`) }), /The settings are \d+ bytes long/],
-    ['credentials of a host that has no repository', stack => ({
-      credentials: { 'gitlab.com': GitCredentials.httpsToken(new secretsmanager.Secret(stack, 'T')) },
-    }), /names the host "gitlab.com", of which `repositories` has no repository/],
-    ['an SSH key without host keys', stack => ({
-      credentials: { 'github.com': GitCredentials.sshKey(new secretsmanager.Secret(stack, 'K'), '# none') },
-    }), /`knownHosts` must have at least one line/],
+    [
+      'too long a work',
+      () => ({ workTimeout: Duration.minutes(20) }),
+      /`workTimeout` must be whole seconds from 10 seconds to 15 minutes, got 20 minutes/,
+    ],
+    [
+      'too little disk',
+      () => ({ ephemeralStorageSize: Size.mebibytes(100) }),
+      /`ephemeralStorageSize` must be from 512 MiB to 10 GiB, got 100 MiB/,
+    ],
+    [
+      "a removal policy for somebody else's bucket",
+      stack => ({
+        bucket: s3.Bucket.fromBucketName(stack, 'B', 'zips'),
+        removalPolicy: RemovalPolicy.DESTROY,
+      }),
+      /`bucket` and `removalPolicy`/,
+    ],
+    [
+      "a login in the proxy's address",
+      () => ({ proxyUrl: 'http://me:secret@proxy:3128' }),
+      /`proxyUrl` must be .* without a login/,
+    ],
+    [
+      'what is no certificate',
+      () => ({ certificateAuthority: 'ca.pem' }),
+      /`certificateAuthority` must hold certificates in PEM form/,
+    ],
+    [
+      'more settings than fit',
+      () => ({ repositories: Array.from({ length: 200 }, (_, n) => `github.com/acme/repository-${n}`) }),
+      /The settings are \d+ bytes long/,
+    ],
+    [
+      'credentials of a host that has no repository',
+      stack => ({
+        credentials: { 'gitlab.com': GitCredentials.httpsToken(new secretsmanager.Secret(stack, 'T')) },
+      }),
+      /names the host "gitlab.com", of which `repositories` has no repository/,
+    ],
+    [
+      'an SSH key without host keys',
+      stack => ({
+        credentials: { 'github.com': GitCredentials.sshKey(new secretsmanager.Secret(stack, 'K'), '# none') },
+      }),
+      /`knownHosts` must have at least one line/,
+    ],
   ])('%s', (_, props, message) => expect(() => create(props)).toThrow(message));
 });

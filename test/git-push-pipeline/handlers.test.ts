@@ -1,10 +1,16 @@
 import { createHmac } from 'crypto';
 import type { Context, SQSEvent } from 'aws-lambda';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createHandler as createAcceptHandler, Ports as AcceptPorts } from '../../lambda-src/git-push-pipeline/accept/handler';
+import {
+  createHandler as createAcceptHandler,
+  Ports as AcceptPorts,
+} from '../../lambda-src/git-push-pipeline/accept/handler';
 import { CommitZip, RefState } from '../../lambda-src/git-push-pipeline/work/commit-zip';
 import { GitError } from '../../lambda-src/git-push-pipeline/work/errors';
-import { createHandler as createWorkHandler, Ports as WorkPorts } from '../../lambda-src/git-push-pipeline/work/handler';
+import {
+  createHandler as createWorkHandler,
+  Ports as WorkPorts,
+} from '../../lambda-src/git-push-pipeline/work/handler';
 import { createLog } from '../../lambda-src/shared/log';
 import { FailedDetail, PublishedDetail, PushMessage } from '../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
@@ -25,46 +31,82 @@ beforeEach(() => {
 describe('the accept function', () => {
   const SECRET = 'the value of the secret';
   let queued: PushMessage[];
-  beforeEach(() => { queued = []; });
-  const accept = (event: unknown, change: Partial<AcceptPorts> = {}) => createAcceptHandler({
-    queue: { send: async messages => void queued.push(...messages) },
-    clock,
-    log,
-    metrics: count,
-    policy: { hasAuthorizer: false, repositories: ['github.com/acme/*', 'https://git-codecommit.us-east-1.amazonaws.com/v1/repos/app'].map(parsePattern) },
-    webhookSecrets: async () => [SECRET, 'the one before'],
-    ...change,
-  })(event as Parameters<ReturnType<typeof createAcceptHandler>>[0], lambdaContext);
+  beforeEach(() => {
+    queued = [];
+  });
+  const accept = (event: unknown, change: Partial<AcceptPorts> = {}) =>
+    createAcceptHandler({
+      queue: { send: async messages => void queued.push(...messages) },
+      clock,
+      log,
+      metrics: count,
+      policy: {
+        hasAuthorizer: false,
+        repositories: [
+          'github.com/acme/*',
+          'https://git-codecommit.us-east-1.amazonaws.com/v1/repos/app',
+        ].map(parsePattern),
+      },
+      webhookSecrets: async () => [SECRET, 'the one before'],
+      ...change,
+    })(event as Parameters<ReturnType<typeof createAcceptHandler>>[0], lambdaContext);
 
   test('queues what the sample event says', async () => {
-    expect(await accept(sampleEvent('git-push-pipeline/events/webhook.json'))).toMatchObject({ statusCode: 202, body: '{"message":"1 of 1 changes accepted"}' });
-    expect(queued).toEqual([expect.objectContaining({ repository: 'https://github.com/acme/app.git', ref: 'refs/heads/main', deliveryId: 'delivery-1' })]);
+    expect(await accept(sampleEvent('git-push-pipeline/events/webhook.json'))).toMatchObject({
+      statusCode: 202,
+      body: '{"message":"1 of 1 changes accepted"}',
+    });
+    expect(queued).toEqual([
+      expect.objectContaining({
+        repository: 'https://github.com/acme/app.git',
+        ref: 'refs/heads/main',
+        deliveryId: 'delivery-1',
+      }),
+    ]);
     expect(metrics).toEqual({ PushesAccepted: 1, PushesSkipped: 0, WebhooksRefused: 0 });
   });
 
   test('takes the value before a rotation as well', async () => {
     const body = '{"zen":"ping"}';
-    const headers = { 'x-github-event': 'ping', 'x-hub-signature-256': `sha256=${createHmac('sha256', 'the one before').update(body).digest('hex')}` };
-    expect(await accept(sampleEvent('git-push-pipeline/events/webhook.json', { headers, body }))).toMatchObject({ statusCode: 200, body: '{"message":"ping answered"}' });
+    const headers = {
+      'x-github-event': 'ping',
+      'x-hub-signature-256': `sha256=${createHmac('sha256', 'the one before').update(body).digest('hex')}`,
+    };
+    expect(
+      await accept(sampleEvent('git-push-pipeline/events/webhook.json', { headers, body })),
+    ).toMatchObject({ statusCode: 200, body: '{"message":"ping answered"}' });
     expect(metrics.PushesSkipped).toBe(1);
   });
 
   test('refuses what is not signed, and logs nothing of it', async () => {
-    const event = sampleEvent('git-push-pipeline/events/webhook.json', { headers: { 'x-github-event': 'push' } });
+    const event = sampleEvent('git-push-pipeline/events/webhook.json', {
+      headers: { 'x-github-event': 'push' },
+    });
     expect(await accept(event)).toMatchObject({ statusCode: 401 });
     expect([queued, metrics.WebhooksRefused]).toEqual([[], 1]);
     expect(lines.join()).not.toContain('acme');
   });
 
   test('fails where the queue does, so that the host delivers again', async () => {
-    const broken = { queue: { send: async () => { throw new Error('no queue'); } } };
-    await expect(accept(sampleEvent('git-push-pipeline/events/webhook.json'), broken)).rejects.toThrow('no queue');
+    const broken = {
+      queue: {
+        send: async () => {
+          throw new Error('no queue');
+        },
+      },
+    };
+    await expect(accept(sampleEvent('git-push-pipeline/events/webhook.json'), broken)).rejects.toThrow(
+      'no queue',
+    );
   });
 
   test('takes events of CodeCommit only where CodeCommit is used', async () => {
     const event = sampleEvent('git-push-pipeline/events/codecommit.json');
     expect(await accept(event, { codeCommitUrlSuffix: 'amazonaws.com' })).toMatchObject({ statusCode: 202 });
-    expect(queued[0]).toMatchObject({ provider: 'codecommit', repository: 'https://git-codecommit.us-east-1.amazonaws.com/v1/repos/app' });
+    expect(queued[0]).toMatchObject({
+      provider: 'codecommit',
+      repository: 'https://git-codecommit.us-east-1.amazonaws.com/v1/repos/app',
+    });
     await expect(accept(event)).rejects.toThrow(/no CodeCommit repository is configured/);
   });
 });
@@ -90,10 +132,25 @@ describe('the work function', () => {
     entries: 1,
     skippedExtraFiles: ['commit-id'],
     commitId: COMMIT,
-    commit: { tree: 'b'.repeat(40), author: identity, committer: identity, message: 'First' } as unknown as CommitZip['commit'],
+    commit: {
+      tree: 'b'.repeat(40),
+      author: identity,
+      committer: identity,
+      message: 'First',
+    } as unknown as CommitZip['commit'],
   });
   beforeEach(() => {
-    happened = { states: ['current'], zip: async () => zip(), puts: [], published: [], failed: [], dead: [], postponed: [], cleaned: 0, deadline: 0 };
+    happened = {
+      states: ['current'],
+      zip: async () => zip(),
+      puts: [],
+      published: [],
+      failed: [],
+      dead: [],
+      postponed: [],
+      cleaned: 0,
+      deadline: 0,
+    };
   });
 
   const context = { ...lambdaContext, getRemainingTimeInMillis: () => 100_000 } as Context;
@@ -107,7 +164,9 @@ describe('the work function', () => {
         happened.deadline = deadline;
         return { zip: () => happened.zip(), refState: async () => happened.states.shift() ?? 'current' };
       },
-      cleanUp: () => { happened.cleaned++; },
+      cleanUp: () => {
+        happened.cleaned++;
+      },
       store: {
         bucket: 'zips',
         put: async (_file, key, { onlyIfNew, metadata }) => {
@@ -115,7 +174,10 @@ describe('the work function', () => {
           return { versionId: 'v1', sha256: 'cc' };
         },
       },
-      events: { published: async detail => void happened.published.push(detail), failed: async detail => void happened.failed.push(detail) },
+      events: {
+        published: async detail => void happened.published.push(detail),
+        failed: async detail => void happened.failed.push(detail),
+      },
       deadLetters: { send: async (_record, code, reason) => void happened.dead.push(`${code}: ${reason}`) },
       retries: { postpone: async (_record, seconds) => void happened.postponed.push(seconds) },
       clock,
@@ -129,26 +191,48 @@ describe('the work function', () => {
   };
   const DONE = { batchItemFailures: [] };
   const AGAIN = { batchItemFailures: [{ itemIdentifier: '19dd0b57-b21e-4ac1-bd88-01bbb068cb78' }] };
-  const failing = (error: Error) => { happened.zip = async () => { throw error; }; };
+  const failing = (error: Error) => {
+    happened.zip = async () => {
+      throw error;
+    };
+  };
 
   test('stores the zip, tells it, and keeps a fifth of the time for the upload', async () => {
     expect(await work()).toEqual(DONE);
-    expect(happened.puts).toEqual([{ key: 'github.com/acme/app/heads/main.zip', onlyIfNew: false, metadata: expect.objectContaining({ 'pusher': 'ada', 'delivery-id': 'delivery-1' }) }]);
-    expect(happened.published).toEqual([expect.objectContaining({ bucket: 'zips', commit: COMMIT, versionId: 'v1', sha256: 'cc', bytes: 10 })]);
+    expect(happened.puts).toEqual([
+      {
+        key: 'github.com/acme/app/heads/main.zip',
+        onlyIfNew: false,
+        metadata: expect.objectContaining({ pusher: 'ada', 'delivery-id': 'delivery-1' }),
+      },
+    ]);
+    expect(happened.published).toEqual([
+      expect.objectContaining({ bucket: 'zips', commit: COMMIT, versionId: 'v1', sha256: 'cc', bytes: 10 }),
+    ]);
     expect([metrics.PushesPublished, happened.cleaned]).toEqual([1, 2]);
     expect(happened.deadline).toBe(clock.now().getTime() + 80_000);
   });
 
-  test.each<RefState>(['superseded', 'deleted'])('ends quietly where the ref is %s before the upload', async state => {
-    happened.states = [state];
-    expect(await work()).toEqual(DONE);
-    expect([happened.puts, happened.published, happened.failed, metrics.PushesSuperseded]).toEqual([[], [], [], 1]);
-  });
+  test.each<RefState>(['superseded', 'deleted'])(
+    'ends quietly where the ref is %s before the upload',
+    async state => {
+      happened.states = [state];
+      expect(await work()).toEqual(DONE);
+      expect([happened.puts, happened.published, happened.failed, metrics.PushesSuperseded]).toEqual([
+        [],
+        [],
+        [],
+        1,
+      ]);
+    },
+  );
 
   test('does not ask for the ref where every commit has a key of its own, and overwrites nothing', async () => {
     happened.states = ['superseded'];
     await work({ keyTemplate: '{path}/{commit}.zip' });
-    expect(happened.puts).toEqual([expect.objectContaining({ key: `acme/app/${COMMIT}.zip`, onlyIfNew: true })]);
+    expect(happened.puts).toEqual([
+      expect.objectContaining({ key: `acme/app/${COMMIT}.zip`, onlyIfNew: true }),
+    ]);
   });
 
   test('a commit that the host no longer gives is no failure if the ref moved on', async () => {
@@ -165,13 +249,23 @@ describe('the work function', () => {
     failing(new GitError('CONNECT', 'no connection'));
     expect(await work()).toEqual(AGAIN);
     expect([happened.postponed, happened.failed]).toEqual([[30], []]);
-    expect(await work({ retries: { postpone: async () => { throw new Error('denied'); } } })).toEqual(AGAIN);
+    expect(
+      await work({
+        retries: {
+          postpone: async () => {
+            throw new Error('denied');
+          },
+        },
+      }),
+    ).toEqual(AGAIN);
   });
 
   test('the last try tells its own reason', async () => {
     failing(new GitError('CONNECT', 'no connection'));
     expect(await work({}, 2)).toEqual(DONE);
-    expect(happened.failed).toEqual([expect.objectContaining({ code: 'CONNECT', reason: 'no connection', attempts: 2, commit: COMMIT })]);
+    expect(happened.failed).toEqual([
+      expect.objectContaining({ code: 'CONNECT', reason: 'no connection', attempts: 2, commit: COMMIT }),
+    ]);
     expect(happened.dead).toEqual(['CONNECT: no connection']);
     expect(metrics.PushesFailed).toBe(1);
   });
@@ -183,14 +277,21 @@ describe('the work function', () => {
   });
 
   test('tries that ended without an answer are told on the receive after them, without one more', async () => {
-    happened.zip = async () => { throw new Error('must not be called'); };
+    happened.zip = async () => {
+      throw new Error('must not be called');
+    };
     expect(await work({}, 3)).toEqual(DONE);
-    expect(happened.failed).toEqual([expect.objectContaining({ code: 'NO_ANSWER', attempts: 3, reason: expect.stringContaining('2 tries') })]);
+    expect(happened.failed).toEqual([
+      expect.objectContaining({ code: 'NO_ANSWER', attempts: 3, reason: expect.stringContaining('2 tries') }),
+    ]);
   });
 
   test('a message that makes no sense is told with what could be read of it', async () => {
     expect(await work({}, 1, 'no JSON')).toEqual(DONE);
-    expect([happened.failed, happened.dead]).toEqual([[expect.objectContaining({ code: 'INVALID_MESSAGE' })], ['INVALID_MESSAGE: the message is not JSON']]);
+    expect([happened.failed, happened.dead]).toEqual([
+      [expect.objectContaining({ code: 'INVALID_MESSAGE' })],
+      ['INVALID_MESSAGE: the message is not JSON'],
+    ]);
   });
 
   test('a key that is too long for S3 is a failure', async () => {
@@ -200,7 +301,15 @@ describe('the work function', () => {
 
   test('a failure that cannot be told comes again, until the queue moves it', async () => {
     failing(new GitError('AUTH', 'the host refused the token'));
-    expect(await work({ deadLetters: { send: async () => { throw new Error('no queue'); } } })).toEqual(AGAIN);
+    expect(
+      await work({
+        deadLetters: {
+          send: async () => {
+            throw new Error('no queue');
+          },
+        },
+      }),
+    ).toEqual(AGAIN);
     expect(lines.join()).toContain('a failed push could not be reported');
   });
 });

@@ -2,7 +2,11 @@ import * as childProcess from 'node:child_process';
 import * as dns from 'node:dns';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { writeArchive, resolveCommit, ArchiveOptions } from '../../lambda-src/git-push-pipeline/work/commit-archive';
+import {
+  writeArchive,
+  resolveCommit,
+  ArchiveOptions,
+} from '../../lambda-src/git-push-pipeline/work/commit-archive';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { GitRemote, GitRemoteOptions } from '../../lambda-src/git-push-pipeline/work/git-remote';
 import { DEFAULT_LIMITS, DiskBudget, Limits } from '../../lambda-src/git-push-pipeline/work/limits';
@@ -17,7 +21,9 @@ export const loopbackGuard: AddressGuard = {
   checkHost: () => undefined,
 };
 
-export type RemoteOptions = Partial<Omit<GitRemoteOptions, 'network' | 'address'>> & { network?: Partial<GitRemoteOptions['network']> };
+export type RemoteOptions = Partial<Omit<GitRemoteOptions, 'network' | 'address'>> & {
+  network?: Partial<GitRemoteOptions['network']>;
+};
 
 /** Runs `act` with a remote and ends its deadline after it. */
 export async function withRemote<T>(
@@ -28,7 +34,15 @@ export async function withRemote<T>(
   const deadline = options.deadline ?? new Deadline(Date.now() + 15_000);
   try {
     const { network, ...rest } = options;
-    return await act(new GitRemote({ ...rest, address: parseAddress(address), network: { guard: loopbackGuard, ...network }, deadline }), deadline);
+    return await act(
+      new GitRemote({
+        ...rest,
+        address: parseAddress(address),
+        network: { guard: loopbackGuard, ...network },
+        deadline,
+      }),
+      deadline,
+    );
   } finally {
     deadline.dispose();
   }
@@ -63,7 +77,13 @@ export async function zipStore(
 ): Promise<{ file: string; commit: string; entries: number; skippedExtraFiles: readonly string[] }> {
   const file = path.join(directory, `${zips++}.zip`);
   const resolved = await resolveCommit(store, id);
-  const { entries, skippedExtraFiles } = await writeArchive(store, resolved, { file, limits, disk: new DiskBudget(limits), deadline, ...archive });
+  const { entries, skippedExtraFiles } = await writeArchive(store, resolved, {
+    file,
+    limits,
+    disk: new DiskBudget(limits),
+    deadline,
+    ...archive,
+  });
   return { file, commit: resolved.id, entries, skippedExtraFiles };
 }
 
@@ -75,10 +95,14 @@ export interface ListedEntry {
 
 /** What git says is in a commit: names as latin1, submodules with a closing slash and no id. */
 export function lsTree(repository: string, commit: string): ListedEntry[] {
-  return git(repository, ['ls-tree', '-r', '-z', commit]).toString('latin1').split('\0').filter((line) => line !== '').map((line) => {
-    const [, mode, , id, name] = /^(\d+) (\w+) ([0-9a-f]+)\t([\s\S]*)$/.exec(line) ?? [];
-    return mode === '160000' ? { name: `${name}/`, mode: '040755', id: '' } : { name, mode, id };
-  });
+  return git(repository, ['ls-tree', '-r', '-z', commit])
+    .toString('latin1')
+    .split('\0')
+    .filter(line => line !== '')
+    .map(line => {
+      const [, mode, , id, name] = /^(\d+) (\w+) ([0-9a-f]+)\t([\s\S]*)$/.exec(line) ?? [];
+      return mode === '160000' ? { name: `${name}/`, mode: '040755', id: '' } : { name, mode, id };
+    });
 }
 
 const LIST_ZIP = `
@@ -96,13 +120,26 @@ with zipfile.ZipFile(sys.argv[1]) as z:
 
 /** What Python's zipfile reads in a zip, every CRC checked, with the git id of each entry's bytes. */
 export function listZip(file: string): { entries: ListedEntry[]; times: number[][]; comment: string } {
-  const output = childProcess.execFileSync('python3', ['-c', LIST_ZIP, file], { maxBuffer: 1024 ** 3, encoding: 'utf8' });
-  const { entries, comment } = JSON.parse(output) as { entries: (ListedEntry & { time: number[] })[]; comment: string };
-  return { entries: entries.map(({ name, mode, id }) => ({ name, mode, id })), times: entries.map(({ time }) => time), comment };
+  const output = childProcess.execFileSync('python3', ['-c', LIST_ZIP, file], {
+    maxBuffer: 1024 ** 3,
+    encoding: 'utf8',
+  });
+  const { entries, comment } = JSON.parse(output) as {
+    entries: (ListedEntry & { time: number[] })[];
+    comment: string;
+  };
+  return {
+    entries: entries.map(({ name, mode, id }) => ({ name, mode, id })),
+    times: entries.map(({ time }) => time),
+    comment,
+  };
 }
 
 /** Unpacks with Info-ZIP and lists what is on disk then. */
 export function unzip(file: string, into: string, env: NodeJS.ProcessEnv = {}): void {
   fs.mkdirSync(into, { recursive: true });
-  childProcess.execFileSync('unzip', ['-q', '-o', file, '-d', into], { env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', ...env }, stdio: 'pipe' });
+  childProcess.execFileSync('unzip', ['-q', '-o', file, '-d', into], {
+    env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', ...env },
+    stdio: 'pipe',
+  });
 }

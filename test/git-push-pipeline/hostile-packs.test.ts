@@ -4,7 +4,12 @@ import { listZip, zipStore } from './harness';
 import { delta, objectId, PackBuilder } from './pack-builder';
 import { noise } from './sample-repository';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
-import { DEFAULT_LIMITS, DiskBudget, Limits, MAX_HELD_BYTES } from '../../lambda-src/git-push-pipeline/work/limits';
+import {
+  DEFAULT_LIMITS,
+  DiskBudget,
+  Limits,
+  MAX_HELD_BYTES,
+} from '../../lambda-src/git-push-pipeline/work/limits';
 import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
 import { receivePack } from '../../lambda-src/git-push-pipeline/work/receive-pack';
 import { ScratchFile } from '../../lambda-src/git-push-pipeline/work/scratch-file';
@@ -22,7 +27,10 @@ describe('a pack', () => {
   afterAll(() => fs.rmSync(directory, { recursive: true, force: true }));
 
   const withPack = async <T>(
-    pack: Buffer, act: (store: ObjectStore, deadline: Deadline) => Promise<T>, limits: Limits = DEFAULT_LIMITS, piece = 65_536,
+    pack: Buffer,
+    act: (store: ObjectStore, deadline: Deadline) => Promise<T>,
+    limits: Limits = DEFAULT_LIMITS,
+    piece = 65_536,
   ): Promise<T> => {
     const disk = new DiskBudget(limits);
     const deadline = new Deadline(Date.now() + 15_000);
@@ -37,11 +45,20 @@ describe('a pack', () => {
       store?.close();
     }
   };
-  const zip = (builder: PackBuilder, commit: string, limits: Partial<Limits> = {}): Promise<ReturnType<typeof listZip>> => {
+  const zip = (
+    builder: PackBuilder,
+    commit: string,
+    limits: Partial<Limits> = {},
+  ): Promise<ReturnType<typeof listZip>> => {
     const all = { ...DEFAULT_LIMITS, ...limits };
-    return withPack(builder.build(), async (store, deadline) => listZip((await zipStore(store, commit, directory, deadline, all)).file), all);
+    return withPack(
+      builder.build(),
+      async (store, deadline) => listZip((await zipStore(store, commit, directory, deadline, all)).file),
+      all,
+    );
   };
-  const index = (builder: PackBuilder, count?: number): Promise<number> => withPack(builder.build(count), async (store) => store.count);
+  const index = (builder: PackBuilder, count?: number): Promise<number> =>
+    withPack(builder.build(count), async store => store.count);
 
   describe('with deltas', () => {
     const base = 'the quick brown fox jumps over the lazy dog\n'.repeat(50);
@@ -53,8 +70,11 @@ describe('a pack', () => {
       pack.offsetDelta(offset, delta(base.length, base.length + 3, copyAll(base), { insert: 'one' }));
       pack.idDelta(id, delta(base.length, base.length + 3, copyAll(base), { insert: 'two' }));
       const results = [objectId('blob', `${base}one`), objectId('blob', `${base}two`)];
-      const { entries } = await zip(pack, pack.commit(['100644', 'a', results[0]], ['100644', 'b', results[1]]));
-      expect(entries.map((entry) => entry.id)).toEqual(results);
+      const { entries } = await zip(
+        pack,
+        pack.commit(['100644', 'a', results[0]], ['100644', 'b', results[1]]),
+      );
+      expect(entries.map(entry => entry.id)).toEqual(results);
     });
 
     it('is resolved where a base comes after its deltas, and deltas of deltas too', async () => {
@@ -62,13 +82,19 @@ describe('a pack', () => {
       const first = `${base}1`;
       const second = `${base}12`;
       const third = `${base}123`;
-      const waiting = pack.idDelta(objectId('blob', first), delta(first.length, second.length, copyAll(first), { insert: '2' }));
+      const waiting = pack.idDelta(
+        objectId('blob', first),
+        delta(first.length, second.length, copyAll(first), { insert: '2' }),
+      );
       pack.offsetDelta(waiting, delta(second.length, third.length, copyAll(second), { insert: '3' }));
       pack.idDelta(objectId('blob', base), delta(base.length, first.length, copyAll(base), { insert: '1' }));
       pack.object('blob', base);
-      const ids = [first, second, third].map((text) => objectId('blob', text));
-      const { entries } = await zip(pack, pack.commit(['100644', 'a', ids[0]], ['100644', 'b', ids[1]], ['100644', 'c', ids[2]]));
-      expect(entries.map((entry) => entry.id)).toEqual(ids);
+      const ids = [first, second, third].map(text => objectId('blob', text));
+      const { entries } = await zip(
+        pack,
+        pack.commit(['100644', 'a', ids[0]], ['100644', 'b', ids[1]], ['100644', 'c', ids[2]]),
+      );
+      expect(entries.map(entry => entry.id)).toEqual(ids);
     });
 
     it('is resolved along a chain of 2,000', async () => {
@@ -76,7 +102,10 @@ describe('a pack', () => {
       let { offset } = pack.object('blob', base);
       let text = base;
       for (let i = 0; i < 2000; i++) {
-        offset = pack.offsetDelta(offset, delta(text.length, text.length, { copy: [1, text.length - 1] }, { insert: String(i % 10) }));
+        offset = pack.offsetDelta(
+          offset,
+          delta(text.length, text.length, { copy: [1, text.length - 1] }, { insert: String(i % 10) }),
+        );
         text = `${text.slice(1)}${i % 10}`;
       }
       const { entries } = await zip(pack, pack.commit(['100644', 'a', objectId('blob', text)]));
@@ -102,7 +131,10 @@ describe('a pack', () => {
     it('is corrupt where a base is missing, is no object, or is the delta itself', async () => {
       const missing = new PackBuilder();
       missing.idDelta('ab'.repeat(20), delta(5, 5, { copy: [0, 5] }));
-      await expect(index(missing)).rejects.toMatchObject({ code: 'CORRUPT_PACK', message: expect.stringContaining('base is missing') });
+      await expect(index(missing)).rejects.toMatchObject({
+        code: 'CORRUPT_PACK',
+        message: expect.stringContaining('base is missing'),
+      });
       const inside = new PackBuilder();
       const { offset } = inside.object('blob', base);
       inside.offsetDelta(offset + 1, delta(base.length, 5, { copy: [0, 5] }));
@@ -127,26 +159,40 @@ describe('a pack', () => {
       const pack = new PackBuilder();
       const { id, offset } = pack.object('blob', large);
       const pieces = [];
-      for (let at = 0; at < large.length; at += 0xffff00) pieces.push({ copy: [at, Math.min(0xffff00, large.length - at)] as [number, number] });
+      for (let at = 0; at < large.length; at += 0xffff00)
+        pieces.push({ copy: [at, Math.min(0xffff00, large.length - at)] as [number, number] });
       const longer = Buffer.concat([large, Buffer.from('end')]);
-      const second = pack.offsetDelta(offset, delta(large.length, longer.length, ...pieces, { insert: 'end' }));
+      const second = pack.offsetDelta(
+        offset,
+        delta(large.length, longer.length, ...pieces, { insert: 'end' }),
+      );
       // A small file out of a large base, and a large file out of that base's delta.
       pack.offsetDelta(second, delta(longer.length, 100, { copy: [longer.length - 100, 100] }));
       const small = objectId('blob', longer.subarray(-100));
       const again = Buffer.concat([longer, Buffer.from('!')]);
-      pack.offsetDelta(second, delta(longer.length, again.length, ...pieces, { copy: [large.length, 3] }, { insert: '!' }));
+      pack.offsetDelta(
+        second,
+        delta(longer.length, again.length, ...pieces, { copy: [large.length, 3] }, { insert: '!' }),
+      );
       const ids = [id, objectId('blob', longer), small, objectId('blob', again)];
-      const { entries } = await zip(pack, pack.commit(...ids.map((blob, i) => ['100755', `f${i}`, blob] as [string, string, string])));
-      expect(entries.map((entry) => entry.id)).toEqual(ids);
+      const { entries } = await zip(
+        pack,
+        pack.commit(...ids.map((blob, i) => ['100755', `f${i}`, blob] as [string, string, string])),
+      );
+      expect(entries.map(entry => entry.id)).toEqual(ids);
     });
 
     it('refuses them over the limit, and never needs more disk than allowed', async () => {
       const pack = new PackBuilder();
       const { id, offset } = pack.object('blob', large);
-      const copies = [0, 1, 2].map((i) => ({ copy: [i * 0xffff00, i < 2 ? 0xffff00 : large.length - 2 * 0xffff00] as [number, number] }));
+      const copies = [0, 1, 2].map(i => ({
+        copy: [i * 0xffff00, i < 2 ? 0xffff00 : large.length - 2 * 0xffff00] as [number, number],
+      }));
       pack.offsetDelta(offset, delta(large.length, large.length, ...copies));
       const commit = pack.commit(['100644', 'a', id]);
-      await expect(zip(pack, commit, { maxObjectBytes: MAX_HELD_BYTES })).rejects.toMatchObject({ code: 'LIMIT' });
+      await expect(zip(pack, commit, { maxObjectBytes: MAX_HELD_BYTES })).rejects.toMatchObject({
+        code: 'LIMIT',
+      });
       await expect(zip(pack, commit, { maxDiskBytes: 2_000_000 })).rejects.toMatchObject({ code: 'LIMIT' });
     });
   });
@@ -156,7 +202,7 @@ describe('a pack', () => {
     const blob = pack.object('blob', 'x').id;
     pack.commit(['100644', 'a', blob]);
     for (const piece of [1, 7, 19, 20, 21, 1000]) {
-      expect(await withPack(pack.build(), async (store) => store.find(blob), DEFAULT_LIMITS, piece)).toBe(0);
+      expect(await withPack(pack.build(), async store => store.find(blob), DEFAULT_LIMITS, piece)).toBe(0);
     }
   });
 
@@ -164,7 +210,11 @@ describe('a pack', () => {
     ['has bytes after its last object', (pack: PackBuilder) => pack.build(1)],
     ['claims more objects than it has', (pack: PackBuilder) => pack.build(3)],
     ['claims more objects than it could have', (pack: PackBuilder) => pack.build(500_000)],
-    ['is of version 9', (pack: PackBuilder) => Buffer.concat([Buffer.from('PACK'), Buffer.from([0, 0, 0, 9]), pack.build().subarray(8)])],
+    [
+      'is of version 9',
+      (pack: PackBuilder) =>
+        Buffer.concat([Buffer.from('PACK'), Buffer.from([0, 0, 0, 9]), pack.build().subarray(8)]),
+    ],
     ['is no pack', () => Buffer.from('x'.repeat(100))],
     ['is empty', () => Buffer.alloc(0)],
     ['lacks its last byte', (pack: PackBuilder) => pack.build().subarray(0, -1)],
@@ -172,7 +222,10 @@ describe('a pack', () => {
     const pack = new PackBuilder();
     pack.object('blob', 'one');
     pack.object('blob', 'two');
-    await expect(withPack(make(pack), async () => undefined)).rejects.toMatchObject({ code: 'CORRUPT_PACK', retryable: true });
+    await expect(withPack(make(pack), async () => undefined)).rejects.toMatchObject({
+      code: 'CORRUPT_PACK',
+      retryable: true,
+    });
   });
 
   it('with sound objects and another checksum is corrupt', async () => {
@@ -180,7 +233,10 @@ describe('a pack', () => {
     pack.object('blob', 'one');
     const bytes = pack.build();
     bytes[bytes.length - 1] ^= 1;
-    await expect(withPack(bytes, async () => undefined)).rejects.toMatchObject({ code: 'CORRUPT_PACK', message: expect.stringContaining('checksum') });
+    await expect(withPack(bytes, async () => undefined)).rejects.toMatchObject({
+      code: 'CORRUPT_PACK',
+      message: expect.stringContaining('checksum'),
+    });
   });
 
   it.each([
@@ -211,74 +267,156 @@ describe('a pack', () => {
 
   describe('with hostile names', () => {
     it.each([
-      '..', '.', '', '../x', '/etc/passwd', 'a/../../x', '\\x', '..\\x', 'a\\..\\..\\x', '.. ', '.. .', 'C:', 'c:evil', 'a\\C:evil',
-      '.git', '.GIT', '.Git ', '.git.', '.git . ', '.git:stream', '.git::$INDEX_ALLOCATION', 'git~1', 'GIT~1', '.g\u200cit', '\ufeff.git', 'a\\.git', '.git\\config',
-    ])('refuses "%s" for a file, a link and a directory', async (name) => {
+      '..',
+      '.',
+      '',
+      '../x',
+      '/etc/passwd',
+      'a/../../x',
+      '\\x',
+      '..\\x',
+      'a\\..\\..\\x',
+      '.. ',
+      '.. .',
+      'C:',
+      'c:evil',
+      'a\\C:evil',
+      '.git',
+      '.GIT',
+      '.Git ',
+      '.git.',
+      '.git . ',
+      '.git:stream',
+      '.git::$INDEX_ALLOCATION',
+      'git~1',
+      'GIT~1',
+      '.g\u200cit',
+      '\ufeff.git',
+      'a\\.git',
+      '.git\\config',
+    ])('refuses "%s" for a file, a link and a directory', async name => {
       for (const mode of ['100644', '120000', '40000', '160000']) {
         const pack = new PackBuilder();
-        const blob = mode === '40000' ? pack.tree(['100644', 'x', pack.object('blob', 'x').id]) : pack.object('blob', 'x').id;
-        await expect(zip(pack, pack.commit([mode, name, blob]))).rejects.toMatchObject({ code: 'UNSAFE_NAME', retryable: false });
+        const blob =
+          mode === '40000'
+            ? pack.tree(['100644', 'x', pack.object('blob', 'x').id])
+            : pack.object('blob', 'x').id;
+        await expect(zip(pack, pack.commit([mode, name, blob]))).rejects.toMatchObject({
+          code: 'UNSAFE_NAME',
+          retryable: false,
+        });
         const inner = new PackBuilder();
-        const same = mode === '40000' ? inner.tree(['100644', 'x', inner.object('blob', 'x').id]) : inner.object('blob', 'x').id;
-        await expect(zip(inner, inner.commit(['40000', 'dir', inner.tree([mode, name, same])]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+        const same =
+          mode === '40000'
+            ? inner.tree(['100644', 'x', inner.object('blob', 'x').id])
+            : inner.object('blob', 'x').id;
+        await expect(
+          zip(inner, inner.commit(['40000', 'dir', inner.tree([mode, name, same])])),
+        ).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
       }
     });
 
     it('keeps unusual names that lead nowhere else as they are', async () => {
-      const names = ['a\\b', 'x\\x2dy.swap', '.gitignore', '.gitmodules', '...a', '..a', 'a..', 'git~10', 'ab:c', ' ', '-rf', '%2e%2e', '~', 'con', 'a\tb', 'caf\xe9'];
+      const names = [
+        'a\\b',
+        'x\\x2dy.swap',
+        '.gitignore',
+        '.gitmodules',
+        '...a',
+        '..a',
+        'a..',
+        'git~10',
+        'ab:c',
+        ' ',
+        '-rf',
+        '%2e%2e',
+        '~',
+        'con',
+        'a\tb',
+        'caf\xe9',
+      ];
       const pack = new PackBuilder();
       const blob = pack.object('blob', 'x').id;
-      const { entries } = await zip(pack, pack.commit(...names.map((name) => ['100644', Buffer.from(name, 'latin1'), blob] as [string, Buffer, string])));
-      expect(entries.map((entry) => entry.name)).toEqual(names);
+      const { entries } = await zip(
+        pack,
+        pack.commit(
+          ...names.map(name => ['100644', Buffer.from(name, 'latin1'), blob] as [string, Buffer, string]),
+        ),
+      );
+      expect(entries.map(entry => entry.name)).toEqual(names);
     });
 
     it('refuses the same name twice, and a link where some system has the same name twice', async () => {
       const cases: [string, string, string, string][] = [
-        ['100644', 'a', '100644', 'a'], ['120000', 'a', '40000', 'a'], ['120000', 'A', '40000', 'a'], ['40000', 'a', '120000', 'A'],
-        ['120000', 'a', '40000', 'a.'], ['120000', 'é', '40000', 'e\u0301'], ['120000', 'a\u200c', '40000', 'a'],
+        ['100644', 'a', '100644', 'a'],
+        ['120000', 'a', '40000', 'a'],
+        ['120000', 'A', '40000', 'a'],
+        ['40000', 'a', '120000', 'A'],
+        ['120000', 'a', '40000', 'a.'],
+        ['120000', 'é', '40000', 'e\u0301'],
+        ['120000', 'a\u200c', '40000', 'a'],
       ];
       for (const [mode1, name1, mode2, name2] of cases) {
         const pack = new PackBuilder();
         const blob = pack.object('blob', '/tmp').id;
         const tree = pack.tree(['100644', 'x', blob]);
-        const of = (mode: string): string => mode === '40000' ? tree : blob;
-        await expect(zip(pack, pack.commit([mode1, name1, of(mode1)], [mode2, name2, of(mode2)]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+        const of = (mode: string): string => (mode === '40000' ? tree : blob);
+        await expect(
+          zip(pack, pack.commit([mode1, name1, of(mode1)], [mode2, name2, of(mode2)])),
+        ).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
       }
     });
 
     it('keeps two files apart whose names differ in case only', async () => {
       const pack = new PackBuilder();
       const blob = pack.object('blob', 'x').id;
-      expect((await zip(pack, pack.commit(['100644', 'Makefile', blob], ['100644', 'makefile', blob]))).entries).toHaveLength(2);
+      expect(
+        (await zip(pack, pack.commit(['100644', 'Makefile', blob], ['100644', 'makefile', blob]))).entries,
+      ).toHaveLength(2);
     });
 
     it('refuses a name that leads through a link where a backslash is a slash', async () => {
       const pack = new PackBuilder();
       const blob = pack.object('blob', '/tmp').id;
-      await expect(zip(pack, pack.commit(['120000', 'a', blob], ['100644', 'a\\x', blob]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      await expect(
+        zip(pack, pack.commit(['120000', 'a', blob], ['100644', 'a\\x', blob])),
+      ).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
       const deep = new PackBuilder();
       const link = deep.object('blob', '/tmp').id;
-      await expect(zip(deep, deep.commit(['40000', 'd', deep.tree(['120000', 'l', link])], ['100644', 'd\\L\\x', link]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      await expect(
+        zip(deep, deep.commit(['40000', 'd', deep.tree(['120000', 'l', link])], ['100644', 'd\\L\\x', link])),
+      ).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
       const named = new PackBuilder();
       const target = named.object('blob', '/tmp').id;
-      await expect(zip(named, named.commit(['120000', 'd\\l', target]))).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      await expect(zip(named, named.commit(['120000', 'd\\l', target]))).rejects.toMatchObject({
+        code: 'UNSAFE_NAME',
+      });
     });
 
     it('refuses modes that git does not have, and trees that cannot be read', async () => {
       for (const mode of ['100000', '060000', 'abc', '1']) {
         const pack = new PackBuilder();
-        await expect(zip(pack, pack.commit([mode, 'x', pack.object('blob', 'x').id]))).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+        await expect(zip(pack, pack.commit([mode, 'x', pack.object('blob', 'x').id]))).rejects.toMatchObject({
+          code: 'UNSUPPORTED',
+        });
       }
       const pack = new PackBuilder();
-      await expect(zip(pack, pack.commitOf(pack.object('tree', '100644 a\0short').id))).rejects.toMatchObject({ code: 'CORRUPT_PACK' });
+      await expect(zip(pack, pack.commitOf(pack.object('tree', '100644 a\0short').id))).rejects.toMatchObject(
+        { code: 'CORRUPT_PACK' },
+      );
     });
   });
 
   it('whose trees unfold without end is stopped at the limit of entries', async () => {
     const pack = new PackBuilder();
     let tree = pack.tree(['100644', 'x', pack.object('blob', 'x').id]);
-    for (let depth = 0; depth < 30; depth++) tree = pack.tree(...'abcdefghij'.split('').map((name) => ['40000', name, tree] as [string, string, string]));
-    await expect(zip(pack, pack.commitOf(tree), { maxEntries: 20_000 })).rejects.toMatchObject({ code: 'LIMIT' });
+    for (let depth = 0; depth < 30; depth++)
+      tree = pack.tree(
+        ...'abcdefghij'.split('').map(name => ['40000', name, tree] as [string, string, string]),
+      );
+    await expect(zip(pack, pack.commitOf(tree), { maxEntries: 20_000 })).rejects.toMatchObject({
+      code: 'LIMIT',
+    });
   });
 
   it('whose paths grow without end is stopped at the limit of a path', async () => {
@@ -291,7 +429,13 @@ describe('a pack', () => {
   it('whose zip grows over the limit is stopped', async () => {
     const pack = new PackBuilder();
     const blob = pack.object('blob', noise(60_000)).id;
-    const files = Array.from({ length: 100 }, (_, i) => ['100644', `f${i}`, blob] as [string, string, string]);
-    await expect(zip(pack, pack.commit(...files), { maxZipBytes: 1_000_000 })).rejects.toMatchObject({ code: 'LIMIT', message: expect.stringContaining('zip') });
+    const files = Array.from(
+      { length: 100 },
+      (_, i) => ['100644', `f${i}`, blob] as [string, string, string],
+    );
+    await expect(zip(pack, pack.commit(...files), { maxZipBytes: 1_000_000 })).rejects.toMatchObject({
+      code: 'LIMIT',
+      message: expect.stringContaining('zip'),
+    });
   });
 });

@@ -20,20 +20,32 @@ describe('a fetch', () => {
         return true;
       },
     });
-    const listed = (...patterns: string[]) => (address: Parameters<typeof isListed>[0]): boolean => isListed(address, patterns.map(parsePattern));
+    const listed =
+      (...patterns: string[]) =>
+      (address: Parameters<typeof isListed>[0]): boolean =>
+        isListed(address, patterns.map(parsePattern));
 
     it('follows within the list of repositories, and keeps the credentials on the same origin', async () => {
-      const server = await https(redirectTo((url) => url.startsWith('/old.git/') ? url.replace('old', 'sample') : undefined));
-      await fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/sample`) }, servers.sample.last, 'old.git');
+      const server = await https(
+        redirectTo(url => (url.startsWith('/old.git/') ? url.replace('old', 'sample') : undefined)),
+      );
+      await fetchFrom(
+        server.port,
+        { redirectAllowed: listed(`git.test:${server.port}/sample`) },
+        servers.sample.last,
+        'old.git',
+      );
       expect(server.requests.map(({ method, url }) => `${method} ${url}`)).toEqual([
-        'GET /old.git/info/refs?service=git-upload-pack', 'GET /sample.git/info/refs?service=git-upload-pack', 'POST /sample.git/git-upload-pack',
+        'GET /old.git/info/refs?service=git-upload-pack',
+        'GET /sample.git/info/refs?service=git-upload-pack',
+        'POST /sample.git/git-upload-pack',
       ]);
       expect(server.requests.every(({ authorization }) => authorization !== undefined)).toBe(true);
     });
 
     it('never sends the credentials to another origin, even one that is listed', async () => {
       const other = await https({ login: undefined });
-      const server = await https(redirectTo((url) => `https://other.test:${other.port}${url}`));
+      const server = await https(redirectTo(url => `https://other.test:${other.port}${url}`));
       await fetchFrom(server.port, { redirectAllowed: listed(`other.test:${other.port}/*`) });
       expect(other.requests.map(({ authorization }) => authorization)).toEqual([undefined, undefined]);
       expect(server.requests[0].authorization).toBeDefined();
@@ -41,27 +53,45 @@ describe('a fetch', () => {
 
     it('refuses to follow to a host that would answer, but is not listed', async () => {
       const other = await https({ login: undefined });
-      const server = await https(redirectTo((url) => `https://other.test:${other.port}${url}`));
+      const server = await https(redirectTo(url => `https://other.test:${other.port}${url}`));
       const attempt = fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) });
-      expect(await failure(attempt)).toMatchObject({ code: 'REDIRECT', message: expect.stringContaining('the list of repositories') });
+      expect(await failure(attempt)).toMatchObject({
+        code: 'REDIRECT',
+        message: expect.stringContaining('the list of repositories'),
+      });
       expect(other.requests).toEqual([]);
     });
 
     it('refuses to follow to another scheme, listed or not', async () => {
       const server: Listening = await https(redirectTo(() => `ssh://git@git.test:${server.port}/sample.git`));
-      expect(await failure(fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) })))
-        .toMatchObject({ code: 'REDIRECT', message: expect.stringContaining('away from https') });
+      expect(
+        await failure(fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) })),
+      ).toMatchObject({ code: 'REDIRECT', message: expect.stringContaining('away from https') });
     });
 
     it.each([
-      ['out of the list', (port: number) => `https://other.test:${port}/sample.git/info/refs?service=git-upload-pack`],
-      ['to plain http', (port: number) => `http://git.test:${port}/sample.git/info/refs?service=git-upload-pack`],
-      ['to an address with credentials', (port: number) => `https://a:b@git.test:${port}/sample.git/info/refs`],
+      [
+        'out of the list',
+        (port: number) => `https://other.test:${port}/sample.git/info/refs?service=git-upload-pack`,
+      ],
+      [
+        'to plain http',
+        (port: number) => `http://git.test:${port}/sample.git/info/refs?service=git-upload-pack`,
+      ],
+      [
+        'to an address with credentials',
+        (port: number) => `https://a:b@git.test:${port}/sample.git/info/refs`,
+      ],
       ['nowhere', () => ''],
-      ['to itself for ever', (port: number) => `https://git.test:${port}/sample.git/info/refs?service=git-upload-pack`],
+      [
+        'to itself for ever',
+        (port: number) => `https://git.test:${port}/sample.git/info/refs?service=git-upload-pack`,
+      ],
     ])('refuses to follow %s', async (_case, location) => {
       const server: Listening = await https(redirectTo(() => location(server.port)));
-      expect(await failure(fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) }))).toMatchObject({ code: 'REDIRECT', retryable: false });
+      expect(
+        await failure(fetchFrom(server.port, { redirectAllowed: listed(`git.test:${server.port}/**`) })),
+      ).toMatchObject({ code: 'REDIRECT', retryable: false });
     });
   });
 
@@ -86,14 +116,19 @@ describe('a fetch', () => {
       await fetchFrom(server.port, { network: { guard } });
       expect(guard.lookups).toBe(1);
       const requests = server.requests.length;
-      expect(await failure(fetchFrom(server.port, { network: { guard } }))).toMatchObject({ code: 'BLOCKED_ADDRESS', retryable: false });
+      expect(await failure(fetchFrom(server.port, { network: { guard } }))).toMatchObject({
+        code: 'BLOCKED_ADDRESS',
+        retryable: false,
+      });
       expect(server.requests.length).toBe(requests);
     });
 
     it('is stopped over ssh as well', async () => {
       const guard = rebinding();
       guard.lookups = 1;
-      expect(await failure(fetchSsh((await ssh()).port, {}, { network: { guard } }))).toMatchObject({ code: 'BLOCKED_ADDRESS' });
+      expect(await failure(fetchSsh((await ssh()).port, {}, { network: { guard } }))).toMatchObject({
+        code: 'BLOCKED_ADDRESS',
+      });
     });
 
     it('is stopped on the way to a redirect', async () => {
@@ -105,19 +140,25 @@ describe('a fetch', () => {
           return true;
         },
       });
-      expect(await failure(fetchFrom(server.port, { network: { guard }, redirectAllowed: () => true }))).toMatchObject({ code: 'BLOCKED_ADDRESS' });
+      expect(
+        await failure(fetchFrom(server.port, { network: { guard }, redirectAllowed: () => true })),
+      ).toMatchObject({ code: 'BLOCKED_ADDRESS' });
       expect(other.requests).toEqual([]);
     });
 
     it('is stopped for a literal address', async () => {
       const guard: AddressGuard = {
         ...loopbackGuard,
-        checkHost: (host) => {
+        checkHost: host => {
           if (host === '127.0.0.1') throw new BlockedAddressError(host, 'loopback');
         },
       };
       const server = await https();
-      const attempt = withRemote(`https://127.0.0.1:${server.port}/sample.git`, { directory: servers.root, network: { guard, ca: servers.certificate.cert } }, (remote) => remote.fetch(servers.sample.last));
+      const attempt = withRemote(
+        `https://127.0.0.1:${server.port}/sample.git`,
+        { directory: servers.root, network: { guard, ca: servers.certificate.cert } },
+        remote => remote.fetch(servers.sample.last),
+      );
       expect(await failure(attempt)).toMatchObject({ code: 'BLOCKED_ADDRESS' });
       expect(server.requests).toEqual([]);
     });
@@ -149,12 +190,19 @@ describe('a fetch', () => {
       const [overHttps, overSsh] = [await https(), await ssh()];
       await fetchFrom(overHttps.port, { network });
       await fetchSsh(overSsh.port, {}, { network });
-      expect(proxy.seen).toEqual([`git.test:${overHttps.port} ${login}`, `git.test:${overSsh.port} ${login}`]);
+      expect(proxy.seen).toEqual([
+        `git.test:${overHttps.port} ${login}`,
+        `git.test:${overSsh.port} ${login}`,
+      ]);
     });
 
     it('says PROXY where the proxy refuses, and never its login', async () => {
       const proxy = await serveProxy(407);
-      const error = await failure(fetchFrom((await https()).port, { network: { proxy: `http://user:pr0xyPw@127.0.0.1:${proxy.port}` } }));
+      const error = await failure(
+        fetchFrom((await https()).port, {
+          network: { proxy: `http://user:pr0xyPw@127.0.0.1:${proxy.port}` },
+        }),
+      );
       expect(error).toMatchObject({ code: 'PROXY', retryable: false });
       expect(String(error)).not.toContain('pr0xyPw');
     });
@@ -162,7 +210,11 @@ describe('a fetch', () => {
     it('is worth a retry where the proxy is not there', async () => {
       const proxy = await serveProxy();
       await opened.pop()?.();
-      expect(await failure(fetchFrom((await https()).port, { network: { proxy: `http://127.0.0.1:${proxy.port}` } }))).toMatchObject({ code: 'PROXY', retryable: true });
+      expect(
+        await failure(
+          fetchFrom((await https()).port, { network: { proxy: `http://127.0.0.1:${proxy.port}` } }),
+        ),
+      ).toMatchObject({ code: 'PROXY', retryable: true });
     });
   });
 });

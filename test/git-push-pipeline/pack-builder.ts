@@ -31,7 +31,7 @@ export class PackBuilder {
     const offset = this.length;
     const head = [];
     let left = Math.floor(size / 16);
-    head.push(type << 4 | (size & 15) | (left > 0 ? 0x80 : 0));
+    head.push((type << 4) | (size & 15) | (left > 0 ? 0x80 : 0));
     for (; left > 0; left = Math.floor(left / 128)) head.push((left & 0x7f) | (left > 127 ? 0x80 : 0));
     this.raw(Buffer.concat([Buffer.from(head), base, deflated]));
     this.count++;
@@ -58,17 +58,26 @@ export class PackBuilder {
   }
 
   public commitOf(tree: string): string {
-    return this.object('commit', `tree ${tree}\nauthor A <a@b.c> 1700000000 +0000\ncommitter A <a@b.c> 1700000000 +0000\n\nmessage\n`).id;
+    return this.object(
+      'commit',
+      `tree ${tree}\nauthor A <a@b.c> 1700000000 +0000\ncommitter A <a@b.c> 1700000000 +0000\n\nmessage\n`,
+    ).id;
   }
 
   public tree(...entries: readonly [mode: string, name: string | Buffer, id: string][]): string {
-    const data = entries.map(([mode, name, id]) => Buffer.concat([Buffer.from(`${mode} `), Buffer.from(name), Buffer.from([0]), Buffer.from(id, 'hex')]));
+    const data = entries.map(([mode, name, id]) =>
+      Buffer.concat([Buffer.from(`${mode} `), Buffer.from(name), Buffer.from([0]), Buffer.from(id, 'hex')]),
+    );
     return this.object('tree', Buffer.concat(data)).id;
   }
 }
 
 export function objectId(type: string, data: Buffer | string): string {
-  return crypto.createHash('sha1').update(`${type} ${Buffer.byteLength(data)}\0`).update(data).digest('hex');
+  return crypto
+    .createHash('sha1')
+    .update(`${type} ${Buffer.byteLength(data)}\0`)
+    .update(data)
+    .digest('hex');
 }
 
 function varint(value: number): number[] {
@@ -88,8 +97,13 @@ export function delta(baseSize: number, resultSize: number, ...steps: readonly D
       continue;
     }
     const [offset, length] = step.copy;
-    const fields = [0, 8, 16, 24].map((shift) => (offset >>> shift) & 0xff).concat([0, 8, 16].map((shift) => (length >>> shift) & 0xff));
-    bytes.push(0x80 | fields.reduce((bits, field, index) => field > 0 ? bits | 1 << index : bits, 0), ...fields.filter((field) => field > 0));
+    const fields = [0, 8, 16, 24]
+      .map(shift => (offset >>> shift) & 0xff)
+      .concat([0, 8, 16].map(shift => (length >>> shift) & 0xff));
+    bytes.push(
+      0x80 | fields.reduce((bits, field, index) => (field > 0 ? bits | (1 << index) : bits), 0),
+      ...fields.filter(field => field > 0),
+    );
   }
   return Buffer.from(bytes);
 }

@@ -23,26 +23,42 @@ describe('the page', () => {
   ])('tells every member of %s %s', (file, name, least) => {
     const members = membersOf(file, name);
     expect(members.length).toBeGreaterThanOrEqual(least);
-    expect(members.filter(member => !page.includes(`\`${member}\``) && !page.includes(`"${member}"`))).toEqual([]);
+    expect(
+      members.filter(member => !page.includes(`\`${member}\``) && !page.includes(`"${member}"`)),
+    ).toEqual([]);
   });
 
   test('tells every event, metric and attribute', () => {
-    const names = [...Object.values(EVENT), ...Object.values(METRIC), ...Object.values(DEAD_LETTER_ATTRIBUTE)];
+    const names = [
+      ...Object.values(EVENT),
+      ...Object.values(METRIC),
+      ...Object.values(DEAD_LETTER_ATTRIBUTE),
+    ];
     expect(names.filter(name => !page.includes(`\`${name}\``))).toEqual([]);
   });
 
   test('has sample events of the shape that is sent', () => {
-    const samples = [...page.matchAll(/^```json\n([^]*?)^```$/gm)].map(([, json]) => JSON.parse(json) as { 'detail-type': string; 'detail': object });
+    const samples = [...page.matchAll(/^```json\n([^]*?)^```$/gm)].map(
+      ([, json]) => JSON.parse(json) as { 'detail-type': string; detail: object },
+    );
     expect(samples.map(sample => sample['detail-type'])).toEqual([EVENT.published, EVENT.failed]);
-    expect(Object.keys(samples[0].detail)).toEqual(membersOf('src/git-push-pipeline/contract.ts', 'PublishedDetail'));
-    expect(Object.keys(samples[1].detail).sort()).toEqual(membersOf('src/git-push-pipeline/contract.ts', 'FailedDetail').sort());
+    expect(Object.keys(samples[0].detail)).toEqual(
+      membersOf('src/git-push-pipeline/contract.ts', 'PublishedDetail'),
+    );
+    expect(Object.keys(samples[1].detail).sort()).toEqual(
+      membersOf('src/git-push-pipeline/contract.ts', 'FailedDetail').sort(),
+    );
   });
 });
 
 test('the runbook tells every code of a failure', () => {
-  const types = /export type GitErrorCode =([^;]*);/.exec(read('lambda-src/git-push-pipeline/work/errors.ts'))![1];
+  const types = /export type GitErrorCode =([^;]*);/.exec(
+    read('lambda-src/git-push-pipeline/work/errors.ts'),
+  )![1];
   const handler = read('lambda-src/git-push-pipeline/work/handler.ts');
-  const codes = [...types.matchAll(/'([A-Z_]+)'/g), ...handler.matchAll(/new PushFailure\('([A-Z_]+)'/g)].map(([, code]) => code);
+  const codes = [...types.matchAll(/'([A-Z_]+)'/g), ...handler.matchAll(/new PushFailure\('([A-Z_]+)'/g)].map(
+    ([, code]) => code,
+  );
   expect(codes.length).toBeGreaterThan(20);
   expect(codes.filter(code => !runbook.includes(`\`${code}\``))).toEqual([]);
 });

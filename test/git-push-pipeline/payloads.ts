@@ -14,7 +14,11 @@ export const githubPush = (change: Record<string, unknown> = {}) => ({
   deleted: false,
   forced: false,
   commits: [commit('src/a.ts', 'docs/b.md')],
-  repository: { full_name: 'acme/app', clone_url: 'https://github.com/acme/app.git', ssh_url: 'git@github.com:acme/app.git' },
+  repository: {
+    full_name: 'acme/app',
+    clone_url: 'https://github.com/acme/app.git',
+    ssh_url: 'git@github.com:acme/app.git',
+  },
   pusher: { name: 'ada', email: 'ada@example.com' },
   ...change,
 });
@@ -28,7 +32,10 @@ export const gitlabPush = (change: Record<string, unknown> = {}) => ({
   checkout_sha: AFTER,
   user_username: 'ada',
   project: {
-    path_with_namespace: 'acme/app', git_http_url: 'https://gitlab.com/acme/app.git', git_ssh_url: 'git@gitlab.com:acme/app.git', url: 'git@gitlab.com:acme/app.git',
+    path_with_namespace: 'acme/app',
+    git_http_url: 'https://gitlab.com/acme/app.git',
+    git_ssh_url: 'git@gitlab.com:acme/app.git',
+    url: 'git@gitlab.com:acme/app.git',
   },
   commits: [commit('src/a.ts')],
   total_commits_count: 1,
@@ -41,19 +48,33 @@ export const giteaPush = (change: Record<string, unknown> = {}) => ({
   after: AFTER,
   commits: [commit('src/a.ts')],
   total_commits: 1,
-  repository: { full_name: 'acme/app', clone_url: 'https://git.example.com/acme/app.git', ssh_url: 'git@git.example.com:acme/app.git' },
+  repository: {
+    full_name: 'acme/app',
+    clone_url: 'https://git.example.com/acme/app.git',
+    ssh_url: 'git@git.example.com:acme/app.git',
+  },
   pusher: { login: 'ada', username: 'ada' },
   ...change,
 });
 
-const cloudSide = (type: string, name: string, hash: string) => ({ type, name, target: { type: 'commit', hash } });
+const cloudSide = (type: string, name: string, hash: string) => ({
+  type,
+  name,
+  target: { type: 'commit', hash },
+});
 
 export const bitbucketCloudPush = (change: Record<string, unknown> = {}) => ({
   actor: { nickname: 'ada', display_name: 'Ada' },
   repository: { full_name: 'acme/app', links: { html: { href: 'https://bitbucket.org/acme/app' } } },
   push: {
     changes: [
-      { new: cloudSide('branch', 'main', AFTER), old: cloudSide('branch', 'main', BEFORE), created: false, closed: false, forced: false },
+      {
+        new: cloudSide('branch', 'main', AFTER),
+        old: cloudSide('branch', 'main', BEFORE),
+        created: false,
+        closed: false,
+        forced: false,
+      },
       { new: cloudSide('tag', 'v1', AFTER), old: null, created: true, closed: false },
       { new: null, old: cloudSide('branch', 'gone', BEFORE), created: false, closed: true },
     ],
@@ -66,11 +87,28 @@ export const bitbucketDataCenterPush = (change: Record<string, unknown> = {}) =>
   actor: { name: 'ada' },
   repository: {
     slug: 'app',
-    links: { clone: [{ href: 'https://ada@bitbucket.example.com/scm/acme/app.git', name: 'http' }, { href: 'ssh://git@bitbucket.example.com:7999/acme/app.git', name: 'ssh' }] },
+    links: {
+      clone: [
+        { href: 'https://ada@bitbucket.example.com/scm/acme/app.git', name: 'http' },
+        { href: 'ssh://git@bitbucket.example.com:7999/acme/app.git', name: 'ssh' },
+      ],
+    },
   },
   changes: [
-    { ref: { id: 'refs/heads/main', displayId: 'main', type: 'BRANCH' }, refId: 'refs/heads/main', fromHash: BEFORE, toHash: AFTER, type: 'UPDATE' },
-    { ref: { id: 'refs/heads/gone', displayId: 'gone', type: 'BRANCH' }, refId: 'refs/heads/gone', fromHash: BEFORE, toHash: ZERO, type: 'DELETE' },
+    {
+      ref: { id: 'refs/heads/main', displayId: 'main', type: 'BRANCH' },
+      refId: 'refs/heads/main',
+      fromHash: BEFORE,
+      toHash: AFTER,
+      type: 'UPDATE',
+    },
+    {
+      ref: { id: 'refs/heads/gone', displayId: 'gone', type: 'BRANCH' },
+      refId: 'refs/heads/gone',
+      fromHash: BEFORE,
+      toHash: ZERO,
+      type: 'DELETE',
+    },
   ],
   ...change,
 });
@@ -100,12 +138,12 @@ export const genericPush = (change: Record<string, unknown> = {}) => ({
 });
 
 export const codeCommitEvent = (detail: Record<string, unknown> = {}) => ({
-  'version': '0',
-  'id': 'e1',
+  version: '0',
+  id: 'e1',
   'detail-type': 'CodeCommit Repository State Change',
-  'source': 'aws.codecommit',
-  'region': 'eu-west-1',
-  'detail': {
+  source: 'aws.codecommit',
+  region: 'eu-west-1',
+  detail: {
     event: 'referenceUpdated',
     repositoryName: 'app',
     referenceType: 'branch',

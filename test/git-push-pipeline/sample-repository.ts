@@ -14,7 +14,10 @@ export function noise(length: number, seed = 1): Buffer {
 }
 
 /** A bare repository with every kind of entry; returns its first and its last commit. */
-export function createSampleRepository(root: string, name: string): { bare: string; first: string; last: string } {
+export function createSampleRepository(
+  root: string,
+  name: string,
+): { bare: string; first: string; last: string } {
   const work = path.join(root, `${name}.work`);
   const bare = path.join(root, name);
   fs.mkdirSync(work, { recursive: true });
@@ -44,11 +47,20 @@ export function createSampleRepository(root: string, name: string): { bare: stri
   fs.symlinkSync('../README.md', path.join(work, 'bin', 'link'));
   fs.symlinkSync('nowhere/at all', path.join(work, 'dangling'));
   const paragraph = noise(6_000, 7).toString('hex');
-  for (let i = 0; i < 15; i++) write(`deltas/${i}.txt`, `${paragraph.slice(0, i * 500)}${i}${paragraph.slice(i * 500)}`);
+  for (let i = 0; i < 15; i++)
+    write(`deltas/${i}.txt`, `${paragraph.slice(0, i * 500)}${i}${paragraph.slice(i * 500)}`);
   git(work, ['add', '.']);
   // A name that is not UTF-8, and a submodule: straight into the index.
   const blob = git(work, ['hash-object', '-w', '--stdin'], 'Latin-1 name\n').toString().trim();
-  git(work, ['update-index', '-z', '--index-info'], Buffer.concat([Buffer.from(`100644 ${blob}\tcaf`), Buffer.from([0xe9, 0]), Buffer.from(`160000 ${first}\tvendor/sub\0`)]));
+  git(
+    work,
+    ['update-index', '-z', '--index-info'],
+    Buffer.concat([
+      Buffer.from(`100644 ${blob}\tcaf`),
+      Buffer.from([0xe9, 0]),
+      Buffer.from(`160000 ${first}\tvendor/sub\0`),
+    ]),
+  );
   git(work, ['commit', '-q', '-m', 'Second: ünïcode\n\nbody']);
   git(work, ['tag', 'light']);
   git(work, ['tag', '-a', 'annotated', '-m', 'annotated']);

@@ -4,7 +4,18 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
 import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
-import { closeServer, generateSshKey, HttpsGitOptions, listen, Listening, portOf, serveHttps, serveSsh, SshGitOptions, temporaryDirectory } from '../../local/git-server';
+import {
+  closeServer,
+  generateSshKey,
+  HttpsGitOptions,
+  listen,
+  Listening,
+  portOf,
+  serveHttps,
+  serveSsh,
+  SshGitOptions,
+  temporaryDirectory,
+} from '../../local/git-server';
 import { Certificate, selfSignedCertificate } from '../../local/self-signed';
 
 export const TOKEN = 's3cret-t0ken';
@@ -24,7 +35,7 @@ export function useServers() {
     certificate = selfSignedCertificate('git.test', 'other.test', 'localhost', '127.0.0.1');
   });
   afterEach(async () => {
-    await Promise.all(opened.splice(0).map((close) => close()));
+    await Promise.all(opened.splice(0).map(close => close()));
   });
   afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
 
@@ -34,13 +45,17 @@ export function useServers() {
     return server;
   };
   const ssh = async (options: Partial<SshGitOptions> = {}): Promise<Listening> => {
-    const server = await serveSsh(root, { hostKey: hostKey.private, authorizedKey: clientKey.public, ...options });
+    const server = await serveSsh(root, {
+      hostKey: hostKey.private,
+      authorizedKey: clientKey.public,
+      ...options,
+    });
     opened.push(() => server.close());
     return server;
   };
   const tcp = async (onConnection: (socket: net.Socket) => void): Promise<number> => {
     const sockets = new Set<net.Socket>();
-    const server = net.createServer((socket) => {
+    const server = net.createServer(socket => {
       sockets.add(socket.on('error', () => undefined));
       onConnection(socket);
     });
@@ -51,17 +66,47 @@ export function useServers() {
     });
     return portOf(server);
   };
-  const fetchFrom = (port: number, options: RemoteOptions = {}, id = sample.last, name = 'sample.git'): Promise<unknown> => withRemote(
-    `https://git.test:${port}/${name}`,
-    { directory: root, credentials: { kind: 'https', password: TOKEN }, ...options, network: { ca: certificate.cert, ...options.network } },
-    async (remote) => (await remote.fetch(id)).close(),
-  );
-  const fetchSsh = (port: number, credentials: Partial<GitCredentials> = {}, options: RemoteOptions = {}, name = 'sample.git'): Promise<unknown> => withRemote(
-    `ssh://git@git.test:${port}/${name}`,
-    { directory: root, ...options, credentials: { kind: 'ssh', privateKey: clientKey.private, knownHosts: `[git.test]:${port} ${hostKey.public}`, ...credentials } as GitCredentials },
-    async (remote) => (await remote.fetch(sample.last)).close(),
-  );
-  const failure = async (attempt: Promise<unknown>): Promise<unknown> => attempt.then(() => 'no failure', (error: unknown) => error);
+  const fetchFrom = (
+    port: number,
+    options: RemoteOptions = {},
+    id = sample.last,
+    name = 'sample.git',
+  ): Promise<unknown> =>
+    withRemote(
+      `https://git.test:${port}/${name}`,
+      {
+        directory: root,
+        credentials: { kind: 'https', password: TOKEN },
+        ...options,
+        network: { ca: certificate.cert, ...options.network },
+      },
+      async remote => (await remote.fetch(id)).close(),
+    );
+  const fetchSsh = (
+    port: number,
+    credentials: Partial<GitCredentials> = {},
+    options: RemoteOptions = {},
+    name = 'sample.git',
+  ): Promise<unknown> =>
+    withRemote(
+      `ssh://git@git.test:${port}/${name}`,
+      {
+        directory: root,
+        ...options,
+        credentials: {
+          kind: 'ssh',
+          privateKey: clientKey.private,
+          knownHosts: `[git.test]:${port} ${hostKey.public}`,
+          ...credentials,
+        } as GitCredentials,
+      },
+      async remote => (await remote.fetch(sample.last)).close(),
+    );
+  const failure = async (attempt: Promise<unknown>): Promise<unknown> =>
+    attempt.then(
+      () => 'no failure',
+      (error: unknown) => error,
+    );
 
   return {
     get root() {

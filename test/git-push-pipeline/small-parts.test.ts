@@ -12,7 +12,8 @@ import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 describe('known hosts', () => {
   const key = 'AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';
-  const has = (lines: string, host: string, port = 22): boolean => keysForHost(lines, host, port).trusted.length > 0;
+  const has = (lines: string, host: string, port = 22): boolean =>
+    keysForHost(lines, host, port).trusted.length > 0;
 
   it('match by name, by list, by wildcard and with a port', () => {
     expect(has(`github.com ssh-ed25519 ${key} comment`, 'github.com')).toBe(true);
@@ -41,12 +42,17 @@ describe('known hosts', () => {
   });
 });
 
-const HASHED_GITHUB = '|1|6ymy3V0oqtkRLMk6qcqY4v58Anc=|YMGzdjhnHTdIQKTUNOvCV05anhY= ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';
+const HASHED_GITHUB =
+  '|1|6ymy3V0oqtkRLMk6qcqY4v58Anc=|YMGzdjhnHTdIQKTUNOvCV05anhY= ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';
 
 describe('the CodeCommit login', () => {
   it('is the one that git-remote-codecommit 1.17 makes', () => {
     const address = parseAddress('https://git-codecommit.eu-west-1.example.com/v1/repos/my-repo');
-    const aws = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY', sessionToken: 'TOKEN' };
+    const aws = {
+      accessKeyId: 'AKIDEXAMPLE',
+      secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY',
+      sessionToken: 'TOKEN',
+    };
     expect(codeCommitCredentials(address, aws, 'eu-west-1', Date.UTC(2026, 0, 2, 3, 4, 5))).toEqual({
       kind: 'https',
       username: 'AKIDEXAMPLE%TOKEN',
@@ -57,16 +63,27 @@ describe('the CodeCommit login', () => {
 
 describe('.gitmodules', () => {
   it('is read with its quotes, comments and other sections', () => {
-    const text = '[core]\n\turl = no\n[submodule "a"]\n\tpath = lib/a # comment\n\turl = "../a#b.git"\n; x\n[Submodule "c"]\r\n  Path=c d\r\n  url=https://x/y\r\n[submodule "no-url"]\n\tpath = z\n';
-    expect(parseGitmodules(text)).toEqual([{ path: 'lib/a', url: '../a#b.git' }, { path: 'c d', url: 'https://x/y' }]);
+    const text =
+      '[core]\n\turl = no\n[submodule "a"]\n\tpath = lib/a # comment\n\turl = "../a#b.git"\n; x\n[Submodule "c"]\r\n  Path=c d\r\n  url=https://x/y\r\n[submodule "no-url"]\n\tpath = z\n';
+    expect(parseGitmodules(text)).toEqual([
+      { path: 'lib/a', url: '../a#b.git' },
+      { path: 'c d', url: 'https://x/y' },
+    ]);
   });
 });
 
 describe('a commit', () => {
   it('is read in its own encoding', () => {
-    const head = 'tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor J\xf6rg <j@x.y> 12 +0000\ncommitter C <c@x.y> -5 +0000\n';
-    expect(parseCommit(Buffer.from(`${head}encoding ISO-8859-1\n\n\xe4\n`, 'latin1'))).toMatchObject({ author: { name: 'Jörg', time: 12 }, committer: { time: -5 }, message: 'ä\n' });
-    expect(parseCommit(Buffer.from(`${head}\nno encoding said: \xe4`, 'latin1')).message).toBe('no encoding said: ä');
+    const head =
+      'tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor J\xf6rg <j@x.y> 12 +0000\ncommitter C <c@x.y> -5 +0000\n';
+    expect(parseCommit(Buffer.from(`${head}encoding ISO-8859-1\n\n\xe4\n`, 'latin1'))).toMatchObject({
+      author: { name: 'Jörg', time: 12 },
+      committer: { time: -5 },
+      message: 'ä\n',
+    });
+    expect(parseCommit(Buffer.from(`${head}\nno encoding said: \xe4`, 'latin1')).message).toBe(
+      'no encoding said: ä',
+    );
     expect(parseCommit(Buffer.from(`${head}encoding klingon\n\nx`, 'latin1')).message).toBe('x');
   });
 
@@ -77,11 +94,14 @@ describe('a commit', () => {
 
 describe('pkt-lines', () => {
   const read = async (...chunks: string[]): Promise<unknown[]> => {
-    const reader = new PktReader((async function* () {
-      for (const chunk of chunks) yield Buffer.from(chunk);
-    })());
+    const reader = new PktReader(
+      (async function* () {
+        for (const chunk of chunks) yield Buffer.from(chunk);
+      })(),
+    );
     const packets = [];
-    for (let packet = await reader.next(); packet !== undefined; packet = await reader.next()) packets.push(typeof packet === 'string' ? packet : packet.toString());
+    for (let packet = await reader.next(); packet !== undefined; packet = await reader.next())
+      packets.push(typeof packet === 'string' ? packet : packet.toString());
     return packets;
   };
 
@@ -92,9 +112,12 @@ describe('pkt-lines', () => {
     expect(await read(...text)).toEqual(packets);
   });
 
-  it.each(['0003', 'zzzz', '00', '0009hel', '<html>'])('that are no such lines (%s) are an error', async (text) => {
-    await expect(read(text)).rejects.toMatchObject({ code: expect.stringMatching(/PROTOCOL|CONNECT/) });
-  });
+  it.each(['0003', 'zzzz', '00', '0009hel', '<html>'])(
+    'that are no such lines (%s) are an error',
+    async text => {
+      await expect(read(text)).rejects.toMatchObject({ code: expect.stringMatching(/PROTOCOL|CONNECT/) });
+    },
+  );
 });
 
 describe('text from outside', () => {
@@ -105,7 +128,25 @@ describe('text from outside', () => {
 });
 
 describe('a name that is not refused', () => {
-  const PIECES = ['.', '..', '...', '/', '\\', ':', ' ', 'a', 'C', 'C:', '.git', 'GIT~1', '\0', '\u200c', '%2e', '~', '-'];
+  const PIECES = [
+    '.',
+    '..',
+    '...',
+    '/',
+    '\\',
+    ':',
+    ' ',
+    'a',
+    'C',
+    'C:',
+    '.git',
+    'GIT~1',
+    '\0',
+    '\u200c',
+    '%2e',
+    '~',
+    '-',
+  ];
 
   it('stays within its folder, however it is put together and wherever it is unpacked', () => {
     let state = 7;
@@ -119,9 +160,19 @@ describe('a name that is not refused', () => {
       if (unsafeName(Buffer.from(name)) !== undefined) continue;
       passed++;
       // Windows drops dots and spaces at the end of each part.
-      const windows = path.win32.resolve('D:\\into', name.split('\\').map(part => part.replace(/[. ]+$/, '') || '_').join('\\'));
-      expect([name, windows.startsWith('D:\\into\\'), path.posix.resolve('/into', name).startsWith('/into/'), path.posix.dirname(name)])
-        .toEqual([name, true, true, '.']);
+      const windows = path.win32.resolve(
+        'D:\\into',
+        name
+          .split('\\')
+          .map(part => part.replace(/[. ]+$/, '') || '_')
+          .join('\\'),
+      );
+      expect([
+        name,
+        windows.startsWith('D:\\into\\'),
+        path.posix.resolve('/into', name).startsWith('/into/'),
+        path.posix.dirname(name),
+      ]).toEqual([name, true, true, '.']);
     }
     expect(passed).toBeGreaterThan(1_000);
   });

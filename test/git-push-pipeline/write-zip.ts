@@ -4,7 +4,11 @@ import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/w
 import { ZipWriter } from '../../lambda-src/git-push-pipeline/work/zip-writer';
 
 const fd = fs.openSync(process.argv[2], 'w');
-const zip = new ZipWriter(fd, { time: 1_709_235_124, limits: DEFAULT_LIMITS, disk: new DiskBudget(DEFAULT_LIMITS) });
+const zip = new ZipWriter(fd, {
+  time: 1_709_235_124,
+  limits: DEFAULT_LIMITS,
+  disk: new DiskBudget(DEFAULT_LIMITS),
+});
 zip.add(Buffer.from('dir/file'), 0o100644, Buffer.from('content'));
 zip.finish('');
 fs.closeSync(fd);

@@ -22,7 +22,11 @@ beforeAll(async () => {
 afterAll(() => example.stop());
 
 async function put(user: string, body: string, contentType = 'application/json') {
-  const response = await fetch(`${url}/hello/${user}`, { method: 'PUT', body, headers: { 'content-type': contentType } });
+  const response = await fetch(`${url}/hello/${user}`, {
+    method: 'PUT',
+    body,
+    headers: { 'content-type': contentType },
+  });
   return { status: response.status, text: await response.text() };
 }
 async function get(user: string) {
@@ -35,14 +39,19 @@ describe('through the real bundle', () => {
     expect(await put('nando', '{"dateOfBirth":"1978-06-18"}')).toEqual({ status: 204, text: '' });
     const greeting = await get('nando');
     expect(greeting).toMatchObject({ status: 200, type: 'application/json' });
-    expect(greeting.text).toMatch(/^\{"message":"Hello, nando! (Your birthday is in \d+ day\(s\)|Happy birthday!)"\}$/);
+    expect(greeting.text).toMatch(
+      /^\{"message":"Hello, nando! (Your birthday is in \d+ day\(s\)|Happy birthday!)"\}$/,
+    );
   });
 
   test('the table holds a hash and a date, no name', async () => {
     await put('Morgan', '{"dateOfBirth":"1980-01-02"}');
     const dynamodb = new DynamoDBClient({ ...client, endpoint: example.system.endpoints.dynamodb });
     const { Items = [] } = await dynamodb.send(new ScanCommand({ TableName: 'Birthdays-Table' }));
-    expect(Items).toContainEqual({ Id: { S: createHash('sha256').update('Morgan').digest('hex') }, DateOfBirth: { S: '1980-01-02' } });
+    expect(Items).toContainEqual({
+      Id: { S: createHash('sha256').update('Morgan').digest('hex') },
+      DateOfBirth: { S: '1980-01-02' },
+    });
     expect(JSON.stringify(Items)).not.toContain('Morgan');
   });
 
@@ -61,54 +70,84 @@ describe('through the real bundle', () => {
     expect((await get('%E0%A4%A')).status).toBe(400);
   });
 
-  test('curl\'s default content type, which API Gateway passes on in base64, is read as well', async () => {
-    expect((await put('curl', '{"dateOfBirth":"1978-06-18"}', 'application/x-www-form-urlencoded')).status).toBe(204);
+  test("curl's default content type, which API Gateway passes on in base64, is read as well", async () => {
+    expect(
+      (await put('curl', '{"dateOfBirth":"1978-06-18"}', 'application/x-www-form-urlencoded')).status,
+    ).toBe(204);
   });
 
-  test.each(['', '[]', 'null', '{"dateOfBirth":"2024-02-30"}', '{"dateOfBirth":20240230}', '{"DateOfBirth":"2000-01-01"}'])(
-    'the body %j is refused with a message, and nothing is stored', async body => {
-      const { status, text } = await put('mallory', body);
-      expect(status).toBe(400);
-      expect(JSON.parse(text)).toEqual({ message: expect.stringMatching(/./) });
-      expect((await get('mallory')).status).toBe(404);
-    },
-  );
+  test.each([
+    '',
+    '[]',
+    'null',
+    '{"dateOfBirth":"2024-02-30"}',
+    '{"dateOfBirth":20240230}',
+    '{"DateOfBirth":"2000-01-01"}',
+  ])('the body %j is refused with a message, and nothing is stored', async body => {
+    const { status, text } = await put('mallory', body);
+    expect(status).toBe(400);
+    expect(JSON.parse(text)).toEqual({ message: expect.stringMatching(/./) });
+    expect((await get('mallory')).status).toBe(404);
+  });
 
-  test.each([['DELETE', '/hello/nando'], ['POST', '/hello/nando'], ['GET', '/hello'], ['GET', '/'], ['GET', '/hello/a/b']])(
-    '%s %s is API Gateway\'s own 404', async (method, path) => {
-      const response = await fetch(url + path, { method });
-      expect(response.status).toBe(404);
-      expect(await response.text()).toBe('{"message":"Not Found"}');
-    },
-  );
+  test.each([
+    ['DELETE', '/hello/nando'],
+    ['POST', '/hello/nando'],
+    ['GET', '/hello'],
+    ['GET', '/'],
+    ['GET', '/hello/a/b'],
+  ])("%s %s is API Gateway's own 404", async (method, path) => {
+    const response = await fetch(url + path, { method });
+    expect(response.status).toBe(404);
+    expect(await response.text()).toBe('{"message":"Not Found"}');
+  });
 
   test('fifty writers and readers at once agree', async () => {
-    const users = Array.from({ length: 50 }, (_, index) => `user${'abcdefghij'[index % 10]}${'klmno'[Math.floor(index / 10)]}`);
+    const users = Array.from(
+      { length: 50 },
+      (_, index) => `user${'abcdefghij'[index % 10]}${'klmno'[Math.floor(index / 10)]}`,
+    );
     await Promise.all(users.map(user => put(user, '{"dateOfBirth":"1978-06-18"}')));
     const greetings = await Promise.all(users.map(get));
     expect(greetings.map(({ status }) => status)).toEqual(users.map(() => 200));
   });
 
-  test('the functions answer the AWS SDK\'s Invoke', async () => {
+  test("the functions answer the AWS SDK's Invoke", async () => {
     const lambda = new LambdaClient({ ...client, endpoint: example.system.endpoints.lambda });
-    const { StatusCode, Payload, FunctionError } = await lambda.send(new InvokeCommand({
-      FunctionName: 'Birthdays-PutHandler', Payload: JSON.stringify(sampleEvent('birthday-api/events/put.json')),
-    }));
-    expect([StatusCode, FunctionError, JSON.parse(Buffer.from(Payload!).toString())]).toEqual([200, undefined, { statusCode: 204 }]);
+    const { StatusCode, Payload, FunctionError } = await lambda.send(
+      new InvokeCommand({
+        FunctionName: 'Birthdays-PutHandler',
+        Payload: JSON.stringify(sampleEvent('birthday-api/events/put.json')),
+      }),
+    );
+    expect([StatusCode, FunctionError, JSON.parse(Buffer.from(Payload!).toString())]).toEqual([
+      200,
+      undefined,
+      { statusCode: 204 },
+    ]);
   });
 
   test('logs are JSON with the request id, and hold no name and no date', () => {
-    const lines = example.logs.filter(line => line.startsWith('Birthdays-PutHandler')).map(line => line.split(' | ')[1]);
+    const lines = example.logs
+      .filter(line => line.startsWith('Birthdays-PutHandler'))
+      .map(line => line.split(' | ')[1]);
     expect(lines.length).toBeGreaterThan(10);
-    for (const line of lines) expect(JSON.parse(line)).toMatchObject({ level: 'INFO', requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    for (const line of lines)
+      expect(JSON.parse(line)).toMatchObject({
+        level: 'INFO',
+        requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      });
     expect(lines.join()).not.toMatch(/Morgan|mallory|1978/);
   });
 
-  test.each(['Birthdays-PutHandler', 'Birthdays-GetHandler'])('what the role of %s grants is what it did: nothing denied, nothing too much', name => {
-    expect(example.system.iam.calls.filter(({ caller }) => caller === name)).not.toEqual([]);
-    expect(deniedCalls(example.system, name)).toEqual([]);
-    expect(unusedGrants(example.system, name)).toEqual([]);
-  });
+  test.each(['Birthdays-PutHandler', 'Birthdays-GetHandler'])(
+    'what the role of %s grants is what it did: nothing denied, nothing too much',
+    name => {
+      expect(example.system.iam.calls.filter(({ caller }) => caller === name)).not.toEqual([]);
+      expect(deniedCalls(example.system, name)).toEqual([]);
+      expect(unusedGrants(example.system, name)).toEqual([]);
+    },
+  );
 });
 
 describe('a role without dynamodb:PutItem', () => {
@@ -116,16 +155,26 @@ describe('a role without dynamodb:PutItem', () => {
     const denied = await startExample({
       transform: template => {
         for (const resource of Object.values(template.Resources!)) {
-          const document = resource.Properties?.PolicyDocument as { Statement: { Action: unknown }[] } | undefined;
-          if (document) document.Statement = document.Statement.filter(({ Action }) => Action !== 'dynamodb:PutItem');
+          const document = resource.Properties?.PolicyDocument as
+            | { Statement: { Action: unknown }[] }
+            | undefined;
+          if (document)
+            document.Statement = document.Statement.filter(({ Action }) => Action !== 'dynamodb:PutItem');
         }
       },
     });
     try {
-      const response = await fetch(`${denied.system.outputs.BirthdayApiUrl}/hello/nando`, { method: 'PUT', body: '{"dateOfBirth":"1978-06-18"}' });
+      const response = await fetch(`${denied.system.outputs.BirthdayApiUrl}/hello/nando`, {
+        method: 'PUT',
+        body: '{"dateOfBirth":"1978-06-18"}',
+      });
       expect([response.status, await response.text()]).toEqual([500, '{"message":"Internal Server Error"}']);
-      expect(denied.logs.join('\n')).toMatch(/AccessDeniedException.*not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb/);
-      expect(denied.system.iam.calls).toContainEqual(expect.objectContaining({ action: 'dynamodb:PutItem', allowed: false }));
+      expect(denied.logs.join('\n')).toMatch(
+        /AccessDeniedException.*not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb/,
+      );
+      expect(denied.system.iam.calls).toContainEqual(
+        expect.objectContaining({ action: 'dynamodb:PutItem', allowed: false }),
+      );
       const greeting = await fetch(`${denied.system.outputs.BirthdayApiUrl}/hello/nando`);
       expect(greeting.status).toBe(404); // the reader still may read
     } finally {
@@ -138,17 +187,23 @@ describe('with a hash key', () => {
   test('the table holds HMACs, and the functions may read that one secret', async () => {
     const running = await startStack(stack => {
       const { url: address } = new BirthdayApi(stack, 'Keyed', {
-        hashKey: new secretsmanager.Secret(stack, 'Key', { secretStringValue: SecretValue.unsafePlainText('a key of sixteen bytes or more') }),
+        hashKey: new secretsmanager.Secret(stack, 'Key', {
+          secretStringValue: SecretValue.unsafePlainText('a key of sixteen bytes or more'),
+        }),
       });
       new CfnOutput(stack, 'Url', { value: address });
     });
     try {
       const address = `${running.system.outputs.Url}/hello/Morgan`;
-      expect((await fetch(address, { method: 'PUT', body: '{"dateOfBirth":"1978-06-18"}' })).status).toBe(204);
+      expect((await fetch(address, { method: 'PUT', body: '{"dateOfBirth":"1978-06-18"}' })).status).toBe(
+        204,
+      );
       expect((await fetch(address)).status).toBe(200);
       const dynamodb = new DynamoDBClient({ ...client, endpoint: running.system.endpoints.dynamodb });
       const { Items = [] } = await dynamodb.send(new ScanCommand({ TableName: 'Keyed-Table' }));
-      expect(Items.map(({ Id }) => Id.S)).toEqual([createHmac('sha256', 'a key of sixteen bytes or more').update('Morgan').digest('hex')]);
+      expect(Items.map(({ Id }) => Id.S)).toEqual([
+        createHmac('sha256', 'a key of sixteen bytes or more').update('Morgan').digest('hex'),
+      ]);
       for (const name of ['Keyed-PutHandler', 'Keyed-GetHandler']) {
         expect(deniedCalls(running.system, name)).toEqual([]);
         expect(unusedGrants(running.system, name)).toEqual([]);

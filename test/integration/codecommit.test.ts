@@ -16,7 +16,9 @@ import { RunningStack, startStack } from '../local/stack';
 import { clientFor, eventually } from '../local/stand-ins';
 
 const WORKER = 'Pushes-WorkHandler';
-const EVENT = JSON.parse(readFileSync(path.join(__dirname, '..', '..', 'examples/git-push-pipeline/events/codecommit.json'), 'utf8')) as BusEvent;
+const EVENT = JSON.parse(
+  readFileSync(path.join(__dirname, '..', '..', 'examples/git-push-pipeline/events/codecommit.json'), 'utf8'),
+) as BusEvent;
 const root = temporaryDirectory();
 let host: CodeCommitHost;
 let stack: RunningStack;
@@ -30,7 +32,11 @@ async function authorize(accessKeyId: string, repository: string): Promise<Calle
   const caller = stack.system.iam.createCredentials(WORKER, roleArn);
   if (caller.accessKeyId !== accessKeyId) throw new Error(`nobody has the access key ${accessKeyId}`);
   const headers = { authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/…` };
-  await stack.system.iam.authorize(headers, 'codecommit:GitPull', `arn:aws:codecommit:us-east-1:123456789012:${repository}`);
+  await stack.system.iam.authorize(
+    headers,
+    'codecommit:GitPull',
+    `arn:aws:codecommit:us-east-1:123456789012:${repository}`,
+  );
   return { ...caller, ...(secretAccessKey && { secretAccessKey }) };
 }
 
@@ -54,11 +60,25 @@ afterAll(async () => {
 });
 
 /** What CodeCommit puts on the default bus after a push. */
-async function push(ref: string, commitId: string, repositoryName = 'app'): Promise<{ type: string; detail: Record<string, string> }> {
+async function push(
+  ref: string,
+  commitId: string,
+  repositoryName = 'app',
+): Promise<{ type: string; detail: Record<string, string> }> {
   const bus = stack.system.service(EventBridge);
-  const detail = { ...EVENT.detail as object, repositoryName, referenceName: ref.split('/').pop(), referenceFullName: ref, commitId };
+  const detail = {
+    ...(EVENT.detail as object),
+    repositoryName,
+    referenceName: ref.split('/').pop(),
+    referenceFullName: ref,
+    commitId,
+  };
   bus.emit({ ...EVENT, resources: [`arn:aws:codecommit:us-east-1:123456789012:${repositoryName}`], detail });
-  const outcome = () => bus.events.find(({ event: { source, detail: said } }) => source !== 'aws.codecommit' && (said as { ref: string }).ref === ref)?.event;
+  const outcome = () =>
+    bus.events.find(
+      ({ event: { source, detail: said } }) =>
+        source !== 'aws.codecommit' && (said as { ref: string }).ref === ref,
+    )?.event;
   await eventually(() => outcome() !== undefined);
   return { type: outcome()!['detail-type'], detail: outcome()!.detail as Record<string, string> };
 }
@@ -66,13 +86,17 @@ async function push(ref: string, commitId: string, repositoryName = 'app'): Prom
 test('a push to CodeCommit becomes a zip, with a login that its role has signed for', async () => {
   const { type, detail } = await push('refs/heads/main', sample.last);
   expect({ type, commit: detail.commit, key: detail.key }).toEqual({
-    type: 'Git Push Published', commit: sample.last, key: `${HOST}/v1/repos/app/heads/main.zip`,
+    type: 'Git Push Published',
+    commit: sample.last,
+    key: `${HOST}/v1/repos/app/heads/main.zip`,
   });
   const client = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true });
   const { Body } = await client.send(new GetObjectCommand({ Bucket: detail.bucket, Key: detail.key }));
   const names = listZip(Buffer.from(await Body!.transformToByteArray())).map(({ name }) => name);
   client.destroy();
-  expect(names).toHaveLength(gitText(sample.bare, 'ls-tree', '-r', '--name-only', sample.last).split('\n').length);
+  expect(names).toHaveLength(
+    gitText(sample.bare, 'ls-tree', '-r', '--name-only', sample.last).split('\n').length,
+  );
   expect(names).toContain('README.md');
   expect(host.refusals).toEqual([]);
   expect(new Set(host.tunnels)).toEqual(new Set([`${HOST}:443`]));
@@ -89,7 +113,11 @@ test('a login that CodeCommit refuses is a failure at once, and tells nothing of
   const [{ authorization }] = host.requests;
   secretAccessKey = 'another';
   const { type, detail } = await push('refs/heads/refused', sample.last);
-  expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({ type: 'Git Push Failed', code: 'AUTH', attempts: 1 });
+  expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({
+    type: 'Git Push Failed',
+    code: 'AUTH',
+    attempts: 1,
+  });
   expect(host.refusals).toEqual(['the signature does not match']);
   const told = stack.logs.join('\n') + JSON.stringify(stack.system.service(EventBridge).events);
   const login = Buffer.from(authorization!.slice('Basic '.length), 'base64').toString();
@@ -99,6 +127,9 @@ test('a login that CodeCommit refuses is a failure at once, and tells nothing of
 test('neither role was denied anything, and the worker pulled with its own', () => {
   expect(['Pushes-AcceptHandler', WORKER].flatMap(name => deniedCalls(stack.system, name))).toEqual([]);
   expect(unusedGrants(stack.system, 'Pushes-AcceptHandler')).toEqual([]);
-  expect(stack.system.iam.calls.filter(({ action }) => action === 'codecommit:GitPull').map(({ caller, allowed }) => ({ caller, allowed })))
-    .toEqual([{ caller: WORKER, allowed: true }]);
+  expect(
+    stack.system.iam.calls
+      .filter(({ action }) => action === 'codecommit:GitPull')
+      .map(({ caller, allowed }) => ({ caller, allowed })),
+  ).toEqual([{ caller: WORKER, allowed: true }]);
 });

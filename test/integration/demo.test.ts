@@ -27,14 +27,24 @@ afterEach(async () => {
 
 function start(command: string, args: string[]): Demo {
   const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-  const demo: Demo = { child, stdout: '', stderr: '', exited: once(child, 'close').then(([code]) => code as number | null) };
-  child.stdout.on('data', chunk => { demo.stdout += String(chunk); });
-  child.stderr.on('data', chunk => { demo.stderr += String(chunk); });
+  const demo: Demo = {
+    child,
+    stdout: '',
+    stderr: '',
+    exited: once(child, 'close').then(([code]) => code as number | null),
+  };
+  child.stdout.on('data', chunk => {
+    demo.stdout += String(chunk);
+  });
+  child.stderr.on('data', chunk => {
+    demo.stderr += String(chunk);
+  });
   demos.push(demo);
   return demo;
 }
 
-const demoScript = (...args: string[]) => start(process.execPath, ['--import', 'tsx', '--', 'local/demo.ts', ...args]);
+const demoScript = (...args: string[]) =>
+  start(process.execPath, ['--import', 'tsx', '--', 'local/demo.ts', ...args]);
 
 async function until<T>(what: () => T | undefined | false): Promise<T> {
   for (;;) {
@@ -55,13 +65,17 @@ function isRunning(pid: number): boolean {
 
 /** Processes that have this one among their ancestors. */
 function descendants(pid: number): number[] {
-  const parents = readdirSync('/proc').filter(name => /^\d+$/.test(name)).flatMap(name => {
-    try {
-      return [[Number(name), Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1].split(' ')[1])]];
-    } catch {
-      return []; // it ended while we looked
-    }
-  });
+  const parents = readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .flatMap(name => {
+      try {
+        return [
+          [Number(name), Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1].split(' ')[1])],
+        ];
+      } catch {
+        return []; // it ended while we looked
+      }
+    });
   const children = parents.filter(([, parent]) => parent === pid).map(([child]) => child);
   return [...children, ...children.flatMap(descendants)];
 }
@@ -70,9 +84,18 @@ test('npm run demo prints one JSON line when ready, and SIGTERM to npm leaves no
   const demo = start('npm', ['run', '--silent', 'demo', '--', '--port', '0', '--json']);
   await until(() => demo.stdout.endsWith('\n'));
   expect(demo.stdout.trim().split('\n')).toHaveLength(1);
-  const ready = JSON.parse(demo.stdout) as { blocks: { birthdayApi: { url: string } }; services: Record<string, string> };
-  expect(ready.services).toMatchObject({ lambda: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/), dynamodb: expect.stringMatching(/^http/) });
-  const response = await fetch(`${ready.blocks.birthdayApi.url}/hello/nando`, { method: 'PUT', body: '{"dateOfBirth":"1978-06-18"}' });
+  const ready = JSON.parse(demo.stdout) as {
+    blocks: { birthdayApi: { url: string } };
+    services: Record<string, string>;
+  };
+  expect(ready.services).toMatchObject({
+    lambda: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+    dynamodb: expect.stringMatching(/^http/),
+  });
+  const response = await fetch(`${ready.blocks.birthdayApi.url}/hello/nando`, {
+    method: 'PUT',
+    body: '{"dateOfBirth":"1978-06-18"}',
+  });
   expect(response.status).toBe(204);
   expect(demo.stderr).toContain('Birthdays-PutHandler | INFO answered routeKey=PUT /hello/{user} status=204');
   expect(demo.stderr).toContain(`curl -i ${ready.blocks.birthdayApi.url}/hello/nando`);
@@ -87,7 +110,9 @@ test('npm run demo prints one JSON line when ready, and SIGTERM to npm leaves no
 
 test('a process that is killed without a chance to clean up leaves no function behind', async () => {
   const demo = demoScript('--port', '0', '--json');
-  const { blocks } = JSON.parse(await until(() => demo.stdout.endsWith('\n') && demo.stdout)) as { blocks: { birthdayApi: { url: string } } };
+  const { blocks } = JSON.parse(await until(() => demo.stdout.endsWith('\n') && demo.stdout)) as {
+    blocks: { birthdayApi: { url: string } };
+  };
   await fetch(`${blocks.birthdayApi.url}/hello/nando`);
   const all = descendants(demo.child.pid!);
   expect(all.length).toBeGreaterThan(0);
@@ -100,7 +125,9 @@ test('--tour makes real requests, prints them with their answers, and exits 0', 
   const demo = demoScript('--port', '0', '--tour');
   expect(await demo.exited).toBe(0);
   expect(demo.stdout).toMatch(/curl -i -X PUT .*hello\/nando\n(.*\n)*? {2}204/);
-  expect(demo.stdout).toMatch(/\/demo\/heads\/main\.zip {3}\d+ bytes[^]* src\/main\.ts[^]*\/demo\/tags\/v1\.zip/);
+  expect(demo.stdout).toMatch(
+    /\/demo\/heads\/main\.zip {3}\d+ bytes[^]* src\/main\.ts[^]*\/demo\/tags\/v1\.zip/,
+  );
   expect(demo.stdout).toContain('The tour went as expected.');
 });
 
@@ -110,17 +137,30 @@ test('a busy port is one clear line', async () => {
   const { port } = server.address() as AddressInfo;
   const demo = demoScript('--port', String(port));
   expect(await demo.exited).toBe(1);
-  expect(demo.stderr).toBe(`Port ${port} is in use: end what listens there, or choose another with --port N (0 picks a free one)\n`);
+  expect(demo.stderr).toBe(
+    `Port ${port} is in use: end what listens there, or choose another with --port N (0 picks a free one)\n`,
+  );
   server.close();
 });
 
 test('--env-file changes what a function is told', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-test-'));
   const file = path.join(folder, 'env.json');
-  writeFileSync(file, JSON.stringify({ 'Birthdays-PutHandler': { AWS_LAMBDA_LOG_LEVEL: 'ERROR' }, 'Parameters': { TIME_ZONE: 'Europe/Madrid' } }));
+  writeFileSync(
+    file,
+    JSON.stringify({
+      'Birthdays-PutHandler': { AWS_LAMBDA_LOG_LEVEL: 'ERROR' },
+      Parameters: { TIME_ZONE: 'Europe/Madrid' },
+    }),
+  );
   const demo = demoScript('--port', '0', '--json', '--env-file', file);
-  const { blocks } = JSON.parse(await until(() => demo.stdout.endsWith('\n') && demo.stdout)) as { blocks: { birthdayApi: { url: string } } };
-  const refused = await fetch(`${blocks.birthdayApi.url}/hello/nando`, { method: 'PUT', body: '{"dateOfBirth":"9999-01-01"}' });
+  const { blocks } = JSON.parse(await until(() => demo.stdout.endsWith('\n') && demo.stdout)) as {
+    blocks: { birthdayApi: { url: string } };
+  };
+  const refused = await fetch(`${blocks.birthdayApi.url}/hello/nando`, {
+    method: 'PUT',
+    body: '{"dateOfBirth":"9999-01-01"}',
+  });
   expect(await refused.json()).toEqual({ message: '`dateOfBirth` must be before today (Europe/Madrid)' });
   await until(() => demo.stderr.includes('PUT /hello/nando 400'));
   expect(demo.stderr).not.toContain('Birthdays-PutHandler | ');
@@ -133,7 +173,9 @@ test('--env-file with a function that is not there, or a file that is not there,
   writeFileSync(file, '{"Nobody":{"A":"1"}}');
   const demo = demoScript('--port', '0', '--env-file', file);
   expect(await demo.exited).toBe(1);
-  expect(demo.stderr).toMatch(/^The environment overrides name a function Nobody. There are: Birthdays-PutHandler, .*\n$/);
+  expect(demo.stderr).toMatch(
+    /^The environment overrides name a function Nobody. There are: Birthdays-PutHandler, .*\n$/,
+  );
   const missing = demoScript('--env-file', path.join(folder, 'none.json'));
   expect(await missing.exited).toBe(1);
   expect(missing.stderr).toMatch(/^--env-file .*none.json cannot be read as JSON/);
@@ -141,7 +183,8 @@ test('--env-file with a function that is not there, or a file that is not there,
 });
 
 describe('npm run invoke', () => {
-  const invoke = (...args: string[]) => start(process.execPath, ['--import', 'tsx', '--', 'local/invoke.ts', ...args]);
+  const invoke = (...args: string[]) =>
+    start(process.execPath, ['--import', 'tsx', '--', 'local/invoke.ts', ...args]);
 
   test('runs one function with a sample event', async () => {
     const run = invoke('Birthdays-PutHandler', '-e', 'examples/birthday-api/events/put.json');
@@ -152,7 +195,9 @@ describe('npm run invoke', () => {
   test('names the functions when one is not there', async () => {
     const run = invoke('Nobody', '-e', 'examples/birthday-api/events/put.json');
     expect(await run.exited).toBe(1);
-    expect(run.stderr).toMatch(/^There is no function Nobody. There are: Birthdays-PutHandler, Birthdays-GetHandler/);
+    expect(run.stderr).toMatch(
+      /^There is no function Nobody. There are: Birthdays-PutHandler, Birthdays-GetHandler/,
+    );
   });
 
   test('says what is wrong with an event', async () => {
@@ -168,12 +213,22 @@ describe('options', () => {
     [['--port', '70000'], /--port/],
     [['--concurrency', '0'], /--concurrency must be an integer from 1 to 64, got "0"/],
     [['--env-file', '/nonexistent.json'], /--env-file \/nonexistent.json cannot be read/],
-    [['--env-file', 'tsconfig.dev.json'], /--env-file tsconfig.dev.json cannot be read as JSON|must look like/],
+    [
+      ['--env-file', 'tsconfig.dev.json'],
+      /--env-file tsconfig.dev.json cannot be read as JSON|must look like/,
+    ],
     [['--nonsense'], /--nonsense/],
     [['--node', '/nonexistent/node'], /--node \/nonexistent\/node does not run/],
   ])('%j are refused', (args, message) => expect(() => parseOptions(args)).toThrow(message));
 
   test('have defaults', () => {
-    expect(parseOptions([])).toMatchObject({ port: 3000, json: false, tour: false, watch: false, concurrency: 4, environmentOverrides: {} });
+    expect(parseOptions([])).toMatchObject({
+      port: 3000,
+      json: false,
+      tour: false,
+      watch: false,
+      concurrency: 4,
+      environmentOverrides: {},
+    });
   });
 });

@@ -14,6 +14,9 @@ export interface RunningExample {
 export async function startExample(options: Partial<SystemOptions> = {}): Promise<RunningExample> {
   const logs: string[] = [];
   const log = (source: string, line: string) => void logs.push(`${source} | ${line}`);
-  const { system, stop } = await runExample({ nodePath: process.env.LOCAL_NODE, log, ...options }, { withHosts: false });
+  const { system, stop } = await runExample(
+    { nodePath: process.env.LOCAL_NODE, log, ...options },
+    { withHosts: false },
+  );
   return { system, logs, stop };
 }

@@ -11,21 +11,27 @@ let fault: 'none' | 'hang' | 'truncate' | 'corrupt' = 'none';
 let running: Running;
 
 beforeAll(async () => {
-  running = await Running.start({
-    // A fifth of it is kept for the upload. Of the disk, half is for the pack.
-    transform: ({ Resources = {} }) => {
-      for (const { Type, Properties } of Object.values(Resources)) if (Type === 'AWS::Lambda::Function' && Properties!.MemorySize === 1769) Properties!.Timeout = 4;
+  running = await Running.start(
+    {
+      // A fifth of it is kept for the upload. Of the disk, half is for the pack.
+      transform: ({ Resources = {} }) => {
+        for (const { Type, Properties } of Object.values(Resources))
+          if (Type === 'AWS::Lambda::Function' && Properties!.MemorySize === 1769) Properties!.Timeout = 4;
+      },
+      environmentOverrides: { [WORKER]: { EPHEMERAL_STORAGE_MIB: '4' } },
     },
-    environmentOverrides: { [WORKER]: { EPHEMERAL_STORAGE_MIB: '4' } },
-  }, { knownHosts: `* ${generateSshKey().public}` }, {
-    intercept: ({ method, url }) => fault === 'hang' && method === 'POST' && url!.endsWith('/git-upload-pack'),
-    rewrite: (body, { method, url }) => {
-      if (method !== 'POST' || !url!.endsWith('/git-upload-pack') || !body.includes('PACK')) return body;
-      if (fault === 'truncate') return body.subarray(0, body.length - 5000);
-      if (fault === 'corrupt') body[body.length - 5000] = 255 - body[body.length - 5000];
-      return body;
+    { knownHosts: `* ${generateSshKey().public}` },
+    {
+      intercept: ({ method, url }) =>
+        fault === 'hang' && method === 'POST' && url!.endsWith('/git-upload-pack'),
+      rewrite: (body, { method, url }) => {
+        if (method !== 'POST' || !url!.endsWith('/git-upload-pack') || !body.includes('PACK')) return body;
+        if (fault === 'truncate') return body.subarray(0, body.length - 5000);
+        if (fault === 'corrupt') body[body.length - 5000] = 255 - body[body.length - 5000];
+        return body;
+      },
     },
-  });
+  );
 });
 afterAll(() => running.stop());
 
@@ -48,7 +54,11 @@ test.each([
   await goesBack;
   running.clock.turn(30);
   const [{ type, detail }] = await running.outcomes(ref);
-  expect({ type, attempts: detail.attempts, code: detail.code }).toEqual({ type: 'Git Push Failed', attempts: 2, code: expect.stringMatching(code) });
+  expect({ type, attempts: detail.attempts, code: detail.code }).toEqual({
+    type: 'Git Push Failed',
+    attempts: 2,
+    code: expect.stringMatching(code),
+  });
   expect(await running.versions('')).toBe(0);
 });
 
@@ -78,9 +88,16 @@ test('a token that the host refuses is told at once, and not in the report', asy
 
 test('a repository that does not fit on the disk is told at once, before the disk is full', async () => {
   const ref = 'refs/heads/large';
-  await running.webhook(ref, await running.host.push(ref, { large: noise(2_500_000).toString('latin1') }, 'Large'));
+  await running.webhook(
+    ref,
+    await running.host.push(ref, { large: noise(2_500_000).toString('latin1') }, 'Large'),
+  );
   const [{ detail }] = await running.outcomes(ref);
-  expect(detail).toMatchObject({ code: 'LIMIT', attempts: 1, reason: 'the repository\'s pack is larger than 2 MiB' });
+  expect(detail).toMatchObject({
+    code: 'LIMIT',
+    attempts: 1,
+    reason: "the repository's pack is larger than 2 MiB",
+  });
 });
 
 test('all of them lie among the dead letters, each with its reason', async () => {
@@ -95,8 +112,15 @@ test('all of them lie among the dead letters, each with its reason', async () =>
 test('and are done by the redrive of the runbook, once their cause is gone', async () => {
   running.clock.turn(30); // what was looked at is there again
   const arn = (queue: string) => `arn:aws:sqs:us-east-1:123456789012:Pushes-${queue}.fifo`;
-  await running.sqs.send(new StartMessageMoveTaskCommand({ SourceArn: arn('DeadLetterQueue'), DestinationArn: arn('Queue') }));
-  for (const ref of ['refs/heads/wrong-token', 'refs/heads/hang', 'refs/heads/truncate', 'refs/heads/corrupt']) {
+  await running.sqs.send(
+    new StartMessageMoveTaskCommand({ SourceArn: arn('DeadLetterQueue'), DestinationArn: arn('Queue') }),
+  );
+  for (const ref of [
+    'refs/heads/wrong-token',
+    'refs/heads/hang',
+    'refs/heads/truncate',
+    'refs/heads/corrupt',
+  ]) {
     expect((await running.outcomes(ref, 2))[1].type).toBe('Git Push Published');
   }
   // What has still the same cause fails again, and is kept again.

@@ -13,35 +13,59 @@ import { eventually } from '../local/stand-ins';
 
 /** The processes that run the work function. */
 function workers(): number[] {
-  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
-    try {
-      const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]);
-      return parent === process.pid && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`);
-    } catch {
-      return false; // it ended while we looked
-    }
-  });
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => {
+      try {
+        const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]);
+        return (
+          parent === process.pid &&
+          readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`)
+        );
+      } catch {
+        return false; // it ended while we looked
+      }
+    });
 }
 
 describe('through the real bundles', () => {
   let running: Running;
-  beforeAll(async () => { running = await Running.start(); });
+  beforeAll(async () => {
+    running = await Running.start();
+  });
   afterAll(() => running.stop());
 
   test('a push becomes a zip with its facts, over HTTPS for a branch', async () => {
     const ref = 'refs/heads/main';
-    const commit = await running.host.push(ref, { 'README.md': 'hello\n', 'src/a.ts': 'export {};\n' }, 'The ünïcode message');
+    const commit = await running.host.push(
+      ref,
+      { 'README.md': 'hello\n', 'src/a.ts': 'export {};\n' },
+      'The ünïcode message',
+    );
     expect(await running.webhook(ref, commit)).toBe(202);
     const [{ type, detail }] = await running.outcomes(ref);
     expect({ type, commit: detail.commit }).toEqual({ type: 'Git Push Published', commit });
     expect(detail.key).toBe(`${running.host.settings.https}/demo/heads/main.zip`);
     expect(await running.zip(detail.key)).toEqual(['README.md', 'src/a.ts', 'commit-id', 'build-info.json']);
-    const { Metadata, VersionId, ContentType, ChecksumSHA256 } = await running.s3.send(new HeadObjectCommand({
-      Bucket: running.system.outputs.GitPushPipelineBucket, Key: detail.key, ChecksumMode: 'ENABLED',
-    }));
+    const { Metadata, VersionId, ContentType, ChecksumSHA256 } = await running.s3.send(
+      new HeadObjectCommand({
+        Bucket: running.system.outputs.GitPushPipelineBucket,
+        Key: detail.key,
+        ChecksumMode: 'ENABLED',
+      }),
+    );
     expect(Buffer.from(ChecksumSHA256!, 'base64').toString('hex')).toBe(detail.sha256);
-    expect({ VersionId, ContentType }).toEqual({ VersionId: detail.versionId, ContentType: 'application/zip' });
-    expect(Metadata).toMatchObject({ commit, ref, 'pusher': 'developer', 'codepipeline-artifact-revision-summary': 'The unicode message' });
+    expect({ VersionId, ContentType }).toEqual({
+      VersionId: detail.versionId,
+      ContentType: 'application/zip',
+    });
+    expect(Metadata).toMatchObject({
+      commit,
+      ref,
+      pusher: 'developer',
+      'codepipeline-artifact-revision-summary': 'The unicode message',
+    });
   });
 
   test('and over SSH for a tag', async () => {
@@ -49,7 +73,10 @@ describe('through the real bundles', () => {
     const commit = await running.host.push(ref, { 'CHANGES.md': 'v1\n' }, 'Version 1');
     await running.webhook(ref, commit);
     const [{ type, detail }] = await running.outcomes(ref);
-    expect({ type, key: detail.key }).toEqual({ type: 'Git Push Published', key: `${running.host.settings.ssh}/demo/tags/v1.zip` });
+    expect({ type, key: detail.key }).toEqual({
+      type: 'Git Push Published',
+      key: `${running.host.settings.ssh}/demo/tags/v1.zip`,
+    });
   });
 
   test('a delivery that comes twice is done once, and an older push never lands over a newer one', async () => {
@@ -68,7 +95,11 @@ describe('through the real bundles', () => {
     const ref = 'refs/heads/again';
     const commit = await running.host.push(ref, {}, 'Again');
     await running.webhook(ref, commit, 'the-same');
-    const [{ detail: { key } }] = await running.outcomes(ref);
+    const [
+      {
+        detail: { key },
+      },
+    ] = await running.outcomes(ref);
     const before = await running.zip(key);
     running.clock.turn(301);
     await running.webhook(ref, commit, 'the-same');
@@ -93,13 +124,21 @@ describe('through the real bundles', () => {
     await goesBack;
     running.clock.turn(30);
     const [{ type, detail }] = await running.outcomes(ref);
-    expect({ type, attempts: detail.attempts, code: detail.code }).toEqual({ type: 'Git Push Failed', attempts: 2, code: 'InternalError' });
+    expect({ type, attempts: detail.attempts, code: detail.code }).toEqual({
+      type: 'Git Push Failed',
+      attempts: 2,
+      code: 'InternalError',
+    });
     await eventually(async () => (await running.deadLetter())?.code === 'InternalError');
   });
 
   test('a worker that is killed in the middle of the upload leaves nothing, and the next one does it', async () => {
     const ref = 'refs/heads/killed';
-    const commit = await running.host.push(ref, { 'noise.bin': noise(3_000_000).toString('base64') }, 'Large');
+    const commit = await running.host.push(
+      ref,
+      { 'noise.bin': noise(3_000_000).toString('base64') },
+      'Large',
+    );
     const { iam } = running.system;
     const authorize = iam.authorize.bind(iam);
     let killed = 0;
@@ -124,12 +163,21 @@ describe('through the real bundles', () => {
   });
 
   test('a message that makes no sense goes to the dead letters at once, with the reason', async () => {
-    await running.sqs.send(new SendMessageCommand({
-      QueueUrl: running.system.outputs.GitPushPipelineQueue, MessageBody: '{"version":2}', MessageGroupId: 'g', MessageDeduplicationId: 'd',
-    }));
+    await running.sqs.send(
+      new SendMessageCommand({
+        QueueUrl: running.system.outputs.GitPushPipelineQueue,
+        MessageBody: '{"version":2}',
+        MessageGroupId: 'g',
+        MessageDeduplicationId: 'd',
+      }),
+    );
     await eventually(async () => {
       const letter = await running.deadLetter();
-      return letter?.body === '{"version":2}' && letter.code === 'INVALID_MESSAGE' && letter.reason === '`version` must be 1';
+      return (
+        letter?.body === '{"version":2}' &&
+        letter.code === 'INVALID_MESSAGE' &&
+        letter.reason === '`version` must be 1'
+      );
     });
   });
 
@@ -144,39 +192,63 @@ describe('through the real bundles', () => {
       deliveryId: 'd',
       receivedAt: '2026-01-01T00:00:00Z',
     });
-    await running.sqs.send(new SendMessageCommand({
-      QueueUrl: running.system.outputs.GitPushPipelineQueue, MessageBody: body, MessageGroupId: 'x', MessageDeduplicationId: 'x',
-    }));
+    await running.sqs.send(
+      new SendMessageCommand({
+        QueueUrl: running.system.outputs.GitPushPipelineQueue,
+        MessageBody: body,
+        MessageGroupId: 'x',
+        MessageDeduplicationId: 'x',
+      }),
+    );
     const [{ type, detail }] = await running.outcomes('refs/heads/x');
-    expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({ type: 'Git Push Failed', code: 'NOT_ALLOWED', attempts: 1 });
+    expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({
+      type: 'Git Push Failed',
+      code: 'NOT_ALLOWED',
+      attempts: 1,
+    });
   });
 
   test('a wrong signature is 401, nothing is queued and nothing of the body is logged', async () => {
     const url = running.system.outputs.GitPushPipelineWebhookUrl;
     const response = await fetch(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-github-event': 'push', 'x-hub-signature-256': `sha256=${'0'.repeat(64)}` },
+      headers: {
+        'content-type': 'application/json',
+        'x-github-event': 'push',
+        'x-hub-signature-256': `sha256=${'0'.repeat(64)}`,
+      },
       body: '{"ref":"refs/heads/from-mallory"}',
     });
-    expect([response.status, await response.text()]).toEqual([401, '{"message":"the signature or token is missing or wrong"}']);
+    expect([response.status, await response.text()]).toEqual([
+      401,
+      '{"message":"the signature or token is missing or wrong"}',
+    ]);
     expect(running.stack.logs.join('\n')).not.toContain('from-mallory');
   });
 
   test('a body of more than 6 MiB is 413', async () => {
-    const response = await fetch(running.system.outputs.GitPushPipelineWebhookUrl, { method: 'POST', headers: { 'x-github-event': 'push' }, body: 'x'.repeat(6 * 1024 * 1024 + 1) });
+    const response = await fetch(running.system.outputs.GitPushPipelineWebhookUrl, {
+      method: 'POST',
+      headers: { 'x-github-event': 'push' },
+      body: 'x'.repeat(6 * 1024 * 1024 + 1),
+    });
     expect(response.status).toBe(413);
   });
 
   test('no secret is in a log, an event or a dead letter', () => {
     const { token, webhookSecret, privateKey } = running.host.secrets;
     const told = running.stack.logs.join('\n') + JSON.stringify(running.system.service(EventBridge).events);
-    for (const secret of [token, webhookSecret, privateKey.split('\n')[1]]) expect(told).not.toContain(secret);
+    for (const secret of [token, webhookSecret, privateKey.split('\n')[1]])
+      expect(told).not.toContain(secret);
   });
 
-  test.each(['Pushes-AcceptHandler', WORKER])('what the role of %s grants is what it did: nothing denied, nothing too much', name => {
-    expect(deniedCalls(running.system, name)).toEqual([]);
-    expect(unusedGrants(running.system, name)).toEqual([]);
-  });
+  test.each(['Pushes-AcceptHandler', WORKER])(
+    'what the role of %s grants is what it did: nothing denied, nothing too much',
+    name => {
+      expect(deniedCalls(running.system, name)).toEqual([]);
+      expect(unusedGrants(running.system, name)).toEqual([]);
+    },
+  );
 });
 
 test('out of memory on every try, the failure is told all the same', async () => {
@@ -198,7 +270,11 @@ test('out of memory on every try, the failure is told all the same', async () =>
     expect(running.stack.logs.filter(line => line.includes('heap out of memory'))).toHaveLength(2);
     running.clock.turn(VISIBILITY_SECONDS);
     const [{ type, detail }] = await running.outcomes(ref);
-    expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({ type: 'Git Push Failed', code: 'NO_ANSWER', attempts: 3 });
+    expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({
+      type: 'Git Push Failed',
+      code: 'NO_ANSWER',
+      attempts: 3,
+    });
     await eventually(async () => (await running.deadLetter())?.code === 'NO_ANSWER');
   } finally {
     await running.stop();
@@ -212,11 +288,16 @@ describe('a host name that resolves to a private address', () => {
 
   test('the second time is not connected to, and the push fails without a zip', async () => {
     // `allowPrivateHosts` lets the loopback address of the test's own host pass, but never a link-local one.
-    writeFileSync(preload, `
+    writeFileSync(
+      preload,
+      `
       let lookups = 0;
       require('node:dns').promises.lookup = async () => [{ address: lookups++ === 0 ? '127.0.0.1' : '169.254.10.10', family: 4 }];
-    `);
-    const running = await Running.start({ environmentOverrides: { [WORKER]: { NODE_OPTIONS: `--require ${preload}` } } });
+    `,
+    );
+    const running = await Running.start({
+      environmentOverrides: { [WORKER]: { NODE_OPTIONS: `--require ${preload}` } },
+    });
     try {
       const ref = 'refs/heads/rebound';
       await running.webhook(ref, await running.host.push(ref, {}, 'Rebound'));
@@ -230,7 +311,9 @@ describe('a host name that resolves to a private address', () => {
   });
 
   test('is not connected to at all without `allowPrivateHosts`', async () => {
-    const running = await Running.start({ environmentOverrides: { [WORKER]: { ALLOW_PRIVATE_HOSTS: 'false' } } });
+    const running = await Running.start({
+      environmentOverrides: { [WORKER]: { ALLOW_PRIVATE_HOSTS: 'false' } },
+    });
     try {
       const ref = 'refs/heads/private';
       const commit = await running.host.push(ref, {}, 'Private');

@@ -32,11 +32,18 @@ export class Running {
    * @param told what the stack is told of the host, where that is not what it is
    * @param faults of the host over HTTPS
    */
-  public static async start(options: Partial<SystemOptions> = {}, told: Partial<GitHost> = {}, faults: HttpsGitOptions = {}): Promise<Running> {
+  public static async start(
+    options: Partial<SystemOptions> = {},
+    told: Partial<GitHost> = {},
+    faults: HttpsGitOptions = {},
+  ): Promise<Running> {
     const host = await LocalGitHost.start(() => undefined, faults);
     const clock = new TurnedClock();
     try {
-      const stack = await startStack((scope: Stack) => void addPushes(scope, { ...host.settings, ...told }), { clock, ...options });
+      const stack = await startStack((scope: Stack) => void addPushes(scope, { ...host.settings, ...told }), {
+        clock,
+        ...options,
+      });
       host.connect(stack.system);
       return new Running(host, stack, clock);
     } catch (error) {
@@ -48,7 +55,11 @@ export class Running {
   public readonly s3: S3Client;
   public readonly sqs: SQSClient;
 
-  private constructor(public readonly host: LocalGitHost, public readonly stack: RunningStack, public readonly clock: TurnedClock) {
+  private constructor(
+    public readonly host: LocalGitHost,
+    public readonly stack: RunningStack,
+    public readonly clock: TurnedClock,
+  ) {
     this.s3 = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true });
     this.sqs = new SQSClient(clientFor(stack, 'sqs'));
   }
@@ -58,11 +69,16 @@ export class Running {
   }
 
   public async webhook(ref: string, after: string, deliveryId?: string): Promise<number> {
-    return (await this.host.sendWebhook(this.system.outputs.GitPushPipelineWebhookUrl, { ref, after }, deliveryId)).status;
+    return (
+      await this.host.sendWebhook(this.system.outputs.GitPushPipelineWebhookUrl, { ref, after }, deliveryId)
+    ).status;
   }
 
   public events(ref: string): { type: string; detail: Detail }[] {
-    return this.system.service(EventBridge).events.map(({ event }) => ({ type: event['detail-type'], detail: event.detail as Detail })).filter(({ detail }) => detail.ref === ref);
+    return this.system
+      .service(EventBridge)
+      .events.map(({ event }) => ({ type: event['detail-type'], detail: event.detail as Detail }))
+      .filter(({ detail }) => detail.ref === ref);
   }
 
   /** What became of the pushes to a ref, once there are so many outcomes. */
@@ -82,20 +98,27 @@ export class Running {
   }
 
   public async zip(key: string): Promise<string[]> {
-    const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Key: key }));
+    const { Body } = await this.s3.send(
+      new GetObjectCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Key: key }),
+    );
     return listZip(Buffer.from(await Body!.transformToByteArray())).map(({ name }) => name);
   }
 
   public async versions(key: string): Promise<number> {
-    const { Versions = [] } = await this.s3.send(new ListObjectVersionsCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Prefix: key }));
+    const { Versions = [] } = await this.s3.send(
+      new ListObjectVersionsCommand({ Bucket: this.system.outputs.GitPushPipelineBucket, Prefix: key }),
+    );
     return Versions.length;
   }
 
   public async deadLetter(): Promise<{ body: string; code?: string; reason?: string } | undefined> {
     const QueueUrl = this.system.service(Sqs).queue('Pushes-DeadLetterQueue.fifo').name;
-    const { Messages = [] } = await this.sqs.send(new ReceiveMessageCommand({
-      QueueUrl: `${this.system.endpoints.sqs}/123456789012/${QueueUrl}`, MessageAttributeNames: ['All'],
-    }));
+    const { Messages = [] } = await this.sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl: `${this.system.endpoints.sqs}/123456789012/${QueueUrl}`,
+        MessageAttributeNames: ['All'],
+      }),
+    );
     const [message] = Messages;
     const { code, reason } = message?.MessageAttributes ?? {};
     return message && { body: message.Body!, code: code?.StringValue, reason: reason?.StringValue };

@@ -24,21 +24,33 @@ afterAll(async () => {
   await example.stop();
 });
 
-async function post(body: unknown, headers: Record<string, string> = {}, address = url): Promise<{ status: number; body: Record<string, unknown> }> {
+async function post(
+  body: unknown,
+  headers: Record<string, string> = {},
+  address = url,
+): Promise<{ status: number; body: Record<string, unknown> }> {
   const response = await fetch(address, {
-    method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers },
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'content-type': 'application/json', ...headers },
   });
-  return { status: response.status, body: await response.json() as Record<string, unknown> };
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
 async function invoke(event: unknown): Promise<Record<string, unknown>> {
-  const { Payload } = await lambda.send(new InvokeCommand({ FunctionName: 'Codes-IssueHandler', Payload: JSON.stringify(event) }));
+  const { Payload } = await lambda.send(
+    new InvokeCommand({ FunctionName: 'Codes-IssueHandler', Payload: JSON.stringify(event) }),
+  );
   return JSON.parse(Buffer.from(Payload!).toString()) as Record<string, unknown>;
 }
 
 /** Runs jobs, so many at a time, until they are used up. */
 async function inParallel(workers: number, job: () => Promise<boolean>): Promise<void> {
-  await Promise.all(Array.from({ length: workers }, async () => { while (await job()); }));
+  await Promise.all(
+    Array.from({ length: workers }, async () => {
+      while (await job());
+    }),
+  );
 }
 
 describe('through the real bundle', () => {
@@ -47,18 +59,28 @@ describe('through the real bundle', () => {
     expect([status, body]).toEqual([201, { code: expect.stringMatching(/^[A-Z0-9]{8}$/) }]);
     const dynamodb = new DynamoDBClient({ ...client, endpoint: example.system.endpoints.dynamodb });
     const { Items = [] } = await dynamodb.send(new ScanCommand({ TableName: 'Codes-Table' }));
-    expect(Items).toContainEqual(expect.objectContaining({
-      Code: { S: body.code }, UsedBy: { S: 'shop' }, Reference: { S: 'order 7' }, CreatedOn: { S: expect.stringMatching(/^\d{4}-.*Z$/) },
-    }));
+    expect(Items).toContainEqual(
+      expect.objectContaining({
+        Code: { S: body.code },
+        UsedBy: { S: 'shop' },
+        Reference: { S: 'order 7' },
+        CreatedOn: { S: expect.stringMatching(/^\d{4}-.*Z$/) },
+      }),
+    );
   });
 
-  test('the event that API Gateway\'s console offers for a REST API works as it stands', async () => {
-    expect(await invoke(sampleEvent('unique-code-table/events/rest-api.json'))).toMatchObject({ statusCode: 201 });
+  test("the event that API Gateway's console offers for a REST API works as it stands", async () => {
+    expect(await invoke(sampleEvent('unique-code-table/events/rest-api.json'))).toMatchObject({
+      statusCode: 201,
+    });
   });
 
   test('a direct invocation takes the bare input, and throws errors by name', async () => {
     expect(await invoke({ length: 3 })).toEqual({ code: expect.stringMatching(/^[A-Z0-9]{3}$/) });
-    expect(await invoke({ length: 0 })).toMatchObject({ errorType: 'InvalidInput', errorMessage: '`length` must be an integer from 1 to 256, got 0' });
+    expect(await invoke({ length: 0 })).toMatchObject({
+      errorType: 'InvalidInput',
+      errorMessage: '`length` must be an integer from 1 to 256, got 0',
+    });
     expect(await invoke({ length: 1, count: 37 })).toMatchObject({ errorType: 'CodeSpaceExhausted' });
   });
 
@@ -71,14 +93,19 @@ describe('through the real bundle', () => {
   });
 
   test('requests that race with one key all get one answer', async () => {
-    const answers = await Promise.all(Array.from({ length: 20 }, () => post({}, { 'idempotency-key': 'race' })));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => post({}, { 'idempotency-key': 'race' })),
+    );
     expect(new Set(answers.map(({ status, body }) => `${status} ${String(body.code)}`)).size).toBe(1);
   });
 
-  test.each(['', '[]', 'null', '{"length":257}', '{"length":"8"}', '{"count":101}', '{"nonsense":1}'])('the body %j is 400 with a message', async body => {
-    const answer = await post(body);
-    expect([answer.status, answer.body]).toEqual([400, { message: expect.stringMatching(/./) }]);
-  });
+  test.each(['', '[]', 'null', '{"length":257}', '{"length":"8"}', '{"count":101}', '{"nonsense":1}'])(
+    'the body %j is 400 with a message',
+    async body => {
+      const answer = await post(body);
+      expect([answer.status, answer.body]).toEqual([400, { message: expect.stringMatching(/./) }]);
+    },
+  );
 });
 
 describe('under load', () => {
@@ -111,20 +138,31 @@ describe('under load', () => {
     expect([...statuses].sort()).toEqual([201, 409]);
     expect(codes).toHaveLength(36);
     expect(new Set(codes).size).toBe(36);
-    expect(await post({ length: 1 })).toEqual({ status: 409, body: { message: expect.stringMatching(/No free code was found/) } });
+    expect(await post({ length: 1 })).toEqual({
+      status: 409,
+      body: { message: expect.stringMatching(/No free code was found/) },
+    });
   });
 });
 
 test('what the role grants is what the function did: nothing denied, nothing too much', () => {
   expect(deniedCalls(example.system, 'Codes-IssueHandler')).toEqual([]);
   expect(unusedGrants(example.system, 'Codes-IssueHandler')).toEqual([]);
-  expect(example.system.iam.calls.filter(({ caller }) => caller === 'Codes-IssueHandler').map(({ action }) => action)).toContain('dynamodb:PutItem');
+  expect(
+    example.system.iam.calls
+      .filter(({ caller }) => caller === 'Codes-IssueHandler')
+      .map(({ action }) => action),
+  ).toContain('dynamodb:PutItem');
 });
 
 test('metrics are written in the embedded metric format', () => {
   const line = example.logs.find(text => text.includes('"_aws"'))!.split(' | ')[1];
   expect(JSON.parse(line)).toMatchObject({
-    _aws: { CloudWatchMetrics: [{ Namespace: 'CdkServerlessBlocks/UniqueCodeTable', Dimensions: [['FunctionName']] }] },
+    _aws: {
+      CloudWatchMetrics: [
+        { Namespace: 'CdkServerlessBlocks/UniqueCodeTable', Dimensions: [['FunctionName']] },
+      ],
+    },
     FunctionName: 'Codes-IssueHandler',
     CodesIssued: 1,
   });
@@ -132,9 +170,17 @@ test('metrics are written in the embedded metric format', () => {
 
 test('a code that has expired comes again only where the user says so', async () => {
   const running = await startStack(stack => {
-    for (const [id, reuseExpiredCodes] of [['Reused', true], ['Remembered', false]] as const) {
+    for (const [id, reuseExpiredCodes] of [
+      ['Reused', true],
+      ['Remembered', false],
+    ] as const) {
       const format = CodeFormat.of({ length: 1 });
-      const codes = new UniqueCodeTable(stack, id, { format, timeToLive: Duration.days(1), reuseExpiredCodes, httpApi: {} });
+      const codes = new UniqueCodeTable(stack, id, {
+        format,
+        timeToLive: Duration.days(1),
+        reuseExpiredCodes,
+        httpApi: {},
+      });
       new CfnOutput(stack, `${id}Url`, { value: codes.url! });
     }
   });
@@ -142,12 +188,17 @@ test('a code that has expired comes again only where the user says so', async ()
     const dynamodb = new DynamoDBClient({ ...client, endpoint: running.system.endpoints.dynamodb });
     const expired = { TimeToExist: { N: '1000000000' } };
     for (const Code of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789') {
-      await dynamodb.send(new PutItemCommand({ TableName: 'Reused-Table', Item: { Code: { S: Code }, ...expired } }));
-      await dynamodb.send(new PutItemCommand({ TableName: 'Remembered-Table', Item: { Code: { S: `#issued#${Code}` } } }));
+      await dynamodb.send(
+        new PutItemCommand({ TableName: 'Reused-Table', Item: { Code: { S: Code }, ...expired } }),
+      );
+      await dynamodb.send(
+        new PutItemCommand({ TableName: 'Remembered-Table', Item: { Code: { S: `#issued#${Code}` } } }),
+      );
     }
     expect((await post({}, {}, `${running.system.outputs.ReusedUrl}/codes`)).status).toBe(201);
     expect((await post({}, {}, `${running.system.outputs.RememberedUrl}/codes`)).status).toBe(409);
-    for (const name of ['Reused-IssueHandler', 'Remembered-IssueHandler']) expect(deniedCalls(running.system, name)).toEqual([]);
+    for (const name of ['Reused-IssueHandler', 'Remembered-IssueHandler'])
+      expect(deniedCalls(running.system, name)).toEqual([]);
     dynamodb.destroy();
   } finally {
     await running.stop();

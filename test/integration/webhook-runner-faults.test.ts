@@ -55,24 +55,27 @@ async function redeliver(runner: string): Promise<void> {
 }
 
 describe('a run function that is killed', () => {
-  test.each([0, 1, 2, 3, 4, 5])('with batch %i in flight is taken up again, and repeated batches have equal keys', async index => {
-    let batches = 0;
-    runners.host.onBatch = batch => {
-      if (batches++ !== index) return false;
-      runners.host.batches.push(batch); // the destination has it, and its answer is lost
-      kill(webhookId);
-      return true;
-    };
-    const webhookId = `wh-killed-${index}`;
-    await runners.run('Mortal', { webhook_id: webhookId });
-    await eventually(() => batches > index && !existsSync(fileOf('kill', webhookId)));
-    expect(runners.statesOf(webhookId)).toEqual(['running']);
-    await redeliver('Mortal');
-    expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
-    runners.expectAtLeastOnce();
-    expect(runners.idsReceived.length).toBe(allIds.length + (index + 1) * 500);
-    runners.expectOneEnd(webhookId, 'succeeded');
-  });
+  test.each([0, 1, 2, 3, 4, 5])(
+    'with batch %i in flight is taken up again, and repeated batches have equal keys',
+    async index => {
+      let batches = 0;
+      runners.host.onBatch = batch => {
+        if (batches++ !== index) return false;
+        runners.host.batches.push(batch); // the destination has it, and its answer is lost
+        kill(webhookId);
+        return true;
+      };
+      const webhookId = `wh-killed-${index}`;
+      await runners.run('Mortal', { webhook_id: webhookId });
+      await eventually(() => batches > index && !existsSync(fileOf('kill', webhookId)));
+      expect(runners.statesOf(webhookId)).toEqual(['running']);
+      await redeliver('Mortal');
+      expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
+      runners.expectAtLeastOnce();
+      expect(runners.idsReceived.length).toBe(allIds.length + (index + 1) * 500);
+      runners.expectOneEnd(webhookId, 'succeeded');
+    },
+  );
 
   test('with the last report in flight has only that left to do', async () => {
     let reports = 0;
@@ -93,17 +96,23 @@ describe('a run function that is killed', () => {
   test('on every try is given up after five receives: failed is reported, and the message is kept with the reason', async () => {
     const webhookId = await runners.run('Mortal', { settings: { fatal: true } });
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      await eventually(() => existsSync(fileOf('deaths', webhookId)) && readFileSync(fileOf('deaths', webhookId)).length === tries);
+      await eventually(
+        () =>
+          existsSync(fileOf('deaths', webhookId)) &&
+          readFileSync(fileOf('deaths', webhookId)).length === tries,
+      );
       expect(runners.statesOf(webhookId).filter(state => state !== 'running')).toEqual([]);
       await redeliver('Mortal');
     }
     const reason = 'The run was given up after 5 tries that ended without an answer.';
     expect(await runners.end(webhookId)).toMatchObject({ state: 'failed', reason });
     runners.expectOneEnd(webhookId, 'failed');
-    await eventually(async () => await runners.queued('Mortal') === 0);
+    await eventually(async () => (await runners.queued('Mortal')) === 0);
     const [letter, ...others] = await runners.deadLetters('Mortal');
     expect([JSON.parse(letter.body), letter.reason, others]).toEqual([
-      expect.objectContaining({ hop: 0, request: expect.objectContaining({ webhook_id: webhookId }) }), reason, [],
+      expect.objectContaining({ hop: 0, request: expect.objectContaining({ webhook_id: webhookId }) }),
+      reason,
+      [],
     ]);
     expect(readFileSync(fileOf('deaths', webhookId))).toHaveLength(MAX_TRIES);
     expect(runners.host.batches).toEqual([]);
@@ -129,7 +138,9 @@ describe('a destination', () => {
     expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
     expect(runners.idsReceived).toEqual(allIds);
     expect(asked).toHaveLength(30 + failures);
-    expect(asked.slice(0, failures + 1).map(({ key }) => key)).toEqual(Array(failures + 1).fill(asked[0].key));
+    expect(asked.slice(0, failures + 1).map(({ key }) => key)).toEqual(
+      Array(failures + 1).fill(asked[0].key),
+    );
     runners.expectAtLeastOnce(asked);
     runners.expectOneEnd(webhookId, 'succeeded');
   });
@@ -148,8 +159,12 @@ describe('a callback', () => {
     runners.host.callbackFailures = Infinity;
     runners.host.callbackStatus = 400;
     const webhookId = await runners.run('Plain');
-    await eventually(() => runners.logs.some(line => line.includes(webhookId) && line.includes('The first status could not be delivered')));
-    await eventually(async () => await runners.queued('Plain') === 0);
+    await eventually(() =>
+      runners.logs.some(
+        line => line.includes(webhookId) && line.includes('The first status could not be delivered'),
+      ),
+    );
+    await eventually(async () => (await runners.queued('Plain')) === 0);
     expect([runners.host.batches, runners.host.statuses]).toEqual([[], []]);
   });
 
@@ -160,7 +175,9 @@ describe('a callback', () => {
       return false;
     };
     const webhookId = await runners.run('Plain');
-    await eventually(() => runners.logs.some(line => line.includes(webhookId) && line.includes('slice ended')));
+    await eventually(() =>
+      runners.logs.some(line => line.includes(webhookId) && line.includes('slice ended')),
+    );
     expect(runners.statesOf(webhookId)).toEqual(['running']);
     runners.clock.turn(300);
     expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', progress: 1 });
@@ -173,23 +190,30 @@ describe('messages', () => {
   test('that come twice, late and out of order make no second run, also over slices that a rate limit ends', async () => {
     const first = runners.message();
     const { webhook_id: webhookId } = first.request;
-    const duplicates = (state: string) => runners.logs.filter(line => (
-      line.includes(webhookId) && line.includes('a duplicate message') && line.includes(state)
-    )).length;
+    const duplicates = (state: string) =>
+      runners.logs.filter(
+        line => line.includes(webhookId) && line.includes('a duplicate message') && line.includes(state),
+      ).length;
     await runners.send('Slices', first);
     await runners.send('Slices', first); // while the slice is worked on: it comes again
     await eventually(() => duplicates('busy') >= 1);
-    await eventually(() => runners.logs.some(line => line.includes(webhookId) && line.includes('slice ended')));
+    await eventually(() =>
+      runners.logs.some(line => line.includes(webhookId) && line.includes('slice ended')),
+    );
     await runners.send('Slices', first); // older than the slice that is worked on by now
     await eventually(() => duplicates('stale') >= 1);
     runners.clock.turn(VISIBILITY_SECONDS);
     await eventually(() => duplicates('stale') >= 2);
     expect(runners.host.batches.length).toBeLessThan(30);
     expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
-    await runners.send('Slices', { ...first, checkpoint: await runners.savedCheckpoint('Slices', first), hop: 1 }); // after the end
+    await runners.send('Slices', {
+      ...first,
+      checkpoint: await runners.savedCheckpoint('Slices', first),
+      hop: 1,
+    }); // after the end
     await eventually(() => duplicates('stale') >= 3);
     runners.clock.turn(VISIBILITY_SECONDS); // what came while the second slice was at work
-    await eventually(async () => await runners.queued('Slices') === 0);
+    await eventually(async () => (await runners.queued('Slices')) === 0);
     expect(runners.idsReceived).toEqual(allIds);
     expect(runners.host.batches).toHaveLength(allIds.length / BATCH);
     runners.expectOneEnd(webhookId, 'succeeded');
@@ -220,7 +244,10 @@ describe('a source', () => {
   const content = samplePeople(allIds.length);
 
   /** Gives the first bytes and cuts the connection; what follows is the test's. */
-  function cutThen(next: (request: IncomingMessage, response: ServerResponse) => boolean, etag = '"first"'): void {
+  function cutThen(
+    next: (request: IncomingMessage, response: ServerResponse) => boolean,
+    etag = '"first"',
+  ): void {
     let requests = 0;
     runners.host.onFile = (request, response) => {
       if (requests++ > 0) return next(request, response);
@@ -230,37 +257,66 @@ describe('a source', () => {
     };
   }
 
-  const answerAll = (status: number, headers: Record<string, string> = {}) => (_: IncomingMessage, response: ServerResponse) => {
-    response.writeHead(status, headers).end();
-    return true;
-  };
+  const answerAll =
+    (status: number, headers: Record<string, string> = {}) =>
+    (_: IncomingMessage, response: ServerResponse) => {
+      response.writeHead(status, headers).end();
+      return true;
+    };
 
   test.each<[string, () => void, RegExp]>([
-    ['that is replaced', () => cutThen(() => false), /^data_url has changed since the run began \(at byte 100000\)$/],
+    [
+      'that is replaced',
+      () => cutThen(() => false),
+      /^data_url has changed since the run began \(at byte 100000\)$/,
+    ],
     ['that has expired', () => cutThen(answerAll(403)), /^data_url expired at byte 100000$/],
-    ['that ignores Range', () => cutThen(answerAll(200)), /^data_url ignores Range: the run cannot go on at byte 100000$/],
-    ['that was truncated', () => cutThen(answerAll(416, { 'content-range': 'bytes */50000' })), /^data_url has another size than when the run began/],
-    ['that is cut off at the same byte each time', () => cutThen((_, response) => {
-      response.destroy();
-      return true;
-    }), /^data_url.*5 times \(at byte 100000\)$/],
-  ])('%s mid-run ends it as failed with the reason; what came before was delivered once', async (_, prepare, reason) => {
-    prepare();
-    const webhookId = await runners.run('Plain');
-    expect(await runners.end(webhookId)).toMatchObject({ state: 'failed', reason: expect.stringMatching(reason) });
-    const { idsReceived } = runners;
-    expect(idsReceived.length).toBeGreaterThan(0);
-    expect(idsReceived).toEqual(allIds.slice(0, idsReceived.length));
-    runners.expectOneEnd(webhookId, 'failed');
-  });
+    [
+      'that ignores Range',
+      () => cutThen(answerAll(200)),
+      /^data_url ignores Range: the run cannot go on at byte 100000$/,
+    ],
+    [
+      'that was truncated',
+      () => cutThen(answerAll(416, { 'content-range': 'bytes */50000' })),
+      /^data_url has another size than when the run began/,
+    ],
+    [
+      'that is cut off at the same byte each time',
+      () =>
+        cutThen((_, response) => {
+          response.destroy();
+          return true;
+        }),
+      /^data_url.*5 times \(at byte 100000\)$/,
+    ],
+  ])(
+    '%s mid-run ends it as failed with the reason; what came before was delivered once',
+    async (_, prepare, reason) => {
+      prepare();
+      const webhookId = await runners.run('Plain');
+      expect(await runners.end(webhookId)).toMatchObject({
+        state: 'failed',
+        reason: expect.stringMatching(reason),
+      });
+      const { idsReceived } = runners;
+      expect(idsReceived.length).toBeGreaterThan(0);
+      expect(idsReceived).toEqual(allIds.slice(0, idsReceived.length));
+      runners.expectOneEnd(webhookId, 'failed');
+    },
+  );
 
   test('whose connection is cut, and which is the same afterwards, is read on', async () => {
     const ranges: (string | undefined)[] = [];
     cutThen(({ headers }, response) => {
       ranges.push(headers.range);
-      response.writeHead(206, {
-        'etag': '"first"', 'content-length': content.length - CUT_AT, 'content-range': `bytes ${CUT_AT}-${content.length - 1}/${content.length}`,
-      }).end(content.subarray(CUT_AT));
+      response
+        .writeHead(206, {
+          etag: '"first"',
+          'content-length': content.length - CUT_AT,
+          'content-range': `bytes ${CUT_AT}-${content.length - 1}/${content.length}`,
+        })
+        .end(content.subarray(CUT_AT));
       return true;
     });
     expect(await runners.end(await runners.run('Plain'))).toMatchObject({ state: 'succeeded', reason: '' });
@@ -269,29 +325,55 @@ describe('a source', () => {
   });
 
   test.each([
-    ['has expired', () => { runners.host.onFile = answerAll(403); }, /^data_url expired at byte 62$/],
+    [
+      'has expired',
+      () => {
+        runners.host.onFile = answerAll(403);
+      },
+      /^data_url expired at byte 62$/,
+    ],
     ['was replaced', () => undefined, /^data_url has changed since the run began/],
-    ['was truncated', () => { runners.host.onFile = answerAll(416, { 'content-range': 'bytes */10' }); }, /^data_url has another size/],
+    [
+      'was truncated',
+      () => {
+        runners.host.onFile = answerAll(416, { 'content-range': 'bytes */10' });
+      },
+      /^data_url has another size/,
+    ],
   ])('that %s between two slices ends the run in the second one', async (_, prepare, reason) => {
     prepare();
-    const message = runners.message({ lastReportAt: Date.now(), offset: 62, records: 1, delivered: 1, size: 1000, etag: '"first"' }, 3);
+    const message = runners.message(
+      { lastReportAt: Date.now(), offset: 62, records: 1, delivered: 1, size: 1000, etag: '"first"' },
+      3,
+    );
     await runners.send('Plain', message);
-    expect(await runners.end(message.request.webhook_id)).toMatchObject({ state: 'failed', reason: expect.stringMatching(reason) });
+    expect(await runners.end(message.request.webhook_id)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(reason),
+    });
     expect(runners.host.batches).toEqual([]);
   });
 
   test('that never answers is a failed download, and nothing is sent', async () => {
     runners.host.onFile = answerAll(403);
-    expect(await runners.end(await runners.run('Plain'))).toMatchObject({ state: 'failed', progress: 0, reason: 'Failed to download file.' });
+    expect(await runners.end(await runners.run('Plain'))).toMatchObject({
+      state: 'failed',
+      progress: 0,
+      reason: 'Failed to download file.',
+    });
     expect(runners.host.batches).toEqual([]);
   });
 });
 
 describe('at the end', () => {
-  test.each(['Plain', 'Mortal', 'Slices'])('no call of %s was denied, and every grant of its functions is used or has been above', name => {
-    for (const fn of ['AcceptHandler', 'RunHandler']) expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
-    expect(unusedGrants(runners.running.system, `${name}-RunHandler`)).toEqual([]);
-  });
+  test.each(['Plain', 'Mortal', 'Slices'])(
+    'no call of %s was denied, and every grant of its functions is used or has been above',
+    name => {
+      for (const fn of ['AcceptHandler', 'RunHandler'])
+        expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
+      expect(unusedGrants(runners.running.system, `${name}-RunHandler`)).toEqual([]);
+    },
+  );
 
   test('no function warns of listeners that pile up, and no token is in a log', () => {
     expect(runners.logs.filter(line => /MaxListenersExceeded|demo-token/.test(line))).toEqual([]);

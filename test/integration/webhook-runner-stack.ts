@@ -3,7 +3,12 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { DynamoDBClient, GetItemCommand, ScanCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import {
+  GetQueueAttributesCommand,
+  ReceiveMessageCommand,
+  SendMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs';
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { expect } from 'vitest';
@@ -29,11 +34,14 @@ export class RunnerStack {
   public static async start(build: (stack: Stack, runners: RunnerStack) => void): Promise<RunnerStack> {
     const runners = new RunnerStack(await WebhookHost.start());
     try {
-      runners.running = await startStack(stack => {
-        runners.apiKey = new secretsmanager.Secret(stack, 'ApiKey');
-        runners.token = new secretsmanager.Secret(stack, 'Token');
-        build(stack, runners);
-      }, { clock: runners.clock, transform: hurry });
+      runners.running = await startStack(
+        stack => {
+          runners.apiKey = new secretsmanager.Secret(stack, 'ApiKey');
+          runners.token = new secretsmanager.Secret(stack, 'Token');
+          build(stack, runners);
+        },
+        { clock: runners.clock, transform: hurry },
+      );
       await runners.connect();
       return runners;
     } catch (error) {
@@ -107,14 +115,22 @@ export class RunnerStack {
   /** `POST /run`; answers with the webhook id. */
   public async run(runner: string, changes: Partial<RunRequest> = {}): Promise<string> {
     const webhookId = changes.webhook_id ?? `wh-${++this.runs}`;
-    const { status, text } = await startRun(this.output(`${runner}Url`), this.request(webhookId, changes), API_KEY);
+    const { status, text } = await startRun(
+      this.output(`${runner}Url`),
+      this.request(webhookId, changes),
+      API_KEY,
+    );
     expect([status, JSON.parse(text)]).toEqual([202, { status: 'accepted', webhook_id: webhookId }]);
     return webhookId;
   }
 
   /** A message as a slice before would have left it. */
   public message(checkpoint: Partial<Checkpoint> = {}, hop = 0): RunMessage {
-    return { request: this.request(`wh-${++this.runs}`), checkpoint: { ...newCheckpoint(Date.now()), ...checkpoint }, hop };
+    return {
+      request: this.request(`wh-${++this.runs}`),
+      checkpoint: { ...newCheckpoint(Date.now()), ...checkpoint },
+      hop,
+    };
   }
 
   public async send(runner: string, message: RunMessage | string): Promise<void> {
@@ -128,7 +144,9 @@ export class RunnerStack {
 
   /** The ids of the records of all batches that the destination took. */
   public get idsReceived(): number[] {
-    return this.host.batches.flatMap(({ body }) => (JSON.parse(body) as { id: number }[]).map(({ id }) => id));
+    return this.host.batches.flatMap(({ body }) =>
+      (JSON.parse(body) as { id: number }[]).map(({ id }) => id),
+    );
   }
 
   public statesOf(webhookId: string): string[] {
@@ -156,14 +174,20 @@ export class RunnerStack {
   }
 
   /** Whoever held a run's lease is gone for long; `taken`: and somebody else had it in between. */
-  public async expireLease(runner: string, message: Pick<RunMessage, 'request' | 'checkpoint'>, taken = false): Promise<void> {
+  public async expireLease(
+    runner: string,
+    message: Pick<RunMessage, 'request' | 'checkpoint'>,
+    taken = false,
+  ): Promise<void> {
     const RunId = { S: `${message.request.webhook_id}#${message.checkpoint.startedAt}` };
-    await this.dynamodb.send(new UpdateItemCommand({
-      TableName: `${runner}-LeaseTable`,
-      Key: { RunId },
-      UpdateExpression: 'SET LeasedUntil = :zero ADD Epoch :more',
-      ExpressionAttributeValues: { ':zero': { N: '0' }, ':more': { N: taken ? '1' : '0' } },
-    }));
+    await this.dynamodb.send(
+      new UpdateItemCommand({
+        TableName: `${runner}-LeaseTable`,
+        Key: { RunId },
+        UpdateExpression: 'SET LeasedUntil = :zero ADD Epoch :more',
+        ExpressionAttributeValues: { ':zero': { N: '0' }, ':more': { N: taken ? '1' : '0' } },
+      }),
+    );
   }
 
   /** The same for all runs of a runner. */
@@ -171,27 +195,43 @@ export class RunnerStack {
     const { Items = [] } = await this.dynamodb.send(new ScanCommand({ TableName: `${runner}-LeaseTable` }));
     for (const { RunId } of Items) {
       const [webhook_id, startedAt] = RunId.S!.split('#');
-      await this.expireLease(runner, { request: { webhook_id } as RunRequest, checkpoint: newCheckpoint(Number(startedAt)) });
+      await this.expireLease(runner, {
+        request: { webhook_id } as RunRequest,
+        checkpoint: newCheckpoint(Number(startedAt)),
+      });
     }
   }
 
   public async savedCheckpoint(runner: string, { request, checkpoint }: RunMessage): Promise<Checkpoint> {
     const Key = { RunId: { S: `${request.webhook_id}#${checkpoint.startedAt}` } };
-    const { Item } = await this.dynamodb.send(new GetItemCommand({ TableName: `${runner}-LeaseTable`, Key, ConsistentRead: true }));
+    const { Item } = await this.dynamodb.send(
+      new GetItemCommand({ TableName: `${runner}-LeaseTable`, Key, ConsistentRead: true }),
+    );
     return JSON.parse(Item!.Checkpoint.S!) as Checkpoint;
   }
 
   public async deadLetters(runner: string): Promise<{ body: string; reason?: string }[]> {
-    const { Messages = [] } = await this.queues.send(new ReceiveMessageCommand({
-      QueueUrl: this.output(`${runner}Dead`), MaxNumberOfMessages: 10, MessageAttributeNames: ['All'],
+    const { Messages = [] } = await this.queues.send(
+      new ReceiveMessageCommand({
+        QueueUrl: this.output(`${runner}Dead`),
+        MaxNumberOfMessages: 10,
+        MessageAttributeNames: ['All'],
+      }),
+    );
+    return Messages.map(({ Body, MessageAttributes }) => ({
+      body: Body!,
+      reason: MessageAttributes?.reason?.StringValue,
     }));
-    return Messages.map(({ Body, MessageAttributes }) => ({ body: Body!, reason: MessageAttributes?.reason?.StringValue }));
   }
 
   /** Messages that wait, are delayed or are in flight. */
   public async queued(runner: string): Promise<number> {
-    const { Attributes = {} } = await this.queues.send(new GetQueueAttributesCommand({ QueueUrl: this.output(`${runner}Queue`), AttributeNames: ['All'] }));
-    const counts = Object.entries(Attributes).filter(([name]) => name.startsWith('ApproximateNumberOfMessages'));
+    const { Attributes = {} } = await this.queues.send(
+      new GetQueueAttributesCommand({ QueueUrl: this.output(`${runner}Queue`), AttributeNames: ['All'] }),
+    );
+    const counts = Object.entries(Attributes).filter(([name]) =>
+      name.startsWith('ApproximateNumberOfMessages'),
+    );
     return counts.reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
@@ -200,7 +240,9 @@ export class RunnerStack {
     this.queues = new SQSClient(clientFor(this.running, 'sqs'));
     const secrets = new SecretsManagerClient(clientFor(this.running, 'secretsManager'));
     await secrets.send(new PutSecretValueCommand({ SecretId: 'ApiKey', SecretString: API_KEY }));
-    await secrets.send(new PutSecretValueCommand({ SecretId: 'Token', SecretString: JSON.stringify({ token: TOKEN }) }));
+    await secrets.send(
+      new PutSecretValueCommand({ SecretId: 'Token', SecretString: JSON.stringify({ token: TOKEN }) }),
+    );
     secrets.destroy();
   }
 }
@@ -208,10 +250,14 @@ export class RunnerStack {
 /** Impatient, so that the tests are short: the policy itself is the core's matter. */
 function hurry(template: { Resources?: Record<string, { Type: string; Properties?: unknown }> }): void {
   for (const { Properties } of Object.values(template.Resources ?? {})) {
-    const variables = (Properties as { Environment?: { Variables?: Record<string, unknown> } } | undefined)?.Environment?.Variables;
+    const variables = (Properties as { Environment?: { Variables?: Record<string, unknown> } } | undefined)
+      ?.Environment?.Variables;
     const json = variables?.[Env.SETTINGS];
     if (variables === undefined || typeof json !== 'string') continue;
     const settings = JSON.parse(json) as RunnerSettings;
-    variables[Env.SETTINGS] = JSON.stringify({ ...settings, retry: { maxAttempts: 5, baseDelayMs: 20, maxDelayMs: 100 } });
+    variables[Env.SETTINGS] = JSON.stringify({
+      ...settings,
+      retry: { maxAttempts: 5, baseDelayMs: 20, maxDelayMs: 100 },
+    });
   }
 }

@@ -20,8 +20,10 @@ function build(stack: Stack, { host, token }: RunnerStack, add: RunnerStack['add
   const taker = new lambda.Function(stack, 'Taker', {
     runtime: lambda.Runtime.NODEJS_22_X,
     handler: 'index.handler',
-    code: lambda.Code.fromInline('exports.handler = async event => ({ failures: event.records.filter(r => r.id % 1000 === 7)'
-      + '.map(r => ({ index: event.records.indexOf(r), reason: "no seven" })) });'),
+    code: lambda.Code.fromInline(
+      'exports.handler = async event => ({ failures: event.records.filter(r => r.id % 1000 === 7)' +
+        '.map(r => ({ index: event.records.indexOf(r), reason: "no seven" })) });',
+    ),
   });
   const { destinationUrl: url } = host.urls;
   add(stack, 'Plain', { destination: WebhookDestination.http({ url, auth: DestinationAuth.bearer(token) }) });
@@ -60,8 +62,13 @@ describe('without faults', () => {
   test('a batch that is refused is told, and the run goes on', async () => {
     runners.host.behave({ status: 422, times: 1 });
     const last = await end(await run('Plain'));
-    expect(last).toMatchObject({ state: 'succeeded', reason: '1 of 30 batches failed, 100 of 3000 records failed.' });
-    expect(last!.errors).toEqual([expect.stringMatching(/^batch of 100 from record 0: the destination answered 422/)]);
+    expect(last).toMatchObject({
+      state: 'succeeded',
+      reason: '1 of 30 batches failed, 100 of 3000 records failed.',
+    });
+    expect(last!.errors).toEqual([
+      expect.stringMatching(/^batch of 100 from record 0: the destination answered 422/),
+    ]);
     expect(runners.idsReceived).toEqual(allIds.slice(100));
   });
 });
@@ -72,15 +79,17 @@ describe('what cannot be done', () => {
     await runners.send('Plain', message);
     const reason = 'The run was given up after 1000 slices.';
     expect(await end(message.request.webhook_id)).toMatchObject({ state: 'failed', reason });
-    await eventually(async () => await runners.queued('Plain') === 0);
+    await eventually(async () => (await runners.queued('Plain')) === 0);
     expect(await runners.deadLetters('Plain')).toEqual([{ body: JSON.stringify(message), reason }]);
     expect(runners.host.batches).toEqual([]);
   });
 
   test('a message that is no run goes straight there', async () => {
     await runners.send('Dry', 'nonsense');
-    await eventually(async () => await runners.queued('Dry') === 0);
-    expect(await runners.deadLetters('Dry')).toEqual([{ body: 'nonsense', reason: 'The message is no run.' }]);
+    await eventually(async () => (await runners.queued('Dry')) === 0);
+    expect(await runners.deadLetters('Dry')).toEqual([
+      { body: 'nonsense', reason: 'The message is no run.' },
+    ]);
   });
 
   test('nothing but `allowPrivateHosts` opens the guard: without it the same request is refused', async () => {
@@ -89,8 +98,16 @@ describe('what cannot be done', () => {
     const https = (text: string) => text.replace('http:', 'https:');
     const { request, ...rest } = runners.message();
     const { data_url, callback_url } = request;
-    await runners.send('Guarded', { ...rest, request: { ...request, data_url: https(data_url), callback_url: https(callback_url) } });
-    await eventually(() => runners.logs.some(line => line.startsWith('Guarded-RunHandler') && line.includes('The first status could not be delivered')));
+    await runners.send('Guarded', {
+      ...rest,
+      request: { ...request, data_url: https(data_url), callback_url: https(callback_url) },
+    });
+    await eventually(() =>
+      runners.logs.some(
+        line =>
+          line.startsWith('Guarded-RunHandler') && line.includes('The first status could not be delivered'),
+      ),
+    );
     expect(runners.host.statuses).toEqual([]);
   });
 
@@ -101,17 +118,28 @@ describe('what cannot be done', () => {
   ])('a request with %s is refused and says why', async (_, headers, status, message) => {
     const body = JSON.stringify(runners.request('wh-y', { data_url: 'https://elsewhere.example.com/x' }));
     const response = await fetch(runners.output('PlainUrl'), { method: 'POST', headers, body });
-    expect([response.status, await response.json()]).toEqual([status, { message: expect.stringMatching(message) }]);
+    expect([response.status, await response.json()]).toEqual([
+      status,
+      { message: expect.stringMatching(message) },
+    ]);
   });
 });
 
 describe('other destinations', () => {
   test('a queue gets arrays of records', async () => {
     expect(await end(await run('ToQueue'))).toMatchObject({ state: 'succeeded', reason: '' });
-    const { Messages = [] } = await runners.queues.send(new ReceiveMessageCommand({
-      QueueUrl: runners.output('TakenUrl'), MaxNumberOfMessages: 10, MessageAttributeNames: ['All'],
-    }));
-    expect(Messages.flatMap(({ Body }) => (JSON.parse(Body!) as { id: number }[]).map(({ id }) => id)).sort((a, b) => a - b)).toEqual(allIds);
+    const { Messages = [] } = await runners.queues.send(
+      new ReceiveMessageCommand({
+        QueueUrl: runners.output('TakenUrl'),
+        MaxNumberOfMessages: 10,
+        MessageAttributeNames: ['All'],
+      }),
+    );
+    expect(
+      Messages.flatMap(({ Body }) => (JSON.parse(Body!) as { id: number }[]).map(({ id }) => id)).sort(
+        (a, b) => a - b,
+      ),
+    ).toEqual(allIds);
     expect(Messages[0].MessageAttributes?.idempotency_key?.StringValue).toMatch(/^[0-9a-f]{64}$/);
   });
 
@@ -124,27 +152,38 @@ describe('other destinations', () => {
   test('a bus gets an event for each batch', async () => {
     expect(await end(await run('ToBus'))).toMatchObject({ state: 'succeeded', reason: '' });
     const { events: all } = runners.running.system.service(EventBridge);
-    const details = all.filter(({ event }) => event.source === 'webhook-runner').map(({ event }) => event.detail) as { records: { id: number }[] }[];
+    const details = all
+      .filter(({ event }) => event.source === 'webhook-runner')
+      .map(({ event }) => event.detail) as { records: { id: number }[] }[];
     expect(details.flatMap(({ records }) => records.map(({ id }) => id))).toEqual(allIds);
   });
 
   test('none of them: records are checked and counted', async () => {
     runners.host.files.set('data.ndjson', Buffer.from('{"id":1}\nbroken\n{"id":2}\n'));
     const last = await end(await run('Dry'));
-    expect(last).toMatchObject({ state: 'succeeded', reason: '1 of 3 records failed.', errors: [expect.stringMatching(/record 1 is not valid JSON/)] });
+    expect(last).toMatchObject({
+      state: 'succeeded',
+      reason: '1 of 3 records failed.',
+      errors: [expect.stringMatching(/record 1 is not valid JSON/)],
+    });
   });
 });
 
 describe('at the end', () => {
   test.each(['Plain', 'ToQueue', 'ToLambda', 'ToBus', 'Dry'])('no call of %s was denied', name => {
-    for (const fn of ['AcceptHandler', 'RunHandler']) expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
+    for (const fn of ['AcceptHandler', 'RunHandler'])
+      expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
   });
 
   test('nothing was granted that is not used', () => {
     const unused = (name: string) => unusedGrants(runners.running.system, name);
     expect(unused('Plain-AcceptHandler')).toEqual([]);
     expect(unused('Plain-RunHandler')).toEqual([]); // its dead letter above is what SendMessage is for
-    for (const [name, action] of [['ToLambda', 'lambda:InvokeFunction'], ['ToBus', 'events:PutEvents'], ['ToQueue', 'sqs:SendMessage']]) {
+    for (const [name, action] of [
+      ['ToLambda', 'lambda:InvokeFunction'],
+      ['ToBus', 'events:PutEvents'],
+      ['ToQueue', 'sqs:SendMessage'],
+    ]) {
       expect(unused(`${name}-RunHandler`)).not.toContain(action);
     }
   });
@@ -159,11 +198,24 @@ describe('at the end', () => {
   });
 
   test('metrics are in the log, the duration in seconds', () => {
-    const metricLines = runners.logs.filter(line => line.startsWith('Plain-RunHandler') && line.includes('"_aws"'));
-    const metrics = metricLines.map(line => JSON.parse(line.slice(line.indexOf('{'))) as { _aws: { CloudWatchMetrics: { Metrics: object[] }[] } });
-    expect(metrics).toContainEqual(expect.objectContaining({
-      RecordsDelivered: RECORDS, BatchesFailed: 0, RunsFailed: 0, RunDuration: expect.any(Number),
-    }));
-    expect(metrics.flatMap(({ _aws }) => _aws.CloudWatchMetrics[0].Metrics)).toContainEqual({ Name: 'RunDuration', Unit: 'Seconds' });
+    const metricLines = runners.logs.filter(
+      line => line.startsWith('Plain-RunHandler') && line.includes('"_aws"'),
+    );
+    const metrics = metricLines.map(
+      line =>
+        JSON.parse(line.slice(line.indexOf('{'))) as { _aws: { CloudWatchMetrics: { Metrics: object[] }[] } },
+    );
+    expect(metrics).toContainEqual(
+      expect.objectContaining({
+        RecordsDelivered: RECORDS,
+        BatchesFailed: 0,
+        RunsFailed: 0,
+        RunDuration: expect.any(Number),
+      }),
+    );
+    expect(metrics.flatMap(({ _aws }) => _aws.CloudWatchMetrics[0].Metrics)).toContainEqual({
+      Name: 'RunDuration',
+      Unit: 'Seconds',
+    });
   });
 });

@@ -7,7 +7,9 @@ import { RunningStack } from './stack';
 const recorded = JSON.parse(readFileSync(RECORDING, 'utf8')) as RecordedLine[];
 let stack: RunningStack;
 
-beforeAll(async () => { stack = await startForCli(); });
+beforeAll(async () => {
+  stack = await startForCli();
+});
 afterAll(() => stack.stop());
 
 test('the lines for the AWS CLI in the README are the recorded ones', () => {

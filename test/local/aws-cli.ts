@@ -36,41 +36,73 @@ const KEPT_HEADERS = /^(x-amz-.*|content-(length|type|md5|encoding)|expect|trans
 
 /** The lines that the README shows, as they are written there. */
 export function readmeLines(): string[] {
-  return readFileSync(path.join(ROOT, 'README.md'), 'utf8').split('\n').map(line => line.trim()).filter(line => /^aws (s3|sqs) /.test(line));
+  return readFileSync(path.join(ROOT, 'README.md'), 'utf8')
+    .split('\n')
+    .map(line => line.trim())
+    .filter(line => /^aws (s3|sqs) /.test(line));
 }
 
 export function startForCli(): Promise<RunningStack> {
-  return startStack(scope => void new s3.Bucket(scope, 'Zips', { bucketName: 'pushes-bucket', versioned: true }));
+  return startStack(
+    scope => void new s3.Bucket(scope, 'Zips', { bucketName: 'pushes-bucket', versioned: true }),
+  );
 }
 
 /** Sends the bytes as they are, and gives the answer without what changes from run to run. */
-export async function exchange(endpoint: string, sent: Pick<Exchange, 'method' | 'path' | 'headers'>, body: Buffer): Promise<{ status: number; answer: string; raw: Buffer; headers: http.IncomingHttpHeaders }> {
+export async function exchange(
+  endpoint: string,
+  sent: Pick<Exchange, 'method' | 'path' | 'headers'>,
+  body: Buffer,
+): Promise<{ status: number; answer: string; raw: Buffer; headers: http.IncomingHttpHeaders }> {
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
-    const request = http.request(`${endpoint}${sent.path}`, { method: sent.method, headers: sent.headers }, resolve).on('error', reject);
+    const request = http
+      .request(`${endpoint}${sent.path}`, { method: sent.method, headers: sent.headers }, resolve)
+      .on('error', reject);
     if (sent.headers.expect) request.once('continue', () => request.end(body)).flushHeaders();
     else request.end(body);
   });
   const raw = await readBody(response);
-  return { status: response.statusCode!, answer: stable(raw.toString('latin1')), raw, headers: response.headers };
+  return {
+    status: response.statusCode!,
+    answer: stable(raw.toString('latin1')),
+    raw,
+    headers: response.headers,
+  };
 }
 
 function stable(text: string): string {
-  return text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME').replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.[\w-]{32})?/g, 'ID').replace(/127\.0\.0\.1:\d+/g, 'HOST');
+  return text
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.[\w-]{32})?/g, 'ID')
+    .replace(/127\.0\.0\.1:\d+/g, 'HOST');
 }
 
 async function main(record: boolean): Promise<void> {
   const stack = await startForCli();
   const lines: RecordedLine[] = [];
   let current: Exchange[] = [];
-  const relays = await Promise.all(SERVICES.map(service => listen(async (request, response) => {
-    const body = await readBody(request);
-    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => KEPT_HEADERS.test(name))) as Record<string, string>;
-    const sent = { service, method: request.method!, path: request.url!, headers };
-    const { status, answer, raw, headers: given } = await exchange(stack.system.endpoints[service], sent, body);
-    current.push({ ...sent, body: body.toString('latin1'), status, answer });
-    response.writeHead(status, given).end(request.method === 'HEAD' ? undefined : raw);
-  })));
-  const endpoints = Object.fromEntries(SERVICES.map((service, index) => [`AWS_ENDPOINT_URL_${service.toUpperCase()}`, relays[index].url]));
+  const relays = await Promise.all(
+    SERVICES.map(service =>
+      listen(async (request, response) => {
+        const body = await readBody(request);
+        const headers = Object.fromEntries(
+          Object.entries(request.headers).filter(([name]) => KEPT_HEADERS.test(name)),
+        ) as Record<string, string>;
+        const sent = { service, method: request.method!, path: request.url!, headers };
+        const {
+          status,
+          answer,
+          raw,
+          headers: given,
+        } = await exchange(stack.system.endpoints[service], sent, body);
+        current.push({ ...sent, body: body.toString('latin1'), status, answer });
+        response.writeHead(status, given).end(request.method === 'HEAD' ? undefined : raw);
+      }),
+    ),
+  );
+  const endpoints = Object.fromEntries(
+    SERVICES.map((service, index) => [`AWS_ENDPOINT_URL_${service.toUpperCase()}`, relays[index].url]),
+  );
   const env = {
     PATH: process.env.PATH,
     HOME: '/nonexistent',
@@ -98,9 +130,11 @@ async function main(record: boolean): Promise<void> {
 
 if (require.main === module) {
   main(process.argv.includes('--record')).catch((error: NodeJS.ErrnoException) => {
-    process.stderr.write(error.code === 'ENOENT'
-      ? 'The AWS CLI is not installed: `pip install awscli`, or https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html\n'
-      : `${error.message}\n`);
+    process.stderr.write(
+      error.code === 'ENOENT'
+        ? 'The AWS CLI is not installed: `pip install awscli`, or https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html\n'
+        : `${error.message}\n`,
+    );
     process.exitCode = 1;
   });
 }

@@ -1,4 +1,9 @@
-import { EventBridgeClient, ListRulesCommand, PutEventsCommand, PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
+import {
+  EventBridgeClient,
+  ListRulesCommand,
+  PutEventsCommand,
+  PutEventsRequestEntry,
+} from '@aws-sdk/client-eventbridge';
 import { CfnOutput } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
@@ -18,41 +23,75 @@ let stack: RunningStack;
 let client: EventBridgeClient;
 
 beforeAll(async () => {
-  stack = await startStack(scope => {
-    const bus = new events.EventBus(scope, 'Bus', { eventBusName: 'own' });
-    const fn = new lambda.Function(scope, 'Target', {
-      runtime: lambda.Runtime.NODEJS_22_X,
-      handler: 'index.handler',
-      code: lambda.Code.fromInline('exports.handler = async event => console.log("GOT " + JSON.stringify(event));'),
-    });
-    const queue = new sqs.Queue(scope, 'Queue', { queueName: 'queue' });
-    const fifo = new sqs.Queue(scope, 'Fifo', { queueName: 'queue.fifo', fifo: true, contentBasedDeduplication: true });
-    new events.Rule(scope, 'OnPushed', {
-      eventPattern: { source: ['git.push'], detailType: ['Pushed'], detail: { ref: events.Match.prefix('heads/') } },
-      targets: [new targets.LambdaFunction(fn), new targets.SqsQueue(queue, { message: events.RuleTargetInput.fromEventPath('$.detail.commit') })],
-    });
-    new events.Rule(scope, 'OnOwn', {
-      eventBus: bus,
-      eventPattern: { source: ['git.push'] },
-      targets: [new targets.SqsQueue(fifo, {
-        messageGroupId: 'g',
-        message: events.RuleTargetInput.fromObject({
-          commit: events.EventField.fromPath('$.detail.commit'), text: `Ref ${events.EventField.fromPath('$.detail.ref')}!`,
+  stack = await startStack(
+    scope => {
+      const bus = new events.EventBus(scope, 'Bus', { eventBusName: 'own' });
+      const fn = new lambda.Function(scope, 'Target', {
+        runtime: lambda.Runtime.NODEJS_22_X,
+        handler: 'index.handler',
+        code: lambda.Code.fromInline(
+          'exports.handler = async event => console.log("GOT " + JSON.stringify(event));',
+        ),
+      });
+      const queue = new sqs.Queue(scope, 'Queue', { queueName: 'queue' });
+      const fifo = new sqs.Queue(scope, 'Fifo', {
+        queueName: 'queue.fifo',
+        fifo: true,
+        contentBasedDeduplication: true,
+      });
+      new events.Rule(scope, 'OnPushed', {
+        eventPattern: {
+          source: ['git.push'],
+          detailType: ['Pushed'],
+          detail: { ref: events.Match.prefix('heads/') },
+        },
+        targets: [
+          new targets.LambdaFunction(fn),
+          new targets.SqsQueue(queue, { message: events.RuleTargetInput.fromEventPath('$.detail.commit') }),
+        ],
+      });
+      new events.Rule(scope, 'OnOwn', {
+        eventBus: bus,
+        eventPattern: { source: ['git.push'] },
+        targets: [
+          new targets.SqsQueue(fifo, {
+            messageGroupId: 'g',
+            message: events.RuleTargetInput.fromObject({
+              commit: events.EventField.fromPath('$.detail.commit'),
+              text: `Ref ${events.EventField.fromPath('$.detail.ref')}!`,
+            }),
+          }),
+        ],
+      });
+      new events.CfnRule(scope, 'OnPipeline', {
+        eventPattern: { source: ['pipeline'] },
+        targets: [{ id: 'p', arn: 'arn:aws:codepipeline:us-east-1:123456789012:p' }],
+      });
+      new events.Rule(scope, 'Disabled', {
+        enabled: false,
+        eventPattern: { source: ['git.push'] },
+        targets: [new targets.SqsQueue(queue)],
+      });
+      const sender = new iam.Role(scope, 'Sender', {
+        assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      });
+      sender.addToPolicy(
+        new iam.PolicyStatement({
+          actions: ['events:PutEvents'],
+          resources: [bus.eventBusArn],
+          conditions: {
+            'ForAllValues:StringEquals': { 'events:source': 'git.push', 'events:detail-type': 'Pushed' },
+          },
         }),
-      })],
-    });
-    new events.CfnRule(scope, 'OnPipeline', {
-      eventPattern: { source: ['pipeline'] }, targets: [{ id: 'p', arn: 'arn:aws:codepipeline:us-east-1:123456789012:p' }],
-    });
-    new events.Rule(scope, 'Disabled', { enabled: false, eventPattern: { source: ['git.push'] }, targets: [new targets.SqsQueue(queue)] });
-    const sender = new iam.Role(scope, 'Sender', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
-    sender.addToPolicy(new iam.PolicyStatement({
-      actions: ['events:PutEvents'],
-      resources: [bus.eventBusArn],
-      conditions: { 'ForAllValues:StringEquals': { 'events:source': 'git.push', 'events:detail-type': 'Pushed' } },
-    }));
-    new CfnOutput(scope, 'BusArn', { value: bus.eventBusArn });
-  }, { log: (_, line) => { lines.push(line); } });
+      );
+      new CfnOutput(scope, 'BusArn', { value: bus.eventBusArn });
+    },
+    {
+      log: (_, line) => {
+        lines.push(line);
+      },
+    },
+  );
   client = new EventBridgeClient(clientFor(stack, 'eventbridge'));
 });
 
@@ -73,26 +112,32 @@ const takeFrom = (name: string) => {
 
 describe('an event', () => {
   it('reaches the functions and queues of the rules that match it, and is recorded', async () => {
-    const { Entries, FailedEntryCount } = await pushed({ ref: 'heads/main', commit: 'abc' }, {
-      Resources: ['arn:x'], Time: new Date('2026-01-02T03:04:05.678Z'),
-    });
+    const { Entries, FailedEntryCount } = await pushed(
+      { ref: 'heads/main', commit: 'abc' },
+      {
+        Resources: ['arn:x'],
+        Time: new Date('2026-01-02T03:04:05.678Z'),
+      },
+    );
     expect(FailedEntryCount).toBe(0);
     const event = {
-      'version': '0',
-      'id': Entries![0].EventId,
+      version: '0',
+      id: Entries![0].EventId,
       'detail-type': 'Pushed',
-      'source': 'git.push',
-      'account': '123456789012',
-      'time': '2026-01-02T03:04:05Z',
-      'region': 'us-east-1',
-      'resources': ['arn:x'],
-      'detail': { ref: 'heads/main', commit: 'abc' },
+      source: 'git.push',
+      account: '123456789012',
+      time: '2026-01-02T03:04:05Z',
+      region: 'us-east-1',
+      resources: ['arn:x'],
+      detail: { ref: 'heads/main', commit: 'abc' },
     };
     expect(stack.system.service(EventBridge).events.at(-1)).toEqual({ bus: 'default', event });
     expect(takeFrom('queue')).toEqual(['"abc"']);
     await eventually(() => lines.some(line => line.includes('GOT ')));
     expect(JSON.parse(lines.find(line => line.includes('GOT '))!.split('GOT ')[1])).toEqual(event);
-    await eventually(() => stack.system.service(EventBridge).deliveries.every(({ status }) => status === 'delivered'));
+    await eventually(() =>
+      stack.system.service(EventBridge).deliveries.every(({ status }) => status === 'delivered'),
+    );
   });
 
   it('does not reach a rule whose pattern it does not match, nor one of another bus', async () => {
@@ -103,15 +148,22 @@ describe('an event', () => {
   it('is transformed for its target, and sent to a group', async () => {
     await pushed({ ref: 'he said "hi"', commit: { id: 1 } }, { EventBusName: stack.system.outputs.BusArn });
     expect(stack.system.service(Sqs).queue('queue.fifo').contents).toMatchObject([{ groupId: 'g' }]);
-    expect(takeFrom('queue.fifo').map(body => JSON.parse(body) as object)).toEqual([{ commit: { id: 1 }, text: 'Ref he said "hi"!' }]);
+    expect(takeFrom('queue.fifo').map(body => JSON.parse(body) as object)).toEqual([
+      { commit: { id: 1 }, text: 'Ref he said "hi"!' },
+    ]);
   });
 
   it('for a target that does not run here is recorded, and said at start', async () => {
     await put({ Source: 'pipeline', DetailType: 'x', Detail: '{}' });
     const { deliveries } = stack.system.service(EventBridge);
     await eventually(() => deliveries.at(-1)!.status === 'nowhere');
-    expect(deliveries.at(-1)).toMatchObject({ rule: 'OnPipeline', target: 'arn:aws:codepipeline:us-east-1:123456789012:p' });
-    expect(stack.system.notices).toContain('OnPipeline: events for arn:aws:codepipeline:us-east-1:123456789012:p are recorded only');
+    expect(deliveries.at(-1)).toMatchObject({
+      rule: 'OnPipeline',
+      target: 'arn:aws:codepipeline:us-east-1:123456789012:p',
+    });
+    expect(stack.system.notices).toContain(
+      'OnPipeline: events for arn:aws:codepipeline:us-east-1:123456789012:p are recorded only',
+    );
   });
 
   it.each([
@@ -122,7 +174,10 @@ describe('an event', () => {
     ['NotAuthorizedForSourceException', { Source: 'aws.s3' }],
     ['InvalidArgument', { EventBusName: 'unknown' }],
   ])('is refused with %s, alone, when it has %j', async (ErrorCode, wrong) => {
-    const { FailedEntryCount, Entries } = await put({ Source: 's', DetailType: 'd', Detail: '{}', ...wrong }, { Source: 's', DetailType: 'd', Detail: '{}' });
+    const { FailedEntryCount, Entries } = await put(
+      { Source: 's', DetailType: 'd', Detail: '{}', ...wrong },
+      { Source: 's', DetailType: 'd', Detail: '{}' },
+    );
     expect(FailedEntryCount).toBe(1);
     expect(Entries).toMatchObject([{ ErrorCode }, { EventId: expect.any(String) }]);
   });
@@ -130,9 +185,16 @@ describe('an event', () => {
 
 it('refuses too many, too large and unknown requests', async () => {
   const entry = { Source: 's', DetailType: 'd', Detail: '{}' };
-  await expect(put(...Array.from({ length: 11 }, () => entry))).rejects.toMatchObject({ name: 'ValidationException' });
-  await expect(put({ ...entry, Detail: JSON.stringify({ x: 'x'.repeat(256 * 1024) }) })).rejects.toMatchObject({ name: 'ValidationException' });
-  await expect(client.send(new ListRulesCommand({}))).rejects.toMatchObject({ name: 'NotImplemented', message: expect.stringContaining('ListRules') });
+  await expect(put(...Array.from({ length: 11 }, () => entry))).rejects.toMatchObject({
+    name: 'ValidationException',
+  });
+  await expect(
+    put({ ...entry, Detail: JSON.stringify({ x: 'x'.repeat(256 * 1024) }) }),
+  ).rejects.toMatchObject({ name: 'ValidationException' });
+  await expect(client.send(new ListRulesCommand({}))).rejects.toMatchObject({
+    name: 'NotImplemented',
+    message: expect.stringContaining('ListRules'),
+  });
 });
 
 it('fails as often as a test wants, and the SDK tries again', async () => {
@@ -204,7 +266,8 @@ describe('an event pattern', () => {
 describe('the input of a target', () => {
   const rule = { name: 'R', arn: 'arn:r' };
   const event = { time: 't', detail: { text: 'a "b"', items: [{ id: 7 }], none: null } };
-  const transform = (InputTemplate: string, InputPathsMap = {}) => compileInput({ InputTransformer: { InputTemplate, InputPathsMap } }, rule)(event);
+  const transform = (InputTemplate: string, InputPathsMap = {}) =>
+    compileInput({ InputTransformer: { InputTemplate, InputPathsMap } }, rule)(event);
 
   it.each([
     ['{"x": <t>}', '{"x":"a \\"b\\""}'],
@@ -216,7 +279,9 @@ describe('the input of a target', () => {
     ['<aws.events.event.json>', JSON.stringify(event)],
     ['plain <aws.events.rule-arn>', 'plain "arn:r"'],
   ])('%s becomes %s', (template, expected) => {
-    expect(transform(template, { t: '$.detail.text', o: '$.detail.items[0]', missing: '$.detail.nothing' })).toBe(expected);
+    expect(
+      transform(template, { t: '$.detail.text', o: '$.detail.items[0]', missing: '$.detail.nothing' }),
+    ).toBe(expected);
   });
 
   it('is constant, a part, or the event', () => {

@@ -37,12 +37,23 @@ let stack: RunningStack;
 
 function addFunction(scope: Stack, id: string): lambda.Function {
   return new lambda.Function(scope, id, {
-    runtime: lambda.Runtime.NODEJS_22_X, handler: 'index.handler', code: lambda.Code.fromInline(HANDLER), timeout: Duration.seconds(20),
+    runtime: lambda.Runtime.NODEJS_22_X,
+    handler: 'index.handler',
+    code: lambda.Code.fromInline(HANDLER),
+    timeout: Duration.seconds(20),
   });
 }
 
-function addPolled(scope: Stack, name: string, queueProps: sqs.QueueProps, source: SqsEventSourceProps): void {
-  const dead = new sqs.Queue(scope, `${name}Dead`, { queueName: queueProps.fifo ? `${name}-dead.fifo` : `${name}-dead`, fifo: queueProps.fifo });
+function addPolled(
+  scope: Stack,
+  name: string,
+  queueProps: sqs.QueueProps,
+  source: SqsEventSourceProps,
+): void {
+  const dead = new sqs.Queue(scope, `${name}Dead`, {
+    queueName: queueProps.fifo ? `${name}-dead.fifo` : `${name}-dead`,
+    fifo: queueProps.fifo,
+  });
   const queue = new sqs.Queue(scope, name, {
     queueName: queueProps.fifo ? `${name}.fifo` : name,
     visibilityTimeout: Duration.seconds(30),
@@ -53,12 +64,30 @@ function addPolled(scope: Stack, name: string, queueProps: sqs.QueueProps, sourc
 }
 
 beforeAll(async () => {
-  stack = await startStack(scope => {
-    addPolled(scope, 'plain', {}, { batchSize: 1 });
-    addPolled(scope, 'partial', {}, { reportBatchItemFailures: true, maxBatchingWindow: Duration.seconds(5), batchSize: 3 });
-    addPolled(scope, 'ordered', { fifo: true, contentBasedDeduplication: true }, { batchSize: 1, reportBatchItemFailures: true });
-    addPolled(scope, 'limited', {}, { batchSize: 1, maxConcurrency: 2 });
-  }, { clock, log: (source, line) => { lines.push({ source, line }); } });
+  stack = await startStack(
+    scope => {
+      addPolled(scope, 'plain', {}, { batchSize: 1 });
+      addPolled(
+        scope,
+        'partial',
+        {},
+        { reportBatchItemFailures: true, maxBatchingWindow: Duration.seconds(5), batchSize: 3 },
+      );
+      addPolled(
+        scope,
+        'ordered',
+        { fifo: true, contentBasedDeduplication: true },
+        { batchSize: 1, reportBatchItemFailures: true },
+      );
+      addPolled(scope, 'limited', {}, { batchSize: 1, maxConcurrency: 2 });
+    },
+    {
+      clock,
+      log: (source, line) => {
+        lines.push({ source, line });
+      },
+    },
+  );
 });
 
 afterAll(async () => {
@@ -69,8 +98,10 @@ afterAll(async () => {
 const queue = (name: string) => stack.system.service(Sqs).queue(name);
 const send = (name: string, body: string, groupId?: string) => queue(name).send({ body, groupId });
 /** The batches that the function of a queue has got since the last look. */
-const batches = (name: string): LambdaRecord[][] => lines.filter(({ source, line }) => source === `${name}-function` && line.includes('GOT '))
-  .map(({ line }) => JSON.parse(line.slice(line.indexOf('GOT ') + 4)) as LambdaRecord[]);
+const batches = (name: string): LambdaRecord[][] =>
+  lines
+    .filter(({ source, line }) => source === `${name}-function` && line.includes('GOT '))
+    .map(({ line }) => JSON.parse(line.slice(line.indexOf('GOT ') + 4)) as LambdaRecord[]);
 const bodies = (name: string) => batches(name).map(records => records.map(({ body }) => body));
 const isSettled = (name: string) => queue(name).contents.length === 0;
 
@@ -78,27 +109,40 @@ describe('a polled queue', () => {
   it('hands a message over in the shape of Lambda, and deletes it when its function succeeds', async () => {
     const { id } = send('plain', 'fine');
     await eventually(() => isSettled('plain'));
-    expect(batches('plain')).toMatchObject([[{
-      messageId: id,
-      body: 'fine',
-      attributes: { ApproximateReceiveCount: '1', SentTimestamp: String(clock.now()), ApproximateFirstReceiveTimestamp: String(clock.now()) },
-      messageAttributes: {},
-      md5OfBody: expect.stringMatching(/^[0-9a-f]{32}$/),
-      eventSource: 'aws:sqs',
-      eventSourceARN: 'arn:aws:sqs:us-east-1:123456789012:plain',
-      awsRegion: 'us-east-1',
-    }]]);
+    expect(batches('plain')).toMatchObject([
+      [
+        {
+          messageId: id,
+          body: 'fine',
+          attributes: {
+            ApproximateReceiveCount: '1',
+            SentTimestamp: String(clock.now()),
+            ApproximateFirstReceiveTimestamp: String(clock.now()),
+          },
+          messageAttributes: {},
+          md5OfBody: expect.stringMatching(/^[0-9a-f]{32}$/),
+          eventSource: 'aws:sqs',
+          eventSourceARN: 'arn:aws:sqs:us-east-1:123456789012:plain',
+          awsRegion: 'us-east-1',
+        },
+      ],
+    ]);
     lines.length = 0;
   });
 
   it('gets a message back when its function fails, and gives it up after maxReceiveCount', async () => {
     send('plain', 'throw');
     for (let attempt = 1; attempt <= 2; attempt++) {
-      await eventually(() => lines.filter(({ line }) => line === '1 of 1 messages go back to plain').length === attempt);
+      await eventually(
+        () => lines.filter(({ line }) => line === '1 of 1 messages go back to plain').length === attempt,
+      );
       clock.turn(30);
     }
     await eventually(() => queue('plain-dead').contents.length === 1);
-    expect(batches('plain').map(([{ attributes }]) => attributes.ApproximateReceiveCount)).toEqual(['1', '2']);
+    expect(batches('plain').map(([{ attributes }]) => attributes.ApproximateReceiveCount)).toEqual([
+      '1',
+      '2',
+    ]);
     lines.length = 0;
   });
 
@@ -172,19 +216,28 @@ describe('a polled queue', () => {
 });
 
 describe('the role of a polled function', () => {
-  const start = (actions: string[], visibilitySeconds = 30) => startStack(scope => {
-    const polled = new sqs.Queue(scope, 'Queue', { queueName: 'queue', visibilityTimeout: Duration.seconds(visibilitySeconds) });
-    const fn = addFunction(scope, 'Function');
-    fn.addToRolePolicy(new iam.PolicyStatement({ actions, resources: [polled.queueArn] }));
-    new lambda.CfnEventSourceMapping(scope, 'Mapping', { eventSourceArn: polled.queueArn, functionName: fn.functionName });
-  });
+  const start = (actions: string[], visibilitySeconds = 30) =>
+    startStack(scope => {
+      const polled = new sqs.Queue(scope, 'Queue', {
+        queueName: 'queue',
+        visibilityTimeout: Duration.seconds(visibilitySeconds),
+      });
+      const fn = addFunction(scope, 'Function');
+      fn.addToRolePolicy(new iam.PolicyStatement({ actions, resources: [polled.queueArn] }));
+      new lambda.CfnEventSourceMapping(scope, 'Mapping', {
+        eventSourceArn: polled.queueArn,
+        functionName: fn.functionName,
+      });
+    });
   const actions = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 
-  it('has to allow the calls that the poller makes, which are told apart from the function\'s own', async () => {
+  it("has to allow the calls that the poller makes, which are told apart from the function's own", async () => {
     const allowed = await start(actions);
     try {
       const resource = 'arn:aws:sqs:us-east-1:123456789012:queue';
-      expect(allowed.system.iam.callsByAws).toEqual(actions.map(action => ({ caller: 'Function', action, resource, allowed: true })));
+      expect(allowed.system.iam.callsByAws).toEqual(
+        actions.map(action => ({ caller: 'Function', action, resource, allowed: true })),
+      );
       expect(allowed.system.iam.calls).toEqual([]);
     } finally {
       await allowed.stop();
@@ -192,10 +245,14 @@ describe('the role of a polled function', () => {
   });
 
   it.each(actions)('stops the start where %s is missing', async missing => {
-    await expect(start(actions.filter(action => action !== missing))).rejects.toThrow(`not authorized to perform: ${missing} on resource`);
+    await expect(start(actions.filter(action => action !== missing))).rejects.toThrow(
+      `not authorized to perform: ${missing} on resource`,
+    );
   });
 
   it('is not enough where messages come back before the function has timed out', async () => {
-    await expect(start(actions, 19)).rejects.toThrow('the queue\'s visibility timeout (19 seconds) is less than the function\'s timeout (20 seconds)');
+    await expect(start(actions, 19)).rejects.toThrow(
+      "the queue's visibility timeout (19 seconds) is less than the function's timeout (20 seconds)",
+    );
   });
 });

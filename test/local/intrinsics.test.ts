@@ -17,7 +17,10 @@ describe('resolves', () => {
     [{ 'Fn::GetAtt': ['Table', 'Arn'] }, 'Table.Arn'],
     [{ 'Fn::GetAtt': 'Table.Stream.Arn' }, 'Table.Stream.Arn'],
     [{ 'Fn::Join': ['-', ['a', { Ref: 'B' }]] }, 'a-ref-B'],
-    [{ 'Fn::Sub': '${AWS::Region}/${Table}/${Table.Arn}/${!Literal}' }, 'us-east-1/ref-Table/Table.Arn/${Literal}'],
+    [
+      { 'Fn::Sub': '${AWS::Region}/${Table}/${Table.Arn}/${!Literal}' },
+      'us-east-1/ref-Table/Table.Arn/${Literal}',
+    ],
     [{ 'Fn::Sub': ['${X}', { X: { Ref: 'Y' } }] }, 'ref-Y'],
     [{ 'Fn::Select': [1, { 'Fn::Split': ['/', 'a/b/c'] }] }, 'b'],
     [{ 'Fn::FindInMap': ['Sizes', { Ref: 'AWS::Region' }, 'small'] }, 1],
@@ -27,7 +30,10 @@ describe('resolves', () => {
     [{ 'Fn::Base64': 'hi' }, 'aGk='],
     [{ 'Fn::And': [{ Condition: 'Yes' }, { 'Fn::Or': [{ Condition: 'No' }, { Condition: 'Yes' }] }] }, true],
     [{ 'Fn::GetAZs': '' }, ['us-east-1a', 'us-east-1b', 'us-east-1c']],
-    [{ Ref: 'x', Other: 1 }, { Ref: 'x', Other: 1 }],
+    [
+      { Ref: 'x', Other: 1 },
+      { Ref: 'x', Other: 1 },
+    ],
   ])('%j', (value, expected) => expect(resolver.resolve(value)).toEqual(expected));
 });
 

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { matchRoute } from '../../local/routes';
 
-const ROUTES = ['GET /hello/{user}', 'ANY /hello/{user}', 'GET /hello/world', 'GET /files/{path+}', 'ANY /{proxy+}'];
+const ROUTES = [
+  'GET /hello/{user}',
+  'ANY /hello/{user}',
+  'GET /hello/world',
+  'GET /files/{path+}',
+  'ANY /{proxy+}',
+];
 
 describe('a route', () => {
   test.each([
@@ -19,8 +25,12 @@ describe('a route', () => {
     expect(matchRoute(['GET /a'], 'GET', '/b')).toBeUndefined();
     expect(matchRoute(['GET /a'], 'POST', '/a')).toBeUndefined();
     expect(matchRoute(['GET /a/{b}'], 'GET', '/a/')).toBeUndefined();
-    expect(matchRoute(['GET /a', '$default'], 'POST', '/a')).toEqual({ routeKey: '$default', pathParameters: {} });
+    expect(matchRoute(['GET /a', '$default'], 'POST', '/a')).toEqual({
+      routeKey: '$default',
+      pathParameters: {},
+    });
   });
 
-  test('with a broken percent sequence is malformed', () => expect(matchRoute(ROUTES, 'GET', '/hello/%E0%A4%A')).toBe('malformed'));
+  test('with a broken percent sequence is malformed', () =>
+    expect(matchRoute(ROUTES, 'GET', '/hello/%E0%A4%A')).toBe('malformed'));
 });

@@ -11,16 +11,26 @@ export interface RunningStack {
 }
 
 /** Runs a hand-written stack, none of our constructs in it. */
-export async function startStack(build: (stack: Stack) => void, options: Partial<SystemOptions> = {}): Promise<RunningStack> {
+export async function startStack(
+  build: (stack: Stack) => void,
+  options: Partial<SystemOptions> = {},
+): Promise<RunningStack> {
   const outdir = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-test-'));
-  const app = new App({ outdir, analyticsReporting: false, context: { 'aws:cdk:enable-path-metadata': true } });
+  const app = new App({
+    outdir,
+    analyticsReporting: false,
+    context: { 'aws:cdk:enable-path-metadata': true },
+  });
   build(new Stack(app, 'Hand'));
   app.synth();
   const logs: string[] = [];
   const end = () => rmSync(outdir, { recursive: true, force: true });
   try {
     const system = await System.start({
-      assembly: outdir, nodePath: process.env.LOCAL_NODE, log: (source, line) => logs.push(`${source} | ${line}`), ...options,
+      assembly: outdir,
+      nodePath: process.env.LOCAL_NODE,
+      log: (source, line) => logs.push(`${source} | ${line}`),
+      ...options,
     });
     return {
       system,

@@ -15,7 +15,7 @@ export function clientFor({ system }: RunningStack, service: string, roleName?: 
 
 /** Waits until the condition holds; the test's own timeout is the end of patience. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!await condition()) await new Promise(resolve => setTimeout(resolve, 5));
+  while (!(await condition())) await new Promise(resolve => setTimeout(resolve, 5));
 }
 
 /** A clock that stands still until it is turned. */
@@ -42,7 +42,9 @@ export class TurnedClock implements Clock {
 
   public turn(seconds: number): void {
     this.time += seconds * 1000;
-    for (const entry of [...this.waiting].filter(({ time }) => time <= this.time).sort((a, b) => a.time - b.time)) {
+    for (const entry of [...this.waiting]
+      .filter(({ time }) => time <= this.time)
+      .sort((a, b) => a.time - b.time)) {
       if (this.waiting.delete(entry)) entry.callback();
     }
   }

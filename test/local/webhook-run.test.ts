@@ -24,7 +24,12 @@ afterAll(async () => {
 
 describe('npm run webhook-run', () => {
   test('takes a file and has a default for everything else', () => {
-    expect(parseRunOptions(['--data', file('data.ndjson')])).toMatchObject({ offset: 0, batchSize: 500, watch: false, verbose: false });
+    expect(parseRunOptions(['--data', file('data.ndjson')])).toMatchObject({
+      offset: 0,
+      batchSize: 500,
+      watch: false,
+      verbose: false,
+    });
     expect(parseRunOptions(['--help'])).toBe('help');
   });
 
@@ -41,13 +46,19 @@ describe('npm run webhook-run', () => {
   test('refuses a mapping that could not be used in the function, before it starts anything', () => {
     expect(() => checkMapping(file('map.js'))).not.toThrow();
     expect(() => checkMapping(file('number.js'))).toThrow(/must export a function/);
-    expect(() => checkMapping(file('broken.js'))).toThrow(/\(it is shipped alone, as CommonJS\): Unexpected token/);
-    expect(() => checkMapping(file('companion.js'))).toThrow(/shipped alone.*Cannot find module '\.\/map\.js'/);
+    expect(() => checkMapping(file('broken.js'))).toThrow(
+      /\(it is shipped alone, as CommonJS\): Unexpected token/,
+    );
+    expect(() => checkMapping(file('companion.js'))).toThrow(
+      /shipped alone.*Cannot find module '\.\/map\.js'/,
+    );
   });
 
   test('refuses a destination that is not there', async () => {
     await checkDestination(host.urls.destinationUrl);
-    await expect(checkDestination('http://127.0.0.1:1/x')).rejects.toThrow('--destination http://127.0.0.1:1/x cannot be reached: ECONNREFUSED');
+    await expect(checkDestination('http://127.0.0.1:1/x')).rejects.toThrow(
+      '--destination http://127.0.0.1:1/x cannot be reached: ECONNREFUSED',
+    );
     await expect(checkDestination('ftp://127.0.0.1/x')).rejects.toThrow('must be an http or https URL');
   });
 });

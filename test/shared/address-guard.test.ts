@@ -4,10 +4,12 @@ import { describe, expect, test } from 'vitest';
 import { addressKind, BlockedAddressError, createAddressGuard } from '../../lambda-src/shared/address-guard';
 
 const lookup = (guard: ReturnType<typeof createAddressGuard>, host: string, options = {}) =>
-  new Promise<unknown>((resolve, reject) => guard.lookup(host, options, (error, address) => (error ? reject(error) : resolve(address))));
+  new Promise<unknown>((resolve, reject) =>
+    guard.lookup(host, options, (error, address) => (error ? reject(error) : resolve(address))),
+  );
 
 const answering = (...addresses: string[]) => ({
-  resolve: async () => addresses.map((address) => ({ address, family: net.isIP(address) })),
+  resolve: async () => addresses.map(address => ({ address, family: net.isIP(address) })),
 });
 
 const REFUSED: Array<[string, string]> = [
@@ -107,17 +109,36 @@ describe('a literal address', () => {
     '3ffe::1',
     'example.com',
     'xn--bcher-kva.example',
-  ])('%s passes', (host) => {
+  ])('%s passes', host => {
     expect(() => createAddressGuard().checkHost(host)).not.toThrow();
   });
 
-  test.each(['', ' ', 'a b', 'a/b', 'user@host', '300.1.1.1', '1.2.3.4.5', '[::1', ':::', 'a\\b', 'fe80::zz'])('%j is no host', (host) => {
+  test.each([
+    '',
+    ' ',
+    'a b',
+    'a/b',
+    'user@host',
+    '300.1.1.1',
+    '1.2.3.4.5',
+    '[::1',
+    ':::',
+    'a\\b',
+    'fe80::zz',
+  ])('%j is no host', host => {
     expect(() => createAddressGuard().checkHost(host)).toThrow('is not a valid host name');
   });
 
   test('the message shows the host and the kind, the address only as a property', async () => {
-    const error = await lookup(createAddressGuard(answering('10.1.2.3')), 'inside.example').catch((e: unknown) => e);
-    expect(error).toMatchObject({ code: 'ERR_BLOCKED_ADDRESS', kind: 'private', address: '10.1.2.3', hostname: 'inside.example' });
+    const error = await lookup(createAddressGuard(answering('10.1.2.3')), 'inside.example').catch(
+      (e: unknown) => e,
+    );
+    expect(error).toMatchObject({
+      code: 'ERR_BLOCKED_ADDRESS',
+      kind: 'private',
+      address: '10.1.2.3',
+      hostname: 'inside.example',
+    });
     expect(String(error)).not.toContain('10.1.2.3');
   });
 });
@@ -138,13 +159,19 @@ describe('a name', () => {
     [['2606:4700::1', '::ffff:10.0.0.1']],
     [['8.8.8.8', 'fe80::1']],
     [['not-an-address']],
-  ])('that answers %j is refused', async (addresses) => {
-    await expect(lookup(createAddressGuard(answering(...addresses)), 'a.example', { all: true })).rejects.toThrow(BlockedAddressError);
+  ])('that answers %j is refused', async addresses => {
+    await expect(
+      lookup(createAddressGuard(answering(...addresses)), 'a.example', { all: true }),
+    ).rejects.toThrow(BlockedAddressError);
   });
 
   test('without an address is ENOTFOUND, and a failing resolver keeps its own error', async () => {
-    await expect(lookup(createAddressGuard(answering()), 'a.example')).rejects.toMatchObject({ code: 'ENOTFOUND' });
-    const failing = createAddressGuard({ resolve: () => Promise.reject(Object.assign(new Error('down'), { code: 'EAI_AGAIN' })) });
+    await expect(lookup(createAddressGuard(answering()), 'a.example')).rejects.toMatchObject({
+      code: 'ENOTFOUND',
+    });
+    const failing = createAddressGuard({
+      resolve: () => Promise.reject(Object.assign(new Error('down'), { code: 'EAI_AGAIN' })),
+    });
     await expect(lookup(failing, 'a.example')).rejects.toMatchObject({ code: 'EAI_AGAIN' });
   });
 
@@ -157,7 +184,7 @@ describe('the socket', () => {
   const get = (port: number, guard: ReturnType<typeof createAddressGuard>) =>
     new Promise<number>((resolve, reject) => {
       http
-        .get({ host: 'rebinding.example', port, lookup: guard.lookup, agent: false }, (answer) => {
+        .get({ host: 'rebinding.example', port, lookup: guard.lookup, agent: false }, answer => {
           answer.resume();
           resolve(answer.statusCode!);
         })
@@ -170,17 +197,22 @@ describe('the socket', () => {
       requests += 1;
       response.end();
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as net.AddressInfo;
     const answers = ['127.0.0.1', '169.254.169.254', '127.0.0.1'];
     let asked = 0;
-    const guard = createAddressGuard({ allowPrivateHosts: true, resolve: async () => [{ address: answers[asked++], family: 4 }] });
+    const guard = createAddressGuard({
+      allowPrivateHosts: true,
+      resolve: async () => [{ address: answers[asked++], family: 4 }],
+    });
     try {
       expect(await get(port, guard)).toBe(200);
       expect(asked).toBe(1);
       await expect(get(port, guard)).rejects.toMatchObject({ kind: 'metadata' });
       expect(await get(port, guard)).toBe(200);
-      await expect(get(port, createAddressGuard(answering('127.0.0.1')))).rejects.toThrow(BlockedAddressError);
+      await expect(get(port, createAddressGuard(answering('127.0.0.1')))).rejects.toThrow(
+        BlockedAddressError,
+      );
       expect(requests).toBe(2);
     } finally {
       server.close();
@@ -200,7 +232,12 @@ describe('allowPrivateHosts', () => {
   });
 
   test('is the only option that opens the guard', () => {
-    for (const options of [{}, { allowPrivateHosts: false }, { allowPrivateHosts: undefined }, answering('8.8.8.8')]) {
+    for (const options of [
+      {},
+      { allowPrivateHosts: false },
+      { allowPrivateHosts: undefined },
+      answering('8.8.8.8'),
+    ]) {
       expect(() => createAddressGuard(options).checkHost('127.0.0.1')).toThrow(BlockedAddressError);
     }
     expect(addressKind('127.0.0.1')).toBe('loopback');

@@ -11,7 +11,7 @@ import type { Handler } from '../webhook-runner/servers';
 
 const open: Array<{ close(): unknown }> = [];
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((each) => each.close()));
+  await Promise.all(open.splice(0).map(each => each.close()));
 });
 
 async function server(handler: Handler) {
@@ -20,7 +20,10 @@ async function server(handler: Handler) {
   return local;
 }
 
-const LOCAL_NAMES = createAddressGuard({ allowPrivateHosts: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] });
+const LOCAL_NAMES = createAddressGuard({
+  allowPrivateHosts: true,
+  resolve: async () => [{ address: '127.0.0.1', family: 4 }],
+});
 
 function client(options: Partial<HttpClientOptions> & { hosts?: string[] } = {}): HttpClient {
   const { hosts = ['127.0.0.1', '*.example'], ...rest } = options;
@@ -85,7 +88,9 @@ describe('a URL from outside', () => {
     });
     open.push(strict);
     await expect(get(strict, 'http://localhost:1/')).rejects.toMatchObject({ kind: 'loopback' });
-    await expect(strict.stream({ method: 'GET', url: 'http://localhost:1/' })).rejects.toMatchObject({ kind: 'loopback' });
+    await expect(strict.stream({ method: 'GET', url: 'http://localhost:1/' })).rejects.toMatchObject({
+      kind: 'loopback',
+    });
   });
 });
 
@@ -99,7 +104,7 @@ describe('a redirect', () => {
     });
     const answer = await get(client(), `${local.url}/a`, { authorization: 'Bearer t' });
     expect(answer.body.toString()).toBe('here');
-    expect(seen.map((headers) => headers.authorization)).toEqual(['Bearer t', 'Bearer t']);
+    expect(seen.map(headers => headers.authorization)).toEqual(['Bearer t', 'Bearer t']);
   });
 
   test('to another origin goes without credentials of any name', async () => {
@@ -108,16 +113,25 @@ describe('a redirect', () => {
       second = request.headers;
       response.end();
     });
-    const local = await server((_request, response) => response.writeHead(307, { location: `${target.url}/x` }).end());
+    const local = await server((_request, response) =>
+      response.writeHead(307, { location: `${target.url}/x` }).end(),
+    );
     await get(client(), local.url, {
-      'Authorization': 'Bearer t',
+      Authorization: 'Bearer t',
       'X-Api-Key': 'k',
-      'cookie': 'c',
+      cookie: 'c',
       'x-custom-token': 'z',
-      'Range': 'bytes=5-',
+      Range: 'bytes=5-',
       'If-Match': '"e"',
     });
-    expect(Object.keys(second).sort()).toEqual(['accept-encoding', 'connection', 'host', 'if-match', 'range', 'user-agent']);
+    expect(Object.keys(second).sort()).toEqual([
+      'accept-encoding',
+      'connection',
+      'host',
+      'if-match',
+      'range',
+      'user-agent',
+    ]);
   });
 
   test.each([
@@ -133,9 +147,16 @@ describe('a redirect', () => {
   });
 
   test('to an allowed name with a refused address is refused', async () => {
-    const local = await server((_request, response) => response.writeHead(302, { location: 'http://inside.example/' }).end());
-    const guard = createAddressGuard({ allowPrivateHosts: true, resolve: async () => [{ address: '169.254.169.254', family: 4 }] });
-    const made = client({ target: { kind: 'untrusted', guard, allowedHosts: ['127.0.0.1', 'inside.example'] } });
+    const local = await server((_request, response) =>
+      response.writeHead(302, { location: 'http://inside.example/' }).end(),
+    );
+    const guard = createAddressGuard({
+      allowPrivateHosts: true,
+      resolve: async () => [{ address: '169.254.169.254', family: 4 }],
+    });
+    const made = client({
+      target: { kind: 'untrusted', guard, allowedHosts: ['127.0.0.1', 'inside.example'] },
+    });
     await expect(get(made, local.url)).rejects.toMatchObject({ kind: 'metadata' });
   });
 
@@ -144,7 +165,9 @@ describe('a redirect', () => {
     await expect(get(client(), loop.url)).rejects.toMatchObject({ message: 'more than 3 redirects' });
     const other = await server((_request, response) => response.end());
     const away = await server((_request, response) => response.writeHead(308, { location: other.url }).end());
-    await expect(client().request({ method: 'POST', url: away.url, body: [Buffer.from('x')] })).rejects.toMatchObject({
+    await expect(
+      client().request({ method: 'POST', url: away.url, body: [Buffer.from('x')] }),
+    ).rejects.toMatchObject({
       code: 'ERR_REDIRECT_REFUSED',
     });
   });
@@ -153,12 +176,17 @@ describe('a redirect', () => {
 describe('bounds', () => {
   test('a server that never answers, one that stalls and one that trickles are given up', async () => {
     const silent = await server(() => undefined);
-    await expect(get(client({ idleTimeoutMs: 60 }), silent.url)).rejects.toMatchObject({ code: 'ERR_IDLE_TIMEOUT', retriable: true });
+    await expect(get(client({ idleTimeoutMs: 60 }), silent.url)).rejects.toMatchObject({
+      code: 'ERR_IDLE_TIMEOUT',
+      retriable: true,
+    });
     const trickling = await server((_request, response) => {
       const timer = setInterval(() => response.write('x'), 5);
       response.once('close', () => clearInterval(timer));
     });
-    await expect(get(client({ idleTimeoutMs: 500, overallTimeoutMs: 80 }), trickling.url)).rejects.toMatchObject({
+    await expect(
+      get(client({ idleTimeoutMs: 500, overallTimeoutMs: 80 }), trickling.url),
+    ).rejects.toMatchObject({
       code: 'ERR_OVERALL_TIMEOUT',
       retriable: true,
     });
@@ -166,7 +194,9 @@ describe('bounds', () => {
 
   test('of a long answer the beginning is kept, and an endless one is cut off', async () => {
     const long = await server((_request, response) => response.end('y'.repeat(500_000)));
-    expect((await get(client({ maxResponseBytes: 100 }), long.url)).body).toEqual(Buffer.from('y'.repeat(100)));
+    expect((await get(client({ maxResponseBytes: 100 }), long.url)).body).toEqual(
+      Buffer.from('y'.repeat(100)),
+    );
     let cut = false;
     const endless = await server((_request, response) => {
       response.once('close', () => {
@@ -188,7 +218,11 @@ describe('bounds', () => {
     });
     const abort = new AbortController();
     const pending = client().request({ method: 'GET', url: silent.url, signal: abort.signal });
-    const stream = await client().stream({ method: 'GET', url: `${silent.url}/stream`, signal: abort.signal });
+    const stream = await client().stream({
+      method: 'GET',
+      url: `${silent.url}/stream`,
+      signal: abort.signal,
+    });
     abort.abort();
     await expect(pending).rejects.toMatchObject({ code: 'ABORT_ERR' });
     await expect(async () => {
@@ -201,10 +235,10 @@ describe('bounds', () => {
 
 describe('an error', () => {
   test('names the origin and the code, never path, query, header or address', async () => {
-    const local = await server((request) => request.socket.destroy());
-    const error = await get(client(), `${local.url}/path-secret?X-Amz-Signature=query-secret`, { authorization: 'header-secret' }).catch(
-      (e: Error) => e,
-    );
+    const local = await server(request => request.socket.destroy());
+    const error = await get(client(), `${local.url}/path-secret?X-Amz-Signature=query-secret`, {
+      authorization: 'header-secret',
+    }).catch((e: Error) => e);
     expect(String(error)).toBe(`HttpRequestError: GET ${local.url}: ECONNRESET`);
     expect(error).toMatchObject({ retriable: true });
     expect(JSON.stringify(error)).not.toContain('secret');
@@ -218,14 +252,17 @@ describe('an error', () => {
 });
 
 describe('over TLS', () => {
-  async function secure(name: string, handler: http.RequestListener = (_request, response) => response.end('safe')) {
+  async function secure(
+    name: string,
+    handler: http.RequestListener = (_request, response) => response.end('safe'),
+  ) {
     const { key, cert } = selfSigned(name);
     const local = https.createServer({ key, cert }, handler);
-    await new Promise<void>((resolve) => local.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>(resolve => local.listen(0, '127.0.0.1', resolve));
     open.push({
       close: () => {
         local.closeAllConnections();
-        return new Promise((resolve) => local.close(resolve));
+        return new Promise(resolve => local.close(resolve));
       },
     });
     return { cert, port: (local.address() as AddressInfo).port };
@@ -233,7 +270,9 @@ describe('over TLS', () => {
 
   test('the name is checked against the certificate, the address against the guard', async () => {
     const { cert, port } = await secure('data.example');
-    expect((await get(client({ ca: cert, allowHttp: false }), `https://data.example:${port}/`)).body.toString()).toBe('safe');
+    expect(
+      (await get(client({ ca: cert, allowHttp: false }), `https://data.example:${port}/`)).body.toString(),
+    ).toBe('safe');
     await expect(get(client({ ca: cert }), `https://other.example:${port}/`)).rejects.toMatchObject({
       code: 'ERR_TLS_CERT_ALTNAME_INVALID',
       retriable: false,
@@ -254,7 +293,9 @@ describe('over TLS', () => {
     const { cert, port } = await secure('data.example', (_request, response) =>
       response.writeHead(302, { location: 'http://data.example/' }).end(),
     );
-    await expect(get(client({ ca: cert, allowHttp: false }), `https://data.example:${port}/`)).rejects.toMatchObject({
+    await expect(
+      get(client({ ca: cert, allowHttp: false }), `https://data.example:${port}/`),
+    ).rejects.toMatchObject({
       code: 'ERR_PROTOCOL',
     });
   });
@@ -273,7 +314,7 @@ describe('a server that answers before it has read the body', () => {
       request.on('end', () => (state.ended = true)).on('error', () => undefined);
       response.writeHead(status).end('early');
     });
-    await new Promise<void>((resolve) => local.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>(resolve => local.listen(0, '127.0.0.1', resolve));
     open.push({ close: () => local.closeAllConnections() }, local);
     return { state, url: `http://127.0.0.1:${(local.address() as AddressInfo).port}` };
   }

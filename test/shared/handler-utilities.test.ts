@@ -24,25 +24,49 @@ describe('a log', () => {
   };
 
   test('is one JSON object a line, with the fields of its requests', () => {
-    expect(JSON.parse(write('INFO')[0])).toEqual({ timestamp: expect.stringMatching(/Z$/), level: 'INFO', requestId: 'r', message: 'i', extra: 1 });
+    expect(JSON.parse(write('INFO')[0])).toEqual({
+      timestamp: expect.stringMatching(/Z$/),
+      level: 'INFO',
+      requestId: 'r',
+      message: 'i',
+      extra: 1,
+    });
     expect(write('INFO')[0]).toMatch(/^[^\n]+\n$/);
   });
 
-  test.each([['DEBUG', 4], ['INFO', 3], ['WARN', 2], ['ERROR', 1], ['FATAL', 0], ['nonsense', 3], [undefined, 3]])(
-    'of level %s writes %i of the four', (level, count) => expect(write(level)).toHaveLength(count),
-  );
+  test.each([
+    ['DEBUG', 4],
+    ['INFO', 3],
+    ['WARN', 2],
+    ['ERROR', 1],
+    ['FATAL', 0],
+    ['nonsense', 3],
+    [undefined, 3],
+  ])('of level %s writes %i of the four', (level, count) => expect(write(level)).toHaveLength(count));
 });
 
-test('a metric line passes the function\'s own log level, whatever that is, and names units that are no counts', () => {
+test("a metric line passes the function's own log level, whatever that is, and names units that are no counts", () => {
   const lines: string[] = [];
-  createMetrics('Space', { FunctionName: 'f' }, 'ERROR', line => lines.push(line), { B: 'Seconds' })({ A: 1, B: 0 });
+  createMetrics('Space', { FunctionName: 'f' }, 'ERROR', line => lines.push(line), { B: 'Seconds' })({
+    A: 1,
+    B: 0,
+  });
   expect(lines).toEqual([expect.stringMatching(/\n$/)]);
   expect(JSON.parse(lines[0])).toEqual({
     timestamp: expect.stringMatching(/Z$/),
     level: 'ERROR',
     _aws: {
       Timestamp: expect.any(Number),
-      CloudWatchMetrics: [{ Namespace: 'Space', Dimensions: [['FunctionName']], Metrics: [{ Name: 'A', Unit: 'Count' }, { Name: 'B', Unit: 'Seconds' }] }],
+      CloudWatchMetrics: [
+        {
+          Namespace: 'Space',
+          Dimensions: [['FunctionName']],
+          Metrics: [
+            { Name: 'A', Unit: 'Count' },
+            { Name: 'B', Unit: 'Seconds' },
+          ],
+        },
+      ],
     },
     FunctionName: 'f',
     A: 1,
@@ -51,7 +75,9 @@ test('a metric line passes the function\'s own log level, whatever that is, and 
 });
 
 describe('a secret', () => {
-  const client = (answers: (string | Error | undefined)[]): { client: SecretsManagerClient; asked(): number } => {
+  const client = (
+    answers: (string | Error | undefined)[],
+  ): { client: SecretsManagerClient; asked(): number } => {
     let asked = 0;
     const send = async () => {
       const answer = answers[asked++];
@@ -76,12 +102,22 @@ describe('a secret', () => {
   });
 
   test('without text is an error that names it', async () => {
-    await expect(cachedSecret(client([undefined]).client, 'arn:of:secret')()).rejects.toThrow(/arn:of:secret has no text/);
+    await expect(cachedSecret(client([undefined]).client, 'arn:of:secret')()).rejects.toThrow(
+      /arn:of:secret has no text/,
+    );
   });
 });
 
 test('values are described, never shown', () => {
-  expect([undefined, null, [], {}, 1, 'x', true].map(describeValue)).toEqual(['nothing', 'null', 'an array', 'an object', 'a number', 'a string', 'a boolean']);
+  expect([undefined, null, [], {}, 1, 'x', true].map(describeValue)).toEqual([
+    'nothing',
+    'null',
+    'an array',
+    'an object',
+    'a number',
+    'a string',
+    'a boolean',
+  ]);
 });
 
 test('the system clock tells the time', () => {

@@ -4,9 +4,14 @@ import * as crypto from 'node:crypto';
 export function selfSigned(name: string): { key: string; cert: string } {
   const { privateKey, publicKey } = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const ecdsaWithSha256 = sequence(tag(0x06, Buffer.from('2a8648ce3d040302', 'hex')));
-  const subject = sequence(tag(0x31, sequence(tag(0x06, Buffer.from('550403', 'hex')), tag(0x0c, Buffer.from(name)))));
+  const subject = sequence(
+    tag(0x31, sequence(tag(0x06, Buffer.from('550403', 'hex')), tag(0x0c, Buffer.from(name)))),
+  );
   const validity = sequence(tag(0x17, Buffer.from('200101000000Z')), tag(0x17, Buffer.from('491231235959Z')));
-  const altName = sequence(tag(0x06, Buffer.from('551d11', 'hex')), tag(0x04, sequence(tag(0x82, Buffer.from(name)))));
+  const altName = sequence(
+    tag(0x06, Buffer.from('551d11', 'hex')),
+    tag(0x04, sequence(tag(0x82, Buffer.from(name)))),
+  );
   const toBeSigned = sequence(
     tag(0xa0, tag(0x02, Buffer.from([2]))),
     tag(0x02, Buffer.from([1])),
@@ -31,6 +36,9 @@ function sequence(...parts: Buffer[]): Buffer {
 
 function tag(type: number, ...parts: Buffer[]): Buffer {
   const content = Buffer.concat(parts);
-  const length = content.length < 128 ? Buffer.from([content.length]) : Buffer.from([0x82, Math.floor(content.length / 256), content.length % 256]);
+  const length =
+    content.length < 128
+      ? Buffer.from([content.length])
+      : Buffer.from([0x82, Math.floor(content.length / 256), content.length % 256]);
   return Buffer.concat([Buffer.from([type]), length, content]);
 }

@@ -8,7 +8,11 @@ describe('a format', () => {
     [{ groupSize: 4 }, 'ABCDEFGH', 'ABCD-EFGH'],
     [{ groupSize: 3, separator: '.' }, 'ABCDEFGH', 'ABC.DEF.GH'],
     [{ prefix: 'ORDER-' }, 'ABCDEFGH', 'ORDER-ABCDEFGH'],
-    [{ prefix: 'V', groupSize: 4, checkCharacter: true }, 'ABCDEFGH', `VABCD-EFGH-${checkCharacter('ABCDEFGH', CodeAlphabet.ALPHANUMERIC_UPPER.characters)}`],
+    [
+      { prefix: 'V', groupSize: 4, checkCharacter: true },
+      'ABCDEFGH',
+      `VABCD-EFGH-${checkCharacter('ABCDEFGH', CodeAlphabet.ALPHANUMERIC_UPPER.characters)}`,
+    ],
   ])('%j makes of %s %s', (options, random, code) => {
     const format = CodeFormat.of(options);
     expect(formatCode(random, format._format)).toBe(code);
@@ -21,13 +25,19 @@ describe('a format', () => {
     expect(CodeFormat.of({ alphabet: CodeAlphabet.custom('ab'), length: 2 }).space).toBe(4);
   });
 
-  test.each(['', 'abcdefgh', 'ABCDEFG!', 'ABCD-EFGH', 'X'.repeat(257), ' ABCDEFGH'])('knows that %j is none of its codes', code => {
-    expect(CodeFormat.DEFAULT.isWellFormed(code)).toBe(false);
-  });
+  test.each(['', 'abcdefgh', 'ABCDEFG!', 'ABCD-EFGH', 'X'.repeat(257), ' ABCDEFGH'])(
+    'knows that %j is none of its codes',
+    code => {
+      expect(CodeFormat.DEFAULT.isWellFormed(code)).toBe(false);
+    },
+  );
 
-  test.each(['ABCDEFGH', 'ABC-DEFGH', 'ABCD-EFGH-', 'XABCD-EFGH', 'ABCD--EFGH'])('with groups knows that %j is none of its codes', code => {
-    expect(CodeFormat.of({ groupSize: 4, prefix: 'X-' }).isWellFormed(code)).toBe(false);
-  });
+  test.each(['ABCDEFGH', 'ABC-DEFGH', 'ABCD-EFGH-', 'XABCD-EFGH', 'ABCD--EFGH'])(
+    'with groups knows that %j is none of its codes',
+    code => {
+      expect(CodeFormat.of({ groupSize: 4, prefix: 'X-' }).isWellFormed(code)).toBe(false);
+    },
+  );
 });
 
 describe('a check character', () => {
@@ -78,7 +88,14 @@ describe('refuses', () => {
     [{ alphabet: CodeAlphabet.custom('abc'), checkCharacter: true }, /even number of characters, got 3/],
   ])('%j', (options, message) => expect(() => CodeFormat.of(options)).toThrow(message));
 
-  test.each([['aba', /"a" twice/], ['a', /at least 2/], ['', /at least 2/], ['ab c', /" "/], ['ab#', /"#"/], ['abé', /"é"/]])(
-    'the alphabet %j', (characters, message) => expect(() => CodeAlphabet.custom(characters)).toThrow(message),
+  test.each([
+    ['aba', /"a" twice/],
+    ['a', /at least 2/],
+    ['', /at least 2/],
+    ['ab c', /" "/],
+    ['ab#', /"#"/],
+    ['abé', /"é"/],
+  ])('the alphabet %j', (characters, message) =>
+    expect(() => CodeAlphabet.custom(characters)).toThrow(message),
   );
 });

@@ -15,7 +15,10 @@ describe('a drawn text', () => {
       counts.set(character, (counts.get(character) ?? 0) + 1);
     }
     const expected = sample / 36;
-    const chiSquared = [...counts.values()].reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
+    const chiSquared = [...counts.values()].reduce(
+      (sum, count) => sum + (count - expected) ** 2 / expected,
+      0,
+    );
     expect(counts.size).toBe(36);
     expect(chiSquared).toBeLessThan(76);
   });
@@ -43,13 +46,26 @@ describe('a request', () => {
   });
 
   test('may say everything', () => {
-    expect(parseRequest({ usedBy: 'u', length: 256, reference: 'r', description: 'd', count: 99, idempotencyKey: 'k' }, limits)).toEqual({
-      usedBy: 'u', length: 256, reference: 'r', description: 'd', count: 99, batch: true, idempotencyKey: 'k',
+    expect(
+      parseRequest(
+        { usedBy: 'u', length: 256, reference: 'r', description: 'd', count: 99, idempotencyKey: 'k' },
+        limits,
+      ),
+    ).toEqual({
+      usedBy: 'u',
+      length: 256,
+      reference: 'r',
+      description: 'd',
+      count: 99,
+      batch: true,
+      idempotencyKey: 'k',
     });
   });
 
   test('leaves blank texts out', () => {
-    expect(parseRequest({ usedBy: '', reference: '  ', description: '\t', idempotencyKey: ' ' }, limits)).toEqual({ length: 8, count: 1, batch: false });
+    expect(
+      parseRequest({ usedBy: '', reference: '  ', description: '\t', idempotencyKey: ' ' }, limits),
+    ).toEqual({ length: 8, count: 1, batch: false });
   });
 
   test.each([
@@ -67,21 +83,34 @@ describe('a request', () => {
     [{ usedBy: 7 }, '`usedBy` must be a string of at most 2048 characters, got a number'],
     [{ reference: 'x'.repeat(2049) }, '`reference` must be a string of at most 2048 characters, got 2049'],
     [{ description: null }, '`description` must be a string of at most 2048 characters, got null'],
-    [{ idempotencyKey: 'x'.repeat(257) }, '`idempotencyKey` must be a string of at most 256 characters, got 257'],
-    [{ Length: 8 }, 'Unknown member "Length": there are usedBy, length, reference, description, count, idempotencyKey'],
+    [
+      { idempotencyKey: 'x'.repeat(257) },
+      '`idempotencyKey` must be a string of at most 256 characters, got 257',
+    ],
+    [
+      { Length: 8 },
+      'Unknown member "Length": there are usedBy, length, reference, description, count, idempotencyKey',
+    ],
     [[], 'The input must be a JSON object, {} for defaults, got an array'],
     [null, 'The input must be a JSON object, {} for defaults, got null'],
     ['secret', 'The input must be a JSON object, {} for defaults, got a string'],
     [undefined, 'The input must be a JSON object, {} for defaults, got nothing'],
-    [{ usedBy: { email: 'jane@example.com' } }, '`usedBy` must be a string of at most 2048 characters, got an object'],
+    [
+      { usedBy: { email: 'jane@example.com' } },
+      '`usedBy` must be a string of at most 2048 characters, got an object',
+    ],
     [{ length: { a: 1 } }, '`length` must be an integer from 1 to 256, got an object'],
     [{ length: 'x'.repeat(100) }, `\`length\` must be an integer from 1 to 256, got "${'x'.repeat(59)}…`],
   ])('%j is refused', (input, message) => {
-    expect(() => parseRequest(input, limits)).toThrow(expect.objectContaining({ name: 'InvalidInput', message }) as Error);
+    expect(() => parseRequest(input, limits)).toThrow(
+      expect.objectContaining({ name: 'InvalidInput', message }) as Error,
+    );
   });
 
   test('may ask for fewer codes where each takes two items', () => {
     expect(() => parseRequest({ count: 51 }, { ...limits, itemsPerCode: 2 })).toThrow(/from 1 to 50/);
-    expect(() => parseRequest({ count: 50, idempotencyKey: 'k' }, { ...limits, itemsPerCode: 2 })).toThrow(/from 1 to 49/);
+    expect(() => parseRequest({ count: 50, idempotencyKey: 'k' }, { ...limits, itemsPerCode: 2 })).toThrow(
+      /from 1 to 49/,
+    );
   });
 });

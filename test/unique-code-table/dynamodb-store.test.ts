@@ -33,9 +33,14 @@ class FaultyWire {
     const body = await readBody(request);
     this.bodies.push(body.toString('utf8'));
     const forward = async (): Promise<void> => {
-      const answer = await fetch(this.target, { method: 'POST', body, headers: request.headers as Record<string, string> });
+      const answer = await fetch(this.target, {
+        method: 'POST',
+        body,
+        headers: request.headers as Record<string, string>,
+      });
       const text = await answer.text();
-      if (!response.destroyed) response.writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.0' }).end(text);
+      if (!response.destroyed)
+        response.writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.0' }).end(text);
     };
     const { fault } = this;
     this.fault = undefined;
@@ -51,16 +56,29 @@ let store: (options?: Partial<StoreOptions>) => CodeStore;
 
 beforeAll(async () => {
   running = await startStack(stack => {
-    new dynamodb.Table(stack, 'Codes', { partitionKey: { name: 'Code', type: dynamodb.AttributeType.STRING } });
+    new dynamodb.Table(stack, 'Codes', {
+      partitionKey: { name: 'Code', type: dynamodb.AttributeType.STRING },
+    });
   });
   wire = new FaultyWire(running.system.endpoints.dynamodb);
   address = await wire.listen();
   client = new DynamoDBClient({
-    region: 'us-east-1', endpoint: address, credentials: { accessKeyId: 'developer', secretAccessKey: 'local' }, maxAttempts: 4,
+    region: 'us-east-1',
+    endpoint: address,
+    credentials: { accessKeyId: 'developer', secretAccessKey: 'local' },
+    maxAttempts: 4,
   });
-  store = options => dynamodbStore(client, { tableName: 'Codes', reuseExpiredCodes: false, backoff: async () => undefined, ...options });
+  store = options =>
+    dynamodbStore(client, {
+      tableName: 'Codes',
+      reuseExpiredCodes: false,
+      backoff: async () => undefined,
+      ...options,
+    });
 });
-afterEach(() => { wire.bodies.length = 0; });
+afterEach(() => {
+  wire.bodies.length = 0;
+});
 afterAll(async () => {
   client.destroy();
   wire.close();
@@ -68,17 +86,32 @@ afterAll(async () => {
 });
 
 const write = (codes: string[], more: Partial<Write> = {}): Write => ({
-  items: codes.map(code => ({ code, createdOn: '2026-11-21T00:00:00.000Z' })), nonce: randomUUID(), now: NOW, ...more,
+  items: codes.map(code => ({ code, createdOn: '2026-11-21T00:00:00.000Z' })),
+  nonce: randomUUID(),
+  now: NOW,
+  ...more,
 });
-const record = (keyHash: string, codes: string[], fingerprint = 'f') => ({ keyHash, fingerprint, codes, expiresAt: NOW + 60 });
-const item = async (code: string) => (await client.send(new GetItemCommand({ TableName: 'Codes', Key: { Code: { S: code } } }))).Item;
+const record = (keyHash: string, codes: string[], fingerprint = 'f') => ({
+  keyHash,
+  fingerprint,
+  codes,
+  expiresAt: NOW + 60,
+});
+const item = async (code: string) =>
+  (await client.send(new GetItemCommand({ TableName: 'Codes', Key: { Code: { S: code } } }))).Item;
 
 describe('one code', () => {
   test('is written with what belongs to it, blanks left out', async () => {
-    const one = write([], { items: [{ code: 'ONE', createdOn: '2026-11-21T00:00:00.000Z', usedBy: 'shop', reference: 'order 7' }] });
+    const one = write([], {
+      items: [{ code: 'ONE', createdOn: '2026-11-21T00:00:00.000Z', usedBy: 'shop', reference: 'order 7' }],
+    });
     expect(await store().write(one)).toEqual({ outcome: 'written' });
     expect(await item('ONE')).toEqual({
-      Code: { S: 'ONE' }, CreatedOn: { S: '2026-11-21T00:00:00.000Z' }, UsedBy: { S: 'shop' }, Reference: { S: 'order 7' }, Nonce: { S: one.nonce },
+      Code: { S: 'ONE' },
+      CreatedOn: { S: '2026-11-21T00:00:00.000Z' },
+      UsedBy: { S: 'shop' },
+      Reference: { S: 'order 7' },
+      Nonce: { S: one.nonce },
     });
   });
 
@@ -102,23 +135,35 @@ describe('one code', () => {
 
   test('is sent again, and no other one, while DynamoDB throttles', async () => {
     wire.fault = async response => {
-      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' })
-        .end(JSON.stringify({ __type: 'com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException', message: 'slow down' }));
+      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(
+        JSON.stringify({
+          __type: 'com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException',
+          message: 'slow down',
+        }),
+      );
     };
     expect(await store().write(write(['SLOW']))).toEqual({ outcome: 'written' });
     expect(wire.bodies).toHaveLength(2);
     expect(wire.bodies[0]).toBe(wire.bodies[1]);
   });
 
-  test('that somebody\'s batch holds is tried again, and then given up for another one', async () => {
+  test("that somebody's batch holds is tried again, and then given up for another one", async () => {
     const conflict = async (response: http.ServerResponse) => {
-      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' })
-        .end(JSON.stringify({ __type: 'com.amazonaws.dynamodb.v20120810#TransactionConflictException', message: 'Transaction is ongoing for the item' }));
+      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(
+        JSON.stringify({
+          __type: 'com.amazonaws.dynamodb.v20120810#TransactionConflictException',
+          message: 'Transaction is ongoing for the item',
+        }),
+      );
     };
     wire.fault = conflict;
     expect(await store().write(write(['HELD']))).toEqual({ outcome: 'written' });
     expect(wire.bodies).toHaveLength(2);
-    const always = store({ backoff: async () => { wire.fault = conflict; } });
+    const always = store({
+      backoff: async () => {
+        wire.fault = conflict;
+      },
+    });
     wire.fault = conflict;
     expect(await always.write(write(['HELD2']))).toEqual({ outcome: 'taken', codes: ['HELD2'] });
     expect(await item('HELD2')).toBeUndefined();
@@ -132,7 +177,11 @@ describe('one code', () => {
       requestHandler: { requestTimeout: 100, throwOnRequestTimeout: true },
     });
     wire.fault = async () => undefined;
-    const quiet = dynamodbStore(silent, { tableName: 'Codes', reuseExpiredCodes: false, backoff: async () => undefined });
+    const quiet = dynamodbStore(silent, {
+      tableName: 'Codes',
+      reuseExpiredCodes: false,
+      backoff: async () => undefined,
+    });
     expect(await quiet.write(write(['SILENT']))).toEqual({ outcome: 'written' });
     expect(wire.bodies).toHaveLength(2);
     silent.destroy();
@@ -140,7 +189,9 @@ describe('one code', () => {
 
   test('is not tried again where DynamoDB refuses', async () => {
     wire.fault = async response => {
-      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end('{"__type":"AccessDeniedException","message":"no"}');
+      response
+        .writeHead(400, { 'content-type': 'application/x-amz-json-1.0' })
+        .end('{"__type":"AccessDeniedException","message":"no"}');
     };
     await expect(store().write(write(['DENIED']))).rejects.toMatchObject({ name: 'AccessDeniedException' });
     expect(wire.bodies).toHaveLength(1);
@@ -171,48 +222,77 @@ describe('a batch', () => {
   test('that meets another transaction is sent again', async () => {
     let waited = 0;
     wire.fault = async response => {
-      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({
-        __type: 'TransactionCanceledException', message: 'conflict', CancellationReasons: [{ Code: 'TransactionConflict' }, { Code: 'None' }],
-      }));
+      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(
+        JSON.stringify({
+          __type: 'TransactionCanceledException',
+          message: 'conflict',
+          CancellationReasons: [{ Code: 'TransactionConflict' }, { Code: 'None' }],
+        }),
+      );
     };
-    expect(await store({ backoff: async () => { waited++; } }).write(write(['E1', 'E2']))).toEqual({ outcome: 'written' });
+    expect(
+      await store({
+        backoff: async () => {
+          waited++;
+        },
+      }).write(write(['E1', 'E2'])),
+    ).toEqual({ outcome: 'written' });
     expect(waited).toBe(1);
   });
 
   test('that always meets others is given up, with nothing written', async () => {
     const conflict = async (response: http.ServerResponse) => {
-      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({
-        __type: 'TransactionCanceledException', message: 'conflict', CancellationReasons: [{ Code: 'TransactionConflict' }, { Code: 'None' }],
-      }));
+      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(
+        JSON.stringify({
+          __type: 'TransactionCanceledException',
+          message: 'conflict',
+          CancellationReasons: [{ Code: 'TransactionConflict' }, { Code: 'None' }],
+        }),
+      );
     };
     wire.fault = conflict;
-    const result = await store({ backoff: async () => { wire.fault = conflict; } }).write(write(['E3', 'E4']));
+    const result = await store({
+      backoff: async () => {
+        wire.fault = conflict;
+      },
+    }).write(write(['E3', 'E4']));
     expect(result).toEqual({ outcome: 'taken', codes: ['E3', 'E4'] });
     expect(await item('E3')).toBeUndefined();
   });
 
   test('that DynamoDB refuses for another reason is an error', async () => {
     wire.fault = async response => {
-      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({
-        __type: 'TransactionCanceledException', message: 'no', CancellationReasons: [{ Code: 'ValidationError' }, { Code: 'None' }],
-      }));
+      response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' }).end(
+        JSON.stringify({
+          __type: 'TransactionCanceledException',
+          message: 'no',
+          CancellationReasons: [{ Code: 'ValidationError' }, { Code: 'None' }],
+        }),
+      );
     };
-    await expect(store().write(write(['F1', 'F2']))).rejects.toMatchObject({ name: 'TransactionCanceledException' });
+    await expect(store().write(write(['F1', 'F2']))).rejects.toMatchObject({
+      name: 'TransactionCanceledException',
+    });
   });
 });
 
-describe('a request\'s record', () => {
+describe("a request's record", () => {
   test('is written with its codes, and met again', async () => {
-    expect(await store().write(write(['G1'], { record: record('g', ['G1']) }))).toEqual({ outcome: 'written' });
+    expect(await store().write(write(['G1'], { record: record('g', ['G1']) }))).toEqual({
+      outcome: 'written',
+    });
     expect(await store().write(write(['G2'], { record: record('g', ['G2'], 'other') }))).toEqual({
-      outcome: 'repeated', record: { fingerprint: 'f', codes: ['G1'] },
+      outcome: 'repeated',
+      record: { fingerprint: 'f', codes: ['G1'] },
     });
     expect(await item('G2')).toBeUndefined();
   });
 
   test('does not count any more when it has expired, although it is still there', async () => {
     await store().write(write(['H1'], { record: record('h', ['H1']) }));
-    expect(await store().write(write(['H2'], { record: record('h', ['H2']), now: NOW + 60 }))).toEqual({ outcome: 'written' });
+    expect(await store().write(write(['H2'], { record: record('h', ['H2']), now: NOW + 60 }))).toEqual({
+      outcome: 'written',
+    });
   });
 
   test('that is its own, written by a request whose answer and token were lost, is success', async () => {
@@ -231,13 +311,19 @@ describe('a code that expires', () => {
 
   test('is never handed out again, even when DynamoDB has deleted its item', async () => {
     await client.send(new PutItemCommand({ TableName: 'Codes', Item: { Code: { S: '#issued#K1' } } }));
-    expect(await store({ timeToLive: 100 }).write(write(['K1'], { now: NOW + 1000 }))).toEqual({ outcome: 'taken', codes: ['K1'] });
+    expect(await store({ timeToLive: 100 }).write(write(['K1'], { now: NOW + 1000 }))).toEqual({
+      outcome: 'taken',
+      codes: ['K1'],
+    });
   });
 
   test('may be handed out again where the user says so', async () => {
     const reusing = store({ timeToLive: 100, reuseExpiredCodes: true });
     expect(await reusing.write(write(['L1']))).toEqual({ outcome: 'written' });
-    expect(await reusing.write(write(['L1'], { now: NOW + 99 }))).toEqual({ outcome: 'taken', codes: ['L1'] });
+    expect(await reusing.write(write(['L1'], { now: NOW + 99 }))).toEqual({
+      outcome: 'taken',
+      codes: ['L1'],
+    });
     expect(await reusing.write(write(['L1'], { now: NOW + 100 }))).toEqual({ outcome: 'written' });
     expect(await item('#issued#L1')).toBeUndefined();
   });
@@ -246,6 +332,12 @@ describe('a code that expires', () => {
 test('two that race for the same code: exactly one wins', async () => {
   const outcomes = await Promise.all(Array.from({ length: 50 }, () => store().write(write(['RACE']))));
   expect(outcomes.filter(({ outcome }) => outcome === 'written')).toHaveLength(1);
-  const { Items = [] } = await client.send(new ScanCommand({ TableName: 'Codes', FilterExpression: 'Code = :c', ExpressionAttributeValues: { ':c': { S: 'RACE' } } }));
+  const { Items = [] } = await client.send(
+    new ScanCommand({
+      TableName: 'Codes',
+      FilterExpression: 'Code = :c',
+      ExpressionAttributeValues: { ':c': { S: 'RACE' } },
+    }),
+  );
   expect(Items).toHaveLength(1);
 });

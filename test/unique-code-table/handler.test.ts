@@ -48,58 +48,90 @@ beforeEach(() => {
 });
 
 const invoke = (event: unknown) => createHandler(ports)(event, lambdaContext);
-async function http(body: string | undefined, headers: Record<string, string> = {}): Promise<{ status: number; body: Record<string, unknown> }> {
-  const response = await invoke(sampleEvent('unique-code-table/events/http-api.json', { body, headers })) as { statusCode: number; body: string };
+async function http(
+  body: string | undefined,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  const response = (await invoke(
+    sampleEvent('unique-code-table/events/http-api.json', { body, headers }),
+  )) as { statusCode: number; body: string };
   return { status: response.statusCode, body: JSON.parse(response.body) as Record<string, unknown> };
 }
 
 describe('a direct invocation', () => {
   test('answers with a code', async () => {
-    const answer = await invoke({}) as { code: string };
+    const answer = (await invoke({})) as { code: string };
     expect(answer.code).toMatch(/^[A-Z0-9]{8}$/);
     expect(store.codes).toEqual(new Set([answer.code]));
     expect(metrics).toEqual([{ CodesIssued: 1, Attempts: 1, Collisions: 0, Exhausted: 0 }]);
   });
 
   test('answers with as many as asked for', async () => {
-    const answer = await invoke({ count: 100, length: 4 }) as { codes: string[] };
+    const answer = (await invoke({ count: 100, length: 4 })) as { codes: string[] };
     expect(new Set(answer.codes).size).toBe(100);
     expect(await invoke({ count: 1 })).toEqual({ codes: [expect.any(String)] });
   });
 
   test('writes down who uses it and what for', async () => {
     await invoke({ usedBy: 'shop', reference: 'order 7', description: ' ' });
-    expect(store.writes[0].items[0]).toMatchObject({ usedBy: 'shop', reference: 'order 7', description: undefined, createdOn: '2026-11-21T00:00:00.000Z' });
+    expect(store.writes[0].items[0]).toMatchObject({
+      usedBy: 'shop',
+      reference: 'order 7',
+      description: undefined,
+      createdOn: '2026-11-21T00:00:00.000Z',
+    });
   });
 
   test('throws errors that Step Functions can tell apart', async () => {
     await expect(invoke({ length: 0 })).rejects.toMatchObject({ name: 'InvalidInput' });
-    await expect(invoke({ length: 1, count: 37 })).rejects.toMatchObject({ name: 'CodeSpaceExhausted', message: /only 36 codes/ });
+    await expect(invoke({ length: 1, count: 37 })).rejects.toMatchObject({
+      name: 'CodeSpaceExhausted',
+      message: /only 36 codes/,
+    });
     await invoke({ idempotencyKey: 'k' });
-    await expect(invoke({ idempotencyKey: 'k', length: 9 })).rejects.toMatchObject({ name: 'IdempotencyKeyReused' });
+    await expect(invoke({ idempotencyKey: 'k', length: 9 })).rejects.toMatchObject({
+      name: 'IdempotencyKeyReused',
+    });
   });
 });
 
 describe('over HTTP', () => {
   test('answers 201, in payload formats 1.0 and 2.0', async () => {
     expect(await http('{}')).toEqual({ status: 201, body: { code: expect.stringMatching(/^[A-Z0-9]{8}$/) } });
-    expect(await invoke(sampleEvent('unique-code-table/events/rest-api.json'))).toMatchObject({ statusCode: 201 });
+    expect(await invoke(sampleEvent('unique-code-table/events/rest-api.json'))).toMatchObject({
+      statusCode: 201,
+    });
   });
 
   test('reads a body in base64', async () => {
     const body = Buffer.from('{"length":3}').toString('base64');
-    const response = await invoke(sampleEvent('unique-code-table/events/http-api.json', { body, isBase64Encoded: true })) as { body: string };
+    const response = (await invoke(
+      sampleEvent('unique-code-table/events/http-api.json', { body, isBase64Encoded: true }),
+    )) as { body: string };
     expect(JSON.parse(response.body)).toEqual({ code: expect.stringMatching(/^[A-Z0-9]{3}$/) });
   });
 
-  test.each([[undefined, /missing/], ['', /missing/], ['[]', /an array/], ['no', /not JSON/], ['{"length":0}', /got 0/]])('answers %j with 400', async (body, message) => {
+  test.each([
+    [undefined, /missing/],
+    ['', /missing/],
+    ['[]', /an array/],
+    ['no', /not JSON/],
+    ['{"length":0}', /got 0/],
+  ])('answers %j with 400', async (body, message) => {
     const { status, body: answer } = await http(body);
     expect([status, answer.message]).toEqual([400, expect.stringMatching(message)]);
     expect(store.codes.size).toBe(0);
   });
 
-  test('throws what is not the caller\'s mistake', async () => {
-    ports = { ...ports, store: { write: async () => { throw new Error('table is gone'); } } };
+  test("throws what is not the caller's mistake", async () => {
+    ports = {
+      ...ports,
+      store: {
+        write: async () => {
+          throw new Error('table is gone');
+        },
+      },
+    };
     await expect(http('{}')).rejects.toThrow('table is gone');
     expect(metrics).toEqual([{ CodesIssued: 0, Attempts: 1, Collisions: 0, Exhausted: 0 }]);
   });
@@ -116,7 +148,13 @@ describe('an idempotency key', () => {
 
   test('with another input is 422', async () => {
     await http('{}', { 'idempotency-key': 'k' });
-    for (const body of ['{"length":9}', '{"count":1}', '{"usedBy":"x"}', '{"reference":"x"}', '{"description":"x"}']) {
+    for (const body of [
+      '{"length":9}',
+      '{"count":1}',
+      '{"usedBy":"x"}',
+      '{"reference":"x"}',
+      '{"description":"x"}',
+    ]) {
       expect((await http(body, { 'idempotency-key': 'k' })).status).toBe(422);
     }
     expect(store.codes.size).toBe(1);
@@ -152,7 +190,10 @@ describe('a space that fills up', () => {
   test('ends in 409 after five draws', async () => {
     for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789') store.codes.add(letter);
     const { status, body } = await http('{"length":1}');
-    expect([status, body.message]).toEqual([409, expect.stringMatching(/No free code was found in 5 draws.*longer `length`/)]);
+    expect([status, body.message]).toEqual([
+      409,
+      expect.stringMatching(/No free code was found in 5 draws.*longer `length`/),
+    ]);
     expect(store.writes).toHaveLength(5);
     expect(metrics).toEqual([{ CodesIssued: 0, Attempts: 5, Collisions: 5, Exhausted: 1 }]);
   });

@@ -9,17 +9,27 @@ import { describe, expect, test } from 'vitest';
 import { CodeAlphabet, CodeFormat, TableBilling, UniqueCodeTable, UniqueCodeTableProps } from '../../src';
 import { actionsOf } from '../templates';
 
-function create(props: (stack: Stack) => UniqueCodeTableProps = () => ({})): { stack: Stack; block: UniqueCodeTable } {
+function create(props: (stack: Stack) => UniqueCodeTableProps = () => ({})): {
+  stack: Stack;
+  block: UniqueCodeTable;
+} {
   const stack = new Stack(new App(), 'Test');
   return { stack, block: new UniqueCodeTable(stack, 'Codes', props(stack)) };
 }
 
-function synth(props?: (stack: Stack) => UniqueCodeTableProps): { stack: Stack; block: UniqueCodeTable; template: Template } {
+function synth(props?: (stack: Stack) => UniqueCodeTableProps): {
+  stack: Stack;
+  block: UniqueCodeTable;
+  template: Template;
+} {
   const { stack, block } = create(props);
   return { stack, block, template: Template.fromStack(stack) };
 }
 
-const warnings = (stack: Stack) => Annotations.fromStack(stack).findWarning('*', Match.anyValue()).map(({ entry }) => String(entry.data));
+const warnings = (stack: Stack) =>
+  Annotations.fromStack(stack)
+    .findWarning('*', Match.anyValue())
+    .map(({ entry }) => String(entry.data));
 
 describe('with no props', () => {
   const { template, block, stack } = synth();
@@ -41,7 +51,11 @@ describe('with no props', () => {
   });
 
   test('lets the function put items and write to its log, nothing else', () => {
-    expect(actionsOf(template, 'IssueHandler')).toEqual(['dynamodb:PutItem', 'logs:CreateLogStream', 'logs:PutLogEvents']);
+    expect(actionsOf(template, 'IssueHandler')).toEqual([
+      'dynamodb:PutItem',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+    ]);
   });
 
   test('tells the function the format and the window', () => {
@@ -51,7 +65,12 @@ describe('with no props', () => {
           TABLE_NAME: Match.anyValue(),
           IDEMPOTENCY_WINDOW_SECONDS: '86400',
           CODE_FORMAT: JSON.stringify({
-            alphabet: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789', length: 8, prefix: '', groupSize: 0, separator: '-', checkCharacter: false,
+            alphabet: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789',
+            length: 8,
+            prefix: '',
+            groupSize: 0,
+            separator: '-',
+            checkCharacter: false,
           }),
         },
       },
@@ -76,22 +95,42 @@ test('with every prop, passes each on', () => {
   }));
   template.hasResourceProperties('AWS::Lambda::Function', {
     MemorySize: 512,
-    Environment: { Variables: Match.objectLike({ TIME_TO_LIVE_SECONDS: '86400', REUSE_EXPIRED_CODES: 'true', IDEMPOTENCY_WINDOW_SECONDS: '300' }) },
+    Environment: {
+      Variables: Match.objectLike({
+        TIME_TO_LIVE_SECONDS: '86400',
+        REUSE_EXPIRED_CODES: 'true',
+        IDEMPOTENCY_WINDOW_SECONDS: '300',
+      }),
+    },
   });
-  template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'POST /codes', AuthorizationType: 'AWS_IAM' });
-  template.hasResourceProperties('AWS::ApiGatewayV2::Stage', { DefaultRouteSettings: { ThrottlingRateLimit: 7, ThrottlingBurstLimit: 9 } });
+  template.hasResourceProperties('AWS::ApiGatewayV2::Route', {
+    RouteKey: 'POST /codes',
+    AuthorizationType: 'AWS_IAM',
+  });
+  template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+    DefaultRouteSettings: { ThrottlingRateLimit: 7, ThrottlingBurstLimit: 9 },
+  });
   template.hasResource('AWS::DynamoDB::Table', { DeletionPolicy: 'Delete' });
   expect(actionsOf(template, 'IssueHandler')).toEqual([
-    'dynamodb:PutItem', 'kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey*', 'kms:ReEncrypt*',
-    'logs:CreateLogStream', 'logs:PutLogEvents',
+    'dynamodb:PutItem',
+    'kms:Decrypt',
+    'kms:DescribeKey',
+    'kms:Encrypt',
+    'kms:GenerateDataKey*',
+    'kms:ReEncrypt*',
+    'logs:CreateLogStream',
+    'logs:PutLogEvents',
   ]);
   expect(block.url).toBe(block.api!.apiEndpoint);
 });
 
 describe('a consumer', () => {
-  const consumer = (stack: Stack) => new lambda.Function(stack, 'Consumer', {
-    code: lambda.Code.fromInline('x'), handler: 'index.handler', runtime: lambda.Runtime.PYTHON_3_13,
-  });
+  const consumer = (stack: Stack) =>
+    new lambda.Function(stack, 'Consumer', {
+      code: lambda.Code.fromInline('x'),
+      handler: 'index.handler',
+      runtime: lambda.Runtime.PYTHON_3_13,
+    });
 
   test('bound to it may invoke the function, and knows its name', () => {
     const { stack, block } = create();
@@ -99,7 +138,10 @@ describe('a consumer', () => {
     const template = Template.fromStack(stack);
     expect(actionsOf(template, 'Consumer')).toEqual(['lambda:InvokeFunction']);
     template.hasResourceProperties('AWS::Lambda::Function', {
-      Runtime: 'python3.13', Environment: { Variables: { UNIQUE_CODE_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('IssueHandler') } } },
+      Runtime: 'python3.13',
+      Environment: {
+        Variables: { UNIQUE_CODE_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('IssueHandler') } },
+      },
     });
   });
 
@@ -109,12 +151,15 @@ describe('a consumer', () => {
     const fn = consumer(stack);
     block.bindTo(fn);
     block.bindTo(fn); // again is the same
-    expect(() => other.bindTo(fn)).toThrow(/bound to another table by UNIQUE_CODE_FUNCTION_NAME: give `bindTo` another `variable`/);
+    expect(() => other.bindTo(fn)).toThrow(
+      /bound to another table by UNIQUE_CODE_FUNCTION_NAME: give `bindTo` another `variable`/,
+    );
     other.bindTo(fn, 'OTHERS_FUNCTION_NAME');
     Template.fromStack(stack).hasResourceProperties('AWS::Lambda::Function', {
       Environment: {
         Variables: {
-          UNIQUE_CODE_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('^Codes') }, OTHERS_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('^Others') },
+          UNIQUE_CODE_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('^Codes') },
+          OTHERS_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('^Others') },
         },
       },
     });
@@ -123,7 +168,11 @@ describe('a consumer', () => {
   test('that may read looks codes up, with the key of the table', () => {
     const { stack, block } = create(scope => ({ encryptionKey: new kms.Key(scope, 'Key') }));
     block.grantRead(consumer(stack));
-    expect(actionsOf(Template.fromStack(stack), 'Consumer')).toEqual(['dynamodb:GetItem', 'kms:Decrypt', 'kms:DescribeKey']);
+    expect(actionsOf(Template.fromStack(stack), 'Consumer')).toEqual([
+      'dynamodb:GetItem',
+      'kms:Decrypt',
+      'kms:DescribeKey',
+    ]);
   });
 
   test('in another stack uses it by its ARNs', () => {
@@ -138,7 +187,9 @@ describe('a consumer', () => {
     expect(codes.table.tableName).toBe('codes');
     const template = Template.fromStack(stack);
     expect(actionsOf(template, 'Consumer')).toEqual(['dynamodb:GetItem', 'lambda:InvokeFunction']);
-    template.hasResourceProperties('AWS::Lambda::Function', { Environment: { Variables: { UNIQUE_CODE_FUNCTION_NAME: 'issue' } } });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: { Variables: { UNIQUE_CODE_FUNCTION_NAME: 'issue' } },
+    });
     expect(codes.metricCodesIssued().dimensions).toEqual({ FunctionName: 'issue' });
   });
 
@@ -160,18 +211,28 @@ test('metrics are those that the function writes', () => {
 });
 
 describe('the number of expected codes', () => {
-  test('that fits well is silent', () => expect(warnings(synth(() => ({ expectedCodes: 1e9 })).stack)).toEqual([]));
+  test('that fits well is silent', () =>
+    expect(warnings(synth(() => ({ expectedCodes: 1e9 })).stack)).toEqual([]));
 
   test('that fills the space is a warning with figures', () => {
-    const { stack } = synth(() => ({ expectedCodes: 500, format: CodeFormat.of({ alphabet: CodeAlphabet.DIGITS, length: 3 }) }));
-    expect(warnings(stack)).toEqual([expect.stringMatching(
-      /^With 500 of 1000 codes handed out, 50 % of all draws meet a taken code, and 3.1 % of all requests end in 409 after 5 draws. The first .* after 38 codes/,
-    )]);
+    const { stack } = synth(() => ({
+      expectedCodes: 500,
+      format: CodeFormat.of({ alphabet: CodeAlphabet.DIGITS, length: 3 }),
+    }));
+    expect(warnings(stack)).toEqual([
+      expect.stringMatching(
+        /^With 500 of 1000 codes handed out, 50 % of all draws meet a taken code, and 3.1 % of all requests end in 409 after 5 draws. The first .* after 38 codes/,
+      ),
+    ]);
   });
 
   test('that cannot be is an error', () => {
-    expect(() => synth(() => ({ expectedCodes: 37, format: CodeFormat.of({ length: 1 }) }))).toThrow(/`expectedCodes` is 37, but the format has only 36 codes/);
-    expect(() => synth(() => ({ expectedCodes: 0 }))).toThrow(/`expectedCodes` must be a positive integer, got 0/);
+    expect(() => synth(() => ({ expectedCodes: 37, format: CodeFormat.of({ length: 1 }) }))).toThrow(
+      /`expectedCodes` is 37, but the format has only 36 codes/,
+    );
+    expect(() => synth(() => ({ expectedCodes: 0 }))).toThrow(
+      /`expectedCodes` must be a positive integer, got 0/,
+    );
   });
 });
 
@@ -184,11 +245,22 @@ describe('refuses', () => {
   ])('%o', (props, message) => expect(() => synth(() => props)).toThrow(message));
 
   test('silently to expire nothing: a table without time to live is a warning', () => {
-    const { stack } = synth(scope => ({ table: new dynamodb.Table(scope, 'T', { partitionKey: { name: 'Code', type: dynamodb.AttributeType.STRING } }) }));
-    expect(warnings(stack)).toEqual([expect.stringContaining('`table` has no time to live attribute TimeToExist')]);
+    const { stack } = synth(scope => ({
+      table: new dynamodb.Table(scope, 'T', {
+        partitionKey: { name: 'Code', type: dynamodb.AttributeType.STRING },
+      }),
+    }));
+    expect(warnings(stack)).toEqual([
+      expect.stringContaining('`table` has no time to live attribute TimeToExist'),
+    ]);
   });
 
   test('billing for a table that exists already', () => {
-    expect(() => synth(stack => ({ table: dynamodb.Table.fromTableName(stack, 'T', 't'), billing: TableBilling.onDemand() }))).toThrow(/`table` and `billing`/);
+    expect(() =>
+      synth(stack => ({
+        table: dynamodb.Table.fromTableName(stack, 'T', 't'),
+        billing: TableBilling.onDemand(),
+      })),
+    ).toThrow(/`table` and `billing`/);
   });
 });

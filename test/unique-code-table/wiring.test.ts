@@ -5,7 +5,13 @@ import { RunningExample, startExample } from '../integration/example';
 
 /** The bundle's own index.ts, in this process: what it reads from the environment. */
 const ENVIRONMENT = [
-  'TABLE_NAME', 'CODE_FORMAT', 'IDEMPOTENCY_WINDOW_SECONDS', 'TIME_TO_LIVE_SECONDS', 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY',
+  'TABLE_NAME',
+  'CODE_FORMAT',
+  'IDEMPOTENCY_WINDOW_SECONDS',
+  'TIME_TO_LIVE_SECONDS',
+  'AWS_REGION',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
   'AWS_ENDPOINT_URL_DYNAMODB',
 ];
 const saved = Object.fromEntries(ENVIRONMENT.map(name => [name, process.env[name]]));
@@ -36,7 +42,11 @@ afterAll(async () => {
 });
 
 test('the format and the life of codes are what the construct says', async () => {
-  expect(await issue({}, lambdaContext)).toEqual({ code: expect.stringMatching(/^[A-Z0-9]{4}-[A-Z0-9]{4}$/) });
+  expect(await issue({}, lambdaContext)).toEqual({
+    code: expect.stringMatching(/^[A-Z0-9]{4}-[A-Z0-9]{4}$/),
+  });
   await expect(issue({ count: 51 }, lambdaContext)).rejects.toThrow(/from 1 to 50/);
-  expect(await issue({ idempotencyKey: 'k', count: 2 }, lambdaContext)).toEqual(await issue({ idempotencyKey: 'k', count: 2 }, lambdaContext));
+  expect(await issue({ idempotencyKey: 'k', count: 2 }, lambdaContext)).toEqual(
+    await issue({ idempotencyKey: 'k', count: 2 }, lambdaContext),
+  );
 });

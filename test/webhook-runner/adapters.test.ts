@@ -16,21 +16,39 @@ import { createConnect } from '../../lambda-src/webhook-runner/run/connections';
 import { dynamodbLeases } from '../../lambda-src/webhook-runner/run/dynamodb-lease';
 import { LeaseLost, Leases } from '../../lambda-src/webhook-runner/run/handler';
 import { EventBridge } from '../../local/event-bridge';
-import { DEFAULT_SETTINGS, DestinationSettings, LEASE_TABLE, RunRequest } from '../../src/webhook-runner/contract';
+import {
+  DEFAULT_SETTINGS,
+  DestinationSettings,
+  LEASE_TABLE,
+  RunRequest,
+} from '../../src/webhook-runner/contract';
 import { RunningStack, startStack } from '../local/stack';
 import { clientFor } from '../local/stand-ins';
 
 /** The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses. */
 const SECRET = 'hunter2';
 const request: RunRequest = {
-  webhook_id: 'wh-1', data_url: `https://f.example/x?sig=${SECRET}`, callback_url: 'https://c.example/', access_token: SECRET, settings: {}, label_name: 'ä',
+  webhook_id: 'wh-1',
+  data_url: `https://f.example/x?sig=${SECRET}`,
+  callback_url: 'https://c.example/',
+  access_token: SECRET,
+  settings: {},
+  label_name: 'ä',
 };
 const batch: DeliveredBatch = {
-  parts: [Buffer.from('{"id":1},'), Buffer.from('{"id":"é"}')], count: 2, firstRecord: 500, idempotencyKey: 'k'.repeat(64),
+  parts: [Buffer.from('{"id":1},'), Buffer.from('{"id":"é"}')],
+  count: 2,
+  firstRecord: 500,
+  idempotencyKey: 'k'.repeat(64),
 };
 
 let stack: RunningStack;
-let clients: { sqs: SQSClient; lambda: LambdaClient; eventBridge: EventBridgeClient; dynamodb: DynamoDBClient };
+let clients: {
+  sqs: SQSClient;
+  lambda: LambdaClient;
+  eventBridge: EventBridgeClient;
+  dynamodb: DynamoDBClient;
+};
 let broken: http.Server;
 let answer: { status: number; body: object } | 'reset';
 
@@ -39,22 +57,35 @@ beforeAll(async () => {
     incoming.resume().once('end', () => {
       if (answer === 'reset') return void response.destroy();
       const { __type: type = '' } = answer.body as { __type?: string };
-      response.writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-errortype': type }).end(JSON.stringify(answer.body));
+      response
+        .writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-errortype': type })
+        .end(JSON.stringify(answer.body));
     });
   });
   await new Promise<void>(resolve => broken.listen(0, '127.0.0.1', resolve));
   stack = await startStack(scope => {
     for (const [id, code] of [
-      ['Taker', 'exports.handler = async event => { console.log("GOT " + JSON.stringify(event));'
-        + 'return { failures: [{ index: 1, reason: "not this one" }] }; };'],
+      [
+        'Taker',
+        'exports.handler = async event => { console.log("GOT " + JSON.stringify(event));' +
+          'return { failures: [{ index: 1, reason: "not this one" }] }; };',
+      ],
       ['Thrower', 'exports.handler = async () => { throw new Error("no such audience"); };'],
     ]) {
-      new lambda.Function(scope, id, { runtime: lambda.Runtime.NODEJS_22_X, handler: 'index.handler', code: lambda.Code.fromInline(code) });
+      new lambda.Function(scope, id, {
+        runtime: lambda.Runtime.NODEJS_22_X,
+        handler: 'index.handler',
+        code: lambda.Code.fromInline(code),
+      });
     }
     new events.EventBus(scope, 'Bus', { eventBusName: 'own' });
     new CfnOutput(scope, 'Standard', { value: new sqs.Queue(scope, 'Queue').queueUrl });
-    new CfnOutput(scope, 'Fifo', { value: new sqs.Queue(scope, 'FifoQueue', { queueName: 'taken.fifo', fifo: true }).queueUrl });
-    new dynamodb.TableV2(scope, 'Leases', { partitionKey: { name: LEASE_TABLE.key, type: dynamodb.AttributeType.STRING } });
+    new CfnOutput(scope, 'Fifo', {
+      value: new sqs.Queue(scope, 'FifoQueue', { queueName: 'taken.fifo', fifo: true }).queueUrl,
+    });
+    new dynamodb.TableV2(scope, 'Leases', {
+      partitionKey: { name: LEASE_TABLE.key, type: dynamodb.AttributeType.STRING },
+    });
   });
   clients = {
     sqs: new SQSClient(clientFor(stack, 'sqs')),
@@ -71,14 +102,31 @@ afterAll(async () => {
 
 const timing = { now: Date.now, sleep: async () => undefined, random: () => 0.5 };
 const lambdaDestination = (name: string): DestinationSettings => ({ kind: 'lambda', functionArn: name });
-const bus: DestinationSettings = { kind: 'eventBus', eventBusName: 'own', source: 'webhook-runner', detailType: 'Records' };
-const queue = (name = 'Standard'): DestinationSettings => ({ kind: 'queue', queueUrl: stack.system.outputs[name] });
+const bus: DestinationSettings = {
+  kind: 'eventBus',
+  eventBusName: 'own',
+  source: 'webhook-runner',
+  detailType: 'Records',
+};
+const queue = (name = 'Standard'): DestinationSettings => ({
+  kind: 'queue',
+  queueUrl: stack.system.outputs[name],
+});
 
 /** As the wiring connects a run to its destination. */
 async function deliverTo(
-  destination: DestinationSettings, delivered = batch, signal?: AbortSignal, endpoint?: string, secret?: () => Promise<string>,
+  destination: DestinationSettings,
+  delivered = batch,
+  signal?: AbortSignal,
+  endpoint?: string,
+  secret?: () => Promise<string>,
 ) {
-  const own = { region: 'us-east-1', endpoint, maxAttempts: 1, credentials: { accessKeyId: 'a', secretAccessKey: SECRET } };
+  const own = {
+    region: 'us-east-1',
+    endpoint,
+    maxAttempts: 1,
+    credentials: { accessKeyId: 'a', secretAccessKey: SECRET },
+  };
   const connect = createConnect({
     settings: { ...DEFAULT_SETTINGS, allowedHosts: ['f.example'] },
     destination,
@@ -100,7 +148,10 @@ async function deliverTo(
 
 describe('a batch', () => {
   test('is an invocation of a function, whose answer names the failed records', async () => {
-    expect(await deliverTo(lambdaDestination('Taker'))).toEqual({ kind: 'delivered', failures: [{ index: 1, reason: 'not this one' }] });
+    expect(await deliverTo(lambdaDestination('Taker'))).toEqual({
+      kind: 'delivered',
+      failures: [{ index: 1, reason: 'not this one' }],
+    });
     const got = stack.logs.find(line => line.includes('GOT '))!;
     expect(JSON.parse(got.slice(got.indexOf('{')))).toEqual({
       webhook_id: 'wh-1',
@@ -109,83 +160,147 @@ describe('a batch', () => {
       records: [{ id: 1 }, { id: 'é' }],
       request: { webhook_id: 'wh-1', settings: {}, label_name: 'ä' },
     });
-    expect(await deliverTo(lambdaDestination('Thrower'))).toEqual({ kind: 'retry', reason: 'the function failed: no such audience' });
-    expect(await deliverTo(lambdaDestination('Nobody'))).toMatchObject({ kind: 'refused', reason: expect.stringMatching(/ResourceNotFound/) });
+    expect(await deliverTo(lambdaDestination('Thrower'))).toEqual({
+      kind: 'retry',
+      reason: 'the function failed: no such audience',
+    });
+    expect(await deliverTo(lambdaDestination('Nobody'))).toMatchObject({
+      kind: 'refused',
+      reason: expect.stringMatching(/ResourceNotFound/),
+    });
   });
 
   test('is an event on a bus', async () => {
     expect(await deliverTo(bus)).toEqual({ kind: 'delivered' });
     expect(stack.system.service(EventBridge).events.at(-1)?.event).toMatchObject({
-      'source': 'webhook-runner',
+      source: 'webhook-runner',
       'detail-type': 'Records',
-      'detail': { webhook_id: 'wh-1', idempotency_key: batch.idempotencyKey, first_record: 500, records: [{ id: 1 }, { id: 'é' }] },
+      detail: {
+        webhook_id: 'wh-1',
+        idempotency_key: batch.idempotencyKey,
+        first_record: 500,
+        records: [{ id: 1 }, { id: 'é' }],
+      },
     });
   });
 
   test('is a message in a queue, grouped and deduplicated by its key in a FIFO queue', async () => {
-    for (const name of ['Standard', 'Fifo', 'Fifo']) expect(await deliverTo(queue(name))).toEqual({ kind: 'delivered' });
-    const received = async (name: string) => (await clients.sqs.send(new ReceiveMessageCommand({
-      QueueUrl: stack.system.outputs[name], MaxNumberOfMessages: 10, MessageAttributeNames: ['All'], MessageSystemAttributeNames: ['All'],
-    }))).Messages ?? [];
+    for (const name of ['Standard', 'Fifo', 'Fifo'])
+      expect(await deliverTo(queue(name))).toEqual({ kind: 'delivered' });
+    const received = async (name: string) =>
+      (
+        await clients.sqs.send(
+          new ReceiveMessageCommand({
+            QueueUrl: stack.system.outputs[name],
+            MaxNumberOfMessages: 10,
+            MessageAttributeNames: ['All'],
+            MessageSystemAttributeNames: ['All'],
+          }),
+        )
+      ).Messages ?? [];
     const [standard] = await received('Standard');
     expect(standard).toMatchObject({
       Body: '[{"id":1},{"id":"é"}]',
-      MessageAttributes: { webhook_id: { StringValue: 'wh-1' }, idempotency_key: { StringValue: batch.idempotencyKey } },
+      MessageAttributes: {
+        webhook_id: { StringValue: 'wh-1' },
+        idempotency_key: { StringValue: batch.idempotencyKey },
+      },
     });
-    expect((await received('Fifo')).map(({ Attributes }) => [Attributes?.MessageGroupId, Attributes?.MessageDeduplicationId]))
-      .toEqual([['wh-1', batch.idempotencyKey]]);
+    expect(
+      (await received('Fifo')).map(({ Attributes }) => [
+        Attributes?.MessageGroupId,
+        Attributes?.MessageDeduplicationId,
+      ]),
+    ).toEqual([['wh-1', batch.idempotencyKey]]);
   });
 
   test('goes nowhere without a destination, and to an http one with the credentials out of the secret', async () => {
     expect(await deliverTo({ kind: 'none' })).toEqual({ kind: 'delivered' });
-    const toHttp: DestinationSettings = { kind: 'http', url: 'https://127.0.0.1:1/', auth: { kind: 'bearer' } };
-    await expect(deliverTo(toHttp, batch, undefined, undefined, async () => SECRET)).rejects.toThrow('must be a JSON object with token: token is missing');
-    expect(await deliverTo(toHttp, batch, undefined, undefined, async () => `{"token":"${SECRET}"}`))
-      .toEqual({ kind: 'retry', reason: 'POST https://127.0.0.1:1: ECONNREFUSED' });
+    const toHttp: DestinationSettings = {
+      kind: 'http',
+      url: 'https://127.0.0.1:1/',
+      auth: { kind: 'bearer' },
+    };
+    await expect(deliverTo(toHttp, batch, undefined, undefined, async () => SECRET)).rejects.toThrow(
+      'must be a JSON object with token: token is missing',
+    );
+    expect(await deliverTo(toHttp, batch, undefined, undefined, async () => `{"token":"${SECRET}"}`)).toEqual(
+      { kind: 'retry', reason: 'POST https://127.0.0.1:1: ECONNREFUSED' },
+    );
   });
 
-  test.each([['Taker', lambdaDestination('Taker')], ['a bus', bus], ['a queue', { kind: 'queue', queueUrl: 'https://q.example/1/q' } as const]])(
-    'with a body of its own is refused by %s', async (_, destination) => {
-      expect(await deliverTo(destination, { ...batch, contentType: 'text/csv' })).toMatchObject({ kind: 'refused', reason: expect.stringMatching(/body of its own/) });
-    },
-  );
+  test.each([
+    ['Taker', lambdaDestination('Taker')],
+    ['a bus', bus],
+    ['a queue', { kind: 'queue', queueUrl: 'https://q.example/1/q' } as const],
+  ])('with a body of its own is refused by %s', async (_, destination) => {
+    expect(await deliverTo(destination, { ...batch, contentType: 'text/csv' })).toMatchObject({
+      kind: 'refused',
+      reason: expect.stringMatching(/body of its own/),
+    });
+  });
 });
 
 describe('where AWS refuses', () => {
   const destinations: [string, DestinationSettings][] = [
-    ['a function', lambdaDestination('Any')], ['a bus', bus], ['a queue', { kind: 'queue', queueUrl: 'http://127.0.0.1/1/q' }],
+    ['a function', lambdaDestination('Any')],
+    ['a bus', bus],
+    ['a queue', { kind: 'queue', queueUrl: 'http://127.0.0.1/1/q' }],
   ];
   const cases: [string, typeof answer, Awaited<ReturnType<Destination['deliver']>>['kind']][] = [
     ['throttled', { status: 400, body: { __type: 'ThrottlingException', message: SECRET } }, 'retry'],
-    ['too many requests', { status: 429, body: { __type: 'TooManyRequestsException', message: SECRET } }, 'retry'],
+    [
+      'too many requests',
+      { status: 429, body: { __type: 'TooManyRequestsException', message: SECRET } },
+      'retry',
+    ],
     ['at fault itself', { status: 500, body: { __type: 'InternalFailure', message: SECRET } }, 'retry'],
     ['gone in the middle', 'reset', 'retry'],
-    ['not content with the request', { status: 400, body: { __type: 'ValidationException', message: SECRET } }, 'refused'],
-    ['closed to the role', { status: 403, body: { __type: 'AccessDeniedException', message: SECRET } }, 'refused'],
+    [
+      'not content with the request',
+      { status: 400, body: { __type: 'ValidationException', message: SECRET } },
+      'refused',
+    ],
+    [
+      'closed to the role',
+      { status: 403, body: { __type: 'AccessDeniedException', message: SECRET } },
+      'refused',
+    ],
   ];
 
-  test.each(destinations.flatMap(([name, destination]) => cases.map(([what, given, kind]) => [name, what, destination, given, kind] as const)))(
-    '%s that is %s', async (_, __, destination, given, kind) => {
-      answer = given;
-      const endpoint = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`;
-      const result = await deliverTo(destination, batch, undefined, endpoint);
-      expect(result.kind).toBe(kind);
-      expect(JSON.stringify(result)).not.toContain(SECRET);
-    },
-  );
+  test.each(
+    destinations.flatMap(([name, destination]) =>
+      cases.map(([what, given, kind]) => [name, what, destination, given, kind] as const),
+    ),
+  )('%s that is %s', async (_, __, destination, given, kind) => {
+    answer = given;
+    const endpoint = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`;
+    const result = await deliverTo(destination, batch, undefined, endpoint);
+    expect(result.kind).toBe(kind);
+    expect(JSON.stringify(result)).not.toContain(SECRET);
+  });
 
-  test.each([['ThrottlingException', 'retry'], ['InternalFailure', 'retry'], ['NotAuthorizedForSourceException', 'refused']])(
-    'an entry of a bus that failed with %s', async (ErrorCode, kind) => {
-      answer = { status: 200, body: { FailedEntryCount: 1, Entries: [{ ErrorCode, ErrorMessage: SECRET }] } };
-      expect(await deliverTo(bus, batch, undefined, `http://127.0.0.1:${(broken.address() as AddressInfo).port}`))
-        .toEqual({ kind, reason: `the event bus refused the batch: ${ErrorCode}` });
-    },
-  );
+  test.each([
+    ['ThrottlingException', 'retry'],
+    ['InternalFailure', 'retry'],
+    ['NotAuthorizedForSourceException', 'refused'],
+  ])('an entry of a bus that failed with %s', async (ErrorCode, kind) => {
+    answer = { status: 200, body: { FailedEntryCount: 1, Entries: [{ ErrorCode, ErrorMessage: SECRET }] } };
+    expect(
+      await deliverTo(bus, batch, undefined, `http://127.0.0.1:${(broken.address() as AddressInfo).port}`),
+    ).toEqual({ kind, reason: `the event bus refused the batch: ${ErrorCode}` });
+  });
 
   test.each(destinations)('%s: an abort is no answer of the destination', async (_, destination) => {
     answer = { status: 500, body: {} };
-    await expect(deliverTo(destination, batch, AbortSignal.abort(new Error('stop')), `http://127.0.0.1:${(broken.address() as AddressInfo).port}`))
-      .rejects.toThrow('stop');
+    await expect(
+      deliverTo(
+        destination,
+        batch,
+        AbortSignal.abort(new Error('stop')),
+        `http://127.0.0.1:${(broken.address() as AddressInfo).port}`,
+      ),
+    ).rejects.toThrow('stop');
   });
 });
 
@@ -217,8 +332,11 @@ describe('the lease', () => {
     expect(await leases().acquire('run-2', 2, now + 1000)).toBe('stale');
   });
 
-  test('is not taken for another one\'s where the table is not reachable', async () => {
-    answer = { status: 400, body: { __type: 'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException', message: 'no table' } };
+  test("is not taken for another one's where the table is not reachable", async () => {
+    answer = {
+      status: 400,
+      body: { __type: 'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException', message: 'no table' },
+    };
     const client = new DynamoDBClient({
       region: 'us-east-1',
       endpoint: `http://127.0.0.1:${(broken.address() as AddressInfo).port}`,

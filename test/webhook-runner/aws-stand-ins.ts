@@ -7,7 +7,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LocalServer, serve } from './servers';
 
 export class Refusal extends Error {
-  public constructor(public readonly type: string, message: string, public readonly status = 400, public readonly members: object = {}) {
+  public constructor(
+    public readonly type: string,
+    message: string,
+    public readonly status = 400,
+    public readonly members: object = {},
+  ) {
     super(message);
   }
 }
@@ -24,7 +29,9 @@ abstract class StandIn {
   }
 
   public async start(): Promise<this> {
-    this.server = await serve((request, response, body) => this.serve(request, response, JSON.parse(body.toString() || '{}') as Record<string, unknown>));
+    this.server = await serve((request, response, body) =>
+      this.serve(request, response, JSON.parse(body.toString() || '{}') as Record<string, unknown>),
+    );
     return this;
   }
 
@@ -42,11 +49,15 @@ abstract class StandIn {
         throw new Refusal('ThrottlingException', 'Rate exceeded');
       }
       const target = request.headers['x-amz-target'];
-      const output = this.answer(typeof target === 'string' ? target.split('.')[1] : `${request.method} ${request.url}`, input);
+      const output = this.answer(
+        typeof target === 'string' ? target.split('.')[1] : `${request.method} ${request.url}`,
+        input,
+      );
       this.taken += 1;
       response.end(JSON.stringify(output));
     } catch (error) {
-      const { type, message, status, members } = error instanceof Refusal ? error : new Refusal('InternalServerException', String(error), 500);
+      const { type, message, status, members } =
+        error instanceof Refusal ? error : new Refusal('InternalServerException', String(error), 500);
       response.setHeader('x-amzn-errortype', type);
       response.writeHead(status).end(JSON.stringify({ __type: type, message, Message: message, ...members }));
     }
@@ -85,12 +96,15 @@ export class RedshiftDataStandIn extends StandIn {
 
   protected answer(operation: string, input: Record<string, unknown>): object {
     switch (operation) {
-      case 'BatchExecuteStatement': return { Id: this.execute(input as unknown as BatchInput) };
-      case 'DescribeStatement': return this.describe(String(input.Id));
+      case 'BatchExecuteStatement':
+        return { Id: this.execute(input as unknown as BatchInput) };
+      case 'DescribeStatement':
+        return this.describe(String(input.Id));
       case 'CancelStatement':
         this.cancelled.push(String(input.Id));
         return { Status: true };
-      default: throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
+      default:
+        throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
     }
   }
 
@@ -102,23 +116,41 @@ export class RedshiftDataStandIn extends StandIn {
     return first || this.hangs ? { Id: id, Status: 'STARTED', SubStatements: [] } : statement;
   }
 
-  private execute({ Sqls, Parameters = [], ClientToken, WorkgroupName, Database, SecretArn }: BatchInput): string {
-    if (!WorkgroupName || !Database || !SecretArn) throw new Refusal('ValidationException', 'A serverless workgroup needs name, database and secret');
-    if (Sqls.length < 1 || Sqls.length > 40) throw new Refusal('ValidationException', `Sqls must have 1 to 40 items, got ${Sqls.length}`);
-    if (Sqls.some(sql => Buffer.byteLength(sql) > 100 * 1024)) throw new Refusal('ValidationException', 'A statement has more than 100 KB');
+  private execute({
+    Sqls,
+    Parameters = [],
+    ClientToken,
+    WorkgroupName,
+    Database,
+    SecretArn,
+  }: BatchInput): string {
+    if (!WorkgroupName || !Database || !SecretArn)
+      throw new Refusal('ValidationException', 'A serverless workgroup needs name, database and secret');
+    if (Sqls.length < 1 || Sqls.length > 40)
+      throw new Refusal('ValidationException', `Sqls must have 1 to 40 items, got ${Sqls.length}`);
+    if (Sqls.some(sql => Buffer.byteLength(sql) > 100 * 1024))
+      throw new Refusal('ValidationException', 'A statement has more than 100 KB');
     for (const { name, value } of Parameters) {
       if (value === '') throw new Refusal('ValidationException', `The parameter ${name} has no length`);
-      if (!Sqls.some(sql => new RegExp(`:${name}\\b`).test(sql))) throw new Refusal('ValidationException', `No statement names the parameter ${name}`);
+      if (!Sqls.some(sql => new RegExp(`:${name}\\b`).test(sql)))
+        throw new Refusal('ValidationException', `No statement names the parameter ${name}`);
     }
     const known = this.tokens.get(ClientToken);
     if (known !== undefined) return known;
     const id = randomUUID();
     this.tokens.set(ClientToken, id);
-    this.statements.set(id, this.transaction(id, Sqls, new Map(Parameters.map(({ name, value }) => [name, value]))));
+    this.statements.set(
+      id,
+      this.transaction(id, Sqls, new Map(Parameters.map(({ name, value }) => [name, value]))),
+    );
     return id;
   }
 
-  private transaction(id: string, sqls: readonly string[], parameters: ReadonlyMap<string, string>): Statement {
+  private transaction(
+    id: string,
+    sqls: readonly string[],
+    parameters: ReadonlyMap<string, string>,
+  ): Statement {
     this.transactions += 1;
     let rows = this.rows;
     const errors: Array<string | undefined> = [];
@@ -152,7 +184,10 @@ export class RedshiftDataStandIn extends StandIn {
     };
     const deletion = /^DELETE FROM audience\.members WHERE batch_key = :(\w+)$/.exec(sql);
     if (deletion) return rows.filter(({ batchKey }) => batchKey !== value(deletion[1]));
-    const insertion = /^INSERT INTO audience\.members \(batch_key, record_number, record\) VALUES \(:(\w+), (\d+), JSON_PARSE\(:(\w+)\)\)$/.exec(sql);
+    const insertion =
+      /^INSERT INTO audience\.members \(batch_key, record_number, record\) VALUES \(:(\w+), (\d+), JSON_PARSE\(:(\w+)\)\)$/.exec(
+        sql,
+      );
     if (!insertion) throw new Error('syntax error: the stand-in knows two statements');
     const text = value(insertion[3]);
     if (Buffer.byteLength(text) > 65_535) throw new Error('Value too long for character type');
@@ -185,9 +220,12 @@ export class EndUserMessagingStandIn extends StandIn {
   public readonly sent: SentMessage[] = [];
 
   protected answer(operation: string, input: Record<string, unknown>): object {
-    if (operation !== 'SendTextMessage') throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
+    if (operation !== 'SendTextMessage')
+      throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
     if (!/^\+[1-9]\d{6,14}$/.test(String(input.DestinationPhoneNumber))) {
-      throw new Refusal('ValidationException', 'DestinationPhoneNumber is no phone number', 400, { Reason: 'INVALID_PARAMETER' });
+      throw new Refusal('ValidationException', 'DestinationPhoneNumber is no phone number', 400, {
+        Reason: 'INVALID_PARAMETER',
+      });
     }
     this.sent.push(input as unknown as SentMessage);
     return { MessageId: randomUUID() };
@@ -199,10 +237,13 @@ export class CustomerProfilesStandIn extends StandIn {
   public readonly objects = new Map<string, unknown>();
 
   protected answer(operation: string, input: Record<string, unknown>): object {
-    if (operation !== 'PUT /domains/customers/profiles/objects') throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
-    if (input.ObjectTypeName !== 'AudienceMember') throw new Refusal('ResourceNotFoundException', 'There is no such object type', 404);
+    if (operation !== 'PUT /domains/customers/profiles/objects')
+      throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
+    if (input.ObjectTypeName !== 'AudienceMember')
+      throw new Refusal('ResourceNotFoundException', 'There is no such object type', 404);
     const object = JSON.parse(String(input.Object)) as Record<string, unknown>;
-    if (typeof object.user_id !== 'string') throw new Refusal('BadRequestException', 'The object has no value for its unique key');
+    if (typeof object.user_id !== 'string')
+      throw new Refusal('BadRequestException', 'The object has no value for its unique key');
     this.objects.set(object.user_id, object);
     return { ProfileObjectUniqueKey: object.user_id };
   }

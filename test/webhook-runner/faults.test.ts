@@ -4,15 +4,16 @@ import { Harness, ndjson } from './harness';
 import { failed } from '../../lambda-src/webhook-runner/run';
 import type { Checkpoint } from '../../src/webhook-runner/contract';
 
-const states = (harness: Harness) => harness.callback.statuses.map((status) => status.state);
-const ids = (harness: Harness) => harness.sink.records.map((record) => (JSON.parse(record) as { id: number }).id);
+const states = (harness: Harness) => harness.callback.statuses.map(status => status.state);
+const ids = (harness: Harness) =>
+  harness.sink.records.map(record => (JSON.parse(record) as { id: number }).id);
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 describe('a destination', () => {
   test.each([502, 503, 504, 429, 'reset'] as const)(
     'that answers %s twice gets the same bytes under the same key until it takes them',
-    async (fault) => {
-      await Harness.use({ content: ndjson(10), settings: { batchSize: 4 } }, async (harness) => {
+    async fault => {
+      await Harness.use({ content: ndjson(10), settings: { batchSize: 4 } }, async harness => {
         let faults = 2;
         harness.sink.answer = (_request, response, index) => {
           if (index === 0 || faults === 0) return false;
@@ -22,12 +23,17 @@ describe('a destination', () => {
           return true;
         };
         const end = await harness.toEnd();
-        expect(end).toMatchObject({ outcome: { state: 'succeeded', reason: '' }, delivered: 10, failedBatches: 0, batches: 3 });
+        expect(end).toMatchObject({
+          outcome: { state: 'succeeded', reason: '' },
+          delivered: 10,
+          failedBatches: 0,
+          batches: 3,
+        });
         expect(ids(harness)).toEqual(upTo(10));
         expect(harness.sink.received).toHaveLength(5);
         const tries = harness.sink.received.slice(1, 4);
-        expect(new Set(tries.map((batch) => batch.key)).size).toBe(1);
-        expect(new Set(tries.map((batch) => batch.body.toString())).size).toBe(1);
+        expect(new Set(tries.map(batch => batch.key)).size).toBe(1);
+        expect(new Set(tries.map(batch => batch.body.toString())).size).toBe(1);
         // Full jitter with random() = 0.5: half of 500 ms, half of 1 s.
         expect(harness.sleeps).toEqual([250, 500]);
       });
@@ -35,7 +41,7 @@ describe('a destination', () => {
   );
 
   test('that is too slow is asked again with the same key', async () => {
-    await Harness.use({ content: ndjson(2), destinationTimeoutMs: 150 }, async (harness) => {
+    await Harness.use({ content: ndjson(2), destinationTimeoutMs: 150 }, async harness => {
       harness.sink.answer = (_request, _response, index) => index === 0;
       await harness.toEnd();
       expect(harness.sink.received).toHaveLength(2);
@@ -48,7 +54,7 @@ describe('a destination', () => {
     ['7', 7_000],
     [new Date(1_700_000_000_000 + 9_000).toUTCString(), 9_000],
   ])('that says Retry-After: %s is left alone so long, by all requests', async (header, wait) => {
-    await Harness.use({ content: ndjson(8), settings: { batchSize: 4, concurrency: 1 } }, async (harness) => {
+    await Harness.use({ content: ndjson(8), settings: { batchSize: 4, concurrency: 1 } }, async harness => {
       const times: number[] = [];
       harness.sink.answer = (_request, response, index) => {
         times.push(harness.time);
@@ -63,7 +69,7 @@ describe('a destination', () => {
   });
 
   test('that refuses a batch has its answer in the errors; the run goes on and succeeds with the count in the reason', async () => {
-    await Harness.use({ content: ndjson(10), settings: { batchSize: 4 } }, async (harness) => {
+    await Harness.use({ content: ndjson(10), settings: { batchSize: 4 } }, async harness => {
       harness.sink.answer = (_request, response, index) => {
         if (index === 1) response.writeHead(400).end('{"message":"no such\u0007audience"}');
         return index === 1;
@@ -85,21 +91,27 @@ describe('a destination', () => {
     [0.3, 'failed'],
     [0.5, 'succeeded'],
     [undefined, 'succeeded'],
-  ])('that fails a third of the batches ends with failureThreshold %s as %s', async (failureThreshold, state) => {
-    await Harness.use({ content: ndjson(9), settings: { batchSize: 3, failureThreshold } }, async (harness) => {
-      harness.sink.answer = (_request, response, index) => {
-        if (index === 1) response.writeHead(422).end();
-        return index === 1;
-      };
-      expect((await harness.toEnd()).outcome?.state).toBe(state);
-      expect(harness.callback.statuses.at(-1)).toMatchObject({ state });
-    });
-  });
+  ])(
+    'that fails a third of the batches ends with failureThreshold %s as %s',
+    async (failureThreshold, state) => {
+      await Harness.use(
+        { content: ndjson(9), settings: { batchSize: 3, failureThreshold } },
+        async harness => {
+          harness.sink.answer = (_request, response, index) => {
+            if (index === 1) response.writeHead(422).end();
+            return index === 1;
+          };
+          expect((await harness.toEnd()).outcome?.state).toBe(state);
+          expect(harness.callback.statuses.at(-1)).toMatchObject({ state });
+        },
+      );
+    },
+  );
 
   test('that stays down fails its batch after all tries, and the last report tells it', async () => {
     await Harness.use(
       { content: ndjson(3), settings: { retry: { maxAttempts: 4, baseDelayMs: 100, maxDelayMs: 200 } } },
-      async (harness) => {
+      async harness => {
         harness.sink.answer = (_request, response) => {
           response.writeHead(503).end('busy');
           return true;
@@ -107,7 +119,9 @@ describe('a destination', () => {
         const end = await harness.toEnd();
         expect(harness.sink.received).toHaveLength(4);
         expect(end.failedBatches).toBe(1);
-        expect(harness.callback.statuses.at(-1)?.errors).toEqual(['batch of 3 from record 0: the destination answered 503: busy, 4 times']);
+        expect(harness.callback.statuses.at(-1)?.errors).toEqual([
+          'batch of 3 from record 0: the destination answered 503: busy, 4 times',
+        ]);
       },
     );
   });
@@ -115,7 +129,7 @@ describe('a destination', () => {
   test('that stays down over slice ends still gets no more than all tries', async () => {
     await Harness.use(
       { content: ndjson(3), settings: { retry: { maxAttempts: 5, baseDelayMs: 1000, maxDelayMs: 1000 } } },
-      async (harness) => {
+      async harness => {
         harness.sink.answer = (_request, response) => {
           response.writeHead(503).end();
           return true;
@@ -133,17 +147,21 @@ test('sixteen batches under way at once are no leak of listeners', async () => {
   const note = (warning: Error) => warnings.push(warning);
   process.on('warning', note);
   try {
-    await Harness.use({ content: ndjson(64), settings: { batchSize: 1, concurrency: 16 } }, async (harness) => {
+    await Harness.use({ content: ndjson(64), settings: { batchSize: 1, concurrency: 16 } }, async harness => {
       harness.sink.answer = (_request, response) => {
         // Only once all sixteen are there.
         if (harness.sink.mostActive < 16) held.push(response);
-        else held.splice(0).concat(response).forEach((each) => each.end('{}'));
+        else
+          held
+            .splice(0)
+            .concat(response)
+            .forEach(each => each.end('{}'));
         return true;
       };
       const held: ServerResponse[] = [];
       expect((await harness.toEnd()).delivered).toBe(64);
     });
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise(resolve => setImmediate(resolve));
     expect(warnings).toEqual([]);
   } finally {
     process.off('warning', note);
@@ -152,7 +170,7 @@ test('sixteen batches under way at once are no leak of listeners', async () => {
 
 describe('a source', () => {
   test('that cannot be downloaded ends the run as failed, 0, and nothing is sent', async () => {
-    await Harness.use({ content: ndjson(3) }, async (harness) => {
+    await Harness.use({ content: ndjson(3) }, async harness => {
       harness.host.intercept = (_request, response) => {
         response.writeHead(404).end();
         return true;
@@ -160,14 +178,19 @@ describe('a source', () => {
       await harness.toEnd();
       expect(harness.callback.statuses).toEqual([
         { state: 'running', progress: 0, errors: [], reason: '' },
-        { state: 'failed', progress: 0, errors: ['data_url answered 404'], reason: 'Failed to download file.' },
+        {
+          state: 'failed',
+          progress: 0,
+          errors: ['data_url answered 404'],
+          reason: 'Failed to download file.',
+        },
       ]);
       expect(harness.sink.received).toEqual([]);
     });
   });
 
   test('that was replaced between two slices ends the run', async () => {
-    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async (harness) => {
+    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async harness => {
       const middle = await harness.advance(harness.newCheckpoint(), endAfterOneBatch(harness));
       harness.host.replace(ndjson(9).replace('n5', 'N5'));
       const end = await harness.advance(middle);
@@ -182,15 +205,16 @@ describe('a source', () => {
   });
 
   test('that was replaced without regard to If-Match is noticed by its size or its tag', async () => {
-    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async (harness) => {
+    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async harness => {
       const middle = await harness.advance(harness.newCheckpoint(), endAfterOneBatch(harness));
       harness.host.content = Buffer.from(ndjson(12));
       expect((await harness.advance(middle)).outcome?.reason).toBe(
         `data_url has another size than when the run began (at byte ${middle.offset})`,
       );
-      expect((await harness.advance({ ...middle, etag: 'W/"weak"', size: harness.host.content.length })).outcome?.reason).toBe(
-        `data_url has changed since the run began (at byte ${middle.offset})`,
-      );
+      expect(
+        (await harness.advance({ ...middle, etag: 'W/"weak"', size: harness.host.content.length })).outcome
+          ?.reason,
+      ).toBe(`data_url has changed since the run began (at byte ${middle.offset})`);
     });
   });
 
@@ -199,18 +223,22 @@ describe('a source', () => {
     [401, 'data_url expired at byte'],
     [404, 'data_url answered 404 to a request for the rest at byte'],
   ])('that answers %i to a resume ends the run: %s', async (status, reason) => {
-    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async (harness) => {
+    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async harness => {
       const middle = await harness.advance(harness.newCheckpoint(), endAfterOneBatch(harness));
       harness.host.intercept = (_request, response) => {
         response.writeHead(status).end();
         return true;
       };
-      expect((await harness.advance(middle)).outcome).toEqual({ state: 'failed', reason: `${reason} ${middle.offset}`, reported: true });
+      expect((await harness.advance(middle)).outcome).toEqual({
+        state: 'failed',
+        reason: `${reason} ${middle.offset}`,
+        reported: true,
+      });
     });
   });
 
   test('that ignores Range is not sent again from its beginning', async () => {
-    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async (harness) => {
+    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async harness => {
       harness.host.useRange = false;
       const end = await harness.toEnd(1);
       expect(end.outcome).toMatchObject({
@@ -223,9 +251,12 @@ describe('a source', () => {
 
   test('whose connection is lost in the middle is read on from the lost byte within the slice', async () => {
     for (const gzip of [false, true]) {
-      await Harness.use({ content: ndjson(3000, 50), settings: { batchSize: 100 } }, async (harness) => {
+      await Harness.use({ content: ndjson(3000, 50), settings: { batchSize: 100 } }, async harness => {
         if (gzip) harness.host.gzip();
-        harness.host.cutAfter = [Math.floor(harness.host.content.length / 3), Math.floor(harness.host.content.length / 2)];
+        harness.host.cutAfter = [
+          Math.floor(harness.host.content.length / 3),
+          Math.floor(harness.host.content.length / 2),
+        ];
         const end = await harness.toEnd();
         expect(end).toMatchObject({ outcome: { state: 'succeeded', reason: '' }, delivered: 3000 });
         expect(ids(harness)).toEqual(upTo(3000));
@@ -237,8 +268,11 @@ describe('a source', () => {
 
   test('that is cut off every time before it gives a byte fails the run after all tries', async () => {
     await Harness.use(
-      { content: ndjson(300), settings: { batchSize: 100, retry: { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 1 } } },
-      async (harness) => {
+      {
+        content: ndjson(300),
+        settings: { batchSize: 100, retry: { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 1 } },
+      },
+      async harness => {
         harness.host.cutAfter = [1000, 0, 0, 0, 0];
         const end = await harness.toEnd();
         expect(end.outcome).toMatchObject({
@@ -251,12 +285,12 @@ describe('a source', () => {
   });
 
   test('that falls silent is asked again', async () => {
-    await Harness.use({ content: ndjson(20), idleTimeoutMs: 200 }, async (harness) => {
+    await Harness.use({ content: ndjson(20), idleTimeoutMs: 200 }, async harness => {
       let silent = true;
       harness.host.intercept = (_request, response) => {
         if (silent) {
           silent = false;
-          response.writeHead(200, { 'content-length': harness.host.content.length, 'etag': harness.host.etag });
+          response.writeHead(200, { 'content-length': harness.host.content.length, etag: harness.host.etag });
           response.write(harness.host.content.subarray(0, 100));
           return true;
         }
@@ -270,7 +304,7 @@ describe('a source', () => {
   test('in gzip that ends early or is damaged fails the run', async () => {
     await Harness.use(
       { content: ndjson(3000), settings: { retry: { maxAttempts: 2, baseDelayMs: 1, maxDelayMs: 1 } } },
-      async (harness) => {
+      async harness => {
         harness.host.gzip();
         harness.host.content = harness.host.content.subarray(0, harness.host.content.length - 20);
         expect((await harness.toEnd()).outcome).toMatchObject({
@@ -282,7 +316,7 @@ describe('a source', () => {
   });
 
   test('in another encoding is refused with what to do', async () => {
-    await Harness.use({ content: ndjson(3) }, async (harness) => {
+    await Harness.use({ content: ndjson(3) }, async harness => {
       harness.host.encoding = 'br';
       await harness.toEnd();
       expect(harness.callback.statuses.at(-1)).toMatchObject({
@@ -294,21 +328,33 @@ describe('a source', () => {
 
   test('with a line or content beyond the caps ends the run', async () => {
     await Harness.use(
-      { content: `${ndjson(3)}{"id":3,"x":"${'y'.repeat(5000)}"}\n`, settings: { maxLineBytes: 4096, batchSize: 2 } },
-      async (harness) => {
+      {
+        content: `${ndjson(3)}{"id":3,"x":"${'y'.repeat(5000)}"}\n`,
+        settings: { maxLineBytes: 4096, batchSize: 2 },
+      },
+      async harness => {
         const end = await harness.toEnd();
-        expect(end.outcome).toMatchObject({ state: 'failed', reason: 'record 3 is longer than 4096 bytes: is the file NDJSON?' });
+        expect(end.outcome).toMatchObject({
+          state: 'failed',
+          reason: 'record 3 is longer than 4096 bytes: is the file NDJSON?',
+        });
         expect(ids(harness)).toEqual([0, 1]);
       },
     );
-    await Harness.use({ content: ndjson(300_000), settings: { maxContentBytes: 1_000_000, maxLineBytes: 1_000_000 } }, async (harness) => {
-      harness.host.gzip();
-      expect((await harness.toEnd()).outcome).toMatchObject({ state: 'failed', reason: 'data_url has more than 1000000 bytes of content' });
-    });
+    await Harness.use(
+      { content: ndjson(300_000), settings: { maxContentBytes: 1_000_000, maxLineBytes: 1_000_000 } },
+      async harness => {
+        harness.host.gzip();
+        expect((await harness.toEnd()).outcome).toMatchObject({
+          state: 'failed',
+          reason: 'data_url has more than 1000000 bytes of content',
+        });
+      },
+    );
   });
 
   test('without a length is delivered, with progress only at its end', async () => {
-    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async (harness) => {
+    await Harness.use({ content: ndjson(9), settings: { batchSize: 3 } }, async harness => {
       harness.host.sendLength = false;
       const end = await harness.toEnd(1);
       expect(ids(harness)).toEqual(upTo(9));
@@ -317,23 +363,26 @@ describe('a source', () => {
   });
 
   test('has its query in no report', async () => {
-    await Harness.use({ content: ndjson(3), query: '?X-Amz-Signature=topsecret' }, async (harness) => {
+    await Harness.use({ content: ndjson(3), query: '?X-Amz-Signature=topsecret' }, async harness => {
       harness.host.intercept = (_request, response) => {
         response.destroy();
         return true;
       };
       await harness.toEnd();
       expect(harness.host.requests[0].url).toContain('topsecret');
-      expect(harness.callback.statuses.at(-1)).toMatchObject({ state: 'failed', reason: 'Failed to download file.' });
+      expect(harness.callback.statuses.at(-1)).toMatchObject({
+        state: 'failed',
+        reason: 'Failed to download file.',
+      });
       expect(JSON.stringify(harness.callback.statuses)).not.toContain('topsecret');
     });
   });
 });
 
 describe('batch_offset', () => {
-  test.each([0, 1, 4, 9, 10, 99])('%i starts at that record, over slices as well', async (batchOffset) => {
+  test.each([0, 1, 4, 9, 10, 99])('%i starts at that record, over slices as well', async batchOffset => {
     for (const perSlice of [1, Infinity]) {
-      await Harness.use({ content: ndjson(10), settings: { batchSize: 3 }, batchOffset }, async (harness) => {
+      await Harness.use({ content: ndjson(10), settings: { batchSize: 3 }, batchOffset }, async harness => {
         const end = await harness.toEnd(perSlice);
         expect(ids(harness)).toEqual(upTo(10).slice(batchOffset));
         expect(end).toMatchObject({ records: 10, delivered: Math.max(0, 10 - batchOffset) });
@@ -344,7 +393,7 @@ describe('batch_offset', () => {
 
 describe('a lost lease', () => {
   test('ends the slice at once: no more deliveries, no report', async () => {
-    await Harness.use({ content: ndjson(40), settings: { batchSize: 2 } }, async (harness) => {
+    await Harness.use({ content: ndjson(40), settings: { batchSize: 2 } }, async harness => {
       harness.sink.answer = () => {
         harness.time += 8_000;
         return false;
@@ -362,10 +411,12 @@ describe('a lost lease', () => {
 
 describe('the end', () => {
   test('can be set from outside, as after the last try of a message, and is reported once', async () => {
-    await Harness.use({ content: ndjson(3) }, async (harness) => {
+    await Harness.use({ content: ndjson(3) }, async harness => {
       const told: Checkpoint = { ...harness.newCheckpoint(), lastReportAt: harness.time, progress: 0.4 };
       const end = await harness.advance(failed(told, 'The run failed too often.'));
-      expect(harness.callback.statuses).toEqual([{ state: 'failed', progress: 0.4, errors: [], reason: 'The run failed too often.' }]);
+      expect(harness.callback.statuses).toEqual([
+        { state: 'failed', progress: 0.4, errors: [], reason: 'The run failed too often.' },
+      ]);
       await harness.advance(end);
       expect(states(harness)).toEqual(['failed']);
       expect(harness.sink.received).toEqual([]);

@@ -62,7 +62,13 @@ export class Harness {
   }
 
   public get settings(): RunnerSettings {
-    return { ...DEFAULT_SETTINGS, allowedHosts: ['127.0.0.1'], allowPrivateHosts: true, allowHttp: true, ...this.setup.settings };
+    return {
+      ...DEFAULT_SETTINGS,
+      allowedHosts: ['127.0.0.1'],
+      allowPrivateHosts: true,
+      allowHttp: true,
+      ...this.setup.settings,
+    };
   }
 
   public newCheckpoint(): Checkpoint {
@@ -76,7 +82,10 @@ export class Harness {
         batchOffset: this.setup.batchOffset ?? 0,
         settings: this.settings,
         deadline: Infinity,
-        ...lineHandling(this.setup.mapping, this.settings.validate ?? false, { label_name: 'läbel', settings: { audience: 'Gold 😀' } }),
+        ...lineHandling(this.setup.mapping, this.settings.validate ?? false, {
+          label_name: 'läbel',
+          settings: { audience: 'Gold 😀' },
+        }),
         ...options,
       },
       checkpoint,
@@ -92,14 +101,23 @@ export class Harness {
       this.time = Math.max(this.time, checkpoint.notBefore ?? 0);
       this.deadlineAfter = batchesPerSlice;
       checkpoint = JSON.parse(
-        JSON.stringify(await this.advance(checkpoint, batchesPerSlice === Infinity ? options : { deadline: this.time + 1, ...options })),
+        JSON.stringify(
+          await this.advance(
+            checkpoint,
+            batchesPerSlice === Infinity ? options : { deadline: this.time + 1, ...options },
+          ),
+        ),
       ) as Checkpoint;
     }
     return checkpoint;
   }
 
   private async start(): Promise<void> {
-    const [host, sink, callback] = await Promise.all([serve(this.host.handle), serve(this.sink.handle), serve(this.callback.handle)]);
+    const [host, sink, callback] = await Promise.all([
+      serve(this.host.handle),
+      serve(this.sink.handle),
+      serve(this.callback.handle),
+    ]);
     this.servers = [host, sink, callback];
     this.destinationUrl = sink.url;
     const guard = createAddressGuard({ allowPrivateHosts: true });
@@ -109,7 +127,11 @@ export class Harness {
       maxRedirects: 3,
       overallTimeoutMs: this.setup.idleTimeoutMs,
     });
-    const trusted = createHttpClient({ target: { kind: 'trusted' }, allowHttp: true, overallTimeoutMs: this.setup.destinationTimeoutMs });
+    const trusted = createHttpClient({
+      target: { kind: 'trusted' },
+      allowHttp: true,
+      overallTimeoutMs: this.setup.destinationTimeoutMs,
+    });
     this.clients = [outside, trusted];
     const timing = {
       now: () => this.time,
@@ -117,12 +139,16 @@ export class Harness {
         signal?.throwIfAborted();
         this.sleeps.push(ms);
         this.time += ms;
-        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise(resolve => setImmediate(resolve));
         signal?.throwIfAborted();
       },
       random: () => 0.5,
     };
-    const destination = createHttpDestination({ url: `${sink.url}/records`, ...this.setup.destination }, trusted, timing.now);
+    const destination = createHttpDestination(
+      { url: `${sink.url}/records`, ...this.setup.destination },
+      trusted,
+      timing.now,
+    );
     this.ports = {
       ...timing,
       source: createHttpSource(
@@ -147,12 +173,17 @@ export class Harness {
       },
       reporter: createStatusReporter(
         {
-          request: { callback_url: `${callback.url}/webhook/v1/`, webhook_id: 'wh-1', access_token: 'token-1', tenant_id: 'tenant-1' },
+          request: {
+            callback_url: `${callback.url}/webhook/v1/`,
+            webhook_id: 'wh-1',
+            access_token: 'token-1',
+            tenant_id: 'tenant-1',
+          },
         },
         outside,
         timing,
       ),
-      save: async (checkpoint) => {
+      save: async checkpoint => {
         this.saved.push(checkpoint);
         this.onSave?.(checkpoint);
       },
@@ -160,11 +191,14 @@ export class Harness {
   }
 
   public async close(): Promise<void> {
-    this.clients.forEach((client) => client.close());
-    await Promise.all(this.servers.map((server) => server.close()));
+    this.clients.forEach(client => client.close());
+    await Promise.all(this.servers.map(server => server.close()));
   }
 }
 
 export function ndjson(count: number, pad = 0): string {
-  return Array.from({ length: count }, (_, i) => `{"id":${i},"name":"n${i}"${pad ? `,"pad":"${'x'.repeat(pad)}"` : ''}}\n`).join('');
+  return Array.from(
+    { length: count },
+    (_, i) => `{"id":${i},"name":"n${i}"${pad ? `,"pad":"${'x'.repeat(pad)}"` : ''}}\n`,
+  ).join('');
 }

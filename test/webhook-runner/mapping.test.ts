@@ -2,7 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { Harness, ndjson } from './harness';
 import type { Batch } from '../../lambda-src/webhook-runner/batch';
 import { BatchAssembler } from '../../lambda-src/webhook-runner/batch-assembler';
-import { compileMapping, lineHandling, mapperOf, validateLine } from '../../lambda-src/webhook-runner/record-mapping';
+import {
+  compileMapping,
+  lineHandling,
+  mapperOf,
+  validateLine,
+} from '../../lambda-src/webhook-runner/record-mapping';
 import type { JsonObject, MappingStep } from '../../src/webhook-runner/contract';
 
 const REQUEST = { label_name: 'label', settings: { audience: 'Gold', tags: ['x'] } };
@@ -10,11 +15,19 @@ const map = (steps: MappingStep[], record: JsonObject) =>
   JSON.parse(JSON.stringify(compileMapping(steps)(structuredClone(record), REQUEST))) as unknown;
 
 describe('a declarative mapping', () => {
-  const record = { 'id': 1, 'name': 'n', 'empty': null, 'deep': { a: { b: 2 } }, 'a/b': 3 };
+  const record = { id: 1, name: 'n', empty: null, deep: { a: { b: 2 } }, 'a/b': 3 };
   test.each<[string, MappingStep[], unknown]>([
-    ['picks', [{ op: 'pick', fields: ['name', 'id', 'missing', '/deep/a'] }], { name: 'n', id: 1, deep: { a: { b: 2 } } }],
+    [
+      'picks',
+      [{ op: 'pick', fields: ['name', 'id', 'missing', '/deep/a'] }],
+      { name: 'n', id: 1, deep: { a: { b: 2 } } },
+    ],
     ['picks by pointer escapes', [{ op: 'pick', fields: ['/a~1b'] }], { 'a/b': 3 }],
-    ['removes', [{ op: 'remove', fields: ['id', '/deep/a/b', '/no/such', 'empty', 'a/b'] }], { name: 'n', deep: { a: {} } }],
+    [
+      'removes',
+      [{ op: 'remove', fields: ['id', '/deep/a/b', '/no/such', 'empty', 'a/b'] }],
+      { name: 'n', deep: { a: {} } },
+    ],
     [
       'renames',
       [
@@ -88,7 +101,7 @@ describe('a declarative mapping', () => {
       { op: 'set', field: 'x', value: { list: [] } },
       { op: 'copy', from: 'id', to: '/x/id' },
     ]);
-    const [first, second] = [1, 2].map((id) => mapper({ id }, REQUEST));
+    const [first, second] = [1, 2].map(id => mapper({ id }, REQUEST));
     expect([first, second]).toEqual([
       { id: 1, x: { list: [], id: 1 } },
       { id: 2, x: { list: [], id: 2 } },
@@ -118,12 +131,25 @@ describe('a declarative mapping', () => {
     const characters = handling.transform!(line) as { json: string };
     const bytes = handling.transformBytes!(Buffer.from(line).toString('latin1')) as { json: string };
     expect(Buffer.from(bytes.json, 'latin1').toString()).toBe(characters.json);
-    expect(JSON.parse(characters.json)).toEqual({ n: 1.5, größer: '€', größe: 'Łódź \n \u0085 ÿ 😀', fest: 'é€😀\u2028', a: 'ü😀' });
-    expect(lineHandling([{ op: 'set', field: 'x', value: '\ud800' }], false, {}).transformBytes).toBeUndefined();
+    expect(JSON.parse(characters.json)).toEqual({
+      n: 1.5,
+      größer: '€',
+      größe: 'Łódź \n \u0085 ÿ 😀',
+      fest: 'é€😀\u2028',
+      a: 'ü😀',
+    });
+    expect(
+      lineHandling([{ op: 'set', field: 'x', value: '\ud800' }], false, {}).transformBytes,
+    ).toBeUndefined();
   });
 
   test('arrives whole with escapes, other scripts and split characters', async () => {
-    const lines = ['{"id":0,"s":"\\u00e9\\ud83d\\ude00é"}', '{"id":1,"s":"é€😀"}', '{"id":2,"s":"\\\\u00e9"}', '{"id":3,"s":"\\ud800"}'];
+    const lines = [
+      '{"id":0,"s":"\\u00e9\\ud83d\\ude00é"}',
+      '{"id":1,"s":"é€😀"}',
+      '{"id":2,"s":"\\\\u00e9"}',
+      '{"id":3,"s":"\\ud800"}',
+    ];
     await Harness.use(
       {
         content: lines.join('\n'),
@@ -132,11 +158,11 @@ describe('a declarative mapping', () => {
           { op: 'fromRequest', field: 'a', member: '/settings/audience' },
         ],
       },
-      async (harness) => {
+      async harness => {
         harness.host.chunkBytes = 3;
         await harness.toEnd();
-        expect(harness.sink.records.map((text) => JSON.parse(text) as unknown)).toEqual(
-          lines.map((text) => {
+        expect(harness.sink.records.map(text => JSON.parse(text) as unknown)).toEqual(
+          lines.map(text => {
             const { id, s } = JSON.parse(text) as { id: number; s: string };
             return { id: id, ß: s, a: 'Gold 😀' };
           }),
@@ -155,18 +181,24 @@ describe('a declarative mapping', () => {
       { op: 'fromRequest', field: '/properties/audience', member: '/settings/audience' },
     ];
     await Harness.use(
-      { content: ndjson(2), mapping, destination: { dataKey: 'batch', auth: { kind: 'basic', username: 'key', password: '' } } },
-      async (harness) => {
+      {
+        content: ndjson(2),
+        mapping,
+        destination: { dataKey: 'batch', auth: { kind: 'basic', username: 'key', password: '' } },
+      },
+      async harness => {
         await harness.toEnd();
         expect(JSON.parse(harness.sink.received[0].body.toString())).toEqual({
-          batch: [0, 1].map((id) => ({
+          batch: [0, 1].map(id => ({
             userId: id,
             type: 'track',
             event: 'Audience Entered',
             properties: { id, name: `n${id}`, audience: 'Gold 😀' },
           })),
         });
-        expect(harness.sink.received[0].headers.authorization).toBe(`Basic ${Buffer.from('key:').toString('base64')}`);
+        expect(harness.sink.received[0].headers.authorization).toBe(
+          `Basic ${Buffer.from('key:').toString('base64')}`,
+        );
       },
     );
   });
@@ -195,16 +227,18 @@ describe("a user's mapping", () => {
           }
         },
       },
-      async (harness) => {
+      async harness => {
         const end = await harness.toEnd();
         const json = (id: number) => JSON.stringify({ id, label: 'läbel', token: 'none' });
-        expect(harness.sink.received.map(({ body, headers }) => [headers['content-type'], body.toString()])).toEqual([
+        expect(
+          harness.sink.received.map(({ body, headers }) => [headers['content-type'], body.toString()]),
+        ).toEqual([
           ['application/json', `[${json(0)},${json(3)}]`],
           ['application/xml', '<r id="4"/>'],
           ['application/octet-stream', '\u0001\u0002\u0003'],
           ['application/json', `[${json(7)}]`],
         ]);
-        expect(new Set(harness.sink.received.map((batch) => batch.key)).size).toBe(4);
+        expect(new Set(harness.sink.received.map(batch => batch.key)).size).toBe(4);
         expect(end).toMatchObject({ records: 8, delivered: 5, failedRecords: 2, failedBatches: 0 });
         expect(harness.callback.statuses.at(-1)).toMatchObject({
           reason: '2 of 8 records failed.',
@@ -217,7 +251,11 @@ describe("a user's mapping", () => {
 
 test('a mapping module exports its function in one of three ways, or is refused with what to do', () => {
   const mapper = () => undefined;
-  expect([mapperOf(mapper), mapperOf({ map: mapper }), mapperOf({ default: mapper })]).toEqual([mapper, mapper, mapper]);
+  expect([mapperOf(mapper), mapperOf({ map: mapper }), mapperOf({ default: mapper })]).toEqual([
+    mapper,
+    mapper,
+    mapper,
+  ]);
   expect(() => mapperOf({ mapping: mapper })).toThrow('must export a function (record, request) => record');
 });
 
@@ -232,30 +270,45 @@ describe('records that are no good', () => {
     expect(validateLine(line)).toBe(problem);
   });
 
-  test.each([true, false])('are kept from the destination and reported, validated (%s) or mapped', async (validate) => {
-    const content = Buffer.concat([
-      Buffer.from('{"id":0,"n":1.0}\n{"id":\n'),
-      Buffer.from([0x7b, 0xff, 0x7d, 0x0a]),
-      Buffer.from('[3]\n{"id":4}\n\n"5"\n'),
-    ]);
-    await Harness.use({ content, settings: { validate }, mapping: validate ? undefined : (record) => record }, async (harness) => {
-      harness.host.chunkBytes = 5;
-      const end = await harness.toEnd();
-      expect(harness.sink.records).toEqual([validate ? '{"id":0,"n":1.0}' : '{"id":0,"n":1}', '{"id":4}']);
-      expect(end).toMatchObject({ records: 6, delivered: 2, failedRecords: 4 });
-      expect(harness.callback.statuses.at(-1)?.errors).toEqual([
-        'record 1 is not valid JSON',
-        'record 2 is not valid UTF-8',
-        'record 3 is not a JSON object',
-        'record 5 is not a JSON object',
+  test.each([true, false])(
+    'are kept from the destination and reported, validated (%s) or mapped',
+    async validate => {
+      const content = Buffer.concat([
+        Buffer.from('{"id":0,"n":1.0}\n{"id":\n'),
+        Buffer.from([0x7b, 0xff, 0x7d, 0x0a]),
+        Buffer.from('[3]\n{"id":4}\n\n"5"\n'),
       ]);
-    });
-  });
+      await Harness.use(
+        { content, settings: { validate }, mapping: validate ? undefined : record => record },
+        async harness => {
+          harness.host.chunkBytes = 5;
+          const end = await harness.toEnd();
+          expect(harness.sink.records).toEqual([
+            validate ? '{"id":0,"n":1.0}' : '{"id":0,"n":1}',
+            '{"id":4}',
+          ]);
+          expect(end).toMatchObject({ records: 6, delivered: 2, failedRecords: 4 });
+          expect(harness.callback.statuses.at(-1)?.errors).toEqual([
+            'record 1 is not valid JSON',
+            'record 2 is not valid UTF-8',
+            'record 3 is not a JSON object',
+            'record 5 is not a JSON object',
+          ]);
+        },
+      );
+    },
+  );
 });
 
 test('the memory of a batch is used again when it is released, not before', () => {
   const assembler = new BatchAssembler(
-    { batchSize: 3, maxBatchBytes: 1e6, maxLineBytes: 1e6, overheadBytes: 2, transform: (line) => ({ json: line }) },
+    {
+      batchSize: 3,
+      maxBatchBytes: 1e6,
+      maxLineBytes: 1e6,
+      overheadBytes: 2,
+      transform: line => ({ json: line }),
+    },
     0,
     0,
     0,
@@ -264,9 +317,13 @@ test('the memory of a batch is used again when it is released, not before', () =
   const buffers = new Set<unknown>();
   let next = 0;
   for (let chunk = 0; chunk < 200; chunk += 1) {
-    assembler.push(Buffer.from(Array.from({ length: 50 }, () => `{"id":${next},"p":"${'p'.repeat(next++ % 1500)}"}\n`).join('')));
+    assembler.push(
+      Buffer.from(
+        Array.from({ length: 50 }, () => `{"id":${next},"p":"${'p'.repeat(next++ % 1500)}"}\n`).join(''),
+      ),
+    );
     for (let batch = assembler.shift(); batch; batch = assembler.shift()) {
-      batch.parts.forEach((part) => buffers.add(part.buffer));
+      batch.parts.forEach(part => buffers.add(part.buffer));
       held.push({ batch, text: Buffer.concat(batch.parts).toString() });
     }
     // Out of order, as batches do not always end in the order they began.
@@ -283,22 +340,29 @@ test('the memory of a batch is used again when it is released, not before', () =
 describe('maxBatchBytes', () => {
   test.each([false, true])(
     'ends a batch before the body grows beyond it; a record beyond it alone is reported (mapped: %s)',
-    async (mapped) => {
+    async mapped => {
       const content = [
         ...Array.from({ length: 40 }, (_, i) => `{"id":${i},"p":"${'é'.repeat(i * 3)}"}`),
         `{"id":40,"p":"${'x'.repeat(900)}"}`,
         '{"id":41}',
       ].join('\n');
       await Harness.use(
-        { content, settings: { maxBatchBytes: 700 }, destination: { dataKey: 'd' }, mapping: mapped ? (record) => record : undefined },
-        async (harness) => {
+        {
+          content,
+          settings: { maxBatchBytes: 700 },
+          destination: { dataKey: 'd' },
+          mapping: mapped ? record => record : undefined,
+        },
+        async harness => {
           harness.host.chunkBytes = 100;
           const end = await harness.toEnd(2);
           const bodies = harness.sink.received.map(({ body }) => body);
-          expect(Math.max(...bodies.map((body) => body.length))).toBeLessThanOrEqual(700);
-          const ids = bodies.flatMap((body) => (JSON.parse(body.toString()) as { d: Array<{ id: number }> }).d.map((record) => record.id));
+          expect(Math.max(...bodies.map(body => body.length))).toBeLessThanOrEqual(700);
+          const ids = bodies.flatMap(body =>
+            (JSON.parse(body.toString()) as { d: Array<{ id: number }> }).d.map(record => record.id),
+          );
           expect(ids).toEqual([...Array.from({ length: 40 }, (_, i) => i), 41]);
-          bodies.slice(0, 3).forEach((body) => expect(body.length).toBeGreaterThan(500));
+          bodies.slice(0, 3).forEach(body => expect(body.length).toBeGreaterThan(500));
           expect(end.failedRecords).toBe(1);
           expect(harness.callback.statuses.at(-1)?.errors[0]).toMatch(
             /^record 40 has \d+ bytes, more than a request to the destination may carry \(maxBatchBytes 700\)$/,
@@ -310,8 +374,12 @@ describe('maxBatchBytes', () => {
 });
 
 test('bytes are passed on exactly where nothing is mapped', async () => {
-  const lines = ['{"id":12345678901234567890,"p":1.0,"e":1e400,"z":-0,"b":1,"1":2,"b":3}', '{ "s" : "\\u00e9\\/" }', '{"a":"x,y]"}'];
-  await Harness.use({ content: lines.join('\n') }, async (harness) => {
+  const lines = [
+    '{"id":12345678901234567890,"p":1.0,"e":1e400,"z":-0,"b":1,"1":2,"b":3}',
+    '{ "s" : "\\u00e9\\/" }',
+    '{"a":"x,y]"}',
+  ];
+  await Harness.use({ content: lines.join('\n') }, async harness => {
     await harness.toEnd();
     expect(harness.sink.received[0].body.toString()).toBe(`[${lines.join(',')}]`);
   });

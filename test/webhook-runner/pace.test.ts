@@ -71,8 +71,15 @@ async function simulate(scene: Scene) {
     slices += 1;
     if (slices > 5000) throw new Error('the run does not end');
     time.time = Math.max(time.time, Math.min(checkpoint.notBefore ?? 0, time.time + 9 * 60_000));
-    const options = { webhookId: 'wh-1', batchOffset: 0, settings, deadline: time.time + (scene.sliceMs ?? 300_000) };
-    checkpoint = JSON.parse(JSON.stringify(await time.run(advance(options, checkpoint, ports)))) as Checkpoint;
+    const options = {
+      webhookId: 'wh-1',
+      batchOffset: 0,
+      settings,
+      deadline: time.time + (scene.sliceMs ?? 300_000),
+    };
+    checkpoint = JSON.parse(
+      JSON.stringify(await time.run(advance(options, checkpoint, ports))),
+    ) as Checkpoint;
   }
   return { begin, end: time.time, sent, reports, checkpoint, slices };
 }
@@ -83,27 +90,30 @@ describe('the rate', () => {
     { requestsPerMinute: 60, concurrency: 4, latencyMs: 2500, lateness: 15 },
     { requestsPerMinute: 300, concurrency: 1, latencyMs: 150, lateness: 15 },
     { requestsPerMinute: 7, concurrency: 2, latencyMs: 300, lateness: 15 },
-  ])('is held within 2 % over a simulated hour: %j', async ({ requestsPerMinute, concurrency, latencyMs, lateness }) => {
-    const { begin, sent, slices } = await simulate({
-      settings: { requestsPerMinute, concurrency },
-      records: requestsPerMinute * 65,
-      latencyMs,
-      lateness,
-    });
-    const inTheHour = sent.filter(({ at }) => at - begin < 3_600_000).length;
-    expect(Math.abs(inTheHour / (requestsPerMinute * 60) - 1)).toBeLessThan(0.02);
-    expect(slices).toBeGreaterThan(10);
-    for (let minute = 0; minute < 60; minute += 1) {
-      const inTheMinute = sent.filter(({ at }) => Math.floor((at - begin) / 60_000) === minute).length;
-      expect(inTheMinute).toBeLessThanOrEqual(requestsPerMinute + 1);
-    }
-  });
+  ])(
+    'is held within 2 % over a simulated hour: %j',
+    async ({ requestsPerMinute, concurrency, latencyMs, lateness }) => {
+      const { begin, sent, slices } = await simulate({
+        settings: { requestsPerMinute, concurrency },
+        records: requestsPerMinute * 65,
+        latencyMs,
+        lateness,
+      });
+      const inTheHour = sent.filter(({ at }) => at - begin < 3_600_000).length;
+      expect(Math.abs(inTheHour / (requestsPerMinute * 60) - 1)).toBeLessThan(0.02);
+      expect(slices).toBeGreaterThan(10);
+      for (let minute = 0; minute < 60; minute += 1) {
+        const inTheMinute = sent.filter(({ at }) => Math.floor((at - begin) / 60_000) === minute).length;
+        expect(inTheMinute).toBeLessThanOrEqual(requestsPerMinute + 1);
+      }
+    },
+  );
 
   test('counts retries as requests', async () => {
     const { begin, sent, checkpoint } = await simulate({
       settings: { requestsPerMinute: 60, retry: { maxAttempts: 9, baseDelayMs: 10, maxDelayMs: 10 } },
       records: 300,
-      answer: (index) => (index % 2 === 0 ? { kind: 'retry', reason: '503' } : undefined),
+      answer: index => (index % 2 === 0 ? { kind: 'retry', reason: '503' } : undefined),
     });
     expect(sent).toHaveLength(600);
     expect(checkpoint).toMatchObject({ delivered: 300, failedBatches: 0 });
@@ -140,13 +150,19 @@ describe('the status', () => {
         records: requestsPerMinute === 600 ? 9000 : 12,
         latencyMs: 30,
       });
-      expect(reports[0]).toMatchObject({ state: 'running', progress: 0, errors: [], reason: '', effort: 'first' });
+      expect(reports[0]).toMatchObject({
+        state: 'running',
+        progress: 0,
+        errors: [],
+        reason: '',
+        effort: 'first',
+      });
       expect(reports.at(-1)).toMatchObject({ state: 'succeeded', progress: 1, effort: 'terminal' });
-      expect(reports.filter((report) => report.state !== 'running')).toHaveLength(1);
+      expect(reports.filter(report => report.state !== 'running')).toHaveLength(1);
       const gaps = reports.slice(1).map((report, i) => report.at - reports[i].at);
       expect(Math.max(...gaps)).toBeLessThanOrEqual(600_000);
       expect(Math.min(...gaps.slice(0, -1))).toBeGreaterThanOrEqual(60_000);
-      const progress = reports.map((report) => report.progress);
+      const progress = reports.map(report => report.progress);
       expect(progress).toEqual([...progress].sort((a, b) => a - b));
       expect(reports.length).toBeGreaterThan(5);
     }
@@ -156,11 +172,17 @@ describe('the status', () => {
     const { reports } = await simulate({
       settings: { requestsPerMinute: 60 },
       records: 200,
-      answer: (index) => (index % 40 === 3 ? { kind: 'refused', reason: `no ${index}` } : undefined),
+      answer: index => (index % 40 === 3 ? { kind: 'refused', reason: `no ${index}` } : undefined),
     });
-    const errors = reports.flatMap((report) => report.errors);
-    expect(errors).toEqual([3, 43, 83, 123, 163].map((index) => `batch of 1 from record ${index}: no ${index}`));
-    const many = await simulate({ settings: {}, records: 50, answer: () => ({ kind: 'refused', reason: 'no' }) });
+    const errors = reports.flatMap(report => report.errors);
+    expect(errors).toEqual(
+      [3, 43, 83, 123, 163].map(index => `batch of 1 from record ${index}: no ${index}`),
+    );
+    const many = await simulate({
+      settings: {},
+      records: 50,
+      answer: () => ({ kind: 'refused', reason: 'no' }),
+    });
     expect(many.reports.at(-1)!.errors.length).toBeLessThanOrEqual(10);
     expect(many.reports.at(-1)!.reason).toBe('50 of 50 batches failed, 50 of 50 records failed.');
   });
@@ -168,7 +190,7 @@ describe('the status', () => {
   test('that cannot be delivered first keeps everything from the destination, and the run is over', async () => {
     const { sent, reports, checkpoint } = await simulate({ settings: {}, records: 5, reports: () => false });
     expect(sent).toEqual([]);
-    expect(reports.map((report) => report.effort)).toEqual(['first', 'terminal']);
+    expect(reports.map(report => report.effort)).toEqual(['first', 'terminal']);
     expect(checkpoint.outcome).toMatchObject({ state: 'failed', reported: false });
   });
 
@@ -177,7 +199,7 @@ describe('the status', () => {
     const { reports, checkpoint, slices } = await simulate({
       settings: { requestsPerMinute: 6 },
       records: 30,
-      answer: (index) => (index === 2 ? { kind: 'refused', reason: 'no' } : undefined),
+      answer: index => (index === 2 ? { kind: 'refused', reason: 'no' } : undefined),
       reports: (_report, effort) => {
         if (effort === 'first') return true;
         if (effort === 'terminal' && down) {
@@ -188,7 +210,7 @@ describe('the status', () => {
       },
     });
     expect(checkpoint).toMatchObject({ delivered: 29, outcome: { state: 'succeeded', reported: true } });
-    const terminal = reports.filter((report) => report.effort === 'terminal');
+    const terminal = reports.filter(report => report.effort === 'terminal');
     expect(terminal).toHaveLength(2);
     expect(terminal[1].at - terminal[0].at).toBe(300_000);
     expect(terminal[1].errors).toHaveLength(1);
@@ -196,8 +218,15 @@ describe('the status', () => {
   });
 
   test('of a run that takes longer than maxRunDuration is failed', async () => {
-    const { begin, reports, checkpoint } = await simulate({ settings: { requestsPerMinute: 1 }, records: 1000 });
-    expect(checkpoint.outcome).toEqual({ state: 'failed', reason: 'The run did not end within 170 minutes.', reported: true });
+    const { begin, reports, checkpoint } = await simulate({
+      settings: { requestsPerMinute: 1 },
+      records: 1000,
+    });
+    expect(checkpoint.outcome).toEqual({
+      state: 'failed',
+      reason: 'The run did not end within 170 minutes.',
+      reported: true,
+    });
     const end = reports.at(-1)!;
     expect(end.at - begin).toBeLessThanOrEqual(170 * 60_000);
     expect(end.at - begin).toBeGreaterThan(165 * 60_000);

@@ -19,8 +19,8 @@ const recordsOf = (content: string) =>
   content
     .replace(/^\ufeff/, '')
     .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
+    .map(line => line.trim())
+    .filter(line => line !== '');
 
 const ASYMMETRIC = [
   { batchSize: 1, concurrency: 1, perSlice: 5 },
@@ -30,28 +30,33 @@ const ASYMMETRIC = [
 ];
 
 describe.each(Object.entries(KINDS))('%s', (_kind, content) => {
-  test.each([1, 2, 3, 777, 65_536])('arrives exactly once in chunks of %i bytes, whatever the batches and slices', async (chunkBytes) => {
-    for (const { batchSize, concurrency, perSlice } of ASYMMETRIC) {
-      await Harness.use({ content, settings: { batchSize, concurrency } }, async (harness) => {
-        harness.host.chunkBytes = chunkBytes;
-        const end = await harness.toEnd(perSlice);
-        const expected = recordsOf(content);
-        const { records, accepted } = harness.sink;
-        expect(concurrency === 1 ? records : [...records].sort()).toEqual(concurrency === 1 ? expected : [...expected].sort());
-        expect(new Set(accepted.map((batch) => batch.key)).size).toBe(accepted.length);
-        expect(end).toMatchObject({
-          outcome: { state: 'succeeded', reason: '', reported: true },
-          progress: 1,
-          offset: Buffer.byteLength(content),
-          records: expected.length,
-          delivered: expected.length,
-          failedRecords: 0,
+  test.each([1, 2, 3, 777, 65_536])(
+    'arrives exactly once in chunks of %i bytes, whatever the batches and slices',
+    async chunkBytes => {
+      for (const { batchSize, concurrency, perSlice } of ASYMMETRIC) {
+        await Harness.use({ content, settings: { batchSize, concurrency } }, async harness => {
+          harness.host.chunkBytes = chunkBytes;
+          const end = await harness.toEnd(perSlice);
+          const expected = recordsOf(content);
+          const { records, accepted } = harness.sink;
+          expect(concurrency === 1 ? records : [...records].sort()).toEqual(
+            concurrency === 1 ? expected : [...expected].sort(),
+          );
+          expect(new Set(accepted.map(batch => batch.key)).size).toBe(accepted.length);
+          expect(end).toMatchObject({
+            outcome: { state: 'succeeded', reason: '', reported: true },
+            progress: 1,
+            offset: Buffer.byteLength(content),
+            records: expected.length,
+            delivered: expected.length,
+            failedRecords: 0,
+          });
+          expect(harness.sink.mostActive).toBeLessThanOrEqual(concurrency);
+          expect(harness.callback.statuses.map(status => status.state)).toEqual(['running', 'succeeded']);
         });
-        expect(harness.sink.mostActive).toBeLessThanOrEqual(concurrency);
-        expect(harness.callback.statuses.map((status) => status.state)).toEqual(['running', 'succeeded']);
-      });
-    }
-  });
+      }
+    },
+  );
 
   test('arrives exactly once mapped, and compressed with a resume that downloads again', async () => {
     for (const [perSlice, encoding] of [
@@ -60,25 +65,30 @@ describe.each(Object.entries(KINDS))('%s', (_kind, content) => {
       [Infinity, 'gzip'],
       [Infinity, undefined],
     ] as const) {
-      await Harness.use({ content, settings: { batchSize: 4 }, mapping: (record) => ({ only: record.id as number }) }, async (harness) => {
-        harness.host.gzip();
-        harness.host.encoding = encoding;
-        const end = await harness.toEnd(perSlice);
-        const expected = recordsOf(content).map((line) => JSON.stringify({ only: (JSON.parse(line) as { id: number }).id }));
-        expect(harness.sink.records).toEqual(expected);
-        expect(end).toMatchObject({
-          outcome: { state: 'succeeded', reported: true },
-          offset: Buffer.byteLength(content),
-          records: expected.length,
-        });
-        expect(harness.host.requests.every((request) => request.range === undefined)).toBe(true);
-      });
+      await Harness.use(
+        { content, settings: { batchSize: 4 }, mapping: record => ({ only: record.id as number }) },
+        async harness => {
+          harness.host.gzip();
+          harness.host.encoding = encoding;
+          const end = await harness.toEnd(perSlice);
+          const expected = recordsOf(content).map(line =>
+            JSON.stringify({ only: (JSON.parse(line) as { id: number }).id }),
+          );
+          expect(harness.sink.records).toEqual(expected);
+          expect(end).toMatchObject({
+            outcome: { state: 'succeeded', reported: true },
+            offset: Buffer.byteLength(content),
+            records: expected.length,
+          });
+          expect(harness.host.requests.every(request => request.range === undefined)).toBe(true);
+        },
+      );
     }
   });
 });
 
 test('a resume asks for the rest only, of the same version', async () => {
-  await Harness.use({ content: ndjson(10), settings: { batchSize: 4 } }, async (harness) => {
+  await Harness.use({ content: ndjson(10), settings: { batchSize: 4 } }, async harness => {
     await harness.toEnd(1);
     const first = ndjson(4).length;
     expect(harness.host.requests).toEqual([
@@ -91,54 +101,65 @@ test('a resume asks for the rest only, of the same version', async () => {
 
 test('a run killed at any batch goes on from its last checkpoint: at least once, and the same bytes under the same keys', async () => {
   const content = ndjson(20);
-  const keys = await Harness.use({ content, settings: { batchSize: 3 } }, async (harness) => {
+  const keys = await Harness.use({ content, settings: { batchSize: 3 } }, async harness => {
     await harness.toEnd();
-    return new Map(harness.sink.received.map((batch) => [batch.body.toString(), batch.key]));
+    return new Map(harness.sink.received.map(batch => [batch.body.toString(), batch.key]));
   });
   expect(keys.size).toBe(7);
   for (const concurrency of [1, 3]) {
     for (let killAt = 0; killAt < 7; killAt += 1) {
       for (const before of [true, false]) {
-        await Harness.use({ content, settings: { batchSize: 3, concurrency, heartbeatMs: 1e9 } }, async (harness) => {
-          const kill = new AbortController();
-          harness.sink.answer = (_request, response, index) => {
-            harness.time += 20_000;
-            if (index === killAt && !kill.signal.aborted) {
-              response.once('finish', () => kill.abort(new Error('killed')));
-              if (before) kill.abort(new Error('killed'));
-              return before;
+        await Harness.use(
+          { content, settings: { batchSize: 3, concurrency, heartbeatMs: 1e9 } },
+          async harness => {
+            const kill = new AbortController();
+            harness.sink.answer = (_request, response, index) => {
+              harness.time += 20_000;
+              if (index === killAt && !kill.signal.aborted) {
+                response.once('finish', () => kill.abort(new Error('killed')));
+                if (before) kill.abort(new Error('killed'));
+                return before;
+              }
+              return false;
+            };
+            await expect(harness.advance(harness.newCheckpoint(), { signal: kill.signal })).rejects.toThrow();
+            const resumeFrom = harness.saved.at(-1) ?? harness.newCheckpoint();
+            const end = await harness.advance(JSON.parse(JSON.stringify(resumeFrom)));
+            expect(end).toMatchObject({
+              outcome: { state: 'succeeded', reported: true },
+              records: 20,
+              delivered: 20,
+              progress: 1,
+            });
+            expect(new Set(harness.sink.records)).toEqual(new Set(recordsOf(content)));
+            for (const batch of harness.sink.received) {
+              expect(keys.get(batch.body.toString())).toBe(batch.key);
             }
-            return false;
-          };
-          await expect(harness.advance(harness.newCheckpoint(), { signal: kill.signal })).rejects.toThrow();
-          const resumeFrom = harness.saved.at(-1) ?? harness.newCheckpoint();
-          const end = await harness.advance(JSON.parse(JSON.stringify(resumeFrom)));
-          expect(end).toMatchObject({ outcome: { state: 'succeeded', reported: true }, records: 20, delivered: 20, progress: 1 });
-          expect(new Set(harness.sink.records)).toEqual(new Set(recordsOf(content)));
-          for (const batch of harness.sink.received) {
-            expect(keys.get(batch.body.toString())).toBe(batch.key);
-          }
-          if (concurrency === 1 && harness.saved.length > 0) {
-            expect(harness.sink.received.length).toBeLessThanOrEqual(7 + 3);
-          }
-        });
+            if (concurrency === 1 && harness.saved.length > 0) {
+              expect(harness.sink.received.length).toBeLessThanOrEqual(7 + 3);
+            }
+          },
+        );
       }
     }
   }
 });
 
 test('the checkpoint stays near one kilobyte, full of errors and with concurrency', async () => {
-  await Harness.use({ content: ndjson(400), settings: { batchSize: 4, concurrency: 4, heartbeatMs: 1e9 } }, async (harness) => {
-    harness.sink.answer = (_request, response) => {
-      harness.time += 20_000;
-      response.writeHead(400).end('é😀"\\'.repeat(500));
-      return true;
-    };
-    const end = await harness.advance(harness.newCheckpoint(), { deadline: harness.time + 1e9 });
-    expect(end.failedBatches).toBe(100);
-    expect(harness.saved.length).toBeGreaterThan(0);
-    expect(harness.saved.at(-1)!.errors.length).toBeGreaterThan(0);
-    const sizes = harness.saved.map((checkpoint) => Buffer.byteLength(JSON.stringify(checkpoint)));
-    expect(Math.max(...sizes)).toBeLessThan(1200);
-  });
+  await Harness.use(
+    { content: ndjson(400), settings: { batchSize: 4, concurrency: 4, heartbeatMs: 1e9 } },
+    async harness => {
+      harness.sink.answer = (_request, response) => {
+        harness.time += 20_000;
+        response.writeHead(400).end('é😀"\\'.repeat(500));
+        return true;
+      };
+      const end = await harness.advance(harness.newCheckpoint(), { deadline: harness.time + 1e9 });
+      expect(end.failedBatches).toBe(100);
+      expect(harness.saved.length).toBeGreaterThan(0);
+      expect(harness.saved.at(-1)!.errors.length).toBeGreaterThan(0);
+      const sizes = harness.saved.map(checkpoint => Buffer.byteLength(JSON.stringify(checkpoint)));
+      expect(Math.max(...sizes)).toBeLessThan(1200);
+    },
+  );
 });

@@ -4,10 +4,20 @@ import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
 import type { Delivery, Report } from '../../lambda-src/webhook-runner/ports';
 import { authOf } from '../../lambda-src/webhook-runner/run/auth-secret';
 import { createHandler, LeaseLost, Leases, Ports } from '../../lambda-src/webhook-runner/run/handler';
-import { Checkpoint, DEFAULT_SETTINGS, MAX_TRIES, RunMessage, RunRequest } from '../../src/webhook-runner/contract';
+import {
+  Checkpoint,
+  DEFAULT_SETTINGS,
+  MAX_TRIES,
+  RunMessage,
+  RunRequest,
+} from '../../src/webhook-runner/contract';
 
 const request: RunRequest = {
-  webhook_id: 'wh-1', data_url: 'https://f.example/x', callback_url: 'https://c.example/', access_token: 't', settings: {},
+  webhook_id: 'wh-1',
+  data_url: 'https://f.example/x',
+  callback_url: 'https://c.example/',
+  access_token: 't',
+  settings: {},
 };
 const context = { awsRequestId: 'r', getRemainingTimeInMillis: () => 300_000 } as Context;
 
@@ -40,21 +50,43 @@ const silent = { debug() {}, info() {}, warn() {}, error() {}, with: () => silen
 function ports(): Ports {
   return {
     now: () => now,
-    sleep: async ms => { now += ms; },
+    sleep: async ms => {
+      now += ms;
+    },
     random: () => 0.5,
     connect: async (_, reportOnly) => {
       if (brokenConnect && !reportOnly) throw new Error('no secret at https://x.example/?token=1');
       return {
         source: {
-          open: async () => ({ size: content.length, share: 1, chunks: async function* () { yield Buffer.from(content); }, close: () => undefined }),
+          open: async () => ({
+            size: content.length,
+            share: 1,
+            chunks: async function* () {
+              yield Buffer.from(content);
+            },
+            close: () => undefined,
+          }),
         },
         destination: { overheadBytes: 2, deliver: async () => deliver() },
-        reporter: { report: async report => { reports.push(report); return true; } },
+        reporter: {
+          report: async report => {
+            reports.push(report);
+            return true;
+          },
+        },
         close: () => undefined,
       };
     },
-    queue: { send: async (message, delaySeconds) => { sent.push({ message, delaySeconds }); } },
-    deadLetters: { send: async (body, reason) => { dead.push({ body, reason }); } },
+    queue: {
+      send: async (message, delaySeconds) => {
+        sent.push({ message, delaySeconds });
+      },
+    },
+    deadLetters: {
+      send: async (body, reason) => {
+        dead.push({ body, reason });
+      },
+    },
     leases: {
       acquire: async () => {
         if (brokenLeases) throw new Error('no table');
@@ -71,16 +103,24 @@ function ports(): Ports {
     },
     settings: { ...DEFAULT_SETTINGS, allowedHosts: ['f.example'], batchSize: 1 },
     log: silent,
-    metrics: values => { metrics.push(values); },
+    metrics: values => {
+      metrics.push(values);
+    },
   };
 }
 
 function event(message: Partial<RunMessage> | string = {}, receives = 1): SQSEvent {
-  const body = typeof message === 'string' ? message : JSON.stringify({ request, checkpoint: newCheckpoint(now), hop: 0, ...message });
-  return { Records: [{ messageId: 'm', body, attributes: { ApproximateReceiveCount: String(receives) } }] } as unknown as SQSEvent;
+  const body =
+    typeof message === 'string'
+      ? message
+      : JSON.stringify({ request, checkpoint: newCheckpoint(now), hop: 0, ...message });
+  return {
+    Records: [{ messageId: 'm', body, attributes: { ApproximateReceiveCount: String(receives) } }],
+  } as unknown as SQSEvent;
 }
 
-const handle = (message?: Partial<RunMessage> | string, receives?: number) => createHandler(ports())(event(message, receives), context);
+const handle = (message?: Partial<RunMessage> | string, receives?: number) =>
+  createHandler(ports())(event(message, receives), context);
 const DONE = { batchItemFailures: [] };
 const AGAIN = { batchItemFailures: [{ itemIdentifier: 'm' }] };
 
@@ -95,13 +135,18 @@ test('a run that ends is reported, counted, and its lease is closed for good', a
 test('a slice that does not end sends its checkpoint on, and waits nine minutes at most', async () => {
   deliver = () => ({ kind: 'retry', reason: 'later', retryAfterMs: 3_600_000 });
   expect(await handle()).toEqual(DONE);
-  expect(sent).toMatchObject([{ delaySeconds: 540, message: { hop: 1, checkpoint: { records: 0, attempts: 1 } } }]);
+  expect(sent).toMatchObject([
+    { delaySeconds: 540, message: { hop: 1, checkpoint: { records: 0, attempts: 1 } } },
+  ]);
   expect(handedOver).toEqual([1]);
   expect(reports.map(({ state }) => state)).toEqual(['running']);
 });
 
 test('who takes over begins at the saved checkpoint', async () => {
-  lease = { epoch: 2, checkpoint: { ...newCheckpoint(now), lastReportAt: now, records: 2, offset: 18, delivered: 2, size: 18 } };
+  lease = {
+    epoch: 2,
+    checkpoint: { ...newCheckpoint(now), lastReportAt: now, records: 2, offset: 18, delivered: 2, size: 18 },
+  };
   await handle();
   expect(reports.map(({ state }) => state)).toEqual(['succeeded']);
   expect(metrics[0]).toMatchObject({ RecordsDelivered: 0 });
@@ -115,14 +160,17 @@ test('a duplicate of a slice that is over is dropped; of one that is worked on i
   expect([reports, dead, sent]).toEqual([[], [], []]);
 });
 
-test.each(['save', 'handOver'] as const)('a lost lease (at %s) ends the slice, and the message comes again', async at => {
-  loseLeaseAt = at;
-  deliver = () => {
-    now += 16_000;
-    return { kind: 'delivered' };
-  };
-  expect(await handle()).toEqual(AGAIN);
-});
+test.each(['save', 'handOver'] as const)(
+  'a lost lease (at %s) ends the slice, and the message comes again',
+  async at => {
+    loseLeaseAt = at;
+    deliver = () => {
+      now += 16_000;
+      return { kind: 'delivered' };
+    };
+    expect(await handle()).toEqual(AGAIN);
+  },
+);
 
 test('a next slice that has begun before this one ends takes nothing from its end', async () => {
   loseLeaseAt = 'handOver';
@@ -133,8 +181,12 @@ test('a next slice that has begun before this one ends takes nothing from its en
 
 test('the receive after the last try reports failed, keeps the message with the reason, and deletes it', async () => {
   expect(await handle({}, MAX_TRIES + 1)).toEqual(DONE);
-  expect(reports).toMatchObject([{ state: 'failed', reason: 'The run was given up after 5 tries that ended without an answer.' }]);
-  expect(dead).toMatchObject([{ reason: 'The run was given up after 5 tries that ended without an answer.' }]);
+  expect(reports).toMatchObject([
+    { state: 'failed', reason: 'The run was given up after 5 tries that ended without an answer.' },
+  ]);
+  expect(dead).toMatchObject([
+    { reason: 'The run was given up after 5 tries that ended without an answer.' },
+  ]);
   expect(handedOver).toEqual([undefined]);
   expect(metrics).toMatchObject([{ RunsFailed: 1 }]);
 });
@@ -159,12 +211,15 @@ test('a chain of too many slices is ended', async () => {
   expect(reports).toMatchObject([{ state: 'failed', reason: 'The run was given up after 1000 slices.' }]);
 });
 
-test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint":{"version":2},"hop":0}'])('%s is no run', async body => {
-  expect(await handle(body)).toEqual(DONE);
-  expect(dead).toEqual([{ body, reason: 'The message is no run.' }]);
-});
+test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint":{"version":2},"hop":0}'])(
+  '%s is no run',
+  async body => {
+    expect(await handle(body)).toEqual(DONE);
+    expect(dead).toEqual([{ body, reason: 'The message is no run.' }]);
+  },
+);
 
-test('whatever else goes wrong is tried again, and is reported in the end even where the destination\'s secret is what is broken', async () => {
+test("whatever else goes wrong is tried again, and is reported in the end even where the destination's secret is what is broken", async () => {
   brokenConnect = true;
   expect(await handle()).toEqual(AGAIN);
   expect([reports, dead]).toEqual([[], []]);
@@ -173,13 +228,28 @@ test('whatever else goes wrong is tried again, and is reported in the end even w
 });
 
 test('credentials are read out of the secret, whose text no error repeats', () => {
-  expect(authOf({ kind: 'basic' }, '{"username":"u","password":"p"}')).toEqual({ kind: 'basic', username: 'u', password: 'p' });
-  expect(authOf({ kind: 'basic' }, '{"username":"key","password":""}')).toEqual({ kind: 'basic', username: 'key', password: '' });
+  expect(authOf({ kind: 'basic' }, '{"username":"u","password":"p"}')).toEqual({
+    kind: 'basic',
+    username: 'u',
+    password: 'p',
+  });
+  expect(authOf({ kind: 'basic' }, '{"username":"key","password":""}')).toEqual({
+    kind: 'basic',
+    username: 'key',
+    password: '',
+  });
   expect(() => authOf({ kind: 'basic' }, '{"username":"","password":""}')).toThrow(/username is missing/);
   expect(() => authOf({ kind: 'basic' }, '{"username":"key"}')).toThrow(/password is missing/);
   expect(authOf({ kind: 'bearer' }, '{"token":"t"}')).toEqual({ kind: 'bearer', token: 't' });
-  expect(authOf({ kind: 'apiKey', header: 'x-key' }, '{"key":"k"}')).toEqual({ kind: 'apiKey', header: 'x-key', key: 'k' });
-  expect(authOf({ kind: 'oauth2', tokenUrl: 'https://t.example' }, '{"clientId":"i","clientSecret":"s"}'))
-    .toEqual({ kind: 'oauth2', tokenUrl: 'https://t.example', clientId: 'i', clientSecret: 's' });
-  expect(() => authOf({ kind: 'basic' }, 'hunter2')).toThrow('The destination\'s secret must be a JSON object with username and password: username is missing');
+  expect(authOf({ kind: 'apiKey', header: 'x-key' }, '{"key":"k"}')).toEqual({
+    kind: 'apiKey',
+    header: 'x-key',
+    key: 'k',
+  });
+  expect(
+    authOf({ kind: 'oauth2', tokenUrl: 'https://t.example' }, '{"clientId":"i","clientSecret":"s"}'),
+  ).toEqual({ kind: 'oauth2', tokenUrl: 'https://t.example', clientId: 'i', clientSecret: 's' });
+  expect(() => authOf({ kind: 'basic' }, 'hunter2')).toThrow(
+    "The destination's secret must be a JSON object with username and password: username is missing",
+  );
 });

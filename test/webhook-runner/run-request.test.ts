@@ -10,7 +10,8 @@ const BODY = {
   callback_url: 'https://app.example/webhook/v1/',
 };
 const POLICY = { allowedHosts: ['data.example', '*.example'] };
-const parse = (change: object, policy = POLICY) => parseRunRequest(JSON.stringify({ ...BODY, ...change }), policy);
+const parse = (change: object, policy = POLICY) =>
+  parseRunRequest(JSON.stringify({ ...BODY, ...change }), policy);
 
 test('a body as the platform sends it is taken, further members included', () => {
   expect(parse({})).toEqual({ request: BODY });
@@ -36,7 +37,10 @@ describe('a refusal says what to change', () => {
     [{ callback_url: '' }, '`callback_url` must be a string that is not empty'],
     [{ webhook_id: '../x' }, '`webhook_id` must consist of letters, digits, ".", "_", "~" and "-"'],
     [{ webhook_id: 'w'.repeat(129) }, '`webhook_id` must have at most 128 characters'],
-    [{ access_token: 'a\r\nb: c' }, '`access_token` must consist of visible ASCII characters: it is sent as a header'],
+    [
+      { access_token: 'a\r\nb: c' },
+      '`access_token` must consist of visible ASCII characters: it is sent as a header',
+    ],
     [{ tenant_id: 'ä' }, '`tenant_id` must consist of visible ASCII characters: it is sent as a header'],
     [{ settings: [] }, '`settings` must be a JSON object'],
     [{ settings: 'x' }, '`settings` must be a JSON object'],
@@ -48,19 +52,30 @@ describe('a refusal says what to change', () => {
     [{ data_url: 's3://data.example/' }, '`data_url` must be an https URL'],
     [{ data_url: 'https://u:p@data.example/' }, '`data_url` must not carry a user name or password'],
     [{ data_url: 'https://evil.test/' }, 'the host of `data_url` is not allowed: add it to `allowedHosts`'],
-    [{ callback_url: 'https://169.254.169.254/' }, 'the host of `callback_url` is not allowed: add it to `allowedHosts`'],
-    [{ callback_url: 'https://app.example' }, '`callback_url` must have a path that the webhook_id can be appended to: end it with "/"'],
-    [{ callback_url: 'https://app.example:44' }, '`callback_url` must have a path that the webhook_id can be appended to: end it with "/"'],
+    [
+      { callback_url: 'https://169.254.169.254/' },
+      'the host of `callback_url` is not allowed: add it to `allowedHosts`',
+    ],
+    [
+      { callback_url: 'https://app.example' },
+      '`callback_url` must have a path that the webhook_id can be appended to: end it with "/"',
+    ],
+    [
+      { callback_url: 'https://app.example:44' },
+      '`callback_url` must have a path that the webhook_id can be appended to: end it with "/"',
+    ],
   ])('%j: %s', (change, message) => {
     expect(parse(change)).toEqual({ message });
   });
 
-  test.each(['', '[]', 'null', '5', '{', '"x"'])('%j is no object', (body) => {
+  test.each(['', '[]', 'null', '5', '{', '"x"'])('%j is no object', body => {
     expect(parseRunRequest(body, POLICY)).toEqual({ message: 'the body must be a JSON object' });
   });
 
   test('a body beyond what a message carries is refused', () => {
-    expect(parse({ settings: { x: 'y'.repeat(130 * 1024) } })).toEqual({ message: 'the body must have at most 131072 bytes' });
+    expect(parse({ settings: { x: 'y'.repeat(130 * 1024) } })).toEqual({
+      message: 'the body must have at most 131072 bytes',
+    });
   });
 });
 

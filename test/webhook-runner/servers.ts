@@ -19,13 +19,13 @@ export async function serve(handler: Handler): Promise<LocalServer> {
       .on('error', () => undefined)
       .on('end', () => handler(request, response, Buffer.concat(parts)));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     port,
     url: `http://127.0.0.1:${port}`,
     close: () =>
-      new Promise((resolve) => {
+      new Promise(resolve => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
@@ -62,7 +62,11 @@ export class FileHost {
   }
 
   public readonly handle: Handler = (request, response) => {
-    this.requests.push({ range: request.headers.range, ifMatch: request.headers['if-match'], url: request.url! });
+    this.requests.push({
+      range: request.headers.range,
+      ifMatch: request.headers['if-match'],
+      url: request.url!,
+    });
     if (this.intercept(request, response)) {
       return;
     }
@@ -80,7 +84,9 @@ export class FileHost {
     response.writeHead(range ? 206 : 200, {
       etag: this.etag,
       ...(this.sendLength ? { 'content-length': body.length } : {}),
-      ...(range ? { 'content-range': `bytes ${start}-${this.content.length - 1}/${this.content.length}` } : {}),
+      ...(range
+        ? { 'content-range': `bytes ${start}-${this.content.length - 1}/${this.content.length}` }
+        : {}),
       ...(this.encoding ? { 'content-encoding': this.encoding } : {}),
     });
     this.write(response, body, this.cutAfter.shift());
@@ -116,7 +122,8 @@ export class Sink {
   public readonly received: ReceivedBatch[] = [];
   public active = 0;
   public mostActive = 0;
-  public answer: (request: http.IncomingMessage, response: http.ServerResponse, index: number) => boolean = () => false;
+  public answer: (request: http.IncomingMessage, response: http.ServerResponse, index: number) => boolean =
+    () => false;
 
   public readonly handle: Handler = (request, response, body) => {
     const index = this.received.length;
@@ -126,19 +133,24 @@ export class Sink {
       this.active -= 1;
     });
     const accepted = !this.answer(request, response, index);
-    this.received.push({ key: String(request.headers['idempotency-key']), body, headers: request.headers, accepted });
+    this.received.push({
+      key: String(request.headers['idempotency-key']),
+      body,
+      headers: request.headers,
+      accepted,
+    });
     if (accepted) {
       response.end('{}');
     }
   };
 
   public get accepted(): ReceivedBatch[] {
-    return this.received.filter((batch) => batch.accepted);
+    return this.received.filter(batch => batch.accepted);
   }
 
   /** The accepted bodies without their brackets, joined: the records in the order of arrival. */
   public get records(): string[] {
-    return this.accepted.flatMap((batch) => splitTopLevel(batch.body.toString()));
+    return this.accepted.flatMap(batch => splitTopLevel(batch.body.toString()));
   }
 }
 
@@ -153,7 +165,13 @@ export function splitTopLevel(array: string): string[] {
     if (inString) {
       if (char === '\\') i += 1;
       else if (char === '"') inString = false;
-    } else if (char === '"') {inString = true;} else if (char === '[' || char === '{') {depth += 1;} else if (char === ']' || char === '}') {depth -= 1;}
+    } else if (char === '"') {
+      inString = true;
+    } else if (char === '[' || char === '{') {
+      depth += 1;
+    } else if (char === ']' || char === '}') {
+      depth -= 1;
+    }
     if (!inString && ((char === ',' && depth === 1) || depth === 0)) {
       texts.push(array.slice(start, i).trim());
       start = i + 1;

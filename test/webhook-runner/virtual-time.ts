@@ -19,7 +19,7 @@ export class VirtualTime implements Timing {
   public readonly sleep = (ms: number, signal?: AbortSignal) =>
     new Promise<void>((resolve, reject) => {
       const abort = () => {
-        this.timers = this.timers.filter((other) => other !== timer);
+        this.timers = this.timers.filter(other => other !== timer);
         reject(signal!.reason as Error);
       };
       const wake = () => {
@@ -38,7 +38,7 @@ export class VirtualTime implements Timing {
     });
     done.catch(() => undefined);
     for (;;) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise(resolve => setImmediate(resolve));
       if (settled) return done;
       const next = this.timers.reduce<Timer | undefined>(
         (first, timer) => (first === undefined || timer.at < first.at ? timer : first),

@@ -11,7 +11,14 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { DestinationAuth, RecordMapping, StatusProtocol, WebhookDestination, WebhookRunner, WebhookRunnerProps } from '../../src';
+import {
+  DestinationAuth,
+  RecordMapping,
+  StatusProtocol,
+  WebhookDestination,
+  WebhookRunner,
+  WebhookRunnerProps,
+} from '../../src';
 import { RunnerSettings } from '../../src/webhook-runner/contract';
 import { actionsOf } from '../templates';
 
@@ -20,56 +27,101 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function create(props: Partial<WebhookRunnerProps> = {}, stack = new Stack(new App(), 'Test')) {
   const apiKey = new secretsmanager.Secret(stack, 'ApiKey');
-  const runner = new WebhookRunner(stack, 'Runner', { apiKey, destination: WebhookDestination.none(), allowedHosts: ['files.example.com'], ...props });
+  const runner = new WebhookRunner(stack, 'Runner', {
+    apiKey,
+    destination: WebhookDestination.none(),
+    allowedHosts: ['files.example.com'],
+    ...props,
+  });
   return { stack, runner, template: () => Template.fromStack(stack) };
 }
 
 function settingsOf(template: Template): RunnerSettings {
-  const functions = Object.values(template.findResources('AWS::Lambda::Function')) as { Properties: { Environment: { Variables: Record<string, string> } } }[];
-  const json = functions.map(({ Properties }) => Properties.Environment.Variables.SETTINGS).find(value => value !== undefined);
+  const functions = Object.values(template.findResources('AWS::Lambda::Function')) as {
+    Properties: { Environment: { Variables: Record<string, string> } };
+  }[];
+  const json = functions
+    .map(({ Properties }) => Properties.Environment.Variables.SETTINGS)
+    .find(value => value !== undefined);
   return JSON.parse(json!) as RunnerSettings;
 }
 
 const RUN_ACTIONS = [
-  'dynamodb:UpdateItem', 'logs:CreateLogStream', 'logs:PutLogEvents', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes',
-  'sqs:ReceiveMessage', 'sqs:SendMessage',
+  'dynamodb:UpdateItem',
+  'logs:CreateLogStream',
+  'logs:PutLogEvents',
+  'sqs:DeleteMessage',
+  'sqs:GetQueueAttributes',
+  'sqs:ReceiveMessage',
+  'sqs:SendMessage',
 ];
 
 describe('roles', () => {
   test('accept may send to the queue and read the API key, nothing else', () => {
     expect(actionsOf(create().template(), 'AcceptHandlerRole')).toEqual([
-      'logs:CreateLogStream', 'logs:PutLogEvents', 'secretsmanager:GetSecretValue', 'sqs:SendMessage',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+      'secretsmanager:GetSecretValue',
+      'sqs:SendMessage',
     ]);
   });
 
   test('run may consume and send to its queues and hold its lease, and reach no more than its destination', () => {
     expect(actionsOf(create().template(), 'RunHandlerRole')).toEqual(RUN_ACTIONS);
     const stack = new Stack(new App(), 'Test');
-    const fn = lambda.Function.fromFunctionArn(stack, 'Fn', 'arn:aws:lambda:us-east-1:123456789012:function:f');
-    expect(actionsOf(create({ destination: WebhookDestination.lambda(fn) }, stack).template(), 'RunHandlerRole'))
-      .toEqual([...RUN_ACTIONS, 'lambda:InvokeFunction'].sort());
+    const fn = lambda.Function.fromFunctionArn(
+      stack,
+      'Fn',
+      'arn:aws:lambda:us-east-1:123456789012:function:f',
+    );
+    expect(
+      actionsOf(create({ destination: WebhookDestination.lambda(fn) }, stack).template(), 'RunHandlerRole'),
+    ).toEqual([...RUN_ACTIONS, 'lambda:InvokeFunction'].sort());
     const other = new Stack(new App(), 'Test');
-    expect(actionsOf(create({ destination: WebhookDestination.eventBus(new events.EventBus(other, 'Bus')) }, other).template(), 'RunHandlerRole'))
-      .toEqual([...RUN_ACTIONS, 'events:PutEvents'].sort());
+    expect(
+      actionsOf(
+        create(
+          { destination: WebhookDestination.eventBus(new events.EventBus(other, 'Bus')) },
+          other,
+        ).template(),
+        'RunHandlerRole',
+      ),
+    ).toEqual([...RUN_ACTIONS, 'events:PutEvents'].sort());
     const third = new Stack(new App(), 'Test');
     const secret = new secretsmanager.Secret(third, 'Login');
-    const http = WebhookDestination.http({ url: 'https://api.example.com', auth: DestinationAuth.basic(secret) });
-    expect(actionsOf(create({ destination: http }, third).template(), 'RunHandlerRole')).toEqual([...RUN_ACTIONS, 'secretsmanager:GetSecretValue'].sort());
+    const http = WebhookDestination.http({
+      url: 'https://api.example.com',
+      auth: DestinationAuth.basic(secret),
+    });
+    expect(actionsOf(create({ destination: http }, third).template(), 'RunHandlerRole')).toEqual(
+      [...RUN_ACTIONS, 'secretsmanager:GetSecretValue'].sort(),
+    );
   });
 
-  test('with a key of one\'s own the queues and the table are encrypted with it', () => {
+  test("with a key of one's own the queues and the table are encrypted with it", () => {
     const stack = new Stack(new App(), 'Test');
     const { template } = create({ encryptionKey: new kms.Key(stack, 'Key') }, stack);
-    for (const queue of Object.values(template().findResources('AWS::SQS::Queue'))) expect(queue.Properties.KmsMasterKeyId).toBeDefined();
+    for (const queue of Object.values(template().findResources('AWS::SQS::Queue')))
+      expect(queue.Properties.KmsMasterKeyId).toBeDefined();
     expect(actionsOf(template(), 'AcceptHandlerRole')).toContain('kms:GenerateDataKey');
     expect(actionsOf(template(), 'RunHandlerRole')).toContain('kms:Decrypt');
   });
 
   test('a queue that takes the records gets SendMessage from the run function only', () => {
     const stack = new Stack(new App(), 'Test');
-    const { template } = create({ destination: WebhookDestination.queue(new sqs.Queue(stack, 'Taken')) }, stack);
+    const { template } = create(
+      { destination: WebhookDestination.queue(new sqs.Queue(stack, 'Taken')) },
+      stack,
+    );
     template().hasResourceProperties('AWS::IAM::Policy', {
-      PolicyDocument: { Statement: Match.arrayWith([Match.objectLike({ Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': [Match.stringLikeRegexp('^Taken'), 'Arn'] } })]) },
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Action: 'sqs:SendMessage',
+            Resource: { 'Fn::GetAtt': [Match.stringLikeRegexp('^Taken'), 'Arn'] },
+          }),
+        ]),
+      },
     });
   });
 
@@ -83,26 +135,44 @@ describe('roles', () => {
 describe('resources', () => {
   test('one message a slice, visible again after the timeout and 30 seconds; loops are allowed; the lease expires', () => {
     const template = create({ runTimeout: Duration.minutes(2) }).template();
-    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { BatchSize: 1, FunctionResponseTypes: ['ReportBatchItemFailures'] });
-    template.hasResourceProperties('AWS::SQS::Queue', { VisibilityTimeout: 150, RedrivePolicy: Match.objectLike({ maxReceiveCount: 10 }), SqsManagedSseEnabled: true });
-    template.hasResourceProperties('AWS::Lambda::Function', { RecursiveLoop: 'Allow', Timeout: 120, MemorySize: 1024 });
-    template.hasResourceProperties('AWS::DynamoDB::Table', { TimeToLiveSpecification: { AttributeName: 'TimeToExist', Enabled: true } });
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      BatchSize: 1,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+    });
+    template.hasResourceProperties('AWS::SQS::Queue', {
+      VisibilityTimeout: 150,
+      RedrivePolicy: Match.objectLike({ maxReceiveCount: 10 }),
+      SqsManagedSseEnabled: true,
+    });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      RecursiveLoop: 'Allow',
+      Timeout: 120,
+      MemorySize: 1024,
+    });
+    template.hasResourceProperties('AWS::DynamoDB::Table', {
+      TimeToLiveSpecification: { AttributeName: 'TimeToExist', Enabled: true },
+    });
     template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'POST /run' });
   });
 
-  test('metrics have the block\'s namespace', () => {
+  test("metrics have the block's namespace", () => {
     const { runner } = create();
     for (const [metric, name] of [
-      [runner.metricRecordsDelivered(), 'RecordsDelivered'], [runner.metricBatchesFailed(), 'BatchesFailed'],
-      [runner.metricRunsFailed(), 'RunsFailed'], [runner.metricRunDuration(), 'RunDuration'],
-    ] as const) expect([metric.namespace, metric.metricName]).toEqual(['CdkServerlessBlocks/WebhookRunner', name]);
+      [runner.metricRecordsDelivered(), 'RecordsDelivered'],
+      [runner.metricBatchesFailed(), 'BatchesFailed'],
+      [runner.metricRunsFailed(), 'RunsFailed'],
+      [runner.metricRunDuration(), 'RunDuration'],
+    ] as const)
+      expect([metric.namespace, metric.metricName]).toEqual(['CdkServerlessBlocks/WebhookRunner', name]);
     expect(runner.metricDeadLetters().metricName).toBe('ApproximateNumberOfMessagesVisible');
   });
 
   test('connections are those of both functions, in a VPC', () => {
     expect(() => create().runner.connections).toThrow(/needs `vpc`/);
     const stack = new Stack(new App(), 'Test');
-    expect(create({ vpc: new ec2.Vpc(stack, 'Vpc') }, stack).runner.connections.securityGroups).toHaveLength(2);
+    expect(create({ vpc: new ec2.Vpc(stack, 'Vpc') }, stack).runner.connections.securityGroups).toHaveLength(
+      2,
+    );
   });
 });
 
@@ -116,8 +186,15 @@ describe('settings', () => {
       failureThreshold: 0.1,
       maxRunDuration: Duration.hours(1),
       statusProtocol: StatusProtocol.of({ method: 'POST', tenantHeader: 'X-Tenant', succeeded: 'done' }),
-      mapping: RecordMapping.all().pick('id', '/a/b').rename('id', 'key').copy('key', 'copy').remove('x').set('type', 'track').defaultTo('n', 0)
-        .fromRequest('audience', 'label_name').nest('record'),
+      mapping: RecordMapping.all()
+        .pick('id', '/a/b')
+        .rename('id', 'key')
+        .copy('key', 'copy')
+        .remove('x')
+        .set('type', 'track')
+        .defaultTo('n', 0)
+        .fromRequest('audience', 'label_name')
+        .nest('record'),
     }).template();
     expect(settingsOf(template)).toMatchObject({
       batchSize: 7,
@@ -127,13 +204,23 @@ describe('settings', () => {
       failureThreshold: 0.1,
       maxRunDurationMs: 3_600_000,
       validate: true,
-      statusProtocol: { method: 'POST', tenantHeader: 'X-Tenant', authorizationHeader: 'Authorization', states: { succeeded: 'done', failed: 'failed' } },
+      statusProtocol: {
+        method: 'POST',
+        tenantHeader: 'X-Tenant',
+        authorizationHeader: 'Authorization',
+        states: { succeeded: 'done', failed: 'failed' },
+      },
       mapping: {
         kind: 'declarative',
         steps: [
-          { op: 'pick', fields: ['id', '/a/b'] }, { op: 'rename', from: 'id', to: 'key' }, { op: 'copy', from: 'key', to: 'copy' },
-          { op: 'remove', fields: ['x'] }, { op: 'set', field: 'type', value: 'track' }, { op: 'default', field: 'n', value: 0 },
-          { op: 'fromRequest', field: 'audience', member: 'label_name' }, { op: 'nest', field: 'record' },
+          { op: 'pick', fields: ['id', '/a/b'] },
+          { op: 'rename', from: 'id', to: 'key' },
+          { op: 'copy', from: 'key', to: 'copy' },
+          { op: 'remove', fields: ['x'] },
+          { op: 'set', field: 'type', value: 'track' },
+          { op: 'default', field: 'n', value: 0 },
+          { op: 'fromRequest', field: 'audience', member: 'label_name' },
+          { op: 'nest', field: 'record' },
         ],
       },
     });
@@ -141,14 +228,27 @@ describe('settings', () => {
 
   test('a batch is never larger than its destination takes', () => {
     const stack = new Stack(new App(), 'Test');
-    expect(settingsOf(create({ destination: WebhookDestination.queue(new sqs.Queue(stack, 'Q')) }, stack).template()).maxBatchBytes).toBe(250 * 1024);
+    expect(
+      settingsOf(
+        create({ destination: WebhookDestination.queue(new sqs.Queue(stack, 'Q')) }, stack).template(),
+      ).maxBatchBytes,
+    ).toBe(250 * 1024);
   });
 
   test('only `allowPrivateHosts` lets private addresses and http pass, and it warns', () => {
     const { stack, template } = create({ allowPrivateHosts: true });
     expect(settingsOf(template())).toMatchObject({ allowPrivateHosts: true, allowHttp: true });
-    Annotations.fromStack(stack).hasWarning('/Test/Runner', Match.stringLikeRegexp('allowPrivateHosts.*private addresses'));
-    const closed = settingsOf(create({ mapping: RecordMapping.all(), concurrency: 4, allowedHosts: ['10.0.0.1', '*.internal'] }).template());
+    Annotations.fromStack(stack).hasWarning(
+      '/Test/Runner',
+      Match.stringLikeRegexp('allowPrivateHosts.*private addresses'),
+    );
+    const closed = settingsOf(
+      create({
+        mapping: RecordMapping.all(),
+        concurrency: 4,
+        allowedHosts: ['10.0.0.1', '*.internal'],
+      }).template(),
+    );
     expect([closed.allowPrivateHosts, closed.allowHttp]).toEqual([undefined, undefined]);
   });
 });
@@ -160,9 +260,13 @@ describe('a mapping module', () => {
     const keyOf = () => {
       const app = new App({ outdir: mkdtempSync(path.join(folder, 'out-')) });
       const { template } = create({ mapping: RecordMapping.module(file) }, new Stack(app, 'Test'));
-      const functions = Object.values(template().findResources('AWS::Lambda::Function')) as { Properties: { Code: { S3Key: string }; RecursiveLoop?: string } }[];
+      const functions = Object.values(template().findResources('AWS::Lambda::Function')) as {
+        Properties: { Code: { S3Key: string }; RecursiveLoop?: string };
+      }[];
       const key = functions.find(({ Properties }) => Properties.RecursiveLoop)!.Properties.Code.S3Key;
-      expect(readFileSync(path.join(app.outdir, `asset.${key.replace('.zip', '')}`, 'mapping.js'), 'utf8')).toBe(readFileSync(file, 'utf8'));
+      expect(
+        readFileSync(path.join(app.outdir, `asset.${key.replace('.zip', '')}`, 'mapping.js'), 'utf8'),
+      ).toBe(readFileSync(file, 'utf8'));
       return key;
     };
     const first = keyOf();
@@ -191,16 +295,28 @@ describe('what cannot be meant is refused', () => {
     [{ allowedHosts: [] }, /must name at least one host/],
     [{ allowedHosts: ['https://files.example.com'] }, /without scheme, port or path, got "https:/],
     [{ tenantId: 'a b' }, /`tenantId` must be/],
-    [{ destination: WebhookDestination.http({ url: 'http://api.example.com' }) }, /`destination` must be an https URL/],
+    [
+      { destination: WebhookDestination.http({ url: 'http://api.example.com' }) },
+      /`destination` must be an https URL/,
+    ],
     [{ mapping: RecordMapping.all().set('text', 'x'.repeat(4000)) }, /a function has room for 3000/],
   ])('%#', (props, message) => expect(() => create(props)).toThrow(message));
 
   test.each([
     [() => WebhookDestination.http({ url: 'api.example.com' }), /`url` must be an https URL/],
-    [() => WebhookDestination.http({ url: 'https://user:pass@api.example.com' }), /must not hold a user name/],
+    [
+      () => WebhookDestination.http({ url: 'https://user:pass@api.example.com' }),
+      /must not hold a user name/,
+    ],
     [() => WebhookDestination.http({ url: 'https://a.example', method: 'GET' }), /`method` must be POST/],
-    [() => WebhookDestination.http({ url: 'https://a.example', headers: { Authorization: 'x' } }), /use `auth` with a secret/],
-    [() => WebhookDestination.http({ url: 'https://a.example', successStatus: [500] }), /`successStatus` must be/],
+    [
+      () => WebhookDestination.http({ url: 'https://a.example', headers: { Authorization: 'x' } }),
+      /use `auth` with a secret/,
+    ],
+    [
+      () => WebhookDestination.http({ url: 'https://a.example', successStatus: [500] }),
+      /`successStatus` must be/,
+    ],
     [() => WebhookDestination.http({ url: 'https://a.example', dataKey: '' }), /`dataKey` must not be empty/],
     [() => StatusProtocol.of({ method: 'GET' }), /`method` must be PUT/],
     [() => StatusProtocol.of({ tenantHeader: 'X Tenant' }), /`tenantHeader` must be a header/],

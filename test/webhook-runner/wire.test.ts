@@ -10,7 +10,10 @@ import type { StatusReporterOptions } from '../../lambda-src/webhook-runner/stat
 
 const BATCH = { parts: [Buffer.from('{"a":1}')], count: 1, firstRecord: 0, idempotencyKey: 'key-1' };
 
-async function withServer<T>(handler: Handler, run: (url: string, client: ReturnType<typeof createHttpClient>) => Promise<T>): Promise<T> {
+async function withServer<T>(
+  handler: Handler,
+  run: (url: string, client: ReturnType<typeof createHttpClient>) => Promise<T>,
+): Promise<T> {
   const server = await serve(handler);
   const client = createHttpClient({ target: { kind: 'trusted' }, allowHttp: true });
   try {
@@ -27,7 +30,11 @@ describe('a status report', () => {
     const sleeps: number[] = [];
     return { sleeps, now: () => 0, random: () => 0, sleep: async (ms: number) => void sleeps.push(ms) };
   };
-  const report = (callback: Callback, options: Partial<StatusReporterOptions> = {}, effort: 'first' | 'heartbeat' | 'terminal' = 'first') =>
+  const report = (
+    callback: Callback,
+    options: Partial<StatusReporterOptions> = {},
+    effort: 'first' | 'heartbeat' | 'terminal' = 'first',
+  ) =>
     withServer(callback.handle, (url, client) =>
       createStatusReporter(
         {
@@ -46,7 +53,11 @@ describe('a status report', () => {
     expect(callback.requests[0]).toMatchObject({
       method: 'PUT',
       url: '/webhook/v1/wh-1',
-      headers: { 'content-type': 'application/json', 'x-amperity-tenant': 'tenant-prop', 'authorization': 'Bearer 2:a:b' },
+      headers: {
+        'content-type': 'application/json',
+        'x-amperity-tenant': 'tenant-prop',
+        authorization: 'Bearer 2:a:b',
+      },
     });
   });
 
@@ -54,10 +65,11 @@ describe('a status report', () => {
     const callback = new Callback();
     await withServer(callback.handle, async (url, client) => {
       const request = { callback_url: `${url}/`, webhook_id: 'wh-1', access_token: 't' };
-      await createStatusReporter({ request: { ...request, tenant_id: 'body' }, tenantId: 'prop' }, client, timing()).report(
-        REPORT,
-        'first',
-      );
+      await createStatusReporter(
+        { request: { ...request, tenant_id: 'body' }, tenantId: 'prop' },
+        client,
+        timing(),
+      ).report(REPORT, 'first');
       await createStatusReporter({ request }, client, timing()).report(REPORT, 'first');
     });
     expect(callback.requests.map(({ headers }) => headers['x-amperity-tenant'])).toEqual(['body', undefined]);
@@ -76,7 +88,10 @@ describe('a status report', () => {
       },
     });
     expect(callback.statuses[0].state).toBe('IN_PROGRESS');
-    expect(callback.requests[0]).toMatchObject({ method: 'POST', headers: { 'x-token': '2:a:b', 'x-org': 't1' } });
+    expect(callback.requests[0]).toMatchObject({
+      method: 'POST',
+      headers: { 'x-token': '2:a:b', 'x-org': 't1' },
+    });
     expect(callback.requests[0].headers.authorization).toBeUndefined();
   });
 
@@ -105,7 +120,9 @@ describe('a status report', () => {
 
 describe('an HTTP destination', () => {
   const deliver = (handler: Handler, options: Partial<HttpDestinationOptions>) =>
-    withServer(handler, (url, client) => createHttpDestination({ url: `${url}/in?k=secret`, ...options }, client, () => 0).deliver(BATCH));
+    withServer(handler, (url, client) =>
+      createHttpDestination({ url: `${url}/in?k=secret`, ...options }, client, () => 0).deliver(BATCH),
+    );
 
   test.each<[Partial<HttpDestinationOptions>, object, string]>([
     [{}, { 'content-type': 'application/json', 'idempotency-key': 'key-1' }, '[{"a":1}]'],
@@ -144,27 +161,42 @@ describe('an HTTP destination', () => {
     [504, {}, 'retry'],
   ])('that answers %i with %j: %s', async (status, options, kind) => {
     expect(
-      await deliver((_request, response) => response.writeHead(status, { location: '/elsewhere' }).end('text'), options),
+      await deliver(
+        (_request, response) => response.writeHead(status, { location: '/elsewhere' }).end('text'),
+        options,
+      ),
     ).toMatchObject({ kind });
   });
 
   test('that repeats our credentials does not bring them into an error', async () => {
-    const answer = await deliver((request, response) => response.writeHead(400).end(`bad ${request.headers.authorization}`), {
-      auth: { kind: 'bearer', token: 'to-ken' },
-    });
+    const answer = await deliver(
+      (request, response) => response.writeHead(400).end(`bad ${request.headers.authorization}`),
+      {
+        auth: { kind: 'bearer', token: 'to-ken' },
+      },
+    );
     expect(answer).toEqual({ kind: 'refused', reason: 'the destination answered 400: bad Bearer ***' });
   });
 
   test('that repeats a key which is the user name, with no password, does not bring it into an error', async () => {
-    const answer = await deliver((_request, response) => response.writeHead(400).end('no source has the key wri-te'), {
-      auth: { kind: 'basic', username: 'wri-te', password: '' },
+    const answer = await deliver(
+      (_request, response) => response.writeHead(400).end('no source has the key wri-te'),
+      {
+        auth: { kind: 'basic', username: 'wri-te', password: '' },
+      },
+    );
+    expect(answer).toEqual({
+      kind: 'refused',
+      reason: 'the destination answered 400: no source has the key ***',
     });
-    expect(answer).toEqual({ kind: 'refused', reason: 'the destination answered 400: no source has the key ***' });
   });
 
   test('that is not there asks for another try and names the origin only', async () => {
-    const answer = await deliver((request) => request.socket.destroy(), {});
-    expect(answer).toMatchObject({ kind: 'retry', reason: expect.stringMatching(/^POST http:\/\/127\.0\.0\.1:\d+: ECONNRESET$/) });
+    const answer = await deliver(request => request.socket.destroy(), {});
+    expect(answer).toMatchObject({
+      kind: 'retry',
+      reason: expect.stringMatching(/^POST http:\/\/127\.0\.0\.1:\d+: ECONNRESET$/),
+    });
   });
 });
 
@@ -184,9 +216,13 @@ describe('OAuth2 client credentials', () => {
         state.tokens += 1;
         state.forms.push(body.toString());
         state.tokenHeaders.push(request.headers.authorization);
-        response
-          .writeHead(state.tokenStatus)
-          .end(JSON.stringify({ access_token: `T${state.tokens}`, expires_in: state.expiresIn, token_type: 'Bearer' }));
+        response.writeHead(state.tokenStatus).end(
+          JSON.stringify({
+            access_token: `T${state.tokens}`,
+            expires_in: state.expiresIn,
+            token_type: 'Bearer',
+          }),
+        );
       } else {
         state.sent.push(request.headers.authorization);
         response.writeHead(request.headers.authorization === `Bearer ${state.revoked}` ? 401 : 200).end();
@@ -194,7 +230,13 @@ describe('OAuth2 client credentials', () => {
     };
     return { state, handler };
   }
-  const auth = (url: string) => ({ kind: 'oauth2' as const, tokenUrl: `${url}/token`, clientId: 'id:1', clientSecret: 's&', scope: 'a b' });
+  const auth = (url: string) => ({
+    kind: 'oauth2' as const,
+    tokenUrl: `${url}/token`,
+    clientId: 'id:1',
+    clientSecret: 's&',
+    scope: 'a b',
+  });
 
   test('fetches one token for requests side by side, keeps it until shortly before its end, and renews it on 401', async () => {
     const { state, handler } = scene();
@@ -210,7 +252,14 @@ describe('OAuth2 client credentials', () => {
       expect(state.tokens).toBe(2);
       state.revoked = 'T2';
       expect(await destination.deliver(BATCH)).toEqual({ kind: 'delivered' });
-      expect(state.sent).toEqual(['Bearer T1', 'Bearer T1', 'Bearer T1', 'Bearer T2', 'Bearer T2', 'Bearer T3']);
+      expect(state.sent).toEqual([
+        'Bearer T1',
+        'Bearer T1',
+        'Bearer T1',
+        'Bearer T2',
+        'Bearer T2',
+        'Bearer T3',
+      ]);
       expect(state.forms[0]).toBe('grant_type=client_credentials&scope=a+b');
       expect(state.tokenHeaders[0]).toBe(`Basic ${Buffer.from('id%3A1:s%26').toString('base64')}`);
     });
@@ -225,7 +274,9 @@ describe('OAuth2 client credentials', () => {
         () => 0,
       );
       expect(await destination.deliver(BATCH)).toMatchObject({ kind: 'refused' });
-      expect(state.forms[0]).toBe('grant_type=client_credentials&scope=a+b&audience=api&client_id=id%3A1&client_secret=s%26');
+      expect(state.forms[0]).toBe(
+        'grant_type=client_credentials&scope=a+b&audience=api&client_id=id%3A1&client_secret=s%26',
+      );
       expect(state.tokenHeaders[0]).toBeUndefined();
     });
   });
@@ -251,7 +302,11 @@ describe('the answer of a destination function', () => {
     ['', undefined, { kind: 'delivered', failures: [] }],
     ['null', undefined, { kind: 'delivered', failures: [] }],
     ['{}', undefined, { kind: 'delivered', failures: [] }],
-    ['{"failures":[{"index":1,"reason":"no"}]}', undefined, { kind: 'delivered', failures: [{ index: 1, reason: 'no' }] }],
+    [
+      '{"failures":[{"index":1,"reason":"no"}]}',
+      undefined,
+      { kind: 'delivered', failures: [{ index: 1, reason: 'no' }] },
+    ],
     ['not json', undefined, { kind: 'refused', reason: 'the function answered what is not JSON' }],
     ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'retry', reason: 'the function failed: boom' }],
     ['{}', 'Unhandled', { kind: 'retry', reason: 'the function failed: Unhandled' }],
@@ -267,7 +322,7 @@ describe('the answer of a destination function', () => {
     '{"failures":[null]}',
     '{"failures":[{"index":0,"reason":"x"},{"index":0,"reason":"y"}]}',
     '{"failures":[{"index":"0","reason":"x"}]}',
-  ])('%s is not understood', (payload) => {
+  ])('%s is not understood', payload => {
     expect(parseLambdaAnswer(payload, undefined, 3)).toMatchObject({
       kind: 'refused',
       reason: expect.stringContaining('index from 0 to 2'),

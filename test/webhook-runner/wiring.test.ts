@@ -30,10 +30,13 @@ const folder = mkdtempSync(path.join(tmpdir(), 'webhook-runner-wiring-'));
 /** As a function's process would have them. */
 function environmentOf(functionName: string): Record<string, string> {
   const { system } = stack;
-  const endpoints = Object.entries(system.endpoints).map(([name, url]) => [`AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`, url]);
+  const endpoints = Object.entries(system.endpoints).map(([name, url]) => [
+    `AWS_ENDPOINT_URL_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`,
+    url,
+  ]);
   return {
     ...system.service(Lambda).find(functionName)!.environment,
-    ...Object.fromEntries(endpoints) as Record<string, string>,
+    ...(Object.fromEntries(endpoints) as Record<string, string>),
     AWS_REGION: 'us-east-1',
     AWS_LAMBDA_FUNCTION_NAME: functionName,
     AWS_LAMBDA_LOG_LEVEL: 'FATAL',
@@ -44,27 +47,39 @@ function environmentOf(functionName: string): Record<string, string> {
 }
 
 beforeAll(async () => {
-  writeFileSync(path.join(folder, 'mapping.js'), 'module.exports = ({ id }, { label_name }) => id % 2 ? { id, label_name } : undefined;');
+  writeFileSync(
+    path.join(folder, 'mapping.js'),
+    'module.exports = ({ id }, { label_name }) => id % 2 ? { id, label_name } : undefined;',
+  );
   host = await WebhookHost.start();
   host.files.set('data.ndjson', samplePeople(6));
-  stack = await startStack(scope => {
-    new WebhookRunner(scope, 'Runner', {
-      apiKey: new secretsmanager.Secret(scope, 'ApiKey'),
-      destination: WebhookDestination.http({ url: host.urls.destinationUrl, auth: DestinationAuth.basic(new secretsmanager.Secret(scope, 'Login')) }),
-      mapping: RecordMapping.module(path.join(folder, 'mapping.js')),
-      allowedHosts: ['127.0.0.1'],
-      allowPrivateHosts: true,
-      runTimeout: Duration.seconds(10),
-    });
-  }, {
-    // The messages stay in the queue for the test to take.
-    transform: template => {
-      for (const { Type, Properties } of Object.values(template.Resources!)) if (Type === 'AWS::Lambda::EventSourceMapping') Properties!.Enabled = false;
+  stack = await startStack(
+    scope => {
+      new WebhookRunner(scope, 'Runner', {
+        apiKey: new secretsmanager.Secret(scope, 'ApiKey'),
+        destination: WebhookDestination.http({
+          url: host.urls.destinationUrl,
+          auth: DestinationAuth.basic(new secretsmanager.Secret(scope, 'Login')),
+        }),
+        mapping: RecordMapping.module(path.join(folder, 'mapping.js')),
+        allowedHosts: ['127.0.0.1'],
+        allowPrivateHosts: true,
+        runTimeout: Duration.seconds(10),
+      });
     },
-  });
+    {
+      // The messages stay in the queue for the test to take.
+      transform: template => {
+        for (const { Type, Properties } of Object.values(template.Resources!))
+          if (Type === 'AWS::Lambda::EventSourceMapping') Properties!.Enabled = false;
+      },
+    },
+  );
   const secrets = new SecretsManagerClient(clientFor(stack, 'secretsManager'));
   await secrets.send(new PutSecretValueCommand({ SecretId: 'ApiKey', SecretString: 'the key' }));
-  await secrets.send(new PutSecretValueCommand({ SecretId: 'Login', SecretString: '{"username":"ada","password":"hunter2"}' }));
+  await secrets.send(
+    new PutSecretValueCommand({ SecretId: 'Login', SecretString: '{"username":"ada","password":"hunter2"}' }),
+  );
   secrets.destroy();
   sqs = new SQSClient(clientFor(stack, 'sqs'));
   saved = { ...process.env };
@@ -88,17 +103,28 @@ beforeEach(() => {
 
 async function received(queue: 'Queue' | 'DeadLetterQueue'): Promise<SQSRecord[]> {
   const variable = queue === 'Queue' ? Env.QUEUE_URL : Env.DEAD_LETTER_QUEUE_URL;
-  const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({
-    QueueUrl: environmentOf('Runner-RunHandler')[variable], MaxNumberOfMessages: 10, MessageSystemAttributeNames: ['All'], MessageAttributeNames: ['All'],
-  }));
-  return Messages.map(({ MessageId: messageId, Body: body, Attributes: attributes, MessageAttributes: messageAttributes }) => (
-    { messageId, body, attributes, messageAttributes } as unknown as SQSRecord
-  ));
+  const { Messages = [] } = await sqs.send(
+    new ReceiveMessageCommand({
+      QueueUrl: environmentOf('Runner-RunHandler')[variable],
+      MaxNumberOfMessages: 10,
+      MessageSystemAttributeNames: ['All'],
+      MessageAttributeNames: ['All'],
+    }),
+  );
+  return Messages.map(
+    ({ MessageId: messageId, Body: body, Attributes: attributes, MessageAttributes: messageAttributes }) =>
+      ({ messageId, body, attributes, messageAttributes }) as unknown as SQSRecord,
+  );
 }
 
-const post = (webhookId: string, key = 'the key') => accept({
-  headers: { 'x-api-key': key }, body: JSON.stringify(host.request(webhookId, { data_url: host.fileUrl('data.ndjson') })),
-}, context);
+const post = (webhookId: string, key = 'the key') =>
+  accept(
+    {
+      headers: { 'x-api-key': key },
+      body: JSON.stringify(host.request(webhookId, { data_url: host.fileUrl('data.ndjson') })),
+    },
+    context,
+  );
 
 test('accept, then run, through the AWS adapters: queue, lease, secrets, mapping module, destination, callback', async () => {
   const authorizations: unknown[] = [];
@@ -108,10 +134,16 @@ test('accept, then run, through the AWS adapters: queue, lease, secrets, mapping
   };
   expect(await post('wh-1')).toMatchObject({ statusCode: 202 });
   const [record] = await received('Queue');
-  expect(JSON.parse(record.body)).toMatchObject({ request: { webhook_id: 'wh-1' }, checkpoint: { records: 0 }, hop: 0 });
+  expect(JSON.parse(record.body)).toMatchObject({
+    request: { webhook_id: 'wh-1' },
+    checkpoint: { records: 0 },
+    hop: 0,
+  });
   expect(await run({ Records: [record] }, context)).toEqual({ batchItemFailures: [] });
   expect(host.statuses.map(({ state }) => state)).toEqual(['running', 'succeeded']);
-  expect(host.batches.map(({ body }) => JSON.parse(body) as unknown)).toEqual([[1, 3, 5].map(id => ({ id, label_name: 'demo audience' }))]);
+  expect(host.batches.map(({ body }) => JSON.parse(body) as unknown)).toEqual([
+    [1, 3, 5].map(id => ({ id, label_name: 'demo audience' })),
+  ]);
   expect(authorizations).toEqual([`Basic ${Buffer.from('ada:hunter2').toString('base64')}`]);
   // Its lease has ended for good: the same message once more is a duplicate.
   expect(await run({ Records: [record] }, context)).toEqual({ batchItemFailures: [] });
@@ -121,15 +153,19 @@ test('accept, then run, through the AWS adapters: queue, lease, secrets, mapping
 test('a slice without time left goes on with the next message, and the last receive ends the run', async () => {
   await post('wh-2');
   const [record] = await received('Queue');
-  expect(await run({ Records: [record] }, { ...context, getRemainingTimeInMillis: () => 0 } as Context)).toEqual({ batchItemFailures: [] });
+  expect(
+    await run({ Records: [record] }, { ...context, getRemainingTimeInMillis: () => 0 } as Context),
+  ).toEqual({ batchItemFailures: [] });
   const [next] = await received('Queue');
   expect(JSON.parse(next.body) as RunMessage).toMatchObject({ hop: 1, checkpoint: { records: 0 } });
   next.attributes.ApproximateReceiveCount = '6';
   expect(await run({ Records: [next] }, context)).toEqual({ batchItemFailures: [] });
   expect(host.statuses.map(({ state }) => state)).toEqual(['running', 'failed']);
   const [letter] = await received('DeadLetterQueue');
-  expect([letter.body, (letter.messageAttributes.reason as unknown as { StringValue: string }).StringValue])
-    .toEqual([next.body, expect.stringMatching(/given up after 5 tries/)]);
+  expect([
+    letter.body,
+    (letter.messageAttributes.reason as unknown as { StringValue: string }).StringValue,
+  ]).toEqual([next.body, expect.stringMatching(/given up after 5 tries/)]);
 });
 
 test('a request with the wrong key is refused', async () => {

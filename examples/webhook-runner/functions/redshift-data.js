@@ -1,6 +1,9 @@
 const { setTimeout: wait } = require('node:timers/promises');
 const {
-  BatchExecuteStatementCommand, CancelStatementCommand, DescribeStatementCommand, RedshiftDataClient,
+  BatchExecuteStatementCommand,
+  CancelStatementCommand,
+  DescribeStatementCommand,
+  RedshiftDataClient,
 } = require('@aws-sdk/client-redshift-data');
 const { again, isTransient, reasonOf } = require('./again');
 
@@ -18,7 +21,9 @@ const PAUSE_MS = 200;
 exports.createHandler = (client, { table, ...target }) => {
   async function end(id, context) {
     for (;;) {
-      const statement = await client.send(new DescribeStatementCommand({ Id: id, WaitTimeSeconds: LONG_POLL_SECONDS }));
+      const statement = await client.send(
+        new DescribeStatementCommand({ Id: id, WaitTimeSeconds: LONG_POLL_SECONDS }),
+      );
       if (ENDED.includes(statement.Status)) return statement;
       if (context.getRemainingTimeInMillis() < KEPT_MS + LONG_POLL_SECONDS * 1000) {
         await client.send(new CancelStatementCommand({ Id: id })); // or it would meet the next try
@@ -29,19 +34,22 @@ exports.createHandler = (client, { table, ...target }) => {
   }
 
   async function insert({ idempotency_key, first_record }, entries, context) {
-    const { Id } = await client.send(new BatchExecuteStatementCommand({
-      ...target,
-      Sqls: [
-        `DELETE FROM ${table} WHERE batch_key = :batch_key`,
-        ...entries.map(({ index }) => (
-          `INSERT INTO ${table} (batch_key, record_number, record) VALUES (:batch_key, ${first_record + index}, JSON_PARSE(:record_${index}))`
-        )),
-      ],
-      Parameters: [
-        { name: 'batch_key', value: idempotency_key },
-        ...entries.map(({ record, index }) => ({ name: `record_${index}`, value: JSON.stringify(record) })),
-      ],
-    }));
+    const { Id } = await client.send(
+      new BatchExecuteStatementCommand({
+        ...target,
+        Sqls: [
+          `DELETE FROM ${table} WHERE batch_key = :batch_key`,
+          ...entries.map(
+            ({ index }) =>
+              `INSERT INTO ${table} (batch_key, record_number, record) VALUES (:batch_key, ${first_record + index}, JSON_PARSE(:record_${index}))`,
+          ),
+        ],
+        Parameters: [
+          { name: 'batch_key', value: idempotency_key },
+          ...entries.map(({ record, index }) => ({ name: `record_${index}`, value: JSON.stringify(record) })),
+        ],
+      }),
+    );
     return end(Id, context);
   }
 
@@ -59,7 +67,8 @@ exports.createHandler = (client, { table, ...target }) => {
       if (statement.Status === 'FINISHED') break;
       // One refused record rolls the others back: they go again without it.
       const failed = refusedAt(statement);
-      if (failed === undefined) throw new Error(`The statement ${statement.Id} was not carried out (${statement.Status})`);
+      if (failed === undefined)
+        throw new Error(`The statement ${statement.Id} was not carried out (${statement.Status})`);
       const [{ index }] = entries.splice(failed, 1);
       failures.push({ index, reason: statement.SubStatements[failed + 1].Error ?? 'refused' });
     }
@@ -70,11 +79,15 @@ exports.createHandler = (client, { table, ...target }) => {
 /** The position of the record that Redshift refused; none where the deletion failed, or transactions met. */
 function refusedAt({ SubStatements = [] }) {
   const failed = SubStatements.findIndex(({ Status }) => Status === 'FAILED');
-  const isOfRecord = failed > 0 && !/serializable isolation|concurrent|cancel|timeout/i.test(SubStatements[failed].Error);
+  const isOfRecord =
+    failed > 0 && !/serializable isolation|concurrent|cancel|timeout/i.test(SubStatements[failed].Error);
   return isOfRecord ? failed - 1 : undefined;
 }
 
 const { WORKGROUP_NAME, DATABASE, SECRET_ARN, TABLE } = process.env;
 exports.handler = exports.createHandler(new RedshiftDataClient({}), {
-  WorkgroupName: WORKGROUP_NAME, Database: DATABASE, SecretArn: SECRET_ARN, table: TABLE,
+  WorkgroupName: WORKGROUP_NAME,
+  Database: DATABASE,
+  SecretArn: SECRET_ARN,
+  table: TABLE,
 });

@@ -5,7 +5,13 @@ import { detectProvider, readDelivery } from './providers';
 import { WebhookRequest } from './webhook-request';
 import { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
 import {
-  formatAddress, InvalidAddressError, isListed, matchSegments, parseAddress, RepositoryAddress, RepositoryPattern,
+  formatAddress,
+  InvalidAddressError,
+  isListed,
+  matchSegments,
+  parseAddress,
+  RepositoryAddress,
+  RepositoryPattern,
 } from '../../../src/git-push-pipeline/repository-address';
 import { isBranchOrTag, isObjectId, isZeroId } from '../domain';
 
@@ -47,19 +53,31 @@ const MAX_CHANGES = 500;
 
 /** Decides over one webhook: who sent it, what it says, and what of it goes into the queue. */
 export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, nowMs: number): Acceptance {
-  const secrets = policy.secrets.filter((secret) => secret !== '');
-  if (secrets.length === 0 && !policy.hasAuthorizer) throw new Error('there is neither a webhook secret nor an authorizer: nobody could be let in');
-  if (request.body.length > MAX_BODY_BYTES) return refusal(413, `the body is larger than ${MAX_BODY_BYTES} bytes`);
+  const secrets = policy.secrets.filter(secret => secret !== '');
+  if (secrets.length === 0 && !policy.hasAuthorizer)
+    throw new Error('there is neither a webhook secret nor an authorizer: nobody could be let in');
+  if (request.body.length > MAX_BODY_BYTES)
+    return refusal(413, `the body is larger than ${MAX_BODY_BYTES} bytes`);
   const provider = detectProvider(request);
   if (provider === undefined && !policy.hasAuthorizer) {
-    return refusal(400, 'the request is of no known provider: it has neither the headers of a git host nor X-Push-Signature-256');
+    return refusal(
+      400,
+      'the request is of no known provider: it has neither the headers of a git host nor X-Push-Signature-256',
+    );
   }
   if (secrets.length > 0 && !isAuthentic(provider ?? 'generic', request, secrets, nowMs)) {
     return refusal(401, 'the signature or token is missing or wrong', provider);
   }
   try {
     const delivery = readDelivery(provider, request);
-    if ('reason' in delivery) return { status: 200, message: delivery.detail, provider: delivery.provider, messages: [], skipped: [delivery] };
+    if ('reason' in delivery)
+      return {
+        status: 200,
+        message: delivery.detail,
+        provider: delivery.provider,
+        messages: [],
+        skipped: [delivery],
+      };
     return acceptDelivery(delivery, policy, nowMs);
   } catch (error) {
     if (error instanceof PayloadError) return refusal(400, error.message, provider);
@@ -72,17 +90,25 @@ export function acceptDelivery(delivery: Delivery, policy: AcceptPolicy, nowMs: 
   const { provider } = delivery;
   const deliveryId = printable(delivery.deliveryId, 256);
   if (delivery.changes.length > MAX_CHANGES) {
-    return refusal(422, `the push changes ${delivery.changes.length} refs, more than ${MAX_CHANGES}: push them in parts`, provider);
+    return refusal(
+      422,
+      `the push changes ${delivery.changes.length} refs, more than ${MAX_CHANGES}: push them in parts`,
+      provider,
+    );
   }
   const address = listedAddress(delivery.cloneAddresses, policy);
   const messages: PushMessage[] = [];
   const skipped: SkippedChange[] = [];
   for (const change of delivery.changes) {
-    const skip = address === undefined
-      ? { reason: 'repository-not-allowed' as const, detail: 'no clone address of the payload is in the list of repositories' }
-      : reasonToSkip(change, policy);
+    const skip =
+      address === undefined
+        ? {
+            reason: 'repository-not-allowed' as const,
+            detail: 'no clone address of the payload is in the list of repositories',
+          }
+        : reasonToSkip(change, policy);
     if (address === undefined || skip !== undefined) {
-      skipped.push({ ref: printable(change.ref, 512), ...skip as SkippedChange });
+      skipped.push({ ref: printable(change.ref, 512), ...(skip as SkippedChange) });
       continue;
     }
     const { ref, before, after } = change;
@@ -98,9 +124,10 @@ export function acceptDelivery(delivery: Delivery, policy: AcceptPolicy, nowMs: 
       ...(delivery.pusher === undefined ? {} : { pusher: printable(delivery.pusher, 256) }),
     });
   }
-  const message = messages.length > 0
-    ? `${messages.length} of ${delivery.changes.length} changes accepted`
-    : skipped[0]?.detail ?? 'the push changes nothing';
+  const message =
+    messages.length > 0
+      ? `${messages.length} of ${delivery.changes.length} changes accepted`
+      : (skipped[0]?.detail ?? 'the push changes nothing');
   return { status: messages.length > 0 ? 202 : 200, message, provider, deliveryId, messages, skipped };
 }
 
@@ -115,13 +142,18 @@ function listedAddress(candidates: readonly string[], policy: AcceptPolicy): Rep
       if (!(error instanceof InvalidAddressError)) throw error;
     }
   }
-  return listed.find(({ scheme, host }) => (scheme === 'ssh') === (policy.sshHosts ?? []).includes(host)) ?? listed[0];
+  return (
+    listed.find(({ scheme, host }) => (scheme === 'ssh') === (policy.sshHosts ?? []).includes(host)) ??
+    listed[0]
+  );
 }
 
 function reasonToSkip(change: RefChange, policy: AcceptPolicy): SkippedChange | undefined {
   const { ref, before, after } = change;
-  if (!isBranchOrTag(ref)) return { reason: 'ref-not-wanted', detail: 'the ref is neither a branch nor a tag' };
-  if (!isObjectId(before) || !isObjectId(after)) throw new PayloadError('the ids before and after the push must be 40 or 64 hex digits');
+  if (!isBranchOrTag(ref))
+    return { reason: 'ref-not-wanted', detail: 'the ref is neither a branch nor a tag' };
+  if (!isObjectId(before) || !isObjectId(after))
+    throw new PayloadError('the ids before and after the push must be 40 or 64 hex digits');
   if (isZeroId(after)) return { reason: 'deleted', detail: 'the ref was deleted' };
   if (before === after) return { reason: 'unchanged', detail: 'the ref did not change' };
   const isTag = ref.startsWith('refs/tags/');
@@ -131,14 +163,21 @@ function reasonToSkip(change: RefChange, policy: AcceptPolicy): SkippedChange | 
   }
   // What is not known to be listed in full counts as touched: better a zip too many than one too few.
   const { changedPaths } = change;
-  if (!isTag && policy.paths !== undefined && changedPaths !== undefined && !changedPaths.some((path) => matchesAny(path, policy.paths))) {
+  if (
+    !isTag &&
+    policy.paths !== undefined &&
+    changedPaths !== undefined &&
+    !changedPaths.some(path => matchesAny(path, policy.paths))
+  ) {
     return { reason: 'paths-not-touched', detail: 'the push touches none of the wanted paths' };
   }
   return undefined;
 }
 
 function matchesAny(name: string, patterns: readonly string[] | undefined): boolean {
-  return patterns === undefined || patterns.some((pattern) => matchSegments(name.split('/'), pattern.split('/')));
+  return (
+    patterns === undefined || patterns.some(pattern => matchSegments(name.split('/'), pattern.split('/')))
+  );
 }
 
 function refusal(status: number, message: string, provider?: PushProvider): Acceptance {

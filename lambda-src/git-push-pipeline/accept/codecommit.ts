@@ -12,7 +12,12 @@ export interface CodeCommitOptions {
  * Decides over an EventBridge event "CodeCommit Repository State Change". No secret here: only EventBridge can invoke
  * the function with it, which the caller has to be sure of (an HTTP event never gets here).
  */
-export function acceptCodeCommitEvent(event: unknown, policy: AcceptPolicy, options: CodeCommitOptions, nowMs: number): Acceptance {
+export function acceptCodeCommitEvent(
+  event: unknown,
+  policy: AcceptPolicy,
+  options: CodeCommitOptions,
+  nowMs: number,
+): Acceptance {
   const payload = new Payload(event, 'the event');
   const detail = payload.get('detail');
   const kind = detail.get('event').text();
@@ -22,17 +27,26 @@ export function acceptCodeCommitEvent(event: unknown, policy: AcceptPolicy, opti
   }
   const type = detail.get('referenceType').is('tag') ? 'tags' : 'heads';
   const full = detail.get('referenceFullName').optionalText();
-  const ref = full !== undefined && isBranchOrTag(full) ? full : `refs/${type}/${detail.get('referenceName').text()}`;
+  const ref =
+    full !== undefined && isBranchOrTag(full) ? full : `refs/${type}/${detail.get('referenceName').text()}`;
   const region = payload.get('region').text();
-  return acceptDelivery({
-    provider: 'codecommit',
-    deliveryId: payload.get('id').text(),
-    pusher: detail.get('callerUserArn').optionalText(),
-    cloneAddresses: [`https://git-codecommit.${region}.${options.urlSuffix}/v1/repos/${detail.get('repositoryName').text()}`],
-    changes: [{
-      ref,
-      before: detail.get('oldCommitId').optionalText() ?? ZERO_ID,
-      after: kind === 'referenceDeleted' ? ZERO_ID : detail.get('commitId').text(),
-    }],
-  }, policy, nowMs);
+  return acceptDelivery(
+    {
+      provider: 'codecommit',
+      deliveryId: payload.get('id').text(),
+      pusher: detail.get('callerUserArn').optionalText(),
+      cloneAddresses: [
+        `https://git-codecommit.${region}.${options.urlSuffix}/v1/repos/${detail.get('repositoryName').text()}`,
+      ],
+      changes: [
+        {
+          ref,
+          before: detail.get('oldCommitId').optionalText() ?? ZERO_ID,
+          after: kind === 'referenceDeleted' ? ZERO_ID : detail.get('commitId').text(),
+        },
+      ],
+    },
+    policy,
+    nowMs,
+  );
 }

@@ -1,4 +1,8 @@
-import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 as HttpResponse, Context } from 'aws-lambda';
+import type {
+  APIGatewayProxyEventV2,
+  APIGatewayProxyStructuredResultV2 as HttpResponse,
+  Context,
+} from 'aws-lambda';
 import { Acceptance, AcceptPolicy, acceptWebhook } from './accept-webhook';
 import { acceptCodeCommitEvent } from './codecommit';
 import { requestFromHttpApiEvent } from './webhook-request';
@@ -29,10 +33,13 @@ export interface Ports {
 /** What EventBridge hands over, as far as it tells such an event from one of the HTTP API. */
 export interface CodeCommitEvent {
   readonly 'detail-type': string;
-  readonly 'source': string;
+  readonly source: string;
 }
 
-export type AcceptHandler = (event: APIGatewayProxyEventV2 | CodeCommitEvent, context: Context) => Promise<HttpResponse>;
+export type AcceptHandler = (
+  event: APIGatewayProxyEventV2 | CodeCommitEvent,
+  context: Context,
+) => Promise<HttpResponse>;
 
 /** `POST` of a git host's webhook, and CodeCommit's events. Answers once everything lies in the queue. */
 export function createHandler(ports: Ports): AcceptHandler {
@@ -41,11 +48,20 @@ export function createHandler(ports: Ports): AcceptHandler {
     const requestLog = log.with({ requestId: context.awsRequestId });
     const now = clock.now().getTime();
     if ('detail-type' in event) {
-      if (codeCommitUrlSuffix === undefined) throw new Error('An event of CodeCommit came, but no CodeCommit repository is configured');
-      return settle(acceptCodeCommitEvent(event, { ...policy, secrets: [] }, { urlSuffix: codeCommitUrlSuffix }, now), ports, requestLog);
+      if (codeCommitUrlSuffix === undefined)
+        throw new Error('An event of CodeCommit came, but no CodeCommit repository is configured');
+      return settle(
+        acceptCodeCommitEvent(event, { ...policy, secrets: [] }, { urlSuffix: codeCommitUrlSuffix }, now),
+        ports,
+        requestLog,
+      );
     }
-    const secrets = await ports.webhookSecrets?.() ?? [];
-    return settle(acceptWebhook(requestFromHttpApiEvent(event), { ...policy, secrets }, now), ports, requestLog);
+    const secrets = (await ports.webhookSecrets?.()) ?? [];
+    return settle(
+      acceptWebhook(requestFromHttpApiEvent(event), { ...policy, secrets }, now),
+      ports,
+      requestLog,
+    );
   };
 }
 
@@ -53,7 +69,8 @@ async function settle(acceptance: Acceptance, { queue, metrics }: Ports, log: Lo
   const { status, message, provider, deliveryId, messages, skipped } = acceptance;
   // Should a send fail, the host gets a 5xx and delivers again: what was sent before has the same deduplication id then.
   await queue.send(messages);
-  for (const { repository, ref, after } of messages) log.info('accepted', { provider, deliveryId, repository, ref, after });
+  for (const { repository, ref, after } of messages)
+    log.info('accepted', { provider, deliveryId, repository, ref, after });
   for (const { ref, reason } of skipped) log.info('skipped', { provider, deliveryId, ref, reason });
   if (status >= 400) log.warn('refused', { provider, status, reason: message });
   metrics({

@@ -17,7 +17,11 @@ export const handler = createHandler({
   queue: sqsPushQueue(new SQSClient({}), requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL),
+  metrics: createMetrics(
+    METRIC_NAMESPACE,
+    { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
+    env.AWS_LAMBDA_LOG_LEVEL,
+  ),
   policy: {
     hasAuthorizer: env[ENV.hasAuthorizer] === 'true',
     repositories: (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern),
@@ -26,6 +30,8 @@ export const handler = createHandler({
     paths: jsonEnv<string[]>(env, ENV.paths),
     sshHosts: jsonEnv<string[]>(env, ENV.sshHosts),
   },
-  webhookSecrets: webhookSecretArn ? webhookSecrets(new SecretsManagerClient({}), webhookSecretArn, systemClock) : undefined,
+  webhookSecrets: webhookSecretArn
+    ? webhookSecrets(new SecretsManagerClient({}), webhookSecretArn, systemClock)
+    : undefined,
   codeCommitUrlSuffix: env[ENV.codeCommitUrlSuffix],
 });

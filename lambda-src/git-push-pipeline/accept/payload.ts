@@ -16,11 +16,15 @@ export class Payload {
       throw new PayloadError('the body is not valid JSON');
     }
     const payload = new Payload(value);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new PayloadError('the body must be a JSON object');
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new PayloadError('the body must be a JSON object');
     return payload;
   }
 
-  public constructor(private readonly value: unknown, private readonly path = 'the payload') {}
+  public constructor(
+    private readonly value: unknown,
+    private readonly path = 'the payload',
+  ) {}
 
   /** A member, which may be absent. */
   public get(...names: readonly string[]): Payload {
@@ -29,7 +33,10 @@ export class Payload {
       const has = typeof value === 'object' && value !== null && Object.hasOwn(value, name);
       value = has ? (value as Record<string, unknown>)[name] : undefined;
     }
-    return new Payload(value, this.path === 'the payload' ? names.join('.') : `${this.path}.${names.join('.')}`);
+    return new Payload(
+      value,
+      this.path === 'the payload' ? names.join('.') : `${this.path}.${names.join('.')}`,
+    );
   }
 
   /** Neither absent nor null. */

@@ -13,26 +13,42 @@ export function detectProvider({ headers }: WebhookRequest): PushProvider | unde
   const bitbucket = headers['x-event-key'];
   if (bitbucket !== undefined) {
     if (bitbucket === 'repo:refs_changed' || bitbucket === 'diagnostics:ping') return 'bitbucket-data-center';
-    return bitbucket === 'repo:push' || headers['x-hook-uuid'] !== undefined ? 'bitbucket-cloud' : 'bitbucket-data-center';
+    return bitbucket === 'repo:push' || headers['x-hook-uuid'] !== undefined
+      ? 'bitbucket-cloud'
+      : 'bitbucket-data-center';
   }
-  if (headers['x-push-signature-256'] !== undefined || headers['webhook-signature'] !== undefined) return 'generic';
+  if (headers['x-push-signature-256'] !== undefined || headers['webhook-signature'] !== undefined)
+    return 'generic';
   // Azure DevOps has no header of its own, only the login that its service hook is given.
   if (/^basic /i.test(headers.authorization ?? '')) return 'azure-devops';
   return undefined;
 }
 
 /** Reads the payload in the provider's form. Only ever called with a request that was found authentic. */
-export function readDelivery(detected: PushProvider | undefined, request: WebhookRequest): Delivery | Unwanted {
+export function readDelivery(
+  detected: PushProvider | undefined,
+  request: WebhookRequest,
+): Delivery | Unwanted {
   const payload = Payload.parse(bodyText(request));
-  const provider = detected === undefined || detected === 'azure-devops' || detected === 'generic' ? headerless(payload) : detected;
+  const provider =
+    detected === undefined || detected === 'azure-devops' || detected === 'generic'
+      ? headerless(payload)
+      : detected;
   switch (provider) {
-    case 'github': return github(request, payload);
-    case 'gitlab': return gitlab(request, payload);
-    case 'gitea': return gitea(request, payload);
-    case 'bitbucket-cloud': return bitbucketCloud(request, payload);
-    case 'bitbucket-data-center': return bitbucketDataCenter(request, payload);
-    case 'azure-devops': return azureDevOps(request, payload);
-    default: return generic(request, payload);
+    case 'github':
+      return github(request, payload);
+    case 'gitlab':
+      return gitlab(request, payload);
+    case 'gitea':
+      return gitea(request, payload);
+    case 'bitbucket-cloud':
+      return bitbucketCloud(request, payload);
+    case 'bitbucket-data-center':
+      return bitbucketDataCenter(request, payload);
+    case 'azure-devops':
+      return azureDevOps(request, payload);
+    default:
+      return generic(request, payload);
   }
 }
 
@@ -55,7 +71,11 @@ function github(request: WebhookRequest, payload: Payload): Delivery | Unwanted 
   if (event !== 'push') return unwanted('github', event);
   const commits = payload.get('commits').optionalList();
   // At most 2048 commits are listed; after a force-push the list does not say what fell away.
-  const complete = commits.length > 0 && commits.length < 2048 && !payload.get('forced').is(true) && !payload.get('created').is(true);
+  const complete =
+    commits.length > 0 &&
+    commits.length < 2048 &&
+    !payload.get('forced').is(true) &&
+    !payload.get('created').is(true);
   return {
     provider: 'github',
     deliveryId: deliveryId(request, 'x-github-delivery'),
@@ -69,7 +89,10 @@ function github(request: WebhookRequest, payload: Payload): Delivery | Unwanted 
 function gitlab(request: WebhookRequest, payload: Payload): Delivery | Unwanted {
   const kind = payload.get('object_kind').optionalText();
   const event = request.headers['x-gitlab-event'];
-  const wanted = event === 'Push Hook' || event === 'Tag Push Hook' || (event === 'System Hook' && (kind === 'push' || kind === 'tag_push'));
+  const wanted =
+    event === 'Push Hook' ||
+    event === 'Tag Push Hook' ||
+    (event === 'System Hook' && (kind === 'push' || kind === 'tag_push'));
   if (!wanted) return unwanted('gitlab', event);
   const commits = payload.get('commits').optionalList();
   // At most 20 commits are listed.
@@ -108,35 +131,47 @@ function bitbucketCloud(request: WebhookRequest, payload: Payload): Delivery | U
   return {
     provider: 'bitbucket-cloud',
     deliveryId: deliveryId(request, 'x-request-uuid'),
-    pusher: payload.get('actor', 'nickname').optionalText() ?? payload.get('actor', 'display_name').optionalText(),
+    pusher:
+      payload.get('actor', 'nickname').optionalText() ?? payload.get('actor', 'display_name').optionalText(),
     // The payload has no clone address: these are Bitbucket's fixed forms of it.
     cloneAddresses: [`https://${host}/${name}.git`, `git@${host}:${name}.git`],
-    changes: payload.get('push', 'changes').list().map((change) => {
-      const named = change.get('new').exists ? change.get('new') : change.get('old');
-      const hash = (side: string): string => change.get(side).exists ? change.get(side, 'target', 'hash').text() : ZERO_ID;
-      return {
-        ref: `refs/${named.get('type').is('tag') ? 'tags' : 'heads'}/${named.get('name').text()}`,
-        before: hash('old'),
-        after: hash('new'),
-      };
-    }),
+    changes: payload
+      .get('push', 'changes')
+      .list()
+      .map(change => {
+        const named = change.get('new').exists ? change.get('new') : change.get('old');
+        const hash = (side: string): string =>
+          change.get(side).exists ? change.get(side, 'target', 'hash').text() : ZERO_ID;
+        return {
+          ref: `refs/${named.get('type').is('tag') ? 'tags' : 'heads'}/${named.get('name').text()}`,
+          before: hash('old'),
+          after: hash('new'),
+        };
+      }),
   };
 }
 
 /** https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html#Eventpayload-Push */
 function bitbucketDataCenter(request: WebhookRequest, payload: Payload): Delivery | Unwanted {
   const event = request.headers['x-event-key'];
-  if (event !== 'repo:refs_changed') return unwanted('bitbucket-data-center', event === 'diagnostics:ping' ? 'ping' : event);
+  if (event !== 'repo:refs_changed')
+    return unwanted('bitbucket-data-center', event === 'diagnostics:ping' ? 'ping' : event);
   return {
     provider: 'bitbucket-data-center',
     deliveryId: deliveryId(request, 'x-request-id'),
     pusher: payload.get('actor', 'name').optionalText(),
-    cloneAddresses: payload.get('repository', 'links', 'clone').list().map((link) => withoutUser(link.get('href').text())),
-    changes: payload.get('changes').list().map((change) => ({
-      ref: change.get('refId').optionalText() ?? change.get('ref', 'id').text(),
-      before: change.get('fromHash').text(),
-      after: change.get('type').is('DELETE') ? ZERO_ID : change.get('toHash').text(),
-    })),
+    cloneAddresses: payload
+      .get('repository', 'links', 'clone')
+      .list()
+      .map(link => withoutUser(link.get('href').text())),
+    changes: payload
+      .get('changes')
+      .list()
+      .map(change => ({
+        ref: change.get('refId').optionalText() ?? change.get('ref', 'id').text(),
+        before: change.get('fromHash').text(),
+        after: change.get('type').is('DELETE') ? ZERO_ID : change.get('toHash').text(),
+      })),
   };
 }
 
@@ -148,13 +183,20 @@ function azureDevOps(request: WebhookRequest, payload: Payload): Delivery | Unwa
   return {
     provider: 'azure-devops',
     deliveryId: payload.get('id').optionalText() ?? deliveryId(request),
-    pusher: resource.get('pushedBy', 'uniqueName').optionalText() ?? resource.get('pushedBy', 'displayName').optionalText(),
-    cloneAddresses: texts(resource.get('repository', 'remoteUrl'), resource.get('repository', 'sshUrl')).map(withoutUser),
-    changes: resource.get('refUpdates').list().map((update) => ({
-      ref: update.get('name').text(),
-      before: update.get('oldObjectId').text(),
-      after: update.get('newObjectId').text(),
-    })),
+    pusher:
+      resource.get('pushedBy', 'uniqueName').optionalText() ??
+      resource.get('pushedBy', 'displayName').optionalText(),
+    cloneAddresses: texts(resource.get('repository', 'remoteUrl'), resource.get('repository', 'sshUrl')).map(
+      withoutUser,
+    ),
+    changes: resource
+      .get('refUpdates')
+      .list()
+      .map(update => ({
+        ref: update.get('name').text(),
+        before: update.get('oldObjectId').text(),
+        after: update.get('newObjectId').text(),
+      })),
   };
 }
 
@@ -165,11 +207,14 @@ function generic(request: WebhookRequest, payload: Payload): Delivery {
     deliveryId: payload.get('id').optionalText() ?? deliveryId(request, 'webhook-id'),
     pusher: payload.get('pusher').optionalText(),
     cloneAddresses: [payload.get('repository').text()],
-    changes: payload.get('changes').list().map((change) => ({
-      ref: change.get('ref').text(),
-      before: change.get('before').optionalText() ?? ZERO_ID,
-      after: change.get('after').text(),
-    })),
+    changes: payload
+      .get('changes')
+      .list()
+      .map(change => ({
+        ref: change.get('ref').text(),
+        before: change.get('before').optionalText() ?? ZERO_ID,
+        after: change.get('after').text(),
+      })),
   };
 }
 
@@ -184,19 +229,25 @@ function singleChange(payload: Payload): RefChange {
 /** Adds the touched paths where the provider lists all commits of the push. */
 function withPaths(change: RefChange, commits: readonly Payload[], complete: boolean): RefChange {
   if (!complete) return change;
-  const changedPaths = commits.flatMap((commit) => ['added', 'modified', 'removed']
-    .flatMap((kind) => commit.get(kind).optionalList().map((path) => path.text())));
+  const changedPaths = commits.flatMap(commit =>
+    ['added', 'modified', 'removed'].flatMap(kind =>
+      commit
+        .get(kind)
+        .optionalList()
+        .map(path => path.text()),
+    ),
+  );
   return { ...change, changedPaths };
 }
 
 /** A delivery without an id of its own is known by its body. */
 function deliveryId({ headers, body }: WebhookRequest, ...names: readonly string[]): string {
-  const given = names.map((name) => headers[name]).find((value) => value !== undefined && value !== '');
+  const given = names.map(name => headers[name]).find(value => value !== undefined && value !== '');
   return given ?? crypto.createHash('sha256').update(body).digest('hex');
 }
 
 function texts(...values: readonly Payload[]): string[] {
-  return values.map((value) => value.optionalText()).filter((value) => value !== undefined);
+  return values.map(value => value.optionalText()).filter(value => value !== undefined);
 }
 
 /** Azure DevOps and Bitbucket put the user's name, never a password, into the address. */

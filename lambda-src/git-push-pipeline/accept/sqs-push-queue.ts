@@ -8,19 +8,34 @@ const MAX_BATCH = 10;
 export function sqsPushQueue(client: SQSClient, queueUrl: string): PushQueue {
   return {
     async send(messages) {
-      const batches = Array.from({ length: Math.ceil(messages.length / MAX_BATCH) }, (_, n) => messages.slice(n * MAX_BATCH, (n + 1) * MAX_BATCH));
+      const batches = Array.from({ length: Math.ceil(messages.length / MAX_BATCH) }, (_, n) =>
+        messages.slice(n * MAX_BATCH, (n + 1) * MAX_BATCH),
+      );
       await Promise.all(batches.map(batch => sendBatch(client, queueUrl, batch)));
     },
   };
 }
 
-async function sendBatch(client: SQSClient, queueUrl: string, messages: readonly PushMessage[]): Promise<void> {
-  const { Failed = [] } = await client.send(new SendMessageBatchCommand({
-    QueueUrl: queueUrl,
-    Entries: messages.map((message, index) => {
-      const { messageGroupId: MessageGroupId, messageDeduplicationId: MessageDeduplicationId } = routing(message);
-      return { Id: String(index), MessageBody: JSON.stringify(message), MessageGroupId, MessageDeduplicationId };
+async function sendBatch(
+  client: SQSClient,
+  queueUrl: string,
+  messages: readonly PushMessage[],
+): Promise<void> {
+  const { Failed = [] } = await client.send(
+    new SendMessageBatchCommand({
+      QueueUrl: queueUrl,
+      Entries: messages.map((message, index) => {
+        const { messageGroupId: MessageGroupId, messageDeduplicationId: MessageDeduplicationId } =
+          routing(message);
+        return {
+          Id: String(index),
+          MessageBody: JSON.stringify(message),
+          MessageGroupId,
+          MessageDeduplicationId,
+        };
+      }),
     }),
-  }));
-  if (Failed.length > 0) throw new Error(`${Failed.length} of ${messages.length} pushes could not be queued: ${Failed[0].Code}`);
+  );
+  if (Failed.length > 0)
+    throw new Error(`${Failed.length} of ${messages.length} pushes could not be queued: ${Failed[0].Code}`);
 }

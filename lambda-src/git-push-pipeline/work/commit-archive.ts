@@ -22,7 +22,8 @@ export async function resolveCommit(store: ObjectStore, id: string): Promise<Res
   let at = id;
   for (let depth = 0; depth <= MAX_TAG_DEPTH; depth++) {
     const index = store.find(at);
-    if (index === undefined) throw new GitError('CORRUPT_PACK', `the pack does not hold the object ${at} that was asked for`);
+    if (index === undefined)
+      throw new GitError('CORRUPT_PACK', `the pack does not hold the object ${at} that was asked for`);
     const type = store.type(index);
     if (type === 'commit') return { id: at, commit: parseCommit(await store.read(index)) };
     if (type !== 'tag') throw new GitError('UNSUPPORTED', `${id} leads to a ${type} and not to a commit`);
@@ -63,12 +64,24 @@ export interface Archive {
 }
 
 /** Writes the commit's tree as a zip: raw blobs in tree order, with exec bits, links and the bytes of names as they are. */
-export async function writeArchive(store: ObjectStore, resolved: ResolvedCommit, options: ArchiveOptions): Promise<Archive> {
+export async function writeArchive(
+  store: ObjectStore,
+  resolved: ResolvedCommit,
+  options: ArchiveOptions,
+): Promise<Archive> {
   const fd = fs.openSync(options.file, 'w', 0o600);
   try {
-    const zip = new ZipWriter(fd, { time: resolved.commit.committer.time, limits: options.limits, disk: options.disk });
+    const zip = new ZipWriter(fd, {
+      time: resolved.commit.committer.time,
+      limits: options.limits,
+      disk: options.disk,
+    });
     const walk = new ArchiveWalk(zip, options);
-    const rootNames = await walk.tree(store, Buffer.from(resolved.commit.tree, 'hex').toString('latin1'), Buffer.alloc(0));
+    const rootNames = await walk.tree(
+      store,
+      Buffer.from(resolved.commit.tree, 'hex').toString('latin1'),
+      Buffer.alloc(0),
+    );
     walk.checkLinks();
     const skippedExtraFiles: string[] = [];
     for (const extra of options.extraFiles ?? []) {
@@ -89,13 +102,20 @@ class ArchiveWalk {
   private readonly links = new Set<string>();
   private readonly backslashed: string[] = [];
 
-  public constructor(private readonly zip: ZipWriter, private readonly options: ArchiveOptions) {}
+  public constructor(
+    private readonly zip: ZipWriter,
+    private readonly options: ArchiveOptions,
+  ) {}
 
   /** Adds a tree's entries under the prefix; returns its names, folded. */
   public async tree(store: ObjectStore, rawId: string, prefix: Buffer): Promise<ReadonlySet<string>> {
     const entries = await readTree(store, rawId);
     const twice = duplicateName(entries);
-    if (twice !== undefined) throw unsafe(Buffer.concat([prefix, twice]), 'stands twice in its directory, once as a link or spelled the same');
+    if (twice !== undefined)
+      throw unsafe(
+        Buffer.concat([prefix, twice]),
+        'stands twice in its directory, once as a link or spelled the same',
+      );
     for (const entry of entries) {
       await this.options.deadline.breathe();
       await this.entry(store, entry, prefix);
@@ -119,10 +139,14 @@ class ArchiveWalk {
   private async entry(store: ObjectStore, entry: TreeEntry, prefix: Buffer): Promise<void> {
     const path = Buffer.concat([prefix, entry.name]);
     if (++this.entries > this.options.limits.maxEntries) {
-      throw new GitError('LIMIT', `the commit has more than ${this.options.limits.maxEntries} files and directories`);
+      throw new GitError(
+        'LIMIT',
+        `the commit has more than ${this.options.limits.maxEntries} files and directories`,
+      );
     }
     this.options.progress?.('zipped', this.entries);
-    if (path.length > MAX_PATH_BYTES) throw new GitError('LIMIT', `the commit holds a path longer than ${MAX_PATH_BYTES} bytes`);
+    if (path.length > MAX_PATH_BYTES)
+      throw new GitError('LIMIT', `the commit holds a path longer than ${MAX_PATH_BYTES} bytes`);
     const reason = unsafeName(entry.name);
     if (reason !== undefined) throw unsafe(path, reason);
     this.remember(entry, path);
@@ -163,7 +187,11 @@ export async function readTree(store: ObjectStore, rawId: string): Promise<TreeE
 }
 
 function foldedPath(path: Buffer): string {
-  return path.toString('utf8').split(/[\\/]/).map((part) => foldedName(Buffer.from(part))).join('/');
+  return path
+    .toString('utf8')
+    .split(/[\\/]/)
+    .map(part => foldedName(Buffer.from(part)))
+    .join('/');
 }
 
 function withSlash(path: Buffer): Buffer {
@@ -175,5 +203,8 @@ function missing(what: string): GitError {
 }
 
 function unsafe(path: Buffer, reason: string): GitError {
-  return new GitError('UNSAFE_NAME', `the commit cannot be zipped safely: "${safeText(path.toString('utf8'))}": ${reason}`);
+  return new GitError(
+    'UNSAFE_NAME',
+    `the commit cannot be zipped safely: "${safeText(path.toString('utf8'))}": ${reason}`,
+  );
 }

@@ -72,7 +72,7 @@ export class GitClient {
 
   /** Whether the ref still is where the push put it. */
   public async refState(push: PushedCommit): Promise<RefState> {
-    return this.withDeadline(async (deadline) => {
+    return this.withDeadline(async deadline => {
       const ref = await (await this.remote(push.address, deadline)).lsRef(push.ref);
       if (ref === undefined) return 'deleted';
       return ref.id === push.id || ref.peeled === push.id ? 'current' : 'superseded';
@@ -81,7 +81,7 @@ export class GitClient {
 
   /** Where a ref (or HEAD) stands, for a push made by hand. `ref` is the branch that HEAD names. */
   public async resolve(address: RepositoryAddress, name: string): Promise<PushedCommit | undefined> {
-    return this.withDeadline(async (deadline) => {
+    return this.withDeadline(async deadline => {
       const ref = await (await this.remote(address, deadline)).lsRef(name);
       return ref === undefined ? undefined : { address, ref: ref.target ?? name, id: ref.id };
     });
@@ -92,7 +92,7 @@ export class GitClient {
    * COMMIT_NOT_FOUND is thrown: `refState` then tells whether the push was overtaken.
    */
   public async zip(push: PushedCommit, options: ZipOptions = {}): Promise<CommitZip> {
-    return this.withDeadline(async (deadline) => {
+    return this.withDeadline(async deadline => {
       const disk = new DiskBudget(this.limits);
       const stores: ObjectStore[] = [];
       const file = path.join(this.options.directory, `${crypto.randomUUID()}.zip`);
@@ -101,14 +101,31 @@ export class GitClient {
         stores.push(store);
         const resolved = await resolveCommit(store, push.id);
         const submodules = options.fetchSubmodules
-          ? await fetchSubmodules(store, resolved.commit.tree, push.address, {
-            isAllowed: this.options.isAllowed,
-            fetch: async (address, id) => (await this.remote(address, deadline, disk)).fetch(id),
-          }, stores)
+          ? await fetchSubmodules(
+              store,
+              resolved.commit.tree,
+              push.address,
+              {
+                isAllowed: this.options.isAllowed,
+                fetch: async (address, id) => (await this.remote(address, deadline, disk)).fetch(id),
+              },
+              stores,
+            )
           : undefined;
-        const extraFiles = options.addCommitFiles ?? true ? commitFiles(push, resolved) : [];
-        const { limits, options: { progress } } = this;
-        const archive = await writeArchive(store, resolved, { file, limits, disk, deadline, progress, submodules, extraFiles });
+        const extraFiles = (options.addCommitFiles ?? true) ? commitFiles(push, resolved) : [];
+        const {
+          limits,
+          options: { progress },
+        } = this;
+        const archive = await writeArchive(store, resolved, {
+          file,
+          limits,
+          disk,
+          deadline,
+          progress,
+          submodules,
+          extraFiles,
+        });
         return { file, ...archive, commitId: resolved.id, commit: resolved.commit };
       } catch (error) {
         fs.rmSync(file, { force: true });
@@ -119,11 +136,25 @@ export class GitClient {
     });
   }
 
-  private async remote(address: RepositoryAddress, deadline: Deadline, disk?: DiskBudget): Promise<GitRemote> {
-    if (!this.options.isAllowed(address)) throw new GitError('NOT_ALLOWED', `${formatAddress(address)} is not in the list of repositories`);
+  private async remote(
+    address: RepositoryAddress,
+    deadline: Deadline,
+    disk?: DiskBudget,
+  ): Promise<GitRemote> {
+    if (!this.options.isAllowed(address))
+      throw new GitError('NOT_ALLOWED', `${formatAddress(address)} is not in the list of repositories`);
     const { directory, isAllowed, connection, progress } = this.options;
     const { limits } = this;
-    return new GitRemote({ address, ...await connection(address), redirectAllowed: isAllowed, directory, limits, disk, deadline, progress });
+    return new GitRemote({
+      address,
+      ...(await connection(address)),
+      redirectAllowed: isAllowed,
+      directory,
+      limits,
+      disk,
+      deadline,
+      progress,
+    });
   }
 
   private async withDeadline<T>(act: (deadline: Deadline) => Promise<T>): Promise<T> {
@@ -138,7 +169,13 @@ export class GitClient {
 
 function commitFiles(push: PushedCommit, { id, commit }: ResolvedCommit): ExtraFile[] {
   const address = formatAddress(push.address);
-  const info = buildInfo({ address, ref: push.ref, commit: id, author: commit.author, commitTime: commit.committer.time });
+  const info = buildInfo({
+    address,
+    ref: push.ref,
+    commit: id,
+    author: commit.author,
+    commitTime: commit.committer.time,
+  });
   return [
     { name: COMMIT_ID_FILE, data: Buffer.from(`${id}\n`) },
     { name: BUILD_INFO_FILE, data: Buffer.from(`${JSON.stringify(info, undefined, 2)}\n`) },
@@ -148,6 +185,7 @@ function commitFiles(push: PushedCommit, { id, commit }: ResolvedCommit): ExtraF
 /** For the checksum that S3 is given. */
 export async function sha256OfFile(file: string): Promise<Buffer> {
   const hash = crypto.createHash('sha256');
-  for await (const piece of fs.createReadStream(file, { highWaterMark: 1024 * 1024 })) hash.update(piece as Buffer);
+  for await (const piece of fs.createReadStream(file, { highWaterMark: 1024 * 1024 }))
+    hash.update(piece as Buffer);
   return hash.digest();
 }

@@ -20,11 +20,17 @@ export const DEFAULT_STALL_TIMEOUT_MS = 30_000;
  * A TCP connection to host and port, directly or through the proxy. Directly, the guard's lookup hands the socket the
  * very address that it checked. Through a proxy it is the proxy that resolves: only the name is checked here.
  */
-export async function connectTo(host: string, port: number, network: NetworkOptions, signal: AbortSignal): Promise<net.Socket> {
+export async function connectTo(
+  host: string,
+  port: number,
+  network: NetworkOptions,
+  signal: AbortSignal,
+): Promise<net.Socket> {
   signal.throwIfAborted();
   try {
     network.guard.checkHost(host);
-    if (network.proxy !== undefined) return await connectThroughProxy(new URL(network.proxy), host, port, network, signal);
+    if (network.proxy !== undefined)
+      return await connectThroughProxy(new URL(network.proxy), host, port, network, signal);
     const socket = net.connect({ host, port, lookup: network.guard.lookup, noDelay: true });
     return await settled(socket, 'connect', network, signal);
   } catch (error) {
@@ -32,7 +38,12 @@ export async function connectTo(host: string, port: number, network: NetworkOpti
   }
 }
 
-export async function startTls(socket: net.Socket, host: string, network: NetworkOptions, signal: AbortSignal): Promise<tls.TLSSocket> {
+export async function startTls(
+  socket: net.Socket,
+  host: string,
+  network: NetworkOptions,
+  signal: AbortSignal,
+): Promise<tls.TLSSocket> {
   const secure = tls.connect({
     socket,
     host,
@@ -48,7 +59,12 @@ export async function startTls(socket: net.Socket, host: string, network: Networ
   }
 }
 
-function settled<S extends net.Socket>(socket: S, event: string, network: NetworkOptions, signal: AbortSignal): Promise<S> {
+function settled<S extends net.Socket>(
+  socket: S,
+  event: string,
+  network: NetworkOptions,
+  signal: AbortSignal,
+): Promise<S> {
   return new Promise((resolve, reject) => {
     const stalled = (): void => fail(new GitError('STALLED', 'no connection could be made in time'));
     const timer = setTimeout(stalled, network.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS);
@@ -76,11 +92,22 @@ function settled<S extends net.Socket>(socket: S, event: string, network: Networ
   });
 }
 
-async function connectThroughProxy(proxy: URL, host: string, port: number, network: NetworkOptions, signal: AbortSignal): Promise<net.Socket> {
-  if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:') throw new GitError('CONFIGURATION', 'the proxy must be an http or https URL');
+async function connectThroughProxy(
+  proxy: URL,
+  host: string,
+  port: number,
+  network: NetworkOptions,
+  signal: AbortSignal,
+): Promise<net.Socket> {
+  if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:')
+    throw new GitError('CONFIGURATION', 'the proxy must be an http or https URL');
   const secureProxy = proxy.protocol === 'https:';
   const proxyHost = proxy.hostname.replace(/^\[|\]$/g, '');
-  let link: net.Socket = net.connect({ host: proxyHost, port: Number(proxy.port || (secureProxy ? 443 : 80)), noDelay: true });
+  let link: net.Socket = net.connect({
+    host: proxyHost,
+    port: Number(proxy.port || (secureProxy ? 443 : 80)),
+    noDelay: true,
+  });
   try {
     link = await settled(link, 'connect', network, signal);
     if (secureProxy) link = await startTls(link, proxyHost, network, signal);
@@ -91,7 +118,14 @@ async function connectThroughProxy(proxy: URL, host: string, port: number, netwo
   return requestTunnel(link, proxy, host, port, network, signal);
 }
 
-function requestTunnel(link: net.Socket, proxy: URL, host: string, port: number, network: NetworkOptions, signal: AbortSignal): Promise<net.Socket> {
+function requestTunnel(
+  link: net.Socket,
+  proxy: URL,
+  host: string,
+  port: number,
+  network: NetworkOptions,
+  signal: AbortSignal,
+): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const target = `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
     const login = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
@@ -100,7 +134,9 @@ function requestTunnel(link: net.Socket, proxy: URL, host: string, port: number,
       path: target,
       headers: {
         host: target,
-        ...(proxy.username === '' ? {} : { 'proxy-authorization': `Basic ${Buffer.from(login).toString('base64')}` }),
+        ...(proxy.username === ''
+          ? {}
+          : { 'proxy-authorization': `Basic ${Buffer.from(login).toString('base64')}` }),
       },
       createConnection: () => link,
       signal,
@@ -112,15 +148,23 @@ function requestTunnel(link: net.Socket, proxy: URL, host: string, port: number,
     };
     request.once('connect', (response, socket, head) => {
       const { statusCode = 0 } = response;
-      if (statusCode !== 200) return fail(new GitError('PROXY', `the proxy answered ${statusCode} to CONNECT`, statusCode >= 500));
+      if (statusCode !== 200)
+        return fail(new GitError('PROXY', `the proxy answered ${statusCode} to CONNECT`, statusCode >= 500));
       link.setTimeout(0);
       if (head.length > 0) socket.unshift(head);
       return resolve(link);
     });
-    request.once('response', (response) => fail(new GitError('PROXY', `the proxy answered ${response.statusCode} to CONNECT`)));
+    request.once('response', response =>
+      fail(new GitError('PROXY', `the proxy answered ${response.statusCode} to CONNECT`)),
+    );
     request.once('timeout', () => fail(new GitError('STALLED', 'the proxy did not answer in time')));
-    request.on('error', (error) => fail(signal.aborted && signal.reason instanceof GitError
-      ? signal.reason : new GitError('PROXY', `the proxy broke the connection: ${safeText(errorText(error))}`, true)));
+    request.on('error', error =>
+      fail(
+        signal.aborted && signal.reason instanceof GitError
+          ? signal.reason
+          : new GitError('PROXY', `the proxy broke the connection: ${safeText(errorText(error))}`, true),
+      ),
+    );
     request.end();
   });
 }
@@ -131,7 +175,8 @@ export function connectionError(error: unknown, where: string): GitError {
   if (error instanceof BlockedAddressError) return new GitError('BLOCKED_ADDRESS', safeText(error.message));
   const code = errorCode(error);
   const text = safeText(errorText(error));
-  if (isCertificateError(code)) return new GitError('TLS', `the certificate of ${where} is not trusted: ${text}`);
+  if (isCertificateError(code))
+    return new GitError('TLS', `the certificate of ${where} is not trusted: ${text}`);
   return new GitError('CONNECT', `no connection to ${where}: ${code === '' ? text : code}`);
 }
 

@@ -11,7 +11,10 @@ export class Deadline {
   private readonly timer: NodeJS.Timeout;
   private lastBreath = Date.now();
 
-  public constructor(private readonly at: number, private readonly parent?: AbortSignal) {
+  public constructor(
+    private readonly at: number,
+    private readonly parent?: AbortSignal,
+  ) {
     this.signal = this.controller.signal;
     const left = Math.min(Math.max(at - Date.now(), 0), 0x7fffffff);
     this.timer = setTimeout(() => this.controller.abort(Deadline.error()), left);
@@ -19,7 +22,8 @@ export class Deadline {
     parent?.addEventListener('abort', this.onParentAbort, { once: true });
   }
 
-  private readonly onParentAbort = (): void => this.controller.abort(new GitError('ABORTED', 'the operation was aborted'));
+  private readonly onParentAbort = (): void =>
+    this.controller.abort(new GitError('ABORTED', 'the operation was aborted'));
 
   public check(): void {
     this.signal.throwIfAborted();
@@ -30,7 +34,7 @@ export class Deadline {
   public async breathe(): Promise<void> {
     const now = Date.now();
     if (now - this.lastBreath < 50) return;
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise(resolve => setImmediate(resolve));
     this.lastBreath = Date.now();
     this.check();
   }

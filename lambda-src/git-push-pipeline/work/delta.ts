@@ -48,7 +48,10 @@ export function applyDelta(base: Buffer, delta: Buffer): Buffer {
 
 /** The same for a result or a base too large to hold: reads the base piece by piece and hands the result on in pieces. */
 export function applyDeltaInPieces(
-  baseSize: number, readBase: (offset: number, length: number) => Buffer, delta: Buffer, write: (piece: Buffer) => void,
+  baseSize: number,
+  readBase: (offset: number, length: number) => Buffer,
+  delta: Buffer,
+  write: (piece: Buffer) => void,
 ): void {
   const sizes = readDeltaSizes(delta);
   if (sizes.base !== baseSize) throw corrupt();
@@ -61,7 +64,11 @@ export function applyDeltaInPieces(
   if (written !== sizes.result) throw corrupt();
 }
 
-function eachInstruction(delta: Buffer, start: number, act: (copyFrom: 'base' | 'delta', offset: number, length: number) => void): void {
+function eachInstruction(
+  delta: Buffer,
+  start: number,
+  act: (copyFrom: 'base' | 'delta', offset: number, length: number) => void,
+): void {
   let at = start;
   while (at < delta.length) {
     const op = delta[at++];

@@ -14,7 +14,7 @@ export function unsafeName(name: Buffer): string | undefined {
   if (text === '' || text === '.') return 'an empty name or "."';
   if (/[/\0]/.test(text)) return 'a slash or NUL within a name';
   const parts = text.split('\\');
-  if (parts[0] === '' ) return 'a name that begins with a backslash';
+  if (parts[0] === '') return 'a name that begins with a backslash';
   for (const part of parts) {
     if (/^\.\.[. ]*$/.test(part)) return 'a name ".."';
     if (/^[A-Za-z]:/.test(part)) return 'a drive letter';
@@ -25,7 +25,11 @@ export function unsafeName(name: Buffer): string | undefined {
 
 /** ".git" as Linux, Windows (short name, closing dots and spaces, streams) and macOS (case, ignored characters) read it. */
 function isDotGit(part: string): boolean {
-  const plain = part.replace(IGNORED_BY_HFS, '').replace(/:.*$/, '').replace(/[. ]+$/, '').toLowerCase();
+  const plain = part
+    .replace(IGNORED_BY_HFS, '')
+    .replace(/:.*$/, '')
+    .replace(/[. ]+$/, '')
+    .toLowerCase();
   return plain === '.git' || plain === 'git~1';
 }
 
@@ -51,5 +55,10 @@ export function duplicateName(entries: readonly TreeEntry[]): Buffer | undefined
 }
 
 export function foldedName(name: Buffer): string {
-  return name.toString('utf8').replace(IGNORED_BY_HFS, '').normalize('NFKC').toLowerCase().replace(/[. ]+$/, '');
+  return name
+    .toString('utf8')
+    .replace(IGNORED_BY_HFS, '')
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[. ]+$/, '');
 }

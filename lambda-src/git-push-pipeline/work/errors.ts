@@ -1,16 +1,44 @@
 /** What went wrong with a fetch or a zip. `message` never holds a credential and is safe to log. */
 export type GitErrorCode =
-  | 'AUTH' | 'HOST_KEY' | 'KEY' | 'NOT_FOUND' | 'COMMIT_NOT_FOUND'
-  | 'NOT_ALLOWED' | 'BLOCKED_ADDRESS' | 'REDIRECT' | 'CONNECT' | 'TLS' | 'PROXY'
-  | 'TIMEOUT' | 'STALLED' | 'ABORTED' | 'REMOTE' | 'PROTOCOL' | 'UNSUPPORTED'
-  | 'CORRUPT_PACK' | 'UNSAFE_NAME' | 'LIMIT' | 'DISK_FULL' | 'CONFIGURATION';
+  | 'AUTH'
+  | 'HOST_KEY'
+  | 'KEY'
+  | 'NOT_FOUND'
+  | 'COMMIT_NOT_FOUND'
+  | 'NOT_ALLOWED'
+  | 'BLOCKED_ADDRESS'
+  | 'REDIRECT'
+  | 'CONNECT'
+  | 'TLS'
+  | 'PROXY'
+  | 'TIMEOUT'
+  | 'STALLED'
+  | 'ABORTED'
+  | 'REMOTE'
+  | 'PROTOCOL'
+  | 'UNSUPPORTED'
+  | 'CORRUPT_PACK'
+  | 'UNSAFE_NAME'
+  | 'LIMIT'
+  | 'DISK_FULL'
+  | 'CONFIGURATION';
 
-const RETRYABLE: ReadonlySet<GitErrorCode> = new Set(['CONNECT', 'TIMEOUT', 'STALLED', 'ABORTED', 'CORRUPT_PACK']);
+const RETRYABLE: ReadonlySet<GitErrorCode> = new Set([
+  'CONNECT',
+  'TIMEOUT',
+  'STALLED',
+  'ABORTED',
+  'CORRUPT_PACK',
+]);
 
 export class GitError extends Error {
   public readonly retryable: boolean;
 
-  public constructor(public readonly code: GitErrorCode, message: string, retryable?: boolean) {
+  public constructor(
+    public readonly code: GitErrorCode,
+    message: string,
+    retryable?: boolean,
+  ) {
     super(message);
     this.name = 'GitError';
     this.retryable = retryable ?? RETRYABLE.has(code);
@@ -40,5 +68,8 @@ export function errorText(error: unknown): string {
 /** A failure of the file system under the temporary directory, said as what it means for the push. */
 export function fileError(error: unknown): unknown {
   if (errorCode(error) !== 'ENOSPC') return error;
-  return new GitError('DISK_FULL', 'the temporary directory is full: raise ephemeralStorageSize or lower the limits');
+  return new GitError(
+    'DISK_FULL',
+    'the temporary directory is full: raise ephemeralStorageSize or lower the limits',
+  );
 }

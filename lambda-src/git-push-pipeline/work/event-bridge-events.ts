@@ -4,9 +4,19 @@ import { EVENT, EVENT_SOURCE } from '../../../src/git-push-pipeline/contract';
 
 export function eventBridgeEvents(client: EventBridgeClient, eventBusName: string): PushEvents {
   const put = async (detailType: string, detail: object, queueArn: string) => {
-    const { Entries = [] } = await client.send(new PutEventsCommand({
-      Entries: [{ EventBusName: eventBusName, Source: EVENT_SOURCE, DetailType: detailType, Detail: JSON.stringify(detail), Resources: [queueArn] }],
-    }));
+    const { Entries = [] } = await client.send(
+      new PutEventsCommand({
+        Entries: [
+          {
+            EventBusName: eventBusName,
+            Source: EVENT_SOURCE,
+            DetailType: detailType,
+            Detail: JSON.stringify(detail),
+            Resources: [queueArn],
+          },
+        ],
+      }),
+    );
     const refused = Entries.find(({ ErrorCode }) => ErrorCode !== undefined);
     if (refused) throw new Error(`EventBridge refused the event "${detailType}": ${refused.ErrorCode}`);
   };

@@ -9,10 +9,11 @@ export interface TreeEntry {
 
 export function parseTree(data: Buffer): TreeEntry[] {
   const entries: TreeEntry[] = [];
-  for (let at = 0; at < data.length;) {
+  for (let at = 0; at < data.length; ) {
     const space = data.indexOf(0x20, at);
     const zero = data.indexOf(0, space);
-    if (space < 0 || zero < 0 || zero + 21 > data.length) throw new GitError('CORRUPT_PACK', 'the repository holds a tree that cannot be read');
+    if (space < 0 || zero < 0 || zero + 21 > data.length)
+      throw new GitError('CORRUPT_PACK', 'the repository holds a tree that cannot be read');
     entries.push({
       kind: entryKind(data.toString('latin1', at, space)),
       name: data.subarray(space + 1, zero),
@@ -25,12 +26,20 @@ export function parseTree(data: Buffer): TreeEntry[] {
 
 function entryKind(mode: string): TreeEntry['kind'] {
   switch (mode) {
-    case '40000': case '040000': return 'tree';
-    case '100644': case '100664': return 'file';
-    case '100755': return 'executable';
-    case '120000': return 'symlink';
-    case '160000': return 'submodule';
-    default: throw new GitError('UNSUPPORTED', 'the repository holds a tree entry with an unknown mode');
+    case '40000':
+    case '040000':
+      return 'tree';
+    case '100644':
+    case '100664':
+      return 'file';
+    case '100755':
+      return 'executable';
+    case '120000':
+      return 'symlink';
+    case '160000':
+      return 'submodule';
+    default:
+      throw new GitError('UNSUPPORTED', 'the repository holds a tree entry with an unknown mode');
   }
 }
 
@@ -51,7 +60,8 @@ export interface Commit {
 
 export function parseCommit(data: Buffer): Commit {
   const { headers, body } = splitHeaders(data);
-  const value = (name: string): string[] => headers.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
+  const value = (name: string): string[] =>
+    headers.filter(line => line.startsWith(`${name} `)).map(line => line.slice(name.length + 1));
   const decode = decoder(value('encoding')[0]);
   const tree = value('tree')[0] ?? '';
   if (!/^[0-9a-f]{40}$/.test(tree)) throw new GitError('CORRUPT_PACK', 'the commit cannot be read');
@@ -69,19 +79,23 @@ export function parseTag(data: Buffer): { object: string; type: string } {
   const { headers } = splitHeaders(data);
   const object = /^object ([0-9a-f]{40})$/.exec(headers[0] ?? '')?.[1];
   const type = /^type ([a-z]+)$/.exec(headers[1] ?? '')?.[1];
-  if (object === undefined || type === undefined) throw new GitError('CORRUPT_PACK', 'the tag cannot be read');
+  if (object === undefined || type === undefined)
+    throw new GitError('CORRUPT_PACK', 'the tag cannot be read');
   return { object, type };
 }
 
 function splitHeaders(data: Buffer): { headers: string[]; body: string } {
   const text = data.toString('latin1');
   const end = text.indexOf('\n\n');
-  return { headers: (end < 0 ? text : text.slice(0, end)).split('\n'), body: end < 0 ? '' : text.slice(end + 2) };
+  return {
+    headers: (end < 0 ? text : text.slice(0, end)).split('\n'),
+    body: end < 0 ? '' : text.slice(end + 2),
+  };
 }
 
 /** Commits say their encoding only where it is not UTF-8; what is no valid UTF-8 then is read as Latin-1. */
 function decoder(encoding: string | undefined): (latin1: string) => string {
-  return (latin1) => {
+  return latin1 => {
     const bytes = Buffer.from(latin1, 'latin1');
     try {
       return new TextDecoder(encoding ?? 'utf-8', { fatal: true }).decode(bytes);

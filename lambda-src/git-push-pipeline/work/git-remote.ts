@@ -37,20 +37,26 @@ export class GitRemote {
 
   /** What the host says now of one ref (`refs/heads/main`, `HEAD`), or undefined where it has none such. */
   public async lsRef(name: string): Promise<RemoteRef | undefined> {
-    return this.exchange([name], async (uploadPack) => (await uploadPack.lsRefs([name])).find((ref) => ref.name === name));
+    return this.exchange([name], async uploadPack =>
+      (await uploadPack.lsRefs([name])).find(ref => ref.name === name),
+    );
   }
 
   /** Everything that one commit needs (or the commit that a tag object leads to), and nothing of its history. */
   public async fetch(id: string): Promise<ObjectStore> {
     if (!OBJECT_ID.test(id)) {
-      const why = /^[0-9a-f]{64}$/.test(id) ? 'is of a sha256 repository; only sha1 repositories can be fetched' : 'is no commit id of 40 hex digits';
+      const why = /^[0-9a-f]{64}$/.test(id)
+        ? 'is of a sha256 repository; only sha1 repositories can be fetched'
+        : 'is no commit id of 40 hex digits';
       throw new GitError('UNSUPPORTED', `the commit asked of ${formatAddress(this.address)} ${why}`);
     }
     const { directory, deadline, limits = DEFAULT_LIMITS, disk = new DiskBudget(limits) } = this.options;
     fs.mkdirSync(directory, { recursive: true });
     const file = new ScratchFile(directory, disk);
     try {
-      await this.exchange([], (uploadPack) => receivePack(uploadPack.fetch(id), file, limits, this.options.progress));
+      await this.exchange([], uploadPack =>
+        receivePack(uploadPack.fetch(id), file, limits, this.options.progress),
+      );
     } catch (error) {
       file.close();
       throw error;
@@ -58,7 +64,10 @@ export class GitRemote {
     return ObjectStore.index(file, directory, limits, disk, deadline, this.options.progress);
   }
 
-  private async exchange<T>(names: readonly string[], act: (uploadPack: UploadPack) => Promise<T>): Promise<T> {
+  private async exchange<T>(
+    names: readonly string[],
+    act: (uploadPack: UploadPack) => Promise<T>,
+  ): Promise<T> {
     const { deadline } = this.options;
     deadline.check();
     const transport = await this.transport();
@@ -76,10 +85,19 @@ export class GitRemote {
   private async transport(): Promise<Transport> {
     const { address, network, credentials, redirectAllowed, protocolVersion = 2, deadline } = this.options;
     if (address.scheme === 'https') {
-      if (credentials?.kind === 'ssh') throw new GitError('CONFIGURATION', `${formatAddress(address)} needs a token, but an SSH key is configured`);
-      return new HttpsTransport(address, { network, credentials, redirectAllowed, protocolVersion }, deadline.signal);
+      if (credentials?.kind === 'ssh')
+        throw new GitError(
+          'CONFIGURATION',
+          `${formatAddress(address)} needs a token, but an SSH key is configured`,
+        );
+      return new HttpsTransport(
+        address,
+        { network, credentials, redirectAllowed, protocolVersion },
+        deadline.signal,
+      );
     }
-    if (credentials?.kind !== 'ssh') throw new GitError('CONFIGURATION', `${formatAddress(address)} needs an SSH key`);
+    if (credentials?.kind !== 'ssh')
+      throw new GitError('CONFIGURATION', `${formatAddress(address)} needs an SSH key`);
     // Loaded only when it is used: it is most of the bundle.
     const { SshTransport } = await import('./ssh-transport.js');
     return new SshTransport(address, { network, credentials, protocolVersion }, deadline.signal);

@@ -23,7 +23,11 @@ export interface StoredObject {
 export interface ZipStore {
   readonly bucket: string;
   /** @param onlyIfNew leaves an object that is there already as it is */
-  put(file: string, key: string, options: { metadata: Record<string, string>; onlyIfNew: boolean; signal: AbortSignal }): Promise<StoredObject>;
+  put(
+    file: string,
+    key: string,
+    options: { metadata: Record<string, string>; onlyIfNew: boolean; signal: AbortSignal },
+  ): Promise<StoredObject>;
 }
 
 export interface PushEvents {
@@ -64,13 +68,19 @@ const KEPT_FOR_REPORT = 0.05;
 const RETRY_AFTER_SECONDS = 30;
 
 class PushFailure extends Error {
-  public constructor(public readonly code: string, message: string, public readonly retryable: boolean) {
+  public constructor(
+    public readonly code: string,
+    message: string,
+    public readonly retryable: boolean,
+  ) {
     super(message);
   }
 }
 
 /** One message of the queue at a time: fetches, zips and stores the pushed commit. */
-export function createHandler(ports: Ports): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
+export function createHandler(
+  ports: Ports,
+): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
   return async (event, context) => {
     const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
     for (const record of event.Records) {
@@ -80,7 +90,10 @@ export function createHandler(ports: Ports): (event: SQSEvent, context: Context)
         if (await handle(record, context, { ...ports, log })) continue;
       } catch (error) {
         // Not even the failure could be told: the queue's own redrive stands behind this.
-        log.error('a failed push could not be reported', { error: errorName(error), reason: safeText(errorText(error)) });
+        log.error('a failed push could not be reported', {
+          error: errorName(error),
+          reason: safeText(errorText(error)),
+        });
       } finally {
         ports.cleanUp();
       }
@@ -98,7 +111,11 @@ async function handle(record: SQSRecord, context: Context, ports: Ports): Promis
     message = parsePushMessage(record.body);
     // Whatever ended the tries before (no time, no memory, a crash) could not say so itself.
     if (attempt > ports.maxReceiveCount) {
-      throw new PushFailure('NO_ANSWER', `${attempt - 1} tries ended without an answer: out of memory, out of time, or killed; see the log`, false);
+      throw new PushFailure(
+        'NO_ANSWER',
+        `${attempt - 1} tries ended without an answer: out of memory, out of time, or killed; see the log`,
+        false,
+      );
     }
     await publish(message, record, context, ports);
     return true;
@@ -106,7 +123,10 @@ async function handle(record: SQSRecord, context: Context, ports: Ports): Promis
     const failure = failureOf(error);
     const last = !failure.retryable || attempt >= ports.maxReceiveCount;
     ports.log[last ? 'error' : 'warn'](last ? 'push failed' : 'push will be tried again', {
-      ...idsOf(message), code: failure.code, reason: failure.message, attempt,
+      ...idsOf(message),
+      code: failure.code,
+      reason: failure.message,
+      attempt,
     });
     if (last) await report(failure, message, record, attempt, ports);
     else await postpone(record, RETRY_AFTER_SECONDS * attempt, ports);
@@ -114,12 +134,21 @@ async function handle(record: SQSRecord, context: Context, ports: Ports): Promis
   }
 }
 
-async function publish(message: PushMessage, record: SQSRecord, context: Context, ports: Ports): Promise<void> {
+async function publish(
+  message: PushMessage,
+  record: SQSRecord,
+  context: Context,
+  ports: Ports,
+): Promise<void> {
   const { clock, store, events, metrics, log, keyTemplate } = ports;
   const remaining = context.getRemainingTimeInMillis();
   const now = clock.now().getTime();
   const git = ports.git(now + remaining * (1 - KEPT_FOR_UPLOAD));
-  const push: PushedCommit = { address: parseAddress(message.repository), ref: message.ref, id: message.after };
+  const push: PushedCommit = {
+    address: parseAddress(message.repository),
+    ref: message.ref,
+    id: message.after,
+  };
   const zip = await zipOrOvertaken(git, push, ports.zipOptions);
   const onlyIfNew = isCommitKey(keyTemplate);
   // A key of one commit holds what it says for good; a key that moves must not move back.
@@ -133,24 +162,45 @@ async function publish(message: PushMessage, record: SQSRecord, context: Context
   const { repository, ref, deliveryId, pusher } = message;
   const key = keyFor(keyTemplate, push, commitId);
   const { versionId, sha256 } = await store.put(zip.file, key, {
-    metadata: metadata({ repository, ref, commit: commitId, commitTime: commit.committer.time, message: commit.message, deliveryId, pusher }),
+    metadata: metadata({
+      repository,
+      ref,
+      commit: commitId,
+      commitTime: commit.committer.time,
+      message: commit.message,
+      deliveryId,
+      pusher,
+    }),
     onlyIfNew,
-    signal: AbortSignal.timeout(Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now().getTime()))),
+    signal: AbortSignal.timeout(
+      Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now().getTime())),
+    ),
   });
-  await events.published({
-    repository,
-    ref,
-    commit: commitId,
-    commitTime: isoTime(commit.committer.time),
-    bucket: store.bucket,
+  await events.published(
+    {
+      repository,
+      ref,
+      commit: commitId,
+      commitTime: isoTime(commit.committer.time),
+      bucket: store.bucket,
+      key,
+      versionId,
+      sha256,
+      bytes,
+      deliveryId,
+      pusher,
+    },
+    record.eventSourceARN,
+  );
+  log.info('published', {
+    ...idsOf(message),
     key,
     versionId,
     sha256,
     bytes,
-    deliveryId,
-    pusher,
-  }, record.eventSourceARN);
-  log.info('published', { ...idsOf(message), key, versionId, sha256, bytes, entries, ...(skippedExtraFiles.length > 0 && { skippedExtraFiles }) });
+    entries,
+    ...(skippedExtraFiles.length > 0 && { skippedExtraFiles }),
+  });
   metrics({ [METRIC.published]: 1 });
 }
 
@@ -163,7 +213,11 @@ function keyFor(template: string, { address, ref }: PushedCommit, commit: string
 }
 
 /** Where the host no longer gives the commit, it may be because the ref has moved on: that is no failure. */
-async function zipOrOvertaken(git: Git, push: PushedCommit, options: ZipOptions): Promise<CommitZip | 'superseded' | 'deleted'> {
+async function zipOrOvertaken(
+  git: Git,
+  push: PushedCommit,
+  options: ZipOptions,
+): Promise<CommitZip | 'superseded' | 'deleted'> {
   try {
     return await git.zip(push, options);
   } catch (error) {
@@ -174,11 +228,26 @@ async function zipOrOvertaken(git: Git, push: PushedCommit, options: ZipOptions)
   }
 }
 
-async function report(failure: PushFailure, message: PushMessage | undefined, record: SQSRecord, attempts: number, ports: Ports): Promise<void> {
+async function report(
+  failure: PushFailure,
+  message: PushMessage | undefined,
+  record: SQSRecord,
+  attempts: number,
+  ports: Ports,
+): Promise<void> {
   const { code, message: reason } = failure;
-  await ports.events.failed({
-    repository: message?.repository, ref: message?.ref, commit: message?.after, deliveryId: message?.deliveryId, code, reason, attempts,
-  }, record.eventSourceARN);
+  await ports.events.failed(
+    {
+      repository: message?.repository,
+      ref: message?.ref,
+      commit: message?.after,
+      deliveryId: message?.deliveryId,
+      code,
+      reason,
+      attempts,
+    },
+    record.eventSourceARN,
+  );
   await ports.deadLetters.send(record, code, reason);
   ports.metrics({ [METRIC.failed]: 1 });
 }
@@ -205,5 +274,12 @@ function errorName(error: unknown): string {
 }
 
 function idsOf(message: PushMessage | undefined): Record<string, unknown> {
-  return message === undefined ? {} : { repository: message.repository, ref: message.ref, after: message.after, deliveryId: message.deliveryId };
+  return message === undefined
+    ? {}
+    : {
+        repository: message.repository,
+        ref: message.ref,
+        after: message.after,
+        deliveryId: message.deliveryId,
+      };
 }

@@ -9,13 +9,20 @@ import { hostAndPort, RepositoryAddress } from '../../../src/git-push-pipeline/r
  * @param readSecret by ARN
  */
 export async function credentialsFor(
-  address: RepositoryAddress, references: readonly CredentialReference[], readSecret: (arn: string) => Promise<string>,
+  address: RepositoryAddress,
+  references: readonly CredentialReference[],
+  readSecret: (arn: string) => Promise<string>,
 ): Promise<GitCredentials | undefined> {
   const kind = address.scheme;
-  const reference = references.find(({ host }) => host === hostAndPort(address)) ?? references.find(({ host }) => host === address.host);
+  const reference =
+    references.find(({ host }) => host === hostAndPort(address)) ??
+    references.find(({ host }) => host === address.host);
   if (reference === undefined) return undefined;
   if (reference.kind !== kind) {
-    throw new GitError('CONFIGURATION', `the credentials for ${reference.host} are for ${reference.kind}, but the clone address is one of ${kind}`);
+    throw new GitError(
+      'CONFIGURATION',
+      `the credentials for ${reference.host} are for ${reference.kind}, but the clone address is one of ${kind}`,
+    );
   }
   const value = await readSecret(reference.secretArn);
   if (reference.kind === 'ssh') return { kind: 'ssh', ...sshValue(value), knownHosts: reference.knownHosts };
@@ -26,14 +33,20 @@ export async function credentialsFor(
 function sshValue(value: string): { privateKey: string; passphrase?: string } {
   const fields = jsonFields(value);
   if (fields === undefined) return { privateKey: value };
-  return { privateKey: required(fields, 'privateKey'), ...(typeof fields.passphrase === 'string' && { passphrase: fields.passphrase }) };
+  return {
+    privateKey: required(fields, 'privateKey'),
+    ...(typeof fields.passphrase === 'string' && { passphrase: fields.passphrase }),
+  };
 }
 
 /** The token itself, or `{"username", "password"}`. */
 function httpsValue(value: string): { username?: string; password: string } {
   const fields = jsonFields(value);
   if (fields === undefined) return { password: value.trim() };
-  return { password: required(fields, 'password'), ...(typeof fields.username === 'string' && { username: fields.username }) };
+  return {
+    password: required(fields, 'password'),
+    ...(typeof fields.username === 'string' && { username: fields.username }),
+  };
 }
 
 function jsonFields(value: string): Record<string, unknown> | undefined {
@@ -47,6 +60,7 @@ function jsonFields(value: string): Record<string, unknown> | undefined {
 
 function required(fields: Record<string, unknown>, name: string): string {
   const value = fields[name];
-  if (typeof value !== 'string' || value === '') throw new GitError('CONFIGURATION', `the secret of the git host has no text under "${name}"`);
+  if (typeof value !== 'string' || value === '')
+    throw new GitError('CONFIGURATION', `the secret of the git host has no text under "${name}"`);
   return value;
 }

@@ -5,7 +5,14 @@ import { connectionError, connectTo, NetworkOptions, startTls } from './connect'
 import { errorText, GitError, safeText } from './errors';
 import { PktReader } from './pkt-line';
 import { flowing, GitCredentials, Transport } from './transport';
-import { effectivePort, formatAddress, hostAndPort, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import {
+  effectivePort,
+  formatAddress,
+  hostAndPort,
+  InvalidAddressError,
+  parseAddress,
+  RepositoryAddress,
+} from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_REDIRECTS = 5;
 const SERVICE = 'git-upload-pack';
@@ -35,7 +42,9 @@ export class HttpsTransport implements Transport {
     this.agent = new TunnelAgent(options.network, signal);
     const { credentials } = options;
     if (credentials !== undefined) {
-      const login = Buffer.from(`${credentials.username ?? 'git'}:${credentials.password}`).toString('base64');
+      const login = Buffer.from(`${credentials.username ?? 'git'}:${credentials.password}`).toString(
+        'base64',
+      );
       this.authorization = `Basic ${login}`;
       this.secrets = [login, credentials.password, ...(credentials.username ?? '').split('%').slice(1)];
     } else {
@@ -65,36 +74,45 @@ export class HttpsTransport implements Transport {
   private request(method: string, resource: string, body?: string): Promise<http.IncomingMessage> {
     const { address } = this;
     return new Promise((resolve, reject) => {
-      const request = https.request({
-        agent: this.agent,
-        method,
-        host: address.host,
-        port: effectivePort(address),
-        path: `/${encodeURI(address.path).replace(/%25/g, '%')}/${resource}`,
-        headers: this.headers(body),
-        signal: this.signal,
-        timeout: this.options.network.stallTimeoutMs,
-      }, (response) => {
-        // From here on the reading of the response watches for stalls.
-        request.setTimeout(0);
-        resolve(response);
-      });
-      request.once('timeout', () => request.destroy(new GitError('STALLED', `${hostAndPort(address)} did not answer in time`)));
-      request.once('error', (error) => reject(this.failure(error)));
+      const request = https.request(
+        {
+          agent: this.agent,
+          method,
+          host: address.host,
+          port: effectivePort(address),
+          path: `/${encodeURI(address.path).replace(/%25/g, '%')}/${resource}`,
+          headers: this.headers(body),
+          signal: this.signal,
+          timeout: this.options.network.stallTimeoutMs,
+        },
+        response => {
+          // From here on the reading of the response watches for stalls.
+          request.setTimeout(0);
+          resolve(response);
+        },
+      );
+      request.once('timeout', () =>
+        request.destroy(new GitError('STALLED', `${hostAndPort(address)} did not answer in time`)),
+      );
+      request.once('error', error => reject(this.failure(error)));
       request.end(body);
     });
   }
 
   private headers(body: string | undefined): http.OutgoingHttpHeaders {
     return {
-      'host': hostAndPort(this.address),
+      host: hostAndPort(this.address),
       'user-agent': 'git/2 (cdk-serverless-blocks)',
-      'accept': body === undefined ? '*/*' : `application/x-${SERVICE}-result`,
+      accept: body === undefined ? '*/*' : `application/x-${SERVICE}-result`,
       'accept-encoding': 'identity',
       ...(this.options.protocolVersion === 2 ? { 'git-protocol': 'version=2' } : {}),
-      ...(body === undefined ? {} : { 'content-type': `application/x-${SERVICE}-request`, 'content-length': Buffer.byteLength(body) }),
+      ...(body === undefined
+        ? {}
+        : { 'content-type': `application/x-${SERVICE}-request`, 'content-length': Buffer.byteLength(body) }),
       // The credentials belong to the first origin: a redirect to another never sees them.
-      ...(this.authorization !== undefined && sameOrigin(this.address, this.first) ? { authorization: this.authorization } : {}),
+      ...(this.authorization !== undefined && sameOrigin(this.address, this.first)
+        ? { authorization: this.authorization }
+        : {}),
     };
   }
 
@@ -107,12 +125,15 @@ export class HttpsTransport implements Transport {
     const type = response.headers['content-type']?.split(';')[0].trim().toLowerCase();
     if (type !== `application/x-${SERVICE}-${kind}`) {
       response.destroy();
-      throw new GitError('PROTOCOL', `${formatAddress(this.address)} does not answer as a git host (content type ${safeText(type ?? 'missing')})`);
+      throw new GitError(
+        'PROTOCOL',
+        `${formatAddress(this.address)} does not answer as a git host (content type ${safeText(type ?? 'missing')})`,
+      );
     }
     return new PktReader(this.bytes(response));
   }
 
-  private async* bytes(response: http.IncomingMessage): AsyncGenerator<Buffer> {
+  private async *bytes(response: http.IncomingMessage): AsyncGenerator<Buffer> {
     try {
       yield* flowing(response, this.signal, this.options.network.stallTimeoutMs);
     } catch (error) {
@@ -128,18 +149,26 @@ export class HttpsTransport implements Transport {
       address = parseAddress(repository);
     } catch (error) {
       if (!(error instanceof InvalidAddressError)) throw error;
-      throw new GitError('REDIRECT', `${from} redirects to an address that cannot be followed: ${safeText(error.message, this.secrets)}`);
+      throw new GitError(
+        'REDIRECT',
+        `${from} redirects to an address that cannot be followed: ${safeText(error.message, this.secrets)}`,
+      );
     }
     if (address.scheme !== 'https') throw new GitError('REDIRECT', `${from} redirects away from https`);
     if (!(this.options.redirectAllowed ?? (() => false))(address)) {
       const to = safeText(formatAddress(address), this.secrets);
-      throw new GitError('REDIRECT', `${from} redirects to ${to}, which the list of repositories does not allow`);
+      throw new GitError(
+        'REDIRECT',
+        `${from} redirects to ${to}, which the list of repositories does not allow`,
+      );
     }
     return address;
   }
 
   private absolute(location: string): string {
-    return location.startsWith('/') && !location.startsWith('//') ? `https://${hostAndPort(this.address)}${location}` : location;
+    return location.startsWith('/') && !location.startsWith('//')
+      ? `https://${hostAndPort(this.address)}${location}`
+      : location;
   }
 
   private failure(error: unknown): GitError {
@@ -152,15 +181,24 @@ export class HttpsTransport implements Transport {
 
 /** Opens its sockets itself, so that each goes to a checked address or through the proxy. */
 class TunnelAgent extends https.Agent {
-  public constructor(private readonly network: NetworkOptions, private readonly signal: AbortSignal) {
+  public constructor(
+    private readonly network: NetworkOptions,
+    private readonly signal: AbortSignal,
+  ) {
     super({ keepAlive: true, maxSockets: 1 });
   }
 
-  public override createConnection(options: https.RequestOptions, callback: (error: Error | null, stream?: Duplex) => void): undefined {
+  public override createConnection(
+    options: https.RequestOptions,
+    callback: (error: Error | null, stream?: Duplex) => void,
+  ): undefined {
     const host = String(options.host);
     connectTo(host, Number(options.port), this.network, this.signal)
-      .then((socket) => startTls(socket, host, this.network, this.signal))
-      .then((socket) => callback(null, socket), (error) => callback(error instanceof Error ? error : new Error(errorText(error))));
+      .then(socket => startTls(socket, host, this.network, this.signal))
+      .then(
+        socket => callback(null, socket),
+        error => callback(error instanceof Error ? error : new Error(errorText(error))),
+      );
     return undefined;
   }
 }
@@ -171,8 +209,18 @@ function sameOrigin(a: RepositoryAddress, b: RepositoryAddress): boolean {
 
 function statusError(status: number, address: RepositoryAddress): GitError {
   const where = formatAddress(address);
-  if (status === 401 || status === 403) return new GitError('AUTH', `${where} refused the credentials (HTTP ${status})`);
-  if (status === 404 || status === 410) return new GitError('NOT_FOUND', `${where} does not exist or the credentials may not see it (HTTP ${status})`);
-  if (status >= 300 && status < 400) return new GitError('REDIRECT', `${where} redirects in the middle of the exchange (HTTP ${status})`);
-  return new GitError('REMOTE', `${where} answered HTTP ${status}`, status >= 500 || status === 429 || status === 408);
+  if (status === 401 || status === 403)
+    return new GitError('AUTH', `${where} refused the credentials (HTTP ${status})`);
+  if (status === 404 || status === 410)
+    return new GitError(
+      'NOT_FOUND',
+      `${where} does not exist or the credentials may not see it (HTTP ${status})`,
+    );
+  if (status >= 300 && status < 400)
+    return new GitError('REDIRECT', `${where} redirects in the middle of the exchange (HTTP ${status})`);
+  return new GitError(
+    'REMOTE',
+    `${where} answered HTTP ${status}`,
+    status >= 500 || status === 429 || status === 408,
+  );
 }

@@ -32,7 +32,9 @@ const s3 = new S3Client({ maxAttempts: 1 });
 const patterns = (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern);
 const references = jsonEnv<CredentialReference[]>(env, ENV.credentials) ?? [];
 const limits = limitsFor(Number(requireEnv(env, ENV.ephemeralStorageMib)));
-const codeCommitHost = env[ENV.codeCommitUrlSuffix] && `git-codecommit.${requireEnv(env, 'AWS_REGION')}.${env[ENV.codeCommitUrlSuffix]}`;
+const codeCommitHost =
+  env[ENV.codeCommitUrlSuffix] &&
+  `git-codecommit.${requireEnv(env, 'AWS_REGION')}.${env[ENV.codeCommitUrlSuffix]}`;
 const network = {
   guard: createAddressGuard({ allowPrivateHosts: env[ENV.allowPrivateHosts] === 'true' }),
   ca: env[ENV.certificateAuthority],
@@ -41,9 +43,15 @@ const network = {
 const isAllowed = (address: RepositoryAddress) => isListed(address, patterns);
 
 async function connection(address: RepositoryAddress): Promise<GitConnection> {
-  const credentials = address.host === codeCommitHost
-    ? codeCommitCredentials(address, await s3.config.credentials(), requireEnv(env, 'AWS_REGION'), Date.now())
-    : await credentialsFor(address, references, arn => readSecret(secrets, arn));
+  const credentials =
+    address.host === codeCommitHost
+      ? codeCommitCredentials(
+          address,
+          await s3.config.credentials(),
+          requireEnv(env, 'AWS_REGION'),
+          Date.now(),
+        )
+      : await credentialsFor(address, references, arn => readSecret(secrets, arn));
   return { network, credentials };
 }
 
@@ -56,8 +64,15 @@ export const handler = createHandler({
   retries: sqsRetries(sqs, requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL),
+  metrics: createMetrics(
+    METRIC_NAMESPACE,
+    { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
+    env.AWS_LAMBDA_LOG_LEVEL,
+  ),
   keyTemplate: requireEnv(env, ENV.keyTemplate),
   maxReceiveCount: Number(requireEnv(env, ENV.maxReceiveCount)),
-  zipOptions: { addCommitFiles: env[ENV.addCommitFiles] !== 'false', fetchSubmodules: env[ENV.fetchSubmodules] === 'true' },
+  zipOptions: {
+    addCommitFiles: env[ENV.addCommitFiles] !== 'false',
+    fetchSubmodules: env[ENV.fetchSubmodules] === 'true',
+  },
 });

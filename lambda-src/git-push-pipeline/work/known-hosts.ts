@@ -32,11 +32,20 @@ function namesMatch(names: string, name: string): boolean {
 
 function hashed(pattern: string, name: string): boolean {
   const [, , salt, hash] = pattern.split('|');
-  return crypto.createHmac('sha1', Buffer.from(salt ?? '', 'base64')).update(name).digest('base64') === hash;
+  return (
+    crypto
+      .createHmac('sha1', Buffer.from(salt ?? '', 'base64'))
+      .update(name)
+      .digest('base64') === hash
+  );
 }
 
 function wildcard(pattern: string, name: string): boolean {
-  const expression = pattern.toLowerCase().replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*').replace(/\?/g, '.');
+  const expression = pattern
+    .toLowerCase()
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*/g, '.*')
+    .replace(/\?/g, '.');
   return new RegExp(`^${expression}$`).test(name);
 }
 
@@ -45,7 +54,7 @@ export function hostKeyAlgorithms(keys: readonly Buffer[]): string[] {
   const algorithms = new Set<string>();
   for (const key of keys) {
     const type = key.length > 4 ? key.subarray(4, 4 + key.readUInt32BE(0)).toString('latin1') : '';
-    if (type === 'ssh-rsa') ['rsa-sha2-512', 'rsa-sha2-256'].forEach((algorithm) => algorithms.add(algorithm));
+    if (type === 'ssh-rsa') ['rsa-sha2-512', 'rsa-sha2-256'].forEach(algorithm => algorithms.add(algorithm));
     else if (/^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521))$/.test(type)) algorithms.add(type);
   }
   return [...algorithms];

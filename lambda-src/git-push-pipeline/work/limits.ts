@@ -28,7 +28,13 @@ export const DEFAULT_LIMITS: Limits = {
 /** The limits that fit a function's ephemeral storage. */
 export function limitsFor(ephemeralStorageMib: number): Limits {
   const share = (part: number) => Math.floor(ephemeralStorageMib * part) * MIB;
-  return { ...DEFAULT_LIMITS, maxPackBytes: share(0.5), maxObjectBytes: share(0.5), maxZipBytes: share(0.68), maxDiskBytes: share(0.93) };
+  return {
+    ...DEFAULT_LIMITS,
+    maxPackBytes: share(0.5),
+    maxObjectBytes: share(0.5),
+    maxZipBytes: share(0.68),
+    maxDiskBytes: share(0.93),
+  };
 }
 
 /** Objects up to this size are held in memory whole, one at a time; larger ones are streamed. */
@@ -43,7 +49,10 @@ export class DiskBudget {
   public take(bytes: number): void {
     this.used += bytes;
     if (this.used > this.limits.maxDiskBytes) {
-      throw new GitError('LIMIT', `pack and zip together need more than ${inMib(this.limits.maxDiskBytes)} of disk: raise ephemeralStorageSize`);
+      throw new GitError(
+        'LIMIT',
+        `pack and zip together need more than ${inMib(this.limits.maxDiskBytes)} of disk: raise ephemeralStorageSize`,
+      );
     }
   }
 
@@ -53,5 +62,5 @@ export class DiskBudget {
 }
 
 export function inMib(bytes: number): string {
-  return `${Math.round(bytes / MIB * 10) / 10} MiB`;
+  return `${Math.round((bytes / MIB) * 10) / 10} MiB`;
 }

@@ -25,7 +25,12 @@ interface Region {
 export class ObjectStore {
   /** Reads the whole pack once, resolves its deltas and computes every id. Takes over the file. */
   public static async index(
-    pack: ScratchFile, directory: string, limits: Limits, disk: DiskBudget, deadline: Deadline, progress?: Progress,
+    pack: ScratchFile,
+    directory: string,
+    limits: Limits,
+    disk: DiskBudget,
+    deadline: Deadline,
+    progress?: Progress,
   ): Promise<ObjectStore> {
     const store = new ObjectStore(pack, directory, limits, disk, readPackHeader(pack, limits));
     try {
@@ -84,13 +89,16 @@ export class ObjectStore {
   /** A whole object of up to MAX_HELD_BYTES. */
   public async read(index: number): Promise<Buffer> {
     if (this.sizes[index] > MAX_HELD_BYTES) {
-      throw new GitError('LIMIT', `a ${this.type(index)} of the repository is larger than ${inMib(MAX_HELD_BYTES)}`);
+      throw new GitError(
+        'LIMIT',
+        `a ${this.type(index)} of the repository is larger than ${inMib(MAX_HELD_BYTES)}`,
+      );
     }
-    return this.held(index) ?? await this.made(index) as Buffer;
+    return this.held(index) ?? ((await this.made(index)) as Buffer);
   }
 
   /** An object of any size in pieces. */
-  public async* stream(index: number): AsyncGenerator<Buffer> {
+  public async *stream(index: number): AsyncGenerator<Buffer> {
     if (this.sizes[index] <= MAX_HELD_BYTES) {
       yield await this.read(index);
       return;
@@ -100,7 +108,7 @@ export class ObjectStore {
       yield* this.reader.inflateStream(dataOffset, size);
       return;
     }
-    yield* this.pieces(await this.made(index) as Region);
+    yield* this.pieces((await this.made(index)) as Region);
   }
 
   public close(): void {
@@ -119,8 +127,10 @@ export class ObjectStore {
       await this.resolveWaiting(deadline);
       progress?.('indexed', index + 1, this.count);
     }
-    if (offset !== this.reader.end) throw new GitError('CORRUPT_PACK', 'the pack goes on after its last object');
-    if (this.waiting.size > 0) throw new GitError('CORRUPT_PACK', 'the pack holds a delta whose base is missing');
+    if (offset !== this.reader.end)
+      throw new GitError('CORRUPT_PACK', 'the pack goes on after its last object');
+    if (this.waiting.size > 0)
+      throw new GitError('CORRUPT_PACK', 'the pack holds a delta whose base is missing');
   }
 
   private async scanWhole(index: number, { type, size, dataOffset }: EntryHeader): Promise<number> {
@@ -141,7 +151,8 @@ export class ObjectStore {
   }
 
   private async scanDelta(index: number, header: EntryHeader): Promise<number> {
-    if (header.size > MAX_HELD_BYTES) throw new GitError('LIMIT', `the pack holds a delta larger than ${inMib(MAX_HELD_BYTES)}`);
+    if (header.size > MAX_HELD_BYTES)
+      throw new GitError('LIMIT', `the pack holds a delta larger than ${inMib(MAX_HELD_BYTES)}`);
     const { data, end } = this.reader.inflate(header.dataOffset, header.size);
     this.sizes[index] = readDeltaSizes(data).result;
     this.checkSize(this.sizes[index]);
@@ -236,7 +247,8 @@ export class ObjectStore {
         content = this.regions.get(at) ?? this.held(at);
       }
     }
-    for (let next = chain.pop(); next !== undefined; next = chain.pop()) content = this.apply(content, next, this.delta(next));
+    for (let next = chain.pop(); next !== undefined; next = chain.pop())
+      content = this.apply(content, next, this.delta(next));
     return content;
   }
 
@@ -250,11 +262,11 @@ export class ObjectStore {
     const baseSize = Buffer.isBuffer(base) ? base.length : base.size;
     if (held) {
       const parts: Buffer[] = [];
-      applyDeltaInPieces(baseSize, read, delta, (piece) => parts.push(piece));
+      applyDeltaInPieces(baseSize, read, delta, piece => parts.push(piece));
       return Buffer.concat(parts);
     }
     const region = { offset: side.size, size: this.sizes[index] };
-    applyDeltaInPieces(baseSize, read, delta, (piece) => side.append(piece));
+    applyDeltaInPieces(baseSize, read, delta, piece => side.append(piece));
     this.regions.set(index, region);
     return region;
   }
@@ -268,8 +280,9 @@ export class ObjectStore {
     return region;
   }
 
-  private* pieces(region: Region): Generator<Buffer> {
-    for (let at = 0; at < region.size; at += PIECE) yield this.sideFile().read(region.offset + at, Math.min(PIECE, region.size - at));
+  private *pieces(region: Region): Generator<Buffer> {
+    for (let at = 0; at < region.size; at += PIECE)
+      yield this.sideFile().read(region.offset + at, Math.min(PIECE, region.size - at));
   }
 
   /** What the entry itself unpacks to: the delta, or the object where it is none. */
@@ -297,7 +310,10 @@ export class ObjectStore {
 
   private checkSize(size: number): void {
     if (size > this.limits.maxObjectBytes) {
-      throw new GitError('LIMIT', `the repository holds a file of ${inMib(size)}, larger than ${inMib(this.limits.maxObjectBytes)}`);
+      throw new GitError(
+        'LIMIT',
+        `the repository holds a file of ${inMib(size)}, larger than ${inMib(this.limits.maxObjectBytes)}`,
+      );
     }
   }
 }

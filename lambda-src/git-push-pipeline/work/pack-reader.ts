@@ -74,7 +74,11 @@ export class PackReader {
     for (const bound of [size + (size >>> 8) + 1024, size * 4 + 65_536]) {
       const input = this.bytes(dataOffset, Math.min(bound, this.end - dataOffset));
       try {
-        const { buffer, engine } = inflateSync(input, { info: true, chunkSize: Math.max(64, size + 1), maxOutputLength: size + 1 });
+        const { buffer, engine } = inflateSync(input, {
+          info: true,
+          chunkSize: Math.max(64, size + 1),
+          maxOutputLength: size + 1,
+        });
         if (buffer.length !== size) throw corrupt();
         return { data: buffer, end: dataOffset + engine.bytesWritten };
       } catch (error) {
@@ -85,10 +89,10 @@ export class PackReader {
   }
 
   /** Unpacks an entry of any size piece by piece; returns where the next one begins. */
-  public async* inflateStream(dataOffset: number, size: number): AsyncGenerator<Buffer, number> {
+  public async *inflateStream(dataOffset: number, size: number): AsyncGenerator<Buffer, number> {
     const inflate = zlib.createInflate({ chunkSize: PIECE });
     const input = Readable.from(this.pieces(dataOffset), { objectMode: false, highWaterMark: PIECE });
-    input.on('error', (error) => inflate.destroy(error));
+    input.on('error', error => inflate.destroy(error));
     input.pipe(inflate);
     let total = 0;
     try {
@@ -107,7 +111,7 @@ export class PackReader {
     return dataOffset + inflate.bytesWritten;
   }
 
-  private* pieces(start: number): Generator<Buffer> {
+  private *pieces(start: number): Generator<Buffer> {
     for (let at = start; at < this.end; at += PIECE) yield this.file.read(at, Math.min(PIECE, this.end - at));
   }
 

@@ -10,7 +10,12 @@ export const PACK_HEADER = 12;
 export const PACK_TRAILER = 20;
 
 /** Writes a pack as it comes and checks it against the SHA-1 it ends with. */
-export async function receivePack(source: AsyncIterable<Buffer>, file: ScratchFile, limits: Limits, progress?: Progress): Promise<void> {
+export async function receivePack(
+  source: AsyncIterable<Buffer>,
+  file: ScratchFile,
+  limits: Limits,
+  progress?: Progress,
+): Promise<void> {
   const hash = crypto.createHash('sha1');
   let tail: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {
@@ -31,8 +36,13 @@ export async function receivePack(source: AsyncIterable<Buffer>, file: ScratchFi
       tail = Buffer.from(joined.subarray(hashed));
     }
   }
-  if (file.size < PACK_HEADER + PACK_TRAILER) throw new GitError('CORRUPT_PACK', 'the host sent no whole pack');
-  if (!hash.digest().equals(tail)) throw new GitError('CORRUPT_PACK', 'the pack does not match its checksum: it was cut short or changed on the way');
+  if (file.size < PACK_HEADER + PACK_TRAILER)
+    throw new GitError('CORRUPT_PACK', 'the host sent no whole pack');
+  if (!hash.digest().equals(tail))
+    throw new GitError(
+      'CORRUPT_PACK',
+      'the pack does not match its checksum: it was cut short or changed on the way',
+    );
 }
 
 /** The number of objects in the pack. */
@@ -43,8 +53,10 @@ export function readPackHeader(file: ScratchFile, limits: Limits): number {
     throw new GitError('CORRUPT_PACK', 'the host sent something that is not a pack');
   }
   const count = header.readUInt32BE(8);
-  if (count > limits.maxObjects) throw new GitError('LIMIT', `the repository's pack has ${count} objects, more than ${limits.maxObjects}`);
+  if (count > limits.maxObjects)
+    throw new GitError('LIMIT', `the repository's pack has ${count} objects, more than ${limits.maxObjects}`);
   // The smallest object takes a header byte and eight bytes of zlib stream.
-  if (count * 9 > file.size) throw new GitError('CORRUPT_PACK', 'the pack claims more objects than it can hold');
+  if (count * 9 > file.size)
+    throw new GitError('CORRUPT_PACK', 'the pack claims more objects than it can hold');
   return count;
 }

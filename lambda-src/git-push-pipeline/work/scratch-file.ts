@@ -12,7 +12,10 @@ export class ScratchFile {
   public size = 0;
   public readonly fd: number;
 
-  public constructor(directory: string, private readonly disk: DiskBudget) {
+  public constructor(
+    directory: string,
+    private readonly disk: DiskBudget,
+  ) {
     const name = path.join(directory, `scratch-${crypto.randomUUID()}`);
     this.fd = fs.openSync(name, 'wx+', 0o600);
     fs.unlinkSync(name);

@@ -4,7 +4,11 @@ import { errorText, GitError, safeText } from './errors';
 import { hostKeyAlgorithms, keysForHost } from './known-hosts';
 import { PktReader } from './pkt-line';
 import { flowing, GitCredentials, Transport } from './transport';
-import { effectivePort, formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import {
+  effectivePort,
+  formatAddress,
+  RepositoryAddress,
+} from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_STDERR = 1000;
 
@@ -48,7 +52,8 @@ export class SshTransport implements Transport {
   }
 
   public async send(request: string): Promise<PktReader> {
-    if (this.channel === undefined || this.reader === undefined) throw new GitError('PROTOCOL', 'nothing can be sent before the connection is open');
+    if (this.channel === undefined || this.reader === undefined)
+      throw new GitError('PROTOCOL', 'nothing can be sent before the connection is open');
     this.channel.write(request);
     return this.reader;
   }
@@ -63,26 +68,36 @@ export class SshTransport implements Transport {
     const port = effectivePort(this.address);
     const key = utils.parseKey(credentials.privateKey, credentials.passphrase);
     if (key instanceof Error) {
-      throw new GitError('KEY', 'the private key cannot be read: it must be an unencrypted key, or one whose passphrase is given');
+      throw new GitError(
+        'KEY',
+        'the private key cannot be read: it must be an unencrypted key, or one whose passphrase is given',
+      );
     }
     const known = keysForHost(credentials.knownHosts, this.address.host, port);
     const algorithms = hostKeyAlgorithms(known.trusted);
-    if (algorithms.length === 0) throw new GitError('HOST_KEY', `the known hosts hold no usable key for ${this.address.host} port ${port}`);
+    if (algorithms.length === 0)
+      throw new GitError(
+        'HOST_KEY',
+        `the known hosts hold no usable key for ${this.address.host} port ${port}`,
+      );
     const sock = await connectTo(this.address.host, port, network, this.signal);
     let hostKeyRefused = false;
     try {
-      await this.until('ready', () => this.client.connect({
-        sock,
-        username: this.address.user ?? 'git',
-        privateKey: credentials.privateKey,
-        ...(credentials.passphrase === undefined ? {} : { passphrase: credentials.passphrase }),
-        algorithms: { serverHostKey: algorithms as ServerHostKeyAlgorithm[] },
-        hostVerifier: (shown: Buffer) => {
-          hostKeyRefused = known.revoked.some((k) => k.equals(shown)) || !known.trusted.some((k) => k.equals(shown));
-          return !hostKeyRefused;
-        },
-        readyTimeout: network.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS,
-      }));
+      await this.until('ready', () =>
+        this.client.connect({
+          sock,
+          username: this.address.user ?? 'git',
+          privateKey: credentials.privateKey,
+          ...(credentials.passphrase === undefined ? {} : { passphrase: credentials.passphrase }),
+          algorithms: { serverHostKey: algorithms as ServerHostKeyAlgorithm[] },
+          hostVerifier: (shown: Buffer) => {
+            hostKeyRefused =
+              known.revoked.some(k => k.equals(shown)) || !known.trusted.some(k => k.equals(shown));
+            return !hostKeyRefused;
+          },
+          readyTimeout: network.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS,
+        }),
+      );
     } catch (error) {
       sock.destroy();
       throw this.connectFailure(error, hostKeyRefused);
@@ -94,10 +109,14 @@ export class SshTransport implements Transport {
     const level = typeof error === 'object' && error !== null && 'level' in error ? String(error.level) : '';
     const text = errorText(error);
     if (hostKeyRefused || text.includes('no matching host key')) {
-      return new GitError('HOST_KEY', `${this.address.host} shows a host key that is not among the known hosts`);
+      return new GitError(
+        'HOST_KEY',
+        `${this.address.host} shows a host key that is not among the known hosts`,
+      );
     }
     if (level === 'client-authentication') return new GitError('AUTH', `${this.where} refused the SSH key`);
-    if (level === 'client-timeout') return new GitError('STALLED', `${this.where} did not finish the SSH handshake in time`);
+    if (level === 'client-timeout')
+      return new GitError('STALLED', `${this.where} did not finish the SSH handshake in time`);
     return new GitError('CONNECT', `no SSH connection to ${this.where}: ${safeText(text)}`);
   }
 
@@ -105,16 +124,27 @@ export class SshTransport implements Transport {
     // The quotes keep the host's shell from reading anything in the path; an address cannot hold a quote.
     const path = this.address.scpLike ? this.address.path : `/${this.address.path}`;
     const env = this.options.protocolVersion === 2 ? { GIT_PROTOCOL: 'version=2' } : {};
-    return this.until<ClientChannel>(undefined, (done) => this.client.exec(`git-upload-pack '${path}'`, { env }, (error, channel) => {
-      if (error) done(new GitError('REMOTE', `${this.where} does not run git-upload-pack: ${safeText(errorText(error))}`));
-      else done(undefined, channel);
-    })).catch((error: unknown) => {
+    return this.until<ClientChannel>(undefined, done =>
+      this.client.exec(`git-upload-pack '${path}'`, { env }, (error, channel) => {
+        if (error)
+          done(
+            new GitError(
+              'REMOTE',
+              `${this.where} does not run git-upload-pack: ${safeText(errorText(error))}`,
+            ),
+          );
+        else done(undefined, channel);
+      }),
+    ).catch((error: unknown) => {
       throw this.connectFailure(error, false);
     });
   }
 
   /** Waits for the client's event or for `done`, and ends at once on an error, a close or the signal. */
-  private until<T = void>(event: 'ready' | undefined, start: (done: (error?: unknown, value?: T) => void) => void): Promise<T> {
+  private until<T = void>(
+    event: 'ready' | undefined,
+    start: (done: (error?: unknown, value?: T) => void) => void,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const release = (): void => {
         this.signal.removeEventListener('abort', aborted);
@@ -140,7 +170,7 @@ export class SshTransport implements Transport {
     });
   }
 
-  private async* bytes(channel: ClientChannel): AsyncGenerator<Buffer> {
+  private async *bytes(channel: ClientChannel): AsyncGenerator<Buffer> {
     let received = 0;
     const timeout = this.options.network.stallTimeoutMs;
     for await (const chunk of flowing(channel, this.signal, timeout)) {
@@ -152,10 +182,17 @@ export class SshTransport implements Transport {
 
   private refused(): GitError {
     const said = safeText(this.stderr);
-    if (/not found|no such|does not (appear to be|exist)|could not be found|not a git repository/i.test(said)) {
+    if (
+      /not found|no such|does not (appear to be|exist)|could not be found|not a git repository/i.test(said)
+    ) {
       return new GitError('NOT_FOUND', `${this.where} does not exist or the key may not see it: ${said}`);
     }
-    if (/denied|not authorized|unauthorized|forbidden|permission/i.test(said)) return new GitError('AUTH', `${this.where} refused the key: ${said}`);
-    return new GitError('REMOTE', `${this.where} ended without an answer (exit code ${this.exitCode ?? 'unknown'}): ${said}`, true);
+    if (/denied|not authorized|unauthorized|forbidden|permission/i.test(said))
+      return new GitError('AUTH', `${this.where} refused the key: ${said}`);
+    return new GitError(
+      'REMOTE',
+      `${this.where} ended without an answer (exit code ${this.exitCode ?? 'unknown'}): ${said}`,
+      true,
+    );
   }
 }

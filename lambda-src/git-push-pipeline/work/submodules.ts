@@ -2,7 +2,12 @@ import { readTree, resolveCommit, SubmoduleTree } from './commit-archive';
 import { GitError, safeText } from './errors';
 import { TreeEntry } from './git-objects';
 import { ObjectStore } from './object-store';
-import { formatAddress, InvalidAddressError, parseAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import {
+  formatAddress,
+  InvalidAddressError,
+  parseAddress,
+  RepositoryAddress,
+} from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_DEPTH = 5;
 const MAX_SUBMODULES = 100;
@@ -22,16 +27,27 @@ export async function fetchSubmodules(
   stores: ObjectStore[],
 ): Promise<ReadonlyMap<string, SubmoduleTree>> {
   const found = new Map<string, SubmoduleTree>();
-  const visit = async (of: SubmoduleTree, parent: RepositoryAddress, prefix: string, depth: number): Promise<void> => {
+  const visit = async (
+    of: SubmoduleTree,
+    parent: RepositoryAddress,
+    prefix: string,
+    depth: number,
+  ): Promise<void> => {
     for (const { path, url } of await readGitmodules(of)) {
       const link = await findEntry(of, path);
       if (link?.kind !== 'submodule') continue;
       if (depth >= MAX_DEPTH || found.size >= MAX_SUBMODULES) {
-        throw new GitError('LIMIT', `there are more than ${MAX_SUBMODULES} submodules, or they lie more than ${MAX_DEPTH} deep`);
+        throw new GitError(
+          'LIMIT',
+          `there are more than ${MAX_SUBMODULES} submodules, or they lie more than ${MAX_DEPTH} deep`,
+        );
       }
       const from = submoduleAddress(url, parent);
       if (!fetcher.isAllowed(from)) {
-        throw new GitError('NOT_ALLOWED', `the submodule's repository ${formatAddress(from)} is not in the list of repositories`);
+        throw new GitError(
+          'NOT_ALLOWED',
+          `the submodule's repository ${formatAddress(from)} is not in the list of repositories`,
+        );
       }
       const id = Buffer.from(link.rawId, 'latin1').toString('hex');
       const fetched = await fetcher.fetch(from, id);
@@ -62,7 +78,8 @@ async function readGitmodules(of: SubmoduleTree): Promise<{ path: string; url: s
   const entry = await findEntry(of, '.gitmodules');
   const index = entry?.kind === 'file' ? of.store.findRaw(entry.rawId) : undefined;
   if (index === undefined) return [];
-  if (of.store.size(index) > MAX_GITMODULES_BYTES) throw new GitError('LIMIT', 'the file .gitmodules is too large');
+  if (of.store.size(index) > MAX_GITMODULES_BYTES)
+    throw new GitError('LIMIT', 'the file .gitmodules is too large');
   return parseGitmodules((await of.store.read(index)).toString('latin1'));
 }
 
@@ -77,9 +94,12 @@ export function parseGitmodules(text: string): { path: string; url: string }[] {
       continue;
     }
     const match = /^\s*(path|url)\s*=\s*(.*)$/i.exec(line);
-    if (match && section !== undefined) section[match[1].toLowerCase() as 'path' | 'url'] = configValue(match[2]);
+    if (match && section !== undefined)
+      section[match[1].toLowerCase() as 'path' | 'url'] = configValue(match[2]);
   }
-  return sections.filter((found): found is { path: string; url: string } => found.path !== undefined && found.url !== undefined);
+  return sections.filter(
+    (found): found is { path: string; url: string } => found.path !== undefined && found.url !== undefined,
+  );
 }
 
 function configValue(text: string): string {
@@ -101,7 +121,8 @@ function submoduleAddress(url: string, parent: RepositoryAddress): RepositoryAdd
     if (!/^\.\.?\//.test(url)) return parseAddress(url);
     const parts = parent.path.split('/');
     for (const part of url.split('/')) {
-      if (part === '..' && parts.pop() === undefined) throw new InvalidAddressError('it leads above the host');
+      if (part === '..' && parts.pop() === undefined)
+        throw new InvalidAddressError('it leads above the host');
       else if (part !== '..' && part !== '.' && part !== '') parts.push(part);
     }
     return parseAddress(formatAddress({ ...parent, path: parts.join('/') }));

@@ -15,13 +15,13 @@ export interface Transport {
 
 export type GitCredentials =
   | {
-    readonly kind: 'ssh';
-    /** In OpenSSH, PEM or PPK form. */
-    readonly privateKey: string;
-    readonly passphrase?: string;
-    /** Lines as in a known_hosts file. The host's key must be among them. */
-    readonly knownHosts: string;
-  }
+      readonly kind: 'ssh';
+      /** In OpenSSH, PEM or PPK form. */
+      readonly privateKey: string;
+      readonly passphrase?: string;
+      /** Lines as in a known_hosts file. The host's key must be among them. */
+      readonly knownHosts: string;
+    }
   | { readonly kind: 'https'; readonly username?: string; readonly password: string };
 
 /**
@@ -29,7 +29,11 @@ export type GitCredentials =
  * too long or the signal fired. It does not rely on the stream for that: an SSH channel is only closed when the host
  * agrees.
  */
-export async function* flowing(stream: Readable, signal: AbortSignal, stallTimeoutMs = DEFAULT_STALL_TIMEOUT_MS): AsyncGenerator<Buffer> {
+export async function* flowing(
+  stream: Readable,
+  signal: AbortSignal,
+  stallTimeoutMs = DEFAULT_STALL_TIMEOUT_MS,
+): AsyncGenerator<Buffer> {
   const iterator = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let rejectWaiting: (reason: unknown) => void = () => undefined;
   let stopped: { reason: unknown } | undefined;
@@ -38,7 +42,10 @@ export async function* flowing(stream: Readable, signal: AbortSignal, stallTimeo
     rejectWaiting(reason);
   };
   const aborted = (): void => stop(signal.reason);
-  const timer = setTimeout(() => stop(new GitError('STALLED', `the host sent nothing for ${stallTimeoutMs / 1000} s`)), stallTimeoutMs);
+  const timer = setTimeout(
+    () => stop(new GitError('STALLED', `the host sent nothing for ${stallTimeoutMs / 1000} s`)),
+    stallTimeoutMs,
+  );
   timer.unref(); // who does not read to the end leaves it behind, and a process that is done must not wait for it
   if (signal.aborted) aborted();
   signal.addEventListener('abort', aborted, { once: true });

@@ -28,13 +28,23 @@ export class UploadPack {
       first = await reader.line();
     }
     if (first === 'version 1') first = await reader.line();
-    const opened = first === 'version 2'
-      ? new UploadPack(transport, 2, await readCapabilities(reader), [])
-      : await openVersion0(transport, reader, first, new Set(names), (...parts) => new UploadPack(...parts));
+    const opened =
+      first === 'version 2'
+        ? new UploadPack(transport, 2, await readCapabilities(reader), [])
+        : await openVersion0(
+            transport,
+            reader,
+            first,
+            new Set(names),
+            (...parts) => new UploadPack(...parts),
+          );
     if (transport.stateless) await reader.drain();
     const format = opened.capabilities.get('object-format') ?? 'sha1';
     if (format !== 'sha1') {
-      throw new GitError('UNSUPPORTED', `the repository uses ${safeText(format)} object ids; only sha1 repositories can be fetched`);
+      throw new GitError(
+        'UNSUPPORTED',
+        `the repository uses ${safeText(format)} object ids; only sha1 repositories can be fetched`,
+      );
     }
     return opened;
   }
@@ -52,8 +62,14 @@ export class UploadPack {
       if (!this.transport.stateless) await this.transport.send(FLUSH);
       return this.advertised;
     }
-    const request = pkt('command=ls-refs\n') + this.common() + DELIMITER + pkt('peel\n') + pkt('symrefs\n')
-      + names.map((name) => pkt(`ref-prefix ${name}\n`)).join('') + FLUSH;
+    const request =
+      pkt('command=ls-refs\n') +
+      this.common() +
+      DELIMITER +
+      pkt('peel\n') +
+      pkt('symrefs\n') +
+      names.map(name => pkt(`ref-prefix ${name}\n`)).join('') +
+      FLUSH;
     const reader = await this.transport.send(request);
     const wanted = new Set(names);
     const refs: RemoteRef[] = [];
@@ -61,7 +77,8 @@ export class UploadPack {
       const [id, name, ...attributes] = line.split(' ');
       if (!OBJECT_ID.test(id)) throw unexpected();
       if (!wanted.has(name)) continue;
-      const attribute = (prefix: string): string | undefined => attributes.find((a) => a.startsWith(prefix))?.slice(prefix.length);
+      const attribute = (prefix: string): string | undefined =>
+        attributes.find(a => a.startsWith(prefix))?.slice(prefix.length);
       refs.push({ name, id, peeled: attribute('peeled:'), target: attribute('symref-target:') });
     }
     if (this.transport.stateless) await reader.drain();
@@ -69,8 +86,10 @@ export class UploadPack {
   }
 
   /** The bytes of a pack with everything that the commit (or tag) needs, at depth 1. */
-  public async* fetch(id: string): AsyncGenerator<Buffer> {
-    const reader = await this.transport.send(this.version === 2 ? this.fetchRequest2(id) : this.fetchRequest0(id));
+  public async *fetch(id: string): AsyncGenerator<Buffer> {
+    const reader = await this.transport.send(
+      this.version === 2 ? this.fetchRequest2(id) : this.fetchRequest0(id),
+    );
     if (this.version === 2) await skipToPackfile(reader);
     else await skipToNak(reader);
     yield* sideband(reader);
@@ -79,22 +98,42 @@ export class UploadPack {
 
   private fetchRequest2(id: string): string {
     const shallow = (this.capabilities.get('fetch') ?? '').split(' ').includes('shallow');
-    return pkt('command=fetch\n') + this.common() + DELIMITER + pkt('no-progress\n') + pkt('ofs-delta\n')
-      + (shallow ? pkt('deepen 1\n') : '') + pkt(`want ${id}\n`) + pkt('done\n') + FLUSH;
+    return (
+      pkt('command=fetch\n') +
+      this.common() +
+      DELIMITER +
+      pkt('no-progress\n') +
+      pkt('ofs-delta\n') +
+      (shallow ? pkt('deepen 1\n') : '') +
+      pkt(`want ${id}\n`) +
+      pkt('done\n') +
+      FLUSH
+    );
   }
 
   private fetchRequest0(id: string): string {
-    const band = ['side-band-64k', 'side-band'].find((name) => this.capabilities.has(name));
-    if (band === undefined) throw new GitError('UNSUPPORTED', 'the host offers neither git protocol v2 nor side-band');
+    const band = ['side-band-64k', 'side-band'].find(name => this.capabilities.has(name));
+    if (band === undefined)
+      throw new GitError('UNSUPPORTED', 'the host offers neither git protocol v2 nor side-band');
     // Azure DevOps refuses clients that do not say multi_ack.
-    const ack = ['multi_ack_detailed', 'multi_ack'].find((name) => this.capabilities.has(name));
-    const optional = ['ofs-delta', 'no-progress', 'shallow'].filter((name) => this.capabilities.has(name));
-    const chosen = [ack, band, ...optional, this.capabilities.has('agent') ? AGENT : undefined].filter((name) => name !== undefined);
-    return pkt(`want ${id} ${chosen.join(' ')}\n`) + (this.capabilities.has('shallow') ? pkt('deepen 1\n') : '') + FLUSH + pkt('done\n');
+    const ack = ['multi_ack_detailed', 'multi_ack'].find(name => this.capabilities.has(name));
+    const optional = ['ofs-delta', 'no-progress', 'shallow'].filter(name => this.capabilities.has(name));
+    const chosen = [ack, band, ...optional, this.capabilities.has('agent') ? AGENT : undefined].filter(
+      name => name !== undefined,
+    );
+    return (
+      pkt(`want ${id} ${chosen.join(' ')}\n`) +
+      (this.capabilities.has('shallow') ? pkt('deepen 1\n') : '') +
+      FLUSH +
+      pkt('done\n')
+    );
   }
 
   private common(): string {
-    return (this.capabilities.has('agent') ? pkt(`${AGENT}\n`) : '') + (this.capabilities.has('object-format') ? pkt('object-format=sha1\n') : '');
+    return (
+      (this.capabilities.has('agent') ? pkt(`${AGENT}\n`) : '') +
+      (this.capabilities.has('object-format') ? pkt('object-format=sha1\n') : '')
+    );
   }
 }
 
@@ -113,14 +152,20 @@ async function openVersion0<T>(
   reader: PktReader,
   first: string | undefined,
   names: ReadonlySet<string>,
-  create: (transport: Transport, version: 0, capabilities: ReadonlyMap<string, string>, refs: readonly RemoteRef[]) => T,
+  create: (
+    transport: Transport,
+    version: 0,
+    capabilities: ReadonlyMap<string, string>,
+    refs: readonly RemoteRef[],
+  ) => T,
 ): Promise<T> {
   const capabilities = new Map<string, string>();
   const symbolic = new Map<string, string>();
   const refs = new Map<string, RemoteRef>();
   let count = 0;
   for (let line = textOf(first); line !== 'flush'; line = await textLine(reader)) {
-    if (++count > MAX_ADVERTISED_REFS) throw new GitError('LIMIT', 'the host lists more refs than can be read');
+    if (++count > MAX_ADVERTISED_REFS)
+      throw new GitError('LIMIT', 'the host lists more refs than can be read');
     const [entry, list] = line.split('\0');
     for (const capability of list?.split(' ') ?? []) {
       const [name, value = ''] = capability.split('=');
@@ -141,7 +186,8 @@ async function openVersion0<T>(
 /** v2: the sections before the pack (shallow-info) are read over. */
 async function skipToPackfile(reader: PktReader): Promise<void> {
   for (let line = await reader.line(); line !== 'packfile'; line = await reader.line()) {
-    if (line === undefined || line === 'flush') throw new GitError('PROTOCOL', 'the host answered without a pack');
+    if (line === undefined || line === 'flush')
+      throw new GitError('PROTOCOL', 'the host answered without a pack');
     checkForError(line);
   }
 }
@@ -158,7 +204,12 @@ async function* sideband(reader: PktReader): AsyncGenerator<Buffer> {
   for (let packet = await reader.next(); isData(packet); packet = await reader.next()) {
     const band = packet[0];
     if (band === 1) yield packet.subarray(1);
-    else if (band === 3) throw new GitError('REMOTE', `the host failed while it packed: ${safeText(packet.subarray(1).toString('utf8'))}`, true);
+    else if (band === 3)
+      throw new GitError(
+        'REMOTE',
+        `the host failed while it packed: ${safeText(packet.subarray(1).toString('utf8'))}`,
+        true,
+      );
     else if (band !== 2) throw unexpected();
   }
 }
@@ -172,7 +223,8 @@ async function textLine(reader: PktReader): Promise<string> {
 }
 
 function textOf(line: string | undefined): string {
-  if (line === undefined) throw new GitError('CONNECT', 'the host closed the connection in the middle of its answer');
+  if (line === undefined)
+    throw new GitError('CONNECT', 'the host closed the connection in the middle of its answer');
   checkForError(line);
   return line;
 }
@@ -183,7 +235,8 @@ function checkForError(line: string): void {
   if (/not our ref|unadvertised object|not found.*object|no such (ref|commit)/i.test(said)) {
     throw new GitError('COMMIT_NOT_FOUND', `the host does not give this commit: ${said}`);
   }
-  if (/not found|does not (appear|exist)|no such repo|access denied/i.test(said)) throw new GitError('NOT_FOUND', `the host refused: ${said}`);
+  if (/not found|does not (appear|exist)|no such repo|access denied/i.test(said))
+    throw new GitError('NOT_FOUND', `the host refused: ${said}`);
   throw new GitError('REMOTE', `the host refused: ${said}`);
 }
 

@@ -47,7 +47,10 @@ export class ZipWriter {
   private readonly dosTime: number;
   private readonly timestamp: Buffer;
 
-  public constructor(private readonly fd: number, private readonly options: ZipWriterOptions) {
+  public constructor(
+    private readonly fd: number,
+    private readonly options: ZipWriterOptions,
+  ) {
     this.written = options.start ?? 0;
     this.counted = this.written;
     this.dosTime = dosTime(options.time);
@@ -73,13 +76,24 @@ export class ZipWriter {
   }
 
   /** An entry that is too large to hold; `open` gives its bytes, a second time where deflating did not make it smaller. */
-  public async addStream(name: Buffer, mode: number, size: number, open: () => AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
+  public async addStream(
+    name: Buffer,
+    mode: number,
+    size: number,
+    open: () => AsyncIterable<Buffer>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const entry = this.entry(name, mode, size);
     this.write(this.localHeader(entry));
     this.flush();
     const start = this.written;
     const deflate = zlib.createDeflateRaw({ level: LEVEL, chunkSize: 256 * 1024 });
-    await pipeline(withCrc(open(), entry), deflate, (source: AsyncIterable<Buffer>) => this.writeAll(source), { signal });
+    await pipeline(
+      withCrc(open(), entry),
+      deflate,
+      (source: AsyncIterable<Buffer>) => this.writeAll(source),
+      { signal },
+    );
     entry.method = DEFLATED;
     if (this.written - start >= size) {
       this.written = start;
@@ -96,7 +110,8 @@ export class ZipWriter {
     const offset = this.position();
     this.write(this.directory.bytes());
     const size = this.position() - offset;
-    if (this.entries >= MAX_16 || size >= MAX_32 || offset >= MAX_32) this.write(zip64End(this.entries, size, offset));
+    if (this.entries >= MAX_16 || size >= MAX_32 || offset >= MAX_32)
+      this.write(zip64End(this.entries, size, offset));
     const end = Buffer.alloc(22);
     end.writeUInt32LE(0x06054b50, 0);
     end.writeUInt16LE(Math.min(this.entries, MAX_16), 8);
@@ -120,7 +135,9 @@ export class ZipWriter {
   private localHeader(entry: Entry): Buffer {
     // Which form the header has is known before the entry is deflated, since it is never stored larger than it is.
     const wide = entry.size >= MAX_32;
-    const extra = wide ? Buffer.concat([zip64Field([entry.size, entry.compressed]), this.timestamp]) : this.timestamp;
+    const extra = wide
+      ? Buffer.concat([zip64Field([entry.size, entry.compressed]), this.timestamp])
+      : this.timestamp;
     const header = Buffer.alloc(30);
     header.writeUInt32LE(0x04034b50, 0);
     this.common(header, 4, entry, wide);
@@ -139,7 +156,7 @@ export class ZipWriter {
     this.common(header, 6, entry, wide);
     if (entry.size >= MAX_32) header.writeUInt32LE(MAX_32, 20);
     header.writeUInt16LE(extra.length, 30);
-    header.writeUInt32LE((entry.mode << 16 | (entry.mode >> 12 === 0o04 ? 0x10 : 0)) >>> 0, 38);
+    header.writeUInt32LE(((entry.mode << 16) | (entry.mode >> 12 === 0o04 ? 0x10 : 0)) >>> 0, 38);
     header.writeUInt32LE(Math.min(entry.offset, MAX_32), 42);
     this.directory.append(header);
     this.directory.append(entry.name);
@@ -252,9 +269,9 @@ function dosTime(seconds: number): number {
   const first = Date.UTC(1980, 0, 1) / 1000;
   const last = Date.UTC(2107, 11, 31, 23, 59, 58) / 1000;
   const date = new Date(Math.min(Math.max(seconds, first), last) * 1000);
-  const day = (date.getUTCFullYear() - 1980) << 9 | (date.getUTCMonth() + 1) << 5 | date.getUTCDate();
-  const time = date.getUTCHours() << 11 | date.getUTCMinutes() << 5 | date.getUTCSeconds() >> 1;
-  return (day << 16 | time) >>> 0;
+  const day = ((date.getUTCFullYear() - 1980) << 9) | ((date.getUTCMonth() + 1) << 5) | date.getUTCDate();
+  const time = (date.getUTCHours() << 11) | (date.getUTCMinutes() << 5) | (date.getUTCSeconds() >> 1);
+  return ((day << 16) | time) >>> 0;
 }
 
 /** Info-ZIP's extended timestamp: the exact second, whatever the time zone of who unpacks. */
@@ -266,7 +283,7 @@ function timestampField(seconds: number): Buffer {
 }
 
 function isAscii(bytes: Buffer): boolean {
-  return bytes.every((byte) => byte < 0x80);
+  return bytes.every(byte => byte < 0x80);
 }
 
 function isUtf8(bytes: Buffer): boolean {

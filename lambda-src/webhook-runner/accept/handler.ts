@@ -36,6 +36,9 @@ function checkApiKey({ headers }: APIGatewayProxyEventV2, expected: string): voi
   // Hashed first, so that not even the lengths show in the time taken.
   const digest = (text: string) => crypto.createHash('sha256').update(text).digest();
   if (!crypto.timingSafeEqual(digest(given ?? ''), digest(expected))) {
-    throw new HttpError(401, given === undefined ? 'The header `x-api-key` is missing' : 'The header `x-api-key` has the wrong key');
+    throw new HttpError(
+      401,
+      given === undefined ? 'The header `x-api-key` is missing' : 'The header `x-api-key` has the wrong key',
+    );
   }
 }

@@ -17,5 +17,7 @@ export const handler = createHandler({
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   rules: JSON.parse(requireEnv(env, Env.REQUEST_RULES)) as RequestRules,
-  apiKey: apiKeySecretArn ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), apiKeySecretArn) : undefined,
+  apiKey: apiKeySecretArn
+    ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), apiKeySecretArn)
+    : undefined,
 });

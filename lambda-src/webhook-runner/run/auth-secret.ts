@@ -19,7 +19,9 @@ export function authOf(settings: HttpAuthSettings, secret: string): HttpAuth {
   const text = (name: string, mayBeEmpty = false): string => {
     const member = value?.[name];
     if (typeof member !== 'string' || (member === '' && !mayBeEmpty)) {
-      throw new Error(`The destination's secret must be a JSON object with ${MEMBERS[settings.kind].join(' and ')}: ${name} is missing`);
+      throw new Error(
+        `The destination's secret must be a JSON object with ${MEMBERS[settings.kind].join(' and ')}: ${name} is missing`,
+      );
     }
     return member;
   };

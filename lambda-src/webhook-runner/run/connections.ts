@@ -1,4 +1,9 @@
-import type { DestinationSettings, RetryPolicy, RunnerSettings, RunRequest } from '../../../src/webhook-runner/contract';
+import type {
+  DestinationSettings,
+  RetryPolicy,
+  RunnerSettings,
+  RunRequest,
+} from '../../../src/webhook-runner/contract';
 import { createAddressGuard } from '../../shared/address-guard';
 import { createHttpClient, HttpClient } from '../../shared/guarded-http';
 import { createHttpDestination, createNoDestination } from '../http-destination';
@@ -34,7 +39,9 @@ const EFFORTS: { readonly [Key in 'first' | 'heartbeat' | 'terminal']: RetryPoli
 };
 
 /** What one run talks to: file and callback behind the guard, the destination as the deployment named it. */
-export function createConnect(options: ConnectOptions): (request: RunRequest, reportOnly: boolean) => Promise<Connections> {
+export function createConnect(
+  options: ConnectOptions,
+): (request: RunRequest, reportOnly: boolean) => Promise<Connections> {
   const { settings, timing } = options;
   const { allowPrivateHosts, allowHttp, allowedHosts } = settings;
   return async (request, reportOnly) => {
@@ -45,17 +52,28 @@ export function createConnect(options: ConnectOptions): (request: RunRequest, re
       idleTimeoutMs: IDLE_MS,
       overallTimeoutMs: REQUEST_MS,
     });
-    const trusted = createHttpClient({ target: { kind: 'trusted' }, allowHttp, idleTimeoutMs: REQUEST_MS, overallTimeoutMs: REQUEST_MS });
+    const trusted = createHttpClient({
+      target: { kind: 'trusted' },
+      allowHttp,
+      idleTimeoutMs: REQUEST_MS,
+      overallTimeoutMs: REQUEST_MS,
+    });
     const close = () => {
       outside.close();
       trusted.close();
     };
     try {
       return {
-        source: createHttpSource({ url: request.data_url, retry: settings.retry, idleTimeoutMs: IDLE_MS }, outside, timing),
+        source: createHttpSource(
+          { url: request.data_url, retry: settings.retry, idleTimeoutMs: IDLE_MS },
+          outside,
+          timing,
+        ),
         destination: reportOnly ? createNoDestination() : await destinationOf(request, options, trusted),
         reporter: createStatusReporter(
-          { request, protocol: settings.statusProtocol, tenantId: settings.tenantId, efforts: EFFORTS }, outside, timing,
+          { request, protocol: settings.statusProtocol, tenantId: settings.tenantId, efforts: EFFORTS },
+          outside,
+          timing,
         ),
         close,
       };
@@ -66,7 +84,11 @@ export function createConnect(options: ConnectOptions): (request: RunRequest, re
   };
 }
 
-async function destinationOf(request: RunRequest, options: ConnectOptions, client: HttpClient): Promise<Destination> {
+async function destinationOf(
+  request: RunRequest,
+  options: ConnectOptions,
+  client: HttpClient,
+): Promise<Destination> {
   const { destination, clients, timing, secret } = options;
   const { webhook_id: webhookId } = request;
   switch (destination.kind) {

@@ -12,25 +12,37 @@ const FRAME_BYTES = 700;
 
 /** Each batch is one event: `detail` has `webhook_id`, `idempotency_key`, `first_record` and `records`. */
 export function eventBridgeDestination(
-  client: EventBridgeClient, { eventBusName, source, detailType }: EventBusTarget, webhookId: string,
+  client: EventBridgeClient,
+  { eventBusName, source, detailType }: EventBusTarget,
+  webhookId: string,
 ): Destination {
   return {
     overheadBytes: FRAME_BYTES,
     async deliver(batch, signal) {
       const records = recordsText(batch);
       if (records === undefined) return { kind: 'refused', reason: NO_OWN_BODY };
-      const Detail = `{"webhook_id":${JSON.stringify(webhookId)},"idempotency_key":${JSON.stringify(batch.idempotencyKey)},`
-        + `"first_record":${batch.firstRecord},"records":[${records}]}`;
+      const Detail =
+        `{"webhook_id":${JSON.stringify(webhookId)},"idempotency_key":${JSON.stringify(batch.idempotencyKey)},` +
+        `"first_record":${batch.firstRecord},"records":[${records}]}`;
       try {
-        const { FailedEntryCount, Entries } = await client.send(new PutEventsCommand({
-          Entries: [{ EventBusName: eventBusName, Source: source, DetailType: detailType, Detail }],
-        }), { abortSignal: signal });
+        const { FailedEntryCount, Entries } = await client.send(
+          new PutEventsCommand({
+            Entries: [{ EventBusName: eventBusName, Source: source, DetailType: detailType, Detail }],
+          }),
+          { abortSignal: signal },
+        );
         if (!FailedEntryCount) return { kind: 'delivered' };
         const code = Entries?.[0]?.ErrorCode ?? 'no reason';
-        return { kind: /Throttl|Internal/.test(code) ? 'retry' : 'refused', reason: `the event bus refused the batch: ${code}` };
+        return {
+          kind: /Throttl|Internal/.test(code) ? 'retry' : 'refused',
+          reason: `the event bus refused the batch: ${code}`,
+        };
       } catch (error) {
         signal?.throwIfAborted();
-        return { kind: isTransient(error) ? 'retry' : 'refused', reason: `the event bus could not be reached: ${(error as Error).name}` };
+        return {
+          kind: isTransient(error) ? 'retry' : 'refused',
+          reason: `the event bus could not be reached: ${(error as Error).name}`,
+        };
       }
     },
   };

@@ -1,5 +1,14 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { Checkpoint, MAX_DELAY_SECONDS, MAX_HOPS, MAX_TRIES, Metric, RunMessage, RunnerSettings, RunRequest } from '../../../src/webhook-runner/contract';
+import {
+  Checkpoint,
+  MAX_DELAY_SECONDS,
+  MAX_HOPS,
+  MAX_TRIES,
+  Metric,
+  RunMessage,
+  RunnerSettings,
+  RunRequest,
+} from '../../../src/webhook-runner/contract';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
 import { printable } from '../checkpoint';
@@ -59,16 +68,25 @@ const KEPT_SHARE = 0.3;
 const LEASE_MARGIN_MS = 5_000;
 
 /** For the last report where the leases themselves are what is broken: then it is told without one. */
-const UNFENCED: Leases = { acquire: async () => ({ epoch: 0 }), save: async () => undefined, handOver: async () => undefined };
+const UNFENCED: Leases = {
+  acquire: async () => ({ epoch: 0 }),
+  save: async () => undefined,
+  handOver: async () => undefined,
+};
 
 /** One slice of a run for each message. */
-export function createHandler(ports: Ports): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
+export function createHandler(
+  ports: Ports,
+): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
   return async (event, context) => {
     const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
     for (const record of event.Records) {
       const message = parseMessage(record.body);
       const log = ports.log.with({
-        requestId: context.awsRequestId, messageId: record.messageId, webhookId: message?.request.webhook_id, hop: message?.hop,
+        requestId: context.awsRequestId,
+        messageId: record.messageId,
+        webhookId: message?.request.webhook_id,
+        hop: message?.hop,
       });
       try {
         if (await handle(record, message, context, { ...ports, log })) continue;
@@ -83,7 +101,12 @@ export function createHandler(ports: Ports): (event: SQSEvent, context: Context)
 }
 
 /** Answers whether the message is done with; otherwise it is to come again. */
-async function handle(record: SQSRecord, message: RunMessage | undefined, context: Context, ports: Ports): Promise<boolean> {
+async function handle(
+  record: SQSRecord,
+  message: RunMessage | undefined,
+  context: Context,
+  ports: Ports,
+): Promise<boolean> {
   const { log } = ports;
   if (message === undefined) {
     log.error('the message is no run');
@@ -134,7 +157,15 @@ interface SliceInput {
   readonly ports: Ports;
 }
 
-async function runSlice({ message: { request }, runId, lease, leasedUntil, begin, context, ports }: SliceInput): Promise<Checkpoint> {
+async function runSlice({
+  message: { request },
+  runId,
+  lease,
+  leasedUntil,
+  begin,
+  context,
+  ports,
+}: SliceInput): Promise<Checkpoint> {
   const { settings, mapper, leases } = ports;
   const remaining = context.getRemainingTimeInMillis();
   const steps = settings.mapping?.kind === 'declarative' ? settings.mapping.steps : undefined;
@@ -156,17 +187,33 @@ async function runSlice({ message: { request }, runId, lease, leasedUntil, begin
 }
 
 /** The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never the run. */
-async function settle(message: RunMessage, runId: string, lease: Lease, end: Checkpoint, last: boolean, ports: Ports): Promise<void> {
+async function settle(
+  message: RunMessage,
+  runId: string,
+  lease: Lease,
+  end: Checkpoint,
+  last: boolean,
+  ports: Ports,
+): Promise<void> {
   const { leases, queue, log } = ports;
   const { records, delivered, failedBatches, failedRecords, outcome } = end;
   if (isOver(end) || last) {
-    log[outcome?.reported ? 'info' : 'error']('run ended', { ...outcome, records, delivered, failedBatches, failedRecords });
+    log[outcome?.reported ? 'info' : 'error']('run ended', {
+      ...outcome,
+      records,
+      delivered,
+      failedBatches,
+      failedRecords,
+    });
     await leases.handOver(runId, lease.epoch, undefined);
     return;
   }
   const hop = message.hop + 1;
   await leases.save(runId, lease.epoch, end, 0);
-  await queue.send({ request: message.request, checkpoint: end, hop }, delaySeconds(end.notBefore, ports.now()));
+  await queue.send(
+    { request: message.request, checkpoint: end, hop },
+    delaySeconds(end.notBefore, ports.now()),
+  );
   await leases.handOver(runId, lease.epoch, hop).catch((error: unknown) => {
     if (!(error instanceof LeaseLost)) throw error; // the next slice has begun already
   });
@@ -184,7 +231,8 @@ function further(saved: Checkpoint | undefined, sent: Checkpoint): Checkpoint {
 
 function reasonToGiveUp({ attributes }: SQSRecord, { hop }: RunMessage): string | undefined {
   const receives = Number(attributes.ApproximateReceiveCount);
-  if (receives > MAX_TRIES) return `The run was given up after ${receives - 1} tries that ended without an answer.`;
+  if (receives > MAX_TRIES)
+    return `The run was given up after ${receives - 1} tries that ended without an answer.`;
   return hop > MAX_HOPS ? `The run was given up after ${MAX_HOPS} slices.` : undefined;
 }
 
@@ -209,7 +257,7 @@ function parseMessage(body: string): RunMessage | undefined {
   }
   const { request, checkpoint, hop } = (value ?? {}) as Partial<RunMessage>;
   const whole = typeof request?.webhook_id === 'string' && checkpoint?.version === 1 && Number.isInteger(hop);
-  return whole ? value as RunMessage : undefined;
+  return whole ? (value as RunMessage) : undefined;
 }
 
 function nameOf(error: unknown): string {
@@ -218,5 +266,8 @@ function nameOf(error: unknown): string {
 
 /** Errors of ours name no path, query or token. */
 function textOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error), 300).replace(/https?:\/\/\S+/g, 'a URL');
+  return printable(error instanceof Error ? error.message : String(error), 300).replace(
+    /https?:\/\/\S+/g,
+    'a URL',
+  );
 }

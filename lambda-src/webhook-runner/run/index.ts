@@ -10,7 +10,13 @@ import { createConnect } from './connections';
 import { dynamodbLeases } from './dynamodb-lease';
 import { createHandler } from './handler';
 import { sqsDeadLetters } from './sqs-dead-letters';
-import { DestinationSettings, Env, Metric, METRIC_NAMESPACE, RunnerSettings } from '../../../src/webhook-runner/contract';
+import {
+  DestinationSettings,
+  Env,
+  Metric,
+  METRIC_NAMESPACE,
+  RunnerSettings,
+} from '../../../src/webhook-runner/contract';
 import { CLIENT_OPTIONS } from '../../shared/aws-client';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -40,17 +46,30 @@ export const handler = createHandler({
     destination: JSON.parse(requireEnv(env, Env.DESTINATION)) as DestinationSettings,
     timing,
     secret: secretArn ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), secretArn) : undefined,
-    clients: { lambda: () => new LambdaClient(patient), eventBridge: () => new EventBridgeClient(once), sqs: () => new SQSClient(once) },
+    clients: {
+      lambda: () => new LambdaClient(patient),
+      eventBridge: () => new EventBridgeClient(once),
+      sqs: () => new SQSClient(once),
+    },
   }),
   queue: sqsRunQueue(sqs, requireEnv(env, Env.QUEUE_URL)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, Env.DEAD_LETTER_QUEUE_URL)),
   leases: dynamodbLeases(new DynamoDBClient(CLIENT_OPTIONS), requireEnv(env, Env.LEASE_TABLE_NAME), Date.now),
   settings,
-  mapper: settings.mapping?.kind === 'module'
-    ? mapperOf(createRequire(path.join(requireEnv(env, 'LAMBDA_TASK_ROOT'), 'index.js'))(`./${settings.mapping.file}`))
-    : undefined,
+  mapper:
+    settings.mapping?.kind === 'module'
+      ? mapperOf(
+          createRequire(path.join(requireEnv(env, 'LAMBDA_TASK_ROOT'), 'index.js'))(
+            `./${settings.mapping.file}`,
+          ),
+        )
+      : undefined,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   metrics: createMetrics(
-    METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }, env.AWS_LAMBDA_LOG_LEVEL, undefined, { [Metric.RUN_DURATION]: 'Seconds' },
+    METRIC_NAMESPACE,
+    { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
+    env.AWS_LAMBDA_LOG_LEVEL,
+    undefined,
+    { [Metric.RUN_DURATION]: 'Seconds' },
   ),
 });

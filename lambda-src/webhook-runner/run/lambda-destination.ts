@@ -8,7 +8,12 @@ import type { Destination } from '../ports';
 const FRAME_BYTES = 300;
 
 /** Each batch is one synchronous invocation: the event is a `LambdaBatch`, the answer a `LambdaBatchAnswer`. */
-export function lambdaDestination(client: LambdaClient, functionArn: string, webhookId: string, request: MappingRequest): Destination {
+export function lambdaDestination(
+  client: LambdaClient,
+  functionArn: string,
+  webhookId: string,
+  request: MappingRequest,
+): Destination {
   const head = JSON.stringify({ webhook_id: webhookId, request }).slice(0, -1);
   return {
     overheadBytes: Buffer.byteLength(head) + FRAME_BYTES,
@@ -18,12 +23,16 @@ export function lambdaDestination(client: LambdaClient, functionArn: string, web
       const payload = `${head},"idempotency_key":${JSON.stringify(batch.idempotencyKey)},"first_record":${batch.firstRecord},"records":[${records}]}`;
       try {
         const { Payload, FunctionError } = await client.send(
-          new InvokeCommand({ FunctionName: functionArn, Payload: Buffer.from(payload) }), { abortSignal: signal },
+          new InvokeCommand({ FunctionName: functionArn, Payload: Buffer.from(payload) }),
+          { abortSignal: signal },
         );
         return parseLambdaAnswer(Buffer.from(Payload ?? []).toString('utf8'), FunctionError, batch.count);
       } catch (error) {
         signal?.throwIfAborted();
-        return { kind: isTransient(error) ? 'retry' : 'refused', reason: `the function could not be invoked: ${(error as Error).name}` };
+        return {
+          kind: isTransient(error) ? 'retry' : 'refused',
+          reason: `the function could not be invoked: ${(error as Error).name}`,
+        };
       }
     },
   };

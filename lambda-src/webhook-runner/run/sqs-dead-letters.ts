@@ -6,11 +6,13 @@ import { DEAD_LETTER_REASON_ATTRIBUTE } from '../../../src/webhook-runner/contra
 export function sqsDeadLetters(client: SQSClient, queueUrl: string): Ports['deadLetters'] {
   return {
     async send(body, reason) {
-      await client.send(new SendMessageCommand({
-        QueueUrl: queueUrl,
-        MessageBody: body,
-        MessageAttributes: { [DEAD_LETTER_REASON_ATTRIBUTE]: { DataType: 'String', StringValue: reason } },
-      }));
+      await client.send(
+        new SendMessageCommand({
+          QueueUrl: queueUrl,
+          MessageBody: body,
+          MessageAttributes: { [DEAD_LETTER_REASON_ATTRIBUTE]: { DataType: 'String', StringValue: reason } },
+        }),
+      );
     },
   };
 }

@@ -11,19 +11,25 @@ export function sqsDestination(client: SQSClient, queueUrl: string, webhookId: s
       const records = recordsText(batch);
       if (records === undefined) return { kind: 'refused', reason: NO_OWN_BODY };
       try {
-        await client.send(new SendMessageCommand({
-          QueueUrl: queueUrl,
-          MessageBody: `[${records}]`,
-          MessageAttributes: {
-            webhook_id: { DataType: 'String', StringValue: webhookId },
-            idempotency_key: { DataType: 'String', StringValue: batch.idempotencyKey },
-          },
-          ...(fifo && { MessageGroupId: webhookId, MessageDeduplicationId: batch.idempotencyKey }),
-        }), { abortSignal: signal });
+        await client.send(
+          new SendMessageCommand({
+            QueueUrl: queueUrl,
+            MessageBody: `[${records}]`,
+            MessageAttributes: {
+              webhook_id: { DataType: 'String', StringValue: webhookId },
+              idempotency_key: { DataType: 'String', StringValue: batch.idempotencyKey },
+            },
+            ...(fifo && { MessageGroupId: webhookId, MessageDeduplicationId: batch.idempotencyKey }),
+          }),
+          { abortSignal: signal },
+        );
         return { kind: 'delivered' };
       } catch (error) {
         signal?.throwIfAborted();
-        return { kind: isTransient(error) ? 'retry' : 'refused', reason: `the queue did not take the batch: ${(error as Error).name}` };
+        return {
+          kind: isTransient(error) ? 'retry' : 'refused',
+          reason: `the queue did not take the batch: ${(error as Error).name}`,
+        };
       }
     },
   };
