@@ -144,10 +144,17 @@ new JsonFile(project, 'biome.jsonc', {
   allowComments: true,
   obj: {
     vcs: { enabled: true, clientKind: 'git', useIgnoreFile: true },
-    files: { includes: ['**/*.ts', '**/*.mts', '**/*.js', '!**/*.min.js'] },
+    files: { includes: ['**/*.ts', '**/*.mts', '**/*.js'] },
+    json: { formatter: { enabled: false } }, // its own file is projen's
     formatter: { enabled: true, lineWidth: 110, indentStyle: 'space', indentWidth: 2 },
     javascript: { formatter: { quoteStyle: 'single', arrowParentheses: 'asNeeded' } },
-    linter: { enabled: false },
+    linter: {
+      enabled: true,
+      rules: {
+        preset: 'none',
+        style: { useNodejsImportProtocol: 'error', useImportType: 'error', useExportType: 'error' },
+      },
+    },
     assist: { enabled: false },
   },
 });
@@ -175,8 +182,9 @@ for (const rule of [
   'key-spacing',
   'no-multiple-empty-lines',
   'no-trailing-spaces',
-])
+]) {
   eslintFile.addDeletionOverride(`rules.@stylistic/${rule}`);
+}
 project.deps.removeDependency('@stylistic/eslint-plugin');
 
 // Handlers are bundled, so what they import need not be installed at a user's.
@@ -244,7 +252,7 @@ project.testTask.reset();
 project.testTask.spawn(bundle);
 project.testTask.spawn(project.compileTask);
 project.testTask.exec('tsc --noEmit -p tsconfig.dev.json', { name: 'type check' });
-project.testTask.exec('biome format .', { name: 'layout' });
+project.testTask.exec('biome check .', { name: 'layout' });
 project.testTask.spawn(tasks.tryFind('eslint')!);
 project.testTask.exec('tsx scripts/test-extension.ts', { name: 'vet, test and briefly fuzz the extension' });
 project.testTask.exec('vitest run --coverage', { name: 'unit and integration tests', receiveArgs: true });
@@ -350,6 +358,8 @@ project.npmignore!.exclude(
   '/.ci/',
   '/vitest.config.mts',
   '/CONTRIBUTING.md',
+  '/biome.jsonc',
+  '/.git-blame-ignore-revs',
   'cdk.out',
   '/.npmrc',
   '.jsii.tabl.json',

@@ -4,17 +4,17 @@
  *
  *   npx projen bench:crash-reporter-layer
  */
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'fs';
-import * as path from 'path';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { ROOT } from '../local/synth';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import { readZip } from '../scripts/zip';
 import {
   createWorkbench,
-  Scripted,
-  ScriptedOptions,
+  type Scripted,
+  type ScriptedOptions,
   startScripted,
-  Workbench,
+  type Workbench,
 } from '../test/crash-reporter-layer/environment';
 
 interface Figure {

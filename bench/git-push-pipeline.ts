@@ -231,8 +231,9 @@ async function measureAccept(): Promise<Latency> {
   const { system, gitHost, stop } = await runExample({
     // Nobody works on the pushes meanwhile.
     transform: ({ Resources = {} }) => {
-      for (const [id, { Type }] of Object.entries(Resources))
+      for (const [id, { Type }] of Object.entries(Resources)) {
         if (Type === 'AWS::Lambda::EventSourceMapping') delete Resources[id];
+      }
     },
   });
   try {
@@ -260,11 +261,12 @@ function median(values: readonly number[]): number {
 
 function report(results: readonly Measured[], accept: Latency | undefined, out: string | undefined): void {
   const groups = new Map<string, Measured[]>();
-  for (const result of results)
+  for (const result of results) {
     groups.set(`${result.repository}|${result.way}`, [
       ...(groups.get(`${result.repository}|${result.way}`) ?? []),
       result,
     ]);
+  }
   const rows = [...groups.values()].map(group => ({
     repository: group[0].repository,
     way: group[0].way,

@@ -6,10 +6,10 @@
  *
  *   npx projen bench:handlers [-- --node PROGRAM]
  */
-import { execFile } from 'child_process';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'fs';
-import * as path from 'path';
-import { parseArgs, promisify } from 'util';
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { parseArgs, promisify } from 'node:util';
 import { ROOT, synthesizeExamples } from '../local/synth';
 import { System } from '../local/system';
 import { CodeFormat } from '../src';

@@ -1,11 +1,11 @@
-import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
+import { App, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { BirthdayApi, CrashReporterLayer, CrashReporterMode, SentryDsn, UniqueCodeTable } from '../src';
 import { Crashes } from './crash-reporter-layer/crashes';
-import { addPushes, GitHost } from './git-push-pipeline/app';
-import { addWebhookRunner, WebhookHosts } from './webhook-runner/app';
+import { addPushes, type GitHost } from './git-push-pipeline/app';
+import { addWebhookRunner, type WebhookHosts } from './webhook-runner/app';
 
 export interface DemoProps extends StackProps {
   /** Whether the extension of the CrashReporterLayer has been built, which needs Go. */

@@ -1,6 +1,6 @@
 /** Reads what `cdk synth` wrote: templates, and where the assets lie that they name. */
-import { existsSync, readFileSync } from 'fs';
-import * as path from 'path';
+import { existsSync, readFileSync } from 'node:fs';
+import * as path from 'node:path';
 import type { Template } from './intrinsics';
 
 export interface Stack {

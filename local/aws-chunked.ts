@@ -2,7 +2,7 @@
  * Takes the framing off an upload whose length or checksum was not known before: `content-encoding: aws-chunked`, signed or not.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
  */
-import { Transform, TransformCallback } from 'stream';
+import { Transform, type TransformCallback } from 'node:stream';
 import { ServiceError } from './aws-json';
 
 const CR = 13;
@@ -20,8 +20,9 @@ export class AwsChunkedDecoder extends Transform {
   private left = 0;
 
   public override _transform(input: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
-    for (let rest = input; rest.length > 0 && !this.failure; )
+    for (let rest = input; rest.length > 0 && !this.failure; ) {
       rest = this.state === 'data' ? this.takeData(rest) : this.takeLine(rest);
+    }
     callback();
   }
 
@@ -41,11 +42,13 @@ export class AwsChunkedDecoder extends Transform {
   private takeLine(input: Buffer): Buffer {
     const end = input.indexOf(LF);
     this.line = Buffer.concat([this.line, end < 0 ? input : input.subarray(0, end)]);
-    if (this.line.length > MAX_LINE_BYTES)
+    if (this.line.length > MAX_LINE_BYTES) {
       return this.fail(malformed('A line of the aws-chunked framing is too long'));
+    }
     if (end < 0) return NOTHING;
-    if (this.line[this.line.length - 1] !== CR)
+    if (this.line[this.line.length - 1] !== CR) {
       return this.fail(malformed('A line of the aws-chunked framing does not end in CRLF'));
+    }
     const line = this.line.subarray(0, -1).toString('latin1');
     this.line = NOTHING;
     this.endOfLine(line);

@@ -1,6 +1,6 @@
 /** The JSON protocol of DynamoDB, Secrets Manager and SQS: an operation in a header, JSON in and out. */
-import { randomUUID } from 'crypto';
-import type { IncomingMessage, ServerResponse } from 'http';
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AccessDenied } from './iam';
 
 /** An error in the words of the service: its code is what SDKs make the error's name of. */

@@ -1,11 +1,11 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
 import { BLOCKS, blockOutputs, curl } from './blocks';
-import { Example, runAssembly, runExample } from './example';
+import { type Example, runAssembly, runExample } from './example';
 import { HttpApis } from './http-api';
 import { PSEUDO_PARAMETERS } from './intrinsics';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';
-import { DemoOptions, parseOptions, USAGE } from './options';
+import { type DemoOptions, parseOptions, USAGE } from './options';
 import { tourOfPushes } from './push-tour';
 import { Sentry } from './sentry';
 import type { SystemOptions } from './system';

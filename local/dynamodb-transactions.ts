@@ -6,7 +6,7 @@
  * So a transaction here never meets another (TransactionConflict), and never is throttled. TransactGetItems is not done.
  * https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
  */
-import { createHash } from 'crypto';
+import { createHash } from 'node:crypto';
 import { ServiceError } from './aws-json';
 
 type Item = Record<string, unknown>;
@@ -110,8 +110,9 @@ export class Transactions {
         { CancellationReasons: reasons },
       );
     }
-    if (body.ClientRequestToken)
+    if (body.ClientRequestToken) {
       this.tokens.set(body.ClientRequestToken, { fingerprint: fingerprint(body), at: this.now() });
+    }
     return {};
   }
 
@@ -157,8 +158,9 @@ export class Transactions {
     if (Key) return Key;
     if (!this.keys.has(TableName)) {
       const { statusCode, body } = await this.engine('DescribeTable', { TableName });
-      if (statusCode !== 200)
+      if (statusCode !== 200) {
         throw new ServiceError('ResourceNotFoundException', 'Requested resource not found');
+      }
       const { Table } = body as unknown as { Table: { KeySchema: { AttributeName: string }[] } };
       this.keys.set(
         TableName,
@@ -171,11 +173,12 @@ export class Transactions {
 
 function operationOf(item: Partial<Record<Kind, Operation>>): [Kind, Operation] {
   const entries = Object.entries(item) as [Kind, Operation][];
-  if (entries.length !== 1)
+  if (entries.length !== 1) {
     throw new ServiceError(
       'ValidationException',
       'TransactItems can only contain one of Check, Put, Update or Delete',
     );
+  }
   return entries[0];
 }
 

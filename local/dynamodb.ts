@@ -5,14 +5,14 @@
  * (dynamodb-transactions.ts). There are no streams, no backups and no time to live; tags, encryption, deletion protection and
  * capacity are accepted by a template and have no effect.
  */
-import * as http from 'http';
-import type { AddressInfo } from 'net';
+import * as http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import dynalite from 'dynalite';
 import { answerError, answerJson, notImplemented, operationOf } from './aws-json';
-import { TransactBody, transactActions, Transactions } from './dynamodb-transactions';
+import { type TransactBody, transactActions, Transactions } from './dynamodb-transactions';
 import { Lock } from './lock';
-import { listen, readBody, RunningServer } from './server';
-import { Context, Resource, Service, unknownAttribute } from './service';
+import { listen, readBody, type RunningServer } from './server';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
 
 interface Body {
   TableName?: string;
@@ -95,10 +95,12 @@ export class DynamoDb implements Service {
       }),
       ...(properties.LocalSecondaryIndexes && { LocalSecondaryIndexes: properties.LocalSecondaryIndexes }),
     });
-    if (made.statusCode !== 200)
+    if (made.statusCode !== 200) {
       throw new Error(`The table ${resource.name} cannot be made: ${JSON.stringify(made.body)}`);
-    if (properties.TimeToLiveSpecification)
+    }
+    if (properties.TimeToLiveSpecification) {
       this.context.notice(`${resource.name}: items do not expire here (time to live)`);
+    }
     if (properties.StreamSpecification) this.context.notice(`${resource.name}: the table has no stream here`);
   }
 

@@ -5,16 +5,16 @@
  * Other targets get nothing: what they would have got is recorded (`deliveries`). Rules with a schedule do not run. There are no
  * archives, pipes, schemas, resource policies, retries or dead-letter queues of targets; deliveries are logged where they fail.
  */
-import { randomUUID } from 'crypto';
-import type * as http from 'http';
+import { randomUUID } from 'node:crypto';
+import type * as http from 'node:http';
 import { answerError, answerJson, notImplemented, operationOf, ServiceError } from './aws-json';
-import { compileInput, TargetInput } from './event-input';
-import { compilePattern, EventMatcher } from './event-pattern';
+import { compileInput, type TargetInput } from './event-input';
+import { compilePattern, type EventMatcher } from './event-pattern';
 import { Faults } from './faults';
 import { PSEUDO_PARAMETERS } from './intrinsics';
 import { Lambda } from './lambda/service';
-import { listen, readBody, RunningServer } from './server';
-import { Context, Resource, Service, unknownAttribute } from './service';
+import { listen, readBody, type RunningServer } from './server';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
 import { Sqs } from './sqs';
 
 /** https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html */
@@ -120,8 +120,9 @@ export class EventBridge implements Service {
     if (resource.type === 'AWS::Events::EventBus') this.buses.add(nameOf(resource));
     if (resource.type !== 'AWS::Events::Rule') return;
     const properties = this.context.resolver.resolve(resource.properties) as RuleProperties;
-    if (properties.ScheduleExpression)
+    if (properties.ScheduleExpression) {
       this.context.notice(`${resource.name}: rules do not run on a schedule here`);
+    }
     if (properties.State === 'DISABLED' || properties.EventPattern === undefined) return;
     const names = { name: nameOf(resource), arn: this.ruleArn(resource) };
     this.rules.push({
@@ -131,8 +132,9 @@ export class EventBridge implements Service {
       targets: (properties.Targets ?? []).map(target => ({ target, input: compileInput(target, names) })),
     });
     const others = (properties.Targets ?? []).filter(({ Arn }) => !this.runsHere(Arn)).map(({ Arn }) => Arn);
-    if (others.length > 0)
+    if (others.length > 0) {
       this.context.notice(`${resource.name}: events for ${others.join(', ')} are recorded only`);
+    }
   }
 
   public async stop(): Promise<void> {
@@ -176,23 +178,27 @@ export class EventBridge implements Service {
     const { Source, DetailType, Detail, Resources = [], Time } = entry;
     const bus = busName(entry.EventBusName);
     const wrong = (ErrorCode: string, ErrorMessage: string) => ({ ErrorCode, ErrorMessage });
-    if (!Source)
+    if (!Source) {
       return wrong(
         'InvalidArgument',
         'Parameter Source is not valid. Reason: Source is a required argument.',
       );
-    if (!DetailType)
+    }
+    if (!DetailType) {
       return wrong(
         'InvalidArgument',
         'Parameter DetailType is not valid. Reason: DetailType is a required argument.',
       );
-    if (Detail === undefined)
+    }
+    if (Detail === undefined) {
       return wrong(
         'InvalidArgument',
         'Parameter Detail is not valid. Reason: Detail is a required argument.',
       );
-    if (Source.startsWith('aws.'))
+    }
+    if (Source.startsWith('aws.')) {
       return wrong('NotAuthorizedForSourceException', 'Not authorized for the source.');
+    }
     const detail = parseObject(Detail);
     if (!detail) return wrong('MalformedDetail', 'Detail is malformed.');
     // AWS takes such an event and drops it; a developer would look for it in vain.

@@ -44,8 +44,9 @@ function compileTransformer(
   paths.set('aws.events.event.ingestion-time', event => (event as { time: string }).time);
   const parts = splitTemplate(InputTemplate);
   const unknown = parts.find(({ name }) => name !== undefined && !paths.has(name));
-  if (unknown)
+  if (unknown) {
     throw new Error(`The input template uses <${unknown.name}>, which its InputPathsMap does not define`);
+  }
   return event => {
     const text = parts
       .map(({ literal, name, quoted }) => literal ?? substitute(paths.get(name!)!(event), quoted))

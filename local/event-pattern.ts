@@ -19,10 +19,11 @@ const COMPARE: Record<string, (a: number, b: number) => boolean> = {
 
 /** Throws, naming what it does not know, before any event has come. */
 export function compilePattern(pattern: unknown, path = ''): EventMatcher {
-  if (!isObject(pattern))
+  if (!isObject(pattern)) {
     throw new Error(
       `The event pattern is invalid at ${path || 'its top'}: an object with a list for each field is wanted`,
     );
+  }
   const fields = Object.entries(pattern).map(
     ([name, wanted]) => [name, compileField(wanted, path ? `${path}.${name}` : name)] as const,
   );
@@ -34,14 +35,16 @@ export function compilePattern(pattern: unknown, path = ''): EventMatcher {
 }
 
 function compileField(wanted: unknown, path: string): Matcher {
-  if (path.split('.').pop()?.startsWith('$'))
+  if (path.split('.').pop()?.startsWith('$')) {
     throw new Error(`The event pattern operator ${path} is not known here`);
+  }
   if (!Array.isArray(wanted)) {
     const matches = compilePattern(wanted, path);
     return value => (Array.isArray(value) ? value.some(matches) : matches(value));
   }
-  if (wanted.length === 0)
+  if (wanted.length === 0) {
     throw new Error(`The event pattern is invalid at ${path}: an empty list matches nothing`);
+  }
   const matchers = wanted.map(item => compileItem(item, path));
   // A list in the event matches if any of its items does.
   return (value, exists) =>
@@ -55,10 +58,11 @@ function compileField(wanted: unknown, path: string): Matcher {
 function compileItem(item: unknown, path: string): Matcher {
   if (!isObject(item)) return (value, exists) => exists && value === item;
   const [[operator, operand], ...others] = Object.entries(item);
-  if (others.length > 0)
+  if (others.length > 0) {
     throw new Error(
       `The event pattern is invalid at ${path}: one operator only, found ${Object.keys(item).join(', ')}`,
     );
+  }
   switch (operator) {
     case 'exists':
       return (_, exists) => exists === operand;
@@ -100,8 +104,9 @@ function text(operator: string, operand: unknown, path: string): Matcher {
   };
   const compare = Object.hasOwn(known, operator) ? known[operator] : undefined;
   if (!compare) throw new Error(`The event pattern operator ${operator} (at ${path}) is not known here`);
-  if (typeof operand !== 'string')
+  if (typeof operand !== 'string') {
     throw new Error(`The event pattern is invalid at ${path}: ${operator} wants a string`);
+  }
   return value => typeof value === 'string' && compare(value, operand);
 }
 
@@ -111,10 +116,11 @@ function numeric(operand: unknown, path: string): Matcher {
   for (let i = 0; i < parts.length; i += 2) {
     const compare = Object.hasOwn(COMPARE, String(parts[i])) ? COMPARE[String(parts[i])] : undefined;
     const limit = parts[i + 1];
-    if (!compare || typeof limit !== 'number')
+    if (!compare || typeof limit !== 'number') {
       throw new Error(
         `The event pattern is invalid at ${path}: numeric wants pairs such as [">", 0, "<=", 5]`,
       );
+    }
     conditions.push(value => compare(value, limit));
   }
   return value => typeof value === 'number' && conditions.every(holds => holds(value));

@@ -8,7 +8,7 @@
 import { PSEUDO_PARAMETERS } from './intrinsics';
 import type { FunctionConfig } from './lambda/function-config';
 import { Lambda } from './lambda/service';
-import { Context, Resource, Service, unknownAttribute } from './service';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
 import { Sqs, systemAttributes } from './sqs';
 import type { Message, Queue } from './sqs-queue';
 
@@ -53,19 +53,23 @@ export class EventSourceMappings implements Service {
 
   public async create(resource: Resource): Promise<void> {
     const properties = this.context.resolver.resolve(resource.properties) as MappingProperties;
-    if (!properties.EventSourceArn?.includes(':sqs:'))
+    if (!properties.EventSourceArn?.includes(':sqs:')) {
       return this.context.notice(`${resource.name}: only queues are polled here`);
-    if (properties.FilterCriteria?.Filters?.length)
+    }
+    if (properties.FilterCriteria?.Filters?.length) {
       throw new Error(`${resource.name}: the local runner does not filter messages (FilterCriteria)`);
+    }
     const config = this.context.service(Lambda).find(properties.FunctionName);
-    if (!config)
+    if (!config) {
       return this.context.notice(
         `${resource.name}: its function does not run here, so its queue is not polled`,
       );
+    }
     const queue = this.context.service(Sqs).queue(properties.EventSourceArn);
     checkMapping(resource.name, properties, queue, config);
-    for (const action of POLLER_ACTIONS)
+    for (const action of POLLER_ACTIONS) {
       await this.context.iam.authorizeAws(config.name, config.roleArn, action, queue.arn);
+    }
     if (properties.Enabled === false) return;
     const deliver = (event: string) => this.context.service(Lambda).invoke(config.name, event);
     const log = (line: string) => this.context.log(config.name, line);
@@ -108,11 +112,13 @@ function checkMapping(
     );
   }
   if (BatchSize > (settings.fifo ? 10 : 10_000)) fail(`BatchSize ${BatchSize} is too large`);
-  if (BatchSize > 10 && window < 1)
+  if (BatchSize > 10 && window < 1) {
     fail('MaximumBatchingWindowInSeconds must be at least 1 where BatchSize is greater than 10');
+  }
   if (settings.fifo && window > 0) fail('a FIFO queue has no batching window');
-  if (ScalingConfig?.MaximumConcurrency !== undefined && ScalingConfig.MaximumConcurrency < 2)
+  if (ScalingConfig?.MaximumConcurrency !== undefined && ScalingConfig.MaximumConcurrency < 2) {
     fail('MaximumConcurrency must be at least 2');
+  }
 }
 
 /** Runs until the signal; each batch goes its own way while the next one is read. */

@@ -1,11 +1,11 @@
 /** Runs the example app, with what a person would set by hand after a deployment, and the hosts that it talks to. */
-import { rmSync } from 'fs';
+import { rmSync } from 'node:fs';
 import { BLOCKS, blockOutputs } from './blocks';
 import { LocalGitHost } from './git-host';
 import { SecretsManager } from './secrets-manager';
 import { Sentry } from './sentry';
 import { hasExtension, synthesizeExamples } from './synth';
-import { System, SystemOptions } from './system';
+import { System, type SystemOptions } from './system';
 import { WebhookHost } from './webhook-host';
 
 export interface Example {
@@ -37,11 +37,13 @@ export async function runExample(options: RunOptions = {}, { withHosts = true } 
     ends.push(() => system.stop());
     gitHost?.connect(system, system.outputs.GitPushPipelineWebhookUrl);
     webhookHost?.connect(system);
-    if (hasExtension()) connectSentry(system);
-    else
+    if (hasExtension()) {
+      connectSentry(system);
+    } else {
       system.notices.push(
         'CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go 1.24 or later',
       );
+    }
     return { system, gitHost, webhookHost, stop };
   } catch (error) {
     await stop();

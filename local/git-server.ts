@@ -1,11 +1,11 @@
 import * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
-import * as http from 'node:http';
+import type * as http from 'node:http';
 import * as https from 'node:https';
-import * as net from 'node:net';
+import type * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { Connection, Server as SshServer, utils } from 'ssh2';
+import { type Connection, Server as SshServer, utils } from 'ssh2';
 import type { Certificate } from './self-signed';
 
 /** Real git, untouched by whatever configuration the machine has. */
@@ -137,8 +137,9 @@ function cgi(
   response.on('close', () => child.kill());
   child.on('close', () => {
     response.end(options.rewrite?.(Buffer.concat(parts ?? []), request));
-    if (request.method === 'POST' && url.pathname.endsWith('/git-receive-pack'))
+    if (request.method === 'POST' && url.pathname.endsWith('/git-receive-pack')) {
       options.onPush?.(url.pathname.slice(1, -'/git-receive-pack'.length));
+    }
   });
 }
 
@@ -172,14 +173,16 @@ export async function serveSsh(root: string, options: SshGitOptions): Promise<Li
     connection.on('close', () => connections.delete(connection));
     connection.on('error', () => undefined);
     connection.on('authentication', context => {
-      if (context.method !== 'publickey' || !context.key.data.equals(authorized.getPublicSSH()))
+      if (context.method !== 'publickey' || !context.key.data.equals(authorized.getPublicSSH())) {
         return context.reject(['publickey']);
+      }
       if (
         context.signature &&
         context.blob &&
         !authorized.verify(context.blob, context.signature, context.hashAlgo)
-      )
+      ) {
         return context.reject();
+      }
       return context.accept();
     });
     connection.on('session', accept => {

@@ -4,14 +4,14 @@
  *
  * Authorizers, custom domains and throttling are not enforced here; the run says so at start.
  */
-import { randomUUID } from 'crypto';
-import type * as http from 'http';
+import { randomUUID } from 'node:crypto';
+import type * as http from 'node:http';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { PSEUDO_PARAMETERS } from './intrinsics';
 import { Lambda } from './lambda/service';
 import { matchRoute } from './routes';
-import { listen, readBody, RunningServer } from './server';
-import { Context, Resource, Service, unknownAttribute } from './service';
+import { listen, readBody, type RunningServer } from './server';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
 
 interface Cors {
   AllowOrigins?: string[];
@@ -167,8 +167,9 @@ export class HttpApis implements Service {
   ): Promise<APIGatewayProxyStructuredResultV2> {
     const method = request.method ?? 'GET';
     const url = new URL(request.url ?? '/', api.server.url);
-    if (method === 'OPTIONS' && api.cors && request.headers['access-control-request-method'])
+    if (method === 'OPTIONS' && api.cors && request.headers['access-control-request-method']) {
       return { statusCode: 204, headers: cors };
+    }
     if (body.length > MAX_BODY_BYTES) return message(413, 'Request Entity Too Large');
     const match = matchRoute([...api.routes.keys()], method, url.pathname);
     if (match === 'malformed') return message(400, 'Bad Request');

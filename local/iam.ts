@@ -4,8 +4,8 @@
  * Only identity policies of the template count. Resource policies, permissions boundaries and the content of AWS managed
  * policies are not evaluated. An access key that belongs to no function is the developer's, who may do everything.
  */
-import { createHash } from 'crypto';
-import type { IncomingHttpHeaders } from 'http';
+import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { PSEUDO_PARAMETERS } from './intrinsics';
 

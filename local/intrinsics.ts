@@ -92,8 +92,9 @@ export class Resolver {
       case 'Fn::FindInMap': {
         const [map, first, second] = this.evaluate(argument) as [string, string, string];
         const found = this.template.Mappings?.[map]?.[first]?.[second];
-        if (found === undefined)
+        if (found === undefined) {
           throw new Error(`The template's mapping ${map} has no entry ${first}, ${second}`);
+        }
         return this.evaluate(found);
       }
       case 'Fn::GetAZs':
@@ -138,18 +139,20 @@ export class Resolver {
     if (name in PSEUDO_PARAMETERS) return PSEUDO_PARAMETERS[name as keyof typeof PSEUDO_PARAMETERS];
     const parameter = this.template.Parameters?.[name];
     if (parameter) {
-      if (parameter.Default === undefined)
+      if (parameter.Default === undefined) {
         throw new Error(
           `The template's parameter ${name} has no default, and a local run cannot ask for one`,
         );
+      }
       return parameter.Default;
     }
     return this.resources.ref(name);
   }
 
   private getAtt(argument: unknown): unknown {
-    if (Array.isArray(argument))
+    if (Array.isArray(argument)) {
       return this.resources.attribute(argument[0], String(this.evaluate(argument[1])));
+    }
     const [logicalId, ...attribute] = String(argument).split('.');
     return this.resources.attribute(logicalId, attribute.join('.'));
   }

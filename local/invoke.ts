@@ -1,6 +1,6 @@
 /** `npm run invoke -- <function> -e event.json`: runs one function of the example app once and prints its answer. */
-import { readFileSync } from 'fs';
-import { parseArgs } from 'util';
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { runExample } from './example';
 import { Lambda } from './lambda/service';
 import { readable } from './log-line';

@@ -1,7 +1,7 @@
 /** The command line of `npm run demo`. */
-import { execFileSync } from 'child_process';
-import { readFileSync } from 'fs';
-import { parseArgs } from 'util';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 
 export interface DemoOptions {
   readonly port: number;
@@ -63,8 +63,9 @@ export function parseOptions(args: string[]): DemoOptions {
 function integer(flag: string, text: string | undefined, fallback: number, min: number, max: number): number {
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < min || value > max)
+  if (!/^\d+$/.test(text) || value < min || value > max) {
     throw new Error(`${flag} must be an integer from ${min} to ${max}, got "${text}"`);
+  }
   return value;
 }
 
@@ -87,8 +88,9 @@ function readEnvironment(file: string): Record<string, Record<string, string>> {
   }
   const isRecord = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isRecord(parsed) || !Object.values(parsed).every(isRecord))
+  if (!isRecord(parsed) || !Object.values(parsed).every(isRecord)) {
     throw new Error(`--env-file ${file} must look like ${shape}`);
+  }
   return Object.fromEntries(
     Object.entries(parsed as Record<string, Record<string, unknown>>).map(([name, variables]) => [
       name,

@@ -5,25 +5,25 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
-  ReadStream,
+  type ReadStream,
   rmSync,
   statSync,
-} from 'fs';
-import { homedir, tmpdir } from 'os';
-import * as path from 'path';
-import { parseArgs } from 'util';
+} from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { parseArgs } from 'node:util';
 import { S3Client } from '@aws-sdk/client-s3';
 import { ProgressLine } from './push-progress';
 import { metadata } from '../lambda-src/git-push-pipeline/domain';
 import { GitClient } from '../lambda-src/git-push-pipeline/work/commit-zip';
 import { DEFAULT_LIMITS } from '../lambda-src/git-push-pipeline/work/limits';
 import { s3ZipStore } from '../lambda-src/git-push-pipeline/work/s3-zip-store';
-import { GitCredentials } from '../lambda-src/git-push-pipeline/work/transport';
+import type { GitCredentials } from '../lambda-src/git-push-pipeline/work/transport';
 import { createAddressGuard } from '../lambda-src/shared/address-guard';
 import {
   formatAddress,
   parseAddress,
-  RepositoryAddress,
+  type RepositoryAddress,
   repositoryIdentity,
 } from '../src/git-push-pipeline/repository-address';
 
@@ -150,8 +150,9 @@ async function store(
   const bytes = statSync(file).size;
   if (target.includes('/')) {
     const destination = path.resolve(target, key);
-    if (!destination.startsWith(path.resolve(target) + path.sep))
+    if (!destination.startsWith(path.resolve(target) + path.sep)) {
       throw new Error(`The key ${key} leads out of the folder ${target}`);
+    }
     mkdirSync(path.dirname(destination), { recursive: true });
     copyFileSync(file, destination);
     progress.update('stored', bytes, 'bytes', bytes);
@@ -182,8 +183,9 @@ async function store(
 
 function minutes(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value <= 600))
+  if (!(value > 0 && value <= 600)) {
     throw new Error(`--minutes must be a number from 1 to 600, got "${text}"`);
+  }
   return value;
 }
 

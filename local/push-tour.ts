@@ -5,7 +5,7 @@ import { EventBridge } from './event-bridge';
 import type { LocalGitHost } from './git-host';
 import type { System } from './system';
 import { listZip } from './zip-listing';
-import { EVENT_SOURCE, FailedDetail, PublishedDetail } from '../src/git-push-pipeline/contract';
+import { EVENT_SOURCE, type FailedDetail, type PublishedDetail } from '../src/git-push-pipeline/contract';
 
 const PATIENCE_MS = 60_000;
 

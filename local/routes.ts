@@ -62,8 +62,9 @@ function parametersOf(
       return { ...parameters, [greedy[1]]: rest };
     }
     const name = /^\{(.+)\}$/.exec(segment)?.[1];
-    if (given[index] === undefined || (name ? given[index] === '' : given[index] !== segment))
+    if (given[index] === undefined || (name ? given[index] === '' : given[index] !== segment)) {
       return undefined;
+    }
     if (name) parameters[name] = given[index];
   }
   return given.length === wanted.length ? parameters : undefined;

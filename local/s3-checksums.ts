@@ -2,8 +2,8 @@
  * The checksums of S3, computed while a body streams.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
  */
-import { createHash } from 'crypto';
-import { crc32 } from 'zlib';
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 
 export const ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];

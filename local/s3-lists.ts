@@ -124,8 +124,9 @@ function paginate<T extends { key: string }>(
 function readMaxKeys(query: URLSearchParams): number {
   const text = query.get('max-keys');
   if (text === null) return MAX_KEYS;
-  if (!/^\d{1,10}$/.test(text))
+  if (!/^\d{1,10}$/.test(text)) {
     throw new ServiceError('InvalidArgument', 'Provided max-keys not an integer or within integer range');
+  }
   return Math.min(Number(text), MAX_KEYS);
 }
 
@@ -161,7 +162,8 @@ function encodeToken(key: string): string {
 }
 
 function decodeToken(token: string): string {
-  if (!/^[A-Za-z0-9_-]+$/.test(token))
+  if (!/^[A-Za-z0-9_-]+$/.test(token)) {
     throw new ServiceError('InvalidArgument', 'The continuation token provided is incorrect');
+  }
   return Buffer.from(token, 'base64url').toString('utf8');
 }

@@ -1,13 +1,13 @@
 /** Multipart uploads. https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html */
-import { createHash, randomBytes } from 'crypto';
-import { createReadStream, rmSync } from 'fs';
-import type { IncomingHttpHeaders } from 'http';
-import { Readable } from 'stream';
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream, rmSync } from 'node:fs';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Readable } from 'node:stream';
 import { ServiceError } from './aws-json';
-import { Algorithm, ALGORITHMS, checksum, checksumHeader } from './s3-checksums';
+import { type Algorithm, ALGORITHMS, checksum, checksumHeader } from './s3-checksums';
 import type { Content, StoredChecksum } from './s3-store';
 import { unquote } from './s3-store';
-import { Upload, write } from './s3-upload';
+import { type Upload, write } from './s3-upload';
 import { childText, malformedXml, readXml } from './s3-xml';
 
 const MIN_PART_BYTES = 5 * 1024 * 1024;
@@ -36,11 +36,12 @@ export class MultipartUploads {
   ): string {
     const named = request['x-amz-checksum-algorithm'];
     const algorithm = ALGORITHMS.find(one => one === (named ?? 'CRC64NVME'));
-    if (!algorithm)
+    if (!algorithm) {
       throw new ServiceError(
         'InvalidRequest',
         'Checksum algorithm provided is unsupported. Please try again with any of the valid types',
       );
+    }
     const type = request['x-amz-checksum-type'] ?? (algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE');
     if (
       (type !== 'FULL_OBJECT' && type !== 'COMPOSITE') ||

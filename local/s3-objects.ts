@@ -1,15 +1,15 @@
 /** What S3 does with objects: the answers to requests that have been understood and allowed. */
-import { randomUUID } from 'crypto';
-import { createReadStream, rmSync } from 'fs';
-import { open } from 'fs/promises';
-import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'http';
-import * as path from 'path';
-import { pipeline } from 'stream/promises';
+import { randomUUID } from 'node:crypto';
+import { createReadStream, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import * as path from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { ServiceError } from './aws-json';
 import { checksumHeader } from './s3-checksums';
 import type { S3Request } from './s3-routes';
-import { Bucket, Content, preconditionFailed, unquote, Version } from './s3-store';
-import { receive, Upload, write } from './s3-upload';
+import { type Bucket, type Content, preconditionFailed, unquote, type Version } from './s3-store';
+import { receive, type Upload, write } from './s3-upload';
 
 type Headers = Readonly<Record<string, string>>;
 export type ObjectVersion = Version & { readonly content: Content };
@@ -52,8 +52,9 @@ export class S3Objects {
       ...(range && { 'content-range': `bytes ${range.start}-${range.end}/${content.size}` }),
     };
     const statusCode = range ? 206 : 200;
-    if (operation === 'HeadObject' || content.size === 0)
+    if (operation === 'HeadObject' || content.size === 0) {
       return void response.writeHead(statusCode, answer).end();
+    }
     // Opened before the answer begins: whoever replaces the object meanwhile takes nothing from this reader.
     const file = await open(content.file);
     try {
@@ -130,8 +131,9 @@ export function keptHeaders(headers: IncomingHttpHeaders): Headers {
     if (!KEPT_HEADER.test(name)) continue;
     const text = name === 'content-encoding' ? withoutFraming(String(value)) : String(value);
     if (text) kept[name] = text;
-    if (name.startsWith('x-amz-meta-'))
+    if (name.startsWith('x-amz-meta-')) {
       metadataBytes += name.length - 'x-amz-meta-'.length + Buffer.byteLength(text, 'latin1');
+    }
   }
   if (metadataBytes > MAX_METADATA_BYTES) {
     throw new ServiceError(
@@ -205,8 +207,9 @@ function isUnchanged(headers: IncomingHttpHeaders, { content, lastModified }: Ob
     'if-unmodified-since': until,
   } = headers;
   if (ifMatch !== undefined && !matches(ifMatch)) throw preconditionFailed('If-Match');
-  if (ifMatch === undefined && until !== undefined && seconds > Date.parse(until))
+  if (ifMatch === undefined && until !== undefined && seconds > Date.parse(until)) {
     throw preconditionFailed('If-Unmodified-Since');
+  }
   if (ifNoneMatch !== undefined) return matches(ifNoneMatch);
   return since !== undefined && seconds <= Date.parse(since);
 }

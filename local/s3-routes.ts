@@ -1,5 +1,5 @@
 /** Which operation of S3 a request is, and which permissions that operation needs. */
-import type { IncomingHttpHeaders, IncomingMessage } from 'http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { notImplemented, ServiceError } from './aws-json';
 import { PSEUDO_PARAMETERS } from './intrinsics';
 
@@ -86,8 +86,9 @@ export function parseRequest(request: IncomingMessage, now: number): S3Request {
       names.every(name => required.includes(name) || optional.includes(name)),
   );
   const copies = request.headers['x-amz-copy-source'] !== undefined;
-  if (!found || (copies && found.operation !== 'PutObject'))
+  if (!found || (copies && found.operation !== 'PutObject')) {
     throw notImplemented('S3', `${request.method} on ${THINGS[on]} with ${describe(names, copies)}`);
+  }
   const refused = Object.keys(request.headers).find(name => REFUSED_HEADER.test(name));
   if (refused) throw notImplemented('S3', `${found.operation} with the header ${refused}`);
   const operation = copies ? 'CopyObject' : found.operation;
@@ -126,16 +127,18 @@ function withCredential(
     Number(second),
   );
   const expires = signed + Number(query.get('X-Amz-Expires')) * 1000;
-  if (!(expires > signed))
+  if (!(expires > signed)) {
     throw new ServiceError(
       'AuthorizationQueryParametersError',
       'X-Amz-Date and X-Amz-Expires must be given',
       400,
     );
-  if (now > expires)
+  }
+  if (now > expires) {
     throw new ServiceError('AccessDenied', 'Request has expired', 403, {
       Expires: new Date(expires).toISOString(),
     });
+  }
   return { ...headers, authorization: `AWS4-HMAC-SHA256 Credential=${credential}` };
 }
 

@@ -1,6 +1,6 @@
 /** Buckets, and the versions of their objects: what S3 keeps, without its wire format. Contents lie in files. */
-import { randomBytes } from 'crypto';
-import { rmSync } from 'fs';
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { ServiceError } from './aws-json';
 import type { Algorithm } from './s3-checksums';
 
@@ -69,11 +69,12 @@ export class Bucket {
         ...(found && { deleteMarker: found.id }),
       });
     }
-    if (!found)
+    if (!found) {
       throw new ServiceError('NoSuchVersion', 'The specified version does not exist.', 404, {
         Key: key,
         VersionId: versionId,
       });
+    }
     throw new ServiceError(
       'MethodNotAllowed',
       'The specified method is not allowed against this resource.',
@@ -103,8 +104,9 @@ export class Bucket {
 
   /** @returns what is gone or was marked; undefined where there was nothing to do */
   public delete(key: string, versionId: string | undefined, now: number): Version | undefined {
-    if (versionId === undefined && this.versioned)
+    if (versionId === undefined && this.versioned) {
       return this.add(key, { id: this.newVersionId(), lastModified: now });
+    }
     const versions = this.versionsOf(key);
     const removed = versionId === undefined ? versions[0] : versions.find(({ id }) => id === versionId);
     if (!removed) return undefined;

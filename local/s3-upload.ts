@@ -1,11 +1,18 @@
 /** Receives the body of an upload: streamed to a file, and verified against everything that the request says about it. */
-import { createWriteStream, rmSync } from 'fs';
-import type { IncomingHttpHeaders, IncomingMessage } from 'http';
-import { Transform } from 'stream';
-import { pipeline } from 'stream/promises';
+import { createWriteStream, rmSync } from 'node:fs';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { AwsChunkedDecoder, incompleteBody, malformedTrailer } from './aws-chunked';
 import { ServiceError } from './aws-json';
-import { Algorithm, ALGORITHMS, Checksum, checksum, checksumHeader, checksumLength } from './s3-checksums';
+import {
+  type Algorithm,
+  ALGORITHMS,
+  type Checksum,
+  checksum,
+  checksumHeader,
+  checksumLength,
+} from './s3-checksums';
 
 export interface Upload {
   readonly file: string;
@@ -140,20 +147,23 @@ function verifyChecksum(algorithm: Algorithm, expected: string, computed: string
   if (Buffer.from(expected, 'base64').length !== checksumLength(algorithm)) {
     throw new ServiceError('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`);
   }
-  if (expected !== computed)
+  if (expected !== computed) {
     throw new ServiceError(
       'BadDigest',
       `The ${algorithm} you specified did not match the calculated checksum.`,
     );
+  }
 }
 
 function verifyMd5(expected: string | undefined, computed: string): void {
   if (expected === undefined) return;
   const value = Buffer.from(expected, 'base64');
-  if (value.length !== 16)
+  if (value.length !== 16) {
     throw new ServiceError('InvalidDigest', 'The Content-MD5 you specified was invalid.');
-  if (value.toString('hex') !== computed)
+  }
+  if (value.toString('hex') !== computed) {
     throw new ServiceError('BadDigest', 'The Content-MD5 you specified did not match what we received.');
+  }
 }
 
 function isChunked(headers: IncomingHttpHeaders): boolean {
@@ -165,8 +175,9 @@ function isChunked(headers: IncomingHttpHeaders): boolean {
 
 function declaredSize(headers: IncomingHttpHeaders, chunked: boolean): number {
   const declared = chunked ? headers['x-amz-decoded-content-length'] : headers['content-length'];
-  if (declared === undefined)
+  if (declared === undefined) {
     throw new ServiceError('MissingContentLength', 'You must provide the Content-Length HTTP header.', 411);
+  }
   return Number(declared);
 }
 

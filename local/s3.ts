@@ -6,24 +6,31 @@
  * website or notifications, and it verifies no signature: a request for what it does not do is refused by name, and what of a
  * bucket's properties has no effect is said at start. KMS keys are named in answers only. All of it is gone when the run ends.
  */
-import { randomUUID } from 'crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'fs';
-import type * as http from 'http';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type * as http from 'node:http';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { ServiceError } from './aws-json';
 import { Faults } from './faults';
 import { AccessDenied } from './iam';
 import { PSEUDO_PARAMETERS } from './intrinsics';
 import { listObjects, listVersions } from './s3-lists';
 import { MultipartUploads, partNumber } from './s3-multipart';
-import { keptHeaders, ObjectVersion, S3Objects } from './s3-objects';
-import { bucketArn, objectArn, parseRequest, permissionOf, S3Request, versionPermission } from './s3-routes';
+import { keptHeaders, type ObjectVersion, S3Objects } from './s3-objects';
+import {
+  bucketArn,
+  objectArn,
+  parseRequest,
+  permissionOf,
+  type S3Request,
+  versionPermission,
+} from './s3-routes';
 import { Bucket } from './s3-store';
 import { receive } from './s3-upload';
-import { childText, malformedXml, readXml, writeXml, XmlMembers } from './s3-xml';
-import { listen, readBody, RunningServer } from './server';
-import { Context, Resource, Service, unknownAttribute } from './service';
+import { childText, malformedXml, readXml, writeXml, type XmlMembers } from './s3-xml';
+import { listen, readBody, type RunningServer } from './server';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
 
 interface BucketProperties {
   BucketName?: string;
@@ -124,8 +131,9 @@ export class S3 implements Service {
       new Bucket(name, properties.VersioningConfiguration?.Status === 'Enabled', this.context.clock.now()),
     );
     const ignored = WITHOUT_EFFECT.filter(property => property in properties);
-    if (ignored.length > 0)
+    if (ignored.length > 0) {
       this.context.notice(`${resource.name}: without effect here: ${ignored.join(', ')}`);
+    }
   }
 
   public async stop(): Promise<void> {
@@ -138,20 +146,22 @@ export class S3 implements Service {
     try {
       const request = parseRequest(message, this.context.clock.now());
       const failure = this.faults.take(request.operation);
-      if (failure)
+      if (failure) {
         throw new ServiceError(
           failure === 503 ? 'SlowDown' : 'InternalError',
           'This call was told to fail',
           failure,
         );
+      }
       const permission = permissionOf(request);
-      if (permission)
+      if (permission) {
         await this.context.iam.authorize(
           request.headers,
           permission.action,
           permission.resource,
           permission.context,
         );
+      }
       await this.operations[request.operation]({ ...request, message, response });
     } catch (error) {
       answerError(message, response, error);
@@ -162,10 +172,11 @@ export class S3 implements Service {
 
   private bucketOf({ bucket }: { bucket: string }): Bucket {
     const found = this.buckets.get(bucket);
-    if (!found)
+    if (!found) {
       throw new ServiceError('NoSuchBucket', 'The specified bucket does not exist', 404, {
         BucketName: bucket,
       });
+    }
     return found;
   }
 
@@ -201,14 +212,16 @@ export class S3 implements Service {
       });
     }
     // Making one's own bucket again is no error in us-east-1.
-    if (!this.buckets.has(bucket))
+    if (!this.buckets.has(bucket)) {
       this.buckets.set(bucket, new Bucket(bucket, false, this.context.clock.now()));
+    }
     answer(call, 200, { location: `/${bucket}` });
   }
 
   private deleteBucket(call: Call): void {
-    if (!this.bucketOf(call).isEmpty)
+    if (!this.bucketOf(call).isEmpty) {
       throw new ServiceError('BucketNotEmpty', 'The bucket you tried to delete is not empty', 409);
+    }
     this.buckets.delete(call.bucket);
     answer(call, 204);
   }
@@ -410,8 +423,9 @@ function answerError(message: http.IncomingMessage, response: http.ServerRespons
         ? [403, 'AccessDenied', {}]
         : [500, 'InternalError', {}];
   const { deleteMarker, ...rest } = members as { deleteMarker?: string } & XmlMembers;
-  if (deleteMarker)
+  if (deleteMarker) {
     response.setHeader('x-amz-delete-marker', 'true').setHeader('x-amz-version-id', deleteMarker);
+  }
   const body = writeXml(
     'Error',
     {

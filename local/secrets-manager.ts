@@ -2,11 +2,11 @@
  * A stand-in for Secrets Manager: get, put and describe, with the stages AWSCURRENT and AWSPREVIOUS.
  * It has no rotation, no replication and no resource policies.
  */
-import { createHash, randomUUID } from 'crypto';
-import type * as http from 'http';
+import { createHash, randomUUID } from 'node:crypto';
+import type * as http from 'node:http';
 import { answerError, answerJson, notImplemented, operationOf, ServiceError } from './aws-json';
-import { listen, readBody, RunningServer } from './server';
-import { Context, Resource, Service, unknownAttribute } from './service';
+import { listen, readBody, type RunningServer } from './server';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
 
 interface Secret {
   readonly arn: string;
@@ -60,10 +60,11 @@ export class SecretsManager implements Service {
   /** Sets a value, as somebody does by hand after a deployment. */
   public put(name: string, value: string): void {
     const secret = this.secrets.find(candidate => candidate.name === name);
-    if (!secret)
+    if (!secret) {
       throw new Error(
         `There is no secret ${name}. There are: ${this.secrets.map(candidate => candidate.name).join(', ')}`,
       );
+    }
     addVersion(secret, value);
   }
 
@@ -75,19 +76,21 @@ export class SecretsManager implements Service {
     const operation = operationOf(request);
     try {
       const body = JSON.parse((await readBody(request)).toString('utf8') || '{}') as Body;
-      if (!['GetSecretValue', 'PutSecretValue', 'DescribeSecret'].includes(operation))
+      if (!['GetSecretValue', 'PutSecretValue', 'DescribeSecret'].includes(operation)) {
         throw notImplemented('Secrets Manager', operation);
+      }
       const secret = this.secrets.find(({ arn, name }) => body.SecretId === arn || body.SecretId === name);
       await this.context.iam.authorize(
         request.headers,
         `secretsmanager:${operation}`,
         secret?.arn ?? String(body.SecretId),
       );
-      if (!secret)
+      if (!secret) {
         throw new ServiceError(
           'ResourceNotFoundException',
           "Secrets Manager can't find the specified secret.",
         );
+      }
       answerJson(response, 200, run(operation, secret, body), '1.1');
     } catch (error) {
       answerError(response, error);
@@ -120,11 +123,12 @@ function run(operation: string, secret: Secret, body: Body): object {
     };
   }
   if (operation === 'PutSecretValue') {
-    if (body.SecretString === undefined)
+    if (body.SecretString === undefined) {
       throw new ServiceError(
         'InvalidParameterException',
         'You must provide SecretString: the local stand-in keeps text only.',
       );
+    }
     return { ARN, Name, VersionId: addVersion(secret, body.SecretString), VersionStages: stages(0) };
   }
   return {

@@ -1,10 +1,10 @@
 /** A place for crash reports to go to: takes Sentry envelopes as Sentry does, and shows them as a page and as JSON. */
-import * as http from 'http';
-import * as https from 'https';
-import type { AddressInfo } from 'net';
-import { gunzipSync } from 'zlib';
-import { Envelope, parseEnvelope, SentryEvent } from './sentry-envelope';
-import { CrashButton, sentryPage } from './sentry-page';
+import * as http from 'node:http';
+import * as https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
+import { type Envelope, parseEnvelope, type SentryEvent } from './sentry-envelope';
+import { type CrashButton, sentryPage } from './sentry-page';
 import { readBody } from './server';
 
 /** What a test wants Sentry to do. */
@@ -78,10 +78,12 @@ export class SentrySink {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', 'http://sink');
-    if (request.method === 'POST' && ENVELOPE_PATH.test(pathname))
+    if (request.method === 'POST' && ENVELOPE_PATH.test(pathname)) {
       return this.take(pathname, request, response);
-    if (request.method !== 'GET')
+    }
+    if (request.method !== 'GET') {
       return answer(response, 405, { detail: 'GET /, GET /events, POST /api/<project>/envelope/' });
+    }
     if (pathname === '/events') return answer(response, 200, this.events);
     if (pathname !== '/') return answer(response, 404, { detail: 'not found' });
     response
@@ -100,11 +102,13 @@ export class SentrySink {
     if (wanted === 'reset') return void request.socket.destroy();
     if (wanted === 'hang') return;
     if (wanted === 'drip') return drip(response);
-    if (wanted && wanted.status >= 300)
+    if (wanted && wanted.status >= 300) {
       return answer(response, wanted.status, { detail: 'as told' }, wanted.headers);
+    }
     const auth = String(request.headers['x-sentry-auth'] ?? '');
-    if (!/^Sentry .*sentry_version=7.*sentry_key=\w+/.test(auth))
+    if (!/^Sentry .*sentry_version=7.*sentry_key=\w+/.test(auth)) {
       return answer(response, 403, { detail: 'missing authorization information' });
+    }
     try {
       const bytes =
         request.headers['content-encoding'] === 'gzip'

@@ -1,6 +1,6 @@
 /** What every server of the local run shares: it listens on 127.0.0.1 only, and says clearly why it cannot. */
-import * as http from 'http';
-import type { AddressInfo } from 'net';
+import * as http from 'node:http';
+import type { AddressInfo } from 'node:net';
 
 export interface RunningServer {
   readonly port: number;

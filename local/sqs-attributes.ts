@@ -2,7 +2,7 @@
  * Message attributes: their size, and the digest by which a client knows that they arrived.
  * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
  */
-import { createHash } from 'crypto';
+import { createHash } from 'node:crypto';
 import { invalidValue } from './sqs-errors';
 
 export interface MessageAttribute {
@@ -36,8 +36,9 @@ export function md5OfAttributes(attributes: MessageAttributes): string | undefin
   const hash = createHash('md5');
   for (const name of names) {
     const attribute = attributes[name];
-    for (const part of [Buffer.from(name), Buffer.from(attribute.DataType)])
+    for (const part of [Buffer.from(name), Buffer.from(attribute.DataType)]) {
       hash.update(lengthOf(part)).update(part);
+    }
     const value = valueOf(name, attribute);
     hash
       .update(Buffer.from([attribute.DataType.startsWith('Binary') ? 2 : 1]))
@@ -54,10 +55,11 @@ function valueOf(name: string, { DataType, StringValue, BinaryValue }: MessageAt
     );
   }
   const value = DataType.startsWith('Binary') ? BinaryValue : StringValue;
-  if (!value)
+  if (!value) {
     throw invalidValue(
       `Message (user) attribute '${name}' must contain a non-empty value of type '${DataType}'.`,
     );
+  }
   return DataType.startsWith('Binary') ? Buffer.from(value, 'base64') : Buffer.from(value);
 }
 

@@ -1,5 +1,5 @@
 /** Message move tasks, by which a dead-letter queue is redriven. They are done at once: none is ever running, or to be cancelled. */
-import { randomUUID } from 'crypto';
+import { randomUUID } from 'node:crypto';
 import { ServiceError } from './aws-json';
 import { invalidValue } from './sqs-errors';
 import type { Queue } from './sqs-queue';
@@ -29,8 +29,9 @@ export class MoveTasks {
     const sources = [...this.queues.values()].filter(({ settings }) => settings.deadLetterArn === sourceArn);
     if (sources.length === 0) throw invalidValue('Source queue must be configured as a Dead Letter Queue.');
     const destination = destinationArn === undefined ? undefined : this.find(destinationArn);
-    if (destination && destination.settings.fifo !== source.settings.fifo)
+    if (destination && destination.settings.fifo !== source.settings.fifo) {
       throw invalidValue('Source and destination queue must be of the same type.');
+    }
     const toMove = source.count().visible;
     let moved = 0;
     // Without a destination a message goes back to where it came from, which only those know that SQS itself put here.
@@ -55,10 +56,11 @@ export class MoveTasks {
 
   /** The newest first. Handles are told of running tasks only, so of none. */
   public list({ arn }: Queue, maxResults = 1): object {
-    if (!(maxResults >= 1 && maxResults <= MAX_RESULTS))
+    if (!(maxResults >= 1 && maxResults <= MAX_RESULTS)) {
       throw invalidValue(
         `Value ${maxResults} for parameter MaxResults is invalid. Reason: Must be between 1 and 10.`,
       );
+    }
     const Results = this.tasks
       .filter(({ SourceArn }) => SourceArn === arn)
       .slice(0, maxResults)
@@ -68,11 +70,12 @@ export class MoveTasks {
 
   public find(arn: string): Queue {
     const found = [...this.queues.values()].find(queue => queue.arn === arn);
-    if (!found)
+    if (!found) {
       throw new ServiceError(
         'ResourceNotFoundException',
         "The resource that you specified for the SourceArn or DestinationArn parameter doesn't exist.",
       );
+    }
     return found;
   }
 }

@@ -1,7 +1,7 @@
 /** One queue: what SQS promises about order, visibility, deduplication and redrive, without its wire format. */
-import { createHash, randomBytes, randomUUID } from 'crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Clock } from './clock';
-import { messageSize, MessageAttributes, md5OfAttributes } from './sqs-attributes';
+import { messageSize, type MessageAttributes, md5OfAttributes } from './sqs-attributes';
 import { invalidContents, invalidHandle, invalidValue, missingParameter, notInFlight } from './sqs-errors';
 
 /** https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html */
@@ -317,10 +317,11 @@ export class Queue {
     const wrong = fifo
       ? delaySeconds && `Value ${delaySeconds} for parameter DelaySeconds`
       : deduplicationId !== undefined && `Value ${deduplicationId} for parameter MessageDeduplicationId`;
-    if (wrong)
+    if (wrong) {
       throw invalidValue(
         `${wrong} is invalid. Reason: The request include parameter that is not valid for this queue type.`,
       );
+    }
     if (fifo && groupId === undefined) throw missingParameter('MessageGroupId');
   }
 }

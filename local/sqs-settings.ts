@@ -27,8 +27,9 @@ export function readSettings(name: string, attributes: Record<string, unknown>):
   const unknown = Object.keys(attributes).find(
     key => !(key in NUMBERS) && !OTHERS.includes(key) && !WITHOUT_EFFECT.includes(key),
   );
-  if (unknown)
+  if (unknown) {
     throw new SqsError('InvalidAttributeName', 'InvalidAttributeName', `Unknown Attribute ${unknown}.`);
+  }
   const fifo = isTrue(attributes.FifoQueue);
   if (
     !/^[\w-]{1,80}$/.test(name.replace(/\.fifo$/, '')) ||
@@ -108,8 +109,9 @@ function readRedrivePolicy(policy: unknown): {
       typeof policy === 'string' ? JSON.parse(policy) : policy
     ) as Record<string, string>;
     const count = Number(maxReceiveCount);
-    if (typeof deadLetterTargetArn === 'string' && Number.isInteger(count) && count >= 1 && count <= 1000)
+    if (typeof deadLetterTargetArn === 'string' && Number.isInteger(count) && count >= 1 && count <= 1000) {
       return { deadLetterTargetArn, maxReceiveCount };
+    }
   } catch {
     // not JSON
   }

@@ -5,14 +5,14 @@
  * It has no queue policies, encryption, tags or quotas of messages in flight, always delivers in order and never twice, moves messages
  * at once, counts exactly where SQS says `Approximate`, and does not know the older query protocol. ReceiveRequestAttemptId has no effect.
  */
-import type * as http from 'http';
+import type * as http from 'node:http';
 import { answerError, answerJson, notImplemented, operationOf, ServiceError } from './aws-json';
 import { Faults } from './faults';
 import { AccessDenied } from './iam';
 import { PSEUDO_PARAMETERS } from './intrinsics';
-import { listen, readBody, RunningServer } from './server';
-import { Context, Resource, Service, unknownAttribute } from './service';
-import { MessageAttributes, md5OfAttributes, messageSize } from './sqs-attributes';
+import { listen, readBody, type RunningServer } from './server';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
+import { type MessageAttributes, md5OfAttributes, messageSize } from './sqs-attributes';
 import {
   batchTooLong,
   emptyBatch,
@@ -26,7 +26,7 @@ import {
   tooManyEntries,
 } from './sqs-errors';
 import { MoveTasks } from './sqs-move-tasks';
-import { Message, Queue } from './sqs-queue';
+import { type Message, Queue } from './sqs-queue';
 import { describeQueue, readSettings } from './sqs-settings';
 
 interface Entry {
@@ -147,12 +147,13 @@ export class Sqs implements Service {
       if (!operation) throw notImplemented('SQS', 'the query protocol');
       const body = JSON.parse((await readBody(request)).toString('utf8') || '{}') as Body;
       const failure = this.faults.take(operation);
-      if (failure)
+      if (failure) {
         throw new ServiceError(
           failure === 503 ? 'ServiceUnavailable' : 'InternalFailure',
           'This call was told to fail',
           failure,
         );
+      }
       const answer = await this.answer(operation, body, request.headers, gone.signal);
       if (!gone.signal.aborted) answerJson(response, 200, answer);
     } catch (error) {
@@ -167,8 +168,9 @@ export class Sqs implements Service {
     signal: AbortSignal,
   ): Promise<object> {
     const perform = this.operations[operation];
-    if (!perform && operation !== 'CreateQueue' && operation !== 'ListQueues')
+    if (!perform && operation !== 'CreateQueue' && operation !== 'ListQueues') {
       throw notImplemented('SQS', operation);
+    }
     const name = nameIn(body);
     // A batch has no permission of its own.
     await this.context.iam.authorize(
@@ -176,8 +178,9 @@ export class Sqs implements Service {
       `sqs:${operation.replace(/Batch$/, '')}`,
       this.arnOf(operation === 'ListQueues' ? '*' : name),
     );
-    if (operation === 'CreateQueue')
+    if (operation === 'CreateQueue') {
       return { QueueUrl: this.urlOf(this.createQueue(name, body.Attributes ?? {}).name) };
+    }
     if (operation === 'ListQueues') return { QueueUrls: this.list(body.QueueNamePrefix ?? '') };
     return perform(
       body.SourceArn === undefined ? this.queue(name) : this.moveTasks.find(body.SourceArn),
@@ -374,8 +377,9 @@ function refuse(response: http.ServerResponse, error: unknown): void {
     response.setHeader('x-amzn-query-error', 'AccessDenied;Sender');
     return answerJson(response, 403, { __type: 'AccessDenied', message: error.message });
   }
-  if (error instanceof SyntaxError)
+  if (error instanceof SyntaxError) {
     return answerError(response, new ServiceError('SerializationException', 'The body is not JSON'));
+  }
   return answerError(response, error);
 }
 

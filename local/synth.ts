@@ -1,7 +1,7 @@
 /** Synthesizes the example app, with what a local run wants to know in the template. */
-import { existsSync, mkdtempSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { DemoStack } from '../examples/app';
 import type { GitHost } from '../examples/git-push-pipeline/app';
@@ -23,8 +23,9 @@ export function synthesizeExamples(hosts: { gitHost?: GitHost; webhookHosts?: We
  * @returns the cloud assembly's folder; the caller deletes it, when nothing of it runs any more
  */
 export function synthesize(build: (app: App) => void): string {
-  if (!existsSync(path.join(ROOT, 'assets')))
+  if (!existsSync(path.join(ROOT, 'assets'))) {
     throw new Error('The bundles are missing: run `npx projen bundle` first');
+  }
   // A second of CloudFormation validation at every start; the tests do it.
   process.env.CDK_VALIDATION ??= 'false';
   const app = new App({

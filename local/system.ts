@@ -1,19 +1,19 @@
 /** Runs the resources of synthesized stacks on 127.0.0.1. It reads the templates, so it runs any app's, not only our constructs'. */
-import { readAssembly, Stack } from './assembly';
+import { readAssembly, type Stack } from './assembly';
 import { answerError, notImplemented } from './aws-json';
-import { Clock, SYSTEM_CLOCK } from './clock';
+import { type Clock, SYSTEM_CLOCK } from './clock';
 import { DynamoDb } from './dynamodb';
 import { EventBridge } from './event-bridge';
 import { EventSourceMappings } from './event-source-mappings';
 import { HttpApis } from './http-api';
 import { Iam } from './iam';
-import { PSEUDO_PARAMETERS, Resolver, Template, TemplateResource } from './intrinsics';
-import { Lambda, LambdaOptions } from './lambda/service';
+import { PSEUDO_PARAMETERS, Resolver, type Template, type TemplateResource } from './intrinsics';
+import { Lambda, type LambdaOptions } from './lambda/service';
 import { S3 } from './s3';
 import { SecretsManager } from './secrets-manager';
 import { Sentry } from './sentry';
-import { listen, RunningServer } from './server';
-import { Context, Resource, Service, unknownAttribute } from './service';
+import { listen, type RunningServer } from './server';
+import { type Context, type Resource, type Service, unknownAttribute } from './service';
 import { Sqs } from './sqs';
 
 export interface SystemOptions {
@@ -130,18 +130,21 @@ export class System {
         ),
       );
     });
-    for (const service of this.services)
+    for (const service of this.services) {
       await service.start(wanted.filter(({ type }) => service.types.includes(type)));
+    }
     this.readPolicies(wanted, resolver);
     for (const service of this.services) {
-      for (const resource of wanted.filter(({ type }) => service.types.includes(type)))
+      for (const resource of wanted.filter(({ type }) => service.types.includes(type))) {
         await service.create(resource);
+      }
     }
     await this.service(HttpApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGatewayV2::Route'));
     this.noticeTheRest(wanted);
     this.checkOverrides();
-    for (const [name, output] of Object.entries(stack.template.Outputs ?? {}))
+    for (const [name, output] of Object.entries(stack.template.Outputs ?? {})) {
       this.outputValues[name] = String(resolver.resolve(output.Value));
+    }
   }
 
   private createServices(stack: Stack, resolver: Resolver): void {
@@ -212,11 +215,12 @@ export class System {
       } else if (resource.type === 'AWS::IAM::Policy' || resource.type === 'AWS::IAM::ManagedPolicy') {
         for (const roleName of resolver.resolve(properties.Roles ?? []) as string[]) {
           const role = resources.find(({ type, name }) => type === 'AWS::IAM::Role' && name === roleName);
-          if (role)
+          if (role) {
             this.iam.addPolicy(
               arnOf(role),
               resolver.resolve(properties.PolicyDocument) as { Statement: unknown },
             );
+          }
         }
       }
     }
@@ -227,8 +231,9 @@ export class System {
     const unknown = Object.keys(this.options.environmentOverrides ?? {}).find(
       name => name !== 'Parameters' && !names.includes(name),
     );
-    if (unknown !== undefined)
+    if (unknown !== undefined) {
       throw new Error(`The environment overrides name a function ${unknown}. There are: ${names.join(', ')}`);
+    }
   }
 
   private noticeTheRest(resources: Resource[]): void {

@@ -1,6 +1,6 @@
 /** `--watch`: builds a bundle again when its source changes, and restarts the functions that run it. */
-import { readFileSync } from 'fs';
-import * as path from 'path';
+import { readFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { context } from 'esbuild';
 import type { Lambda } from './lambda/service';
 import { OPTIONS } from '../scripts/bundle';
@@ -19,8 +19,9 @@ export async function watchBundles(
         name: 'restart',
         setup: build =>
           build.onEnd(async ({ errors, metafile }) => {
-            for (const { text, location } of errors)
+            for (const { text, location } of errors) {
               print(`Not built: ${location?.file}:${location?.line} ${text}`);
+            }
             if (errors.length > 0) return;
             for (const file of Object.keys(metafile?.outputs ?? {})) {
               const bundle = path.resolve(OPTIONS.absWorkingDir!, file);

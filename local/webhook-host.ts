@@ -4,9 +4,9 @@ import * as fs from 'node:fs';
 import type * as http from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { SecretsManager } from './secrets-manager';
-import { listen, readBody, RunningServer } from './server';
+import { listen, readBody, type RunningServer } from './server';
 import type { System } from './system';
-import { Behaviour, BEHAVIOUR_HELP, behaviourOf, isPossible } from './webhook-behaviour';
+import { type Behaviour, BEHAVIOUR_HELP, behaviourOf, isPossible } from './webhook-behaviour';
 import type { WebhookHosts } from '../examples/webhook-runner/app';
 import type { RunRequest, RunStatus } from '../src/webhook-runner/contract';
 
@@ -108,13 +108,16 @@ export class WebhookHost {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url!, this.server.url);
-    if (pathname.startsWith('/data/'))
+    if (pathname.startsWith('/data/')) {
       return this.serveFile(pathname.slice('/data/'.length), request, response);
+    }
     const body = await readBody(request);
-    if (pathname.startsWith('/callback/'))
+    if (pathname.startsWith('/callback/')) {
       return this.serveCallback(pathname.slice('/callback/'.length), request, response, body);
-    if (pathname === '/destination/behaviour' && request.method === 'PUT')
+    }
+    if (pathname === '/destination/behaviour' && request.method === 'PUT') {
       return this.serveBehaviour(response, body);
+    }
     if (pathname === '/destination' && request.method === 'GET') {
       return answer(response, 200, {
         batches: this.batches.length,
@@ -123,10 +126,12 @@ export class WebhookHost {
         last: this.batches.slice(-3),
       });
     }
-    if (pathname === '/destination')
+    if (pathname === '/destination') {
       return this.serveDestination(request, response, body, this.nextBehaviour());
-    if (pathname.startsWith('/destination/'))
+    }
+    if (pathname.startsWith('/destination/')) {
       return this.serveFailingPath(pathname.slice('/destination/'.length), request, response, body);
+    }
     answer(response, 404, {
       message:
         'There are /data/<file>, /destination, /destination/behaviour, /destination/status/503 and the like, and /callback/',
@@ -136,16 +141,19 @@ export class WebhookHost {
   private serveFile(name: string, request: http.IncomingMessage, response: http.ServerResponse): void {
     if (this.onFile(request, response)) return;
     const file = this.files.get(name);
-    if (file === undefined)
+    if (file === undefined) {
       return answer(response, 404, { message: `There are ${[...this.files.keys()].join(', ')}` });
+    }
     const size = typeof file === 'string' ? fs.statSync(file).size : file.length;
     const etag = `"${typeof file === 'string' ? `${size}-${fs.statSync(file).mtimeMs}` : crypto.createHash('sha1').update(file).digest('hex')}"`;
-    if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag)
+    if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag) {
       return void response.writeHead(412).end();
+    }
     const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
     const start = range ? Number(range[1]) : 0;
-    if (range && start >= size)
+    if (range && start >= size) {
       return void response.writeHead(416, { 'content-range': `bytes */${size}` }).end();
+    }
     response.writeHead(range ? 206 : 200, {
       etag,
       'content-length': size - start,
@@ -206,8 +214,9 @@ export class WebhookHost {
     body: Buffer,
   ): Promise<void> {
     const behaviour = behaviourOf(path);
-    if (behaviour === undefined)
+    if (behaviour === undefined) {
       return answer(response, 404, { message: `After /destination/ may follow ${BEHAVIOUR_HELP}` });
+    }
     const asked = (this.asked.get(path) ?? 0) + 1;
     if (this.asked.size > KEPT) this.asked.clear();
     this.asked.set(path, asked);

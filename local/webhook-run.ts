@@ -18,12 +18,12 @@ import { Stack } from 'aws-cdk-lib';
 import { readable } from './log-line';
 import { synthesize } from './synth';
 import { System } from './system';
-import { ReceivedStatus, WebhookHost } from './webhook-host';
+import { type ReceivedStatus, WebhookHost } from './webhook-host';
 import { endOfRun, startRun } from './webhook-tour';
 import { addWebhookRunner } from '../examples/webhook-runner/app';
 import { mapperOf } from '../lambda-src/webhook-runner/record-mapping';
 import { RecordMapping } from '../src';
-import { Env, RunnerSettings } from '../src/webhook-runner/contract';
+import { Env, type RunnerSettings } from '../src/webhook-runner/contract';
 
 const USAGE = `Runs a file through WebhookRunner on localhost: the real bundles, no AWS account.
 
@@ -76,12 +76,14 @@ export function parseRunOptions(args: string[]): Options | 'help' {
   if (data === undefined) throw new Error('--data FILE is missing: the NDJSON file to run');
   if (!existsSync(data)) throw new Error(`--data ${data} does not exist`);
   if (mapping !== undefined && !existsSync(mapping)) throw new Error(`--mapping ${mapping} does not exist`);
-  if (destination !== undefined && !URL.canParse(destination))
+  if (destination !== undefined && !URL.canParse(destination)) {
     throw new Error(
       `--destination must be a URL such as http://127.0.0.1:8080/records, got "${destination}"`,
     );
-  if (!/^\d{1,12}$/.test(offset))
+  }
+  if (!/^\d{1,12}$/.test(offset)) {
     throw new Error(`--offset must be a number of records, 0 or more, got "${offset}"`);
+  }
   const batchSize = Number(values['batch-size']);
   if (!(batchSize >= 1 && batchSize <= 10_000 && Number.isInteger(batchSize))) {
     throw new Error(
@@ -163,8 +165,9 @@ export function checkMapping(file: string): void {
 /** A run would try a destination that is not there for minutes, batch by batch. */
 export async function checkDestination(destination: string): Promise<void> {
   const { hostname, port, protocol } = new URL(destination);
-  if (protocol !== 'http:' && protocol !== 'https:')
+  if (protocol !== 'http:' && protocol !== 'https:') {
     throw new Error(`--destination must be an http or https URL, got "${destination}"`);
+  }
   const socket = net.connect({
     host: hostname.replace(/^\[|\]$/g, ''),
     port: Number(port || (protocol === 'https:' ? 443 : 80)),
@@ -271,8 +274,9 @@ function showProgress(progress: number, total: number, offset: number, started: 
 
 async function countLines(file: string): Promise<number> {
   let lines = 0;
-  for await (const chunk of createReadStream(file))
+  for await (const chunk of createReadStream(file)) {
     for (const byte of chunk as Buffer) if (byte === 0x0a) lines++;
+  }
   return lines;
 }
 
@@ -282,8 +286,9 @@ function readCounts(line: string, counts: Counts): void {
   const { message, records, delivered, failedRecords, failedBatches } = JSON.parse(line) as Counts & {
     message?: string;
   };
-  if (message === 'run ended' || message === 'slice ended')
+  if (message === 'run ended' || message === 'slice ended') {
     Object.assign(counts, { records, delivered, failedRecords, failedBatches });
+  }
 }
 
 function reportOften(template: { Resources?: Record<string, { Type: string; Properties?: unknown }> }): void {

@@ -1,6 +1,6 @@
 /** The part of the tour that runs a file and shows what arrived. */
 import { setTimeout as wait } from 'node:timers/promises';
-import { DEMO_API_KEY, ReceivedStatus, WebhookHost } from './webhook-host';
+import { DEMO_API_KEY, type ReceivedStatus, type WebhookHost } from './webhook-host';
 
 const PATIENCE_MS = 60_000;
 

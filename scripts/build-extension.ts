@@ -2,12 +2,20 @@
  * Builds the layers of CrashReporterLayer: one static Go binary per architecture, each alone in a zip that is the same, byte for
  * byte, wherever it is built. A zip and not a folder, because the CDK's asset hash does not see that a file is executable.
  */
-import { execFile, execFileSync } from 'child_process';
-import { createHash } from 'crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
-import { promisify } from 'util';
+import { execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
 import { writeZip } from './zip';
 
 /** The first Go that builds the extension, see its go.mod. */
@@ -38,8 +46,9 @@ export async function buildExtension(): Promise<string | undefined> {
   const sources = hashSources();
   const go = goVersion();
   const stamp = readStamp();
-  if (stamp?.sources === sources && (go === undefined || stamp.go === go) && zipsAre(stamp.zips))
+  if (stamp?.sources === sources && (go === undefined || stamp.go === go) && zipsAre(stamp.zips)) {
     return undefined;
+  }
   if (!isEnough(go)) {
     rmSync(OUTPUT, { recursive: true, force: true }); // a layer of other sources must not be taken for this one
     return goNeeded(go);
@@ -120,11 +129,12 @@ function hashSources(): string {
   const hash = createHash('sha256')
     .update(readFileSync(__filename))
     .update(readFileSync(path.join(__dirname, 'zip.ts')));
-  for (const name of files.sort())
+  for (const name of files.sort()) {
     hash
       .update(`${name}\0`)
       .update(readFileSync(path.join(SOURCES, name)))
       .update('\0');
+  }
   return hash.digest('hex');
 }
 

@@ -6,9 +6,9 @@
  *
  * `--without-go` goes on where there is no Go, and says so: the demo then runs without the extension.
  */
-import { existsSync, readdirSync, rmSync } from 'fs';
-import * as path from 'path';
-import { build, BuildOptions } from 'esbuild';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import * as path from 'node:path';
+import { build, type BuildOptions } from 'esbuild';
 import { buildExtension, LAYER_ZIPS } from './build-extension';
 import { ESBUILD_TARGET } from '../src/shared/runtime';
 

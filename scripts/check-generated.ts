@@ -2,7 +2,7 @@
  * Checks what is generated and committed: the files of projen and API.md are what their sources give, and every TypeScript
  * snippet in a README or a docstring compiles. Nothing in the work tree is changed.
  */
-import { execFileSync } from 'child_process';
+import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -12,9 +12,9 @@ import {
   rmSync,
   symlinkSync,
   writeFileSync,
-} from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 
 const ROOT = path.resolve(__dirname, '..');
 const bin = (name: string) => path.join(ROOT, 'node_modules', '.bin', name);
@@ -38,8 +38,9 @@ function compare(file: string, folder: string, command: string): string[] {
 function linkModules(copy: string): void {
   const modules = path.join(copy, 'node_modules');
   mkdirSync(modules);
-  for (const name of readdirSync(path.join(ROOT, 'node_modules')))
+  for (const name of readdirSync(path.join(ROOT, 'node_modules'))) {
     symlinkSync(path.join(ROOT, 'node_modules', name), path.join(modules, name));
+  }
   symlinkSync(copy, path.join(modules, 'cdk-serverless-blocks'));
 }
 
@@ -85,8 +86,9 @@ function main(): void {
       .filter(Boolean);
     const present = files.filter(file => !file.startsWith('node_modules'));
     for (const file of present) cpSync(path.join(ROOT, file), path.join(copy, file), { force: true });
-    for (const folder of ['assets', 'lib', '.jsii'])
+    for (const folder of ['assets', 'lib', '.jsii']) {
       symlinkSync(path.join(ROOT, folder), path.join(copy, folder));
+    }
     linkModules(copy);
     const problems: string[] = [];
     run(bin('jsii-docgen'), ['-o', path.relative(ROOT, path.join(copy, 'API.md'))], ROOT);

@@ -1,8 +1,8 @@
 /** `npm run publish-layer`: publishes both layers to an account, for functions that name the extension by its ARN. */
-import { readFileSync } from 'fs';
-import * as path from 'path';
-import { parseArgs } from 'util';
-import { Architecture, LambdaClient, PublishLayerVersionCommand } from '@aws-sdk/client-lambda';
+import { readFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Architecture, LambdaClient, PublishLayerVersionCommand } from '@aws-sdk/client-lambda';
 import { LAYER_ZIPS } from './build-extension';
 
 const USAGE = `Publishes the layers of CrashReporterLayer and prints their ARNs, one a line.

@@ -1,7 +1,7 @@
 /** Vets and tests the Go module of the extension; with `--fuzz` feeds it damaged telemetry until it breaks or the time is up. */
-import { spawnSync } from 'child_process';
-import * as path from 'path';
-import { parseArgs } from 'util';
+import { spawnSync } from 'node:child_process';
+import * as path from 'node:path';
+import { parseArgs } from 'node:util';
 import { missingGo } from './build-extension';
 
 const MODULE = path.resolve(__dirname, '..', 'lambda-src', 'crash-reporter-layer');

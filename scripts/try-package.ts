@@ -2,10 +2,10 @@
  * Packs the library, installs the tarball in an empty CDK app and synthesizes every block there, with no program but node on the
  * PATH: no Docker, no esbuild. `--lowest-cdk` takes the lowest CDK of the peer range instead of the one we develop with.
  */
-import { execFileSync } from 'child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 
 const ROOT = path.resolve(__dirname, '..');
 const APP = `

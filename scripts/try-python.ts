@@ -1,8 +1,8 @@
 /** Makes the Python package as PyPI would get it, installs it in an empty environment and synthesizes examples/python there. */
-import { execFileSync } from 'child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 
 const ROOT = path.resolve(__dirname, '..');
 

@@ -2,7 +2,7 @@
  * Zip archives, as little as a Lambda layer needs: written so that the same content always gives the same bytes, and read for
  * the local runner. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
-import { crc32, deflateRawSync, inflateRawSync } from 'zlib';
+import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 
 export interface ZipEntry {
   readonly name: string;
@@ -66,12 +66,14 @@ export function readZip(zip: Buffer): ZipEntry[] {
     if (zip.readUInt32LE(at) !== CENTRAL_HEADER) throw new Error("The zip archive's directory is broken");
     const [nameLength, extraLength, commentLength] = [28, 30, 32].map(field => zip.readUInt16LE(at + field));
     const name = zip.toString('utf8', at + 46, at + 46 + nameLength);
-    if (name.startsWith('/') || name.includes('\\') || name.split('/').includes('..'))
+    if (name.startsWith('/') || name.includes('\\') || name.split('/').includes('..')) {
       throw new Error(`The zip archive holds a name that leads out of it: ${name}`);
+    }
     if (!name.endsWith('/')) {
       unpacked += zip.readUInt32LE(at + 24);
-      if (unpacked > MAX_UNPACKED_BYTES)
+      if (unpacked > MAX_UNPACKED_BYTES) {
         throw new Error(`The zip archive is larger than ${MAX_UNPACKED_BYTES} bytes`);
+      }
       entries.push({
         name,
         mode: Math.floor(zip.readUInt32LE(at + 38) / 0x10000) % 0o10000,
@@ -91,8 +93,9 @@ function readFile(zip: Buffer, header: number): Buffer {
     zip.readUInt16LE(header + 10) === DEFLATED
       ? inflateRawSync(packed, { maxOutputLength: Math.max(1, length) })
       : Buffer.from(packed);
-  if (crc32(data) !== zip.readUInt32LE(header + 16))
+  if (crc32(data) !== zip.readUInt32LE(header + 16)) {
     throw new Error('The zip archive is damaged: a checksum differs');
+  }
   return data;
 }
 

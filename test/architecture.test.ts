@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'fs';
-import * as path from 'path';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import * as path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import { BUNDLES } from '../scripts/bundle';
@@ -44,8 +44,9 @@ describe.each(blocks)('the block %s', block => {
     ]) {
       expect(existsSync(path.join(ROOT, place)), place).toBe(true);
     }
-    for (const folder of ['lambda-src', 'test', 'examples'])
+    for (const folder of ['lambda-src', 'test', 'examples']) {
       expect(existsSync(path.join(ROOT, folder, block)), `${folder}/${block}`).toBe(true);
+    }
     expect(filesBelow('assets').some(file => file.startsWith(`assets/${block}`))).toBe(true);
   });
 

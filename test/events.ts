@@ -1,5 +1,5 @@
-import { readFileSync } from 'fs';
-import * as path from 'path';
+import { readFileSync } from 'node:fs';
+import * as path from 'node:path';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 
 /** A sample event of a block, the same that `npm run invoke` takes, with some members changed. */

@@ -1,7 +1,7 @@
-import { execFileSync } from 'child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { expect, test } from 'vitest';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import { BUNDLES } from '../scripts/bundle';
@@ -55,8 +55,9 @@ test('the package installs nothing but itself', () => {
 test('built in another folder, every bundle and every layer is the same byte for byte', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-elsewhere-'));
   try {
-    for (const name of ['lambda-src', 'src', 'scripts'])
+    for (const name of ['lambda-src', 'src', 'scripts']) {
       cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+    }
     symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
     execFileSync(process.execPath, ['--import', 'tsx', 'scripts/bundle.ts'], { cwd: folder });
     for (const bundle of [

@@ -3,7 +3,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { IConstruct } from 'constructs';
+import type { IConstruct } from 'constructs';
 import { describe, expect, test } from 'vitest';
 import { BLOCK_CASES } from './blocks';
 import { DemoStack } from '../examples/app';
@@ -63,8 +63,9 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
         },
       });
       const template = Template.fromStack(stack);
-      for (const role of Object.values(template.findResources('AWS::IAM::Role')))
+      for (const role of Object.values(template.findResources('AWS::IAM::Role'))) {
         expect(role.Properties.PermissionsBoundary).toBeDefined();
+      }
       expect(seen).toEqual(expect.arrayContaining(functions));
     });
 
@@ -87,8 +88,9 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
       expect(Resource).not.toBe('*');
       for (const action of [Action].flat()) expect(action).not.toMatch(/\*$/);
     }
-    for (const role of Object.values(template.findResources('AWS::IAM::Role')))
+    for (const role of Object.values(template.findResources('AWS::IAM::Role'))) {
       expect(role.Properties.ManagedPolicyArns).toBeUndefined();
+    }
   });
 
   test('lets a grantee from another stack in', () => {
@@ -136,8 +138,9 @@ describe('the example app', () => {
     const app = new App();
     const stack = new ExampleStack(app, 'Example');
     Validations.of(app).addPlugins(new AwsSolutionsChecks());
-    for (const [id, reason] of Object.entries(ACKNOWLEDGED))
+    for (const [id, reason] of Object.entries(ACKNOWLEDGED)) {
       Validations.of(stack).acknowledge({ id, reason });
+    }
     expect(() => app.synth()).not.toThrow();
   });
 

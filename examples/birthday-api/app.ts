@@ -1,5 +1,5 @@
-import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
-import { Construct } from 'constructs';
+import { App, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
 import { BirthdayApi } from '../../src';
 
 /** The smallest app with a birthday API. In an app of your own, import from 'cdk-serverless-blocks'. */

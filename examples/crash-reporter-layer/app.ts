@@ -1,6 +1,6 @@
-import { App, Stack, StackProps } from 'aws-cdk-lib';
+import { App, Stack, type StackProps } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { BirthdayApi, CrashReporterLayer, CrashReporterMode, SentryDsn } from '../../src';
 
 /** A birthday API whose crashes go to Sentry. In an app of your own, import from 'cdk-serverless-blocks'. */

@@ -1,6 +1,6 @@
-import { App, CfnOutput, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
+import { App, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { GitCredentials, GitPushPipeline, WebhookSecret } from '../../src';
 
 /** A git host of one's own, at two ports of one machine; without one, the example takes pushes to GitHub. */

@@ -1,5 +1,5 @@
-import { App, CfnOutput, Duration, RemovalPolicy, Stack, StackProps } from 'aws-cdk-lib';
-import { Construct } from 'constructs';
+import { App, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
 import { CodeAlphabet, CodeFormat, UniqueCodeTable } from '../../src';
 
 /** Vouchers that people read and type: groups, no letters that look alike, a check character. */

@@ -1,6 +1,6 @@
-import { App, CfnOutput, Stack, StackProps } from 'aws-cdk-lib';
+import { App, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { DestinationAuth, RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
 
 /** Hosts of the demo's own, on this machine; without them, the example names some on the internet. */

@@ -1,7 +1,7 @@
 import { App, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { createDestinationFunction, platform, RecipeOptions } from './recipe';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import { createDestinationFunction, platform, type RecipeOptions } from './recipe';
 import { RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
 
 export interface CustomerProfilesOptions extends RecipeOptions {

@@ -1,7 +1,7 @@
 import * as path from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { platform, RecipeOptions } from './recipe';
+import { platform, type RecipeOptions } from './recipe';
 import { DestinationAuth, RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
 
 export interface DataverseOptions extends RecipeOptions {

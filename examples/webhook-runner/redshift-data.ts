@@ -1,8 +1,8 @@
 import { App, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { createDestinationFunction, platform, RecipeOptions } from './recipe';
+import { createDestinationFunction, platform, type RecipeOptions } from './recipe';
 import { RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
 
 export interface RedshiftDataOptions extends RecipeOptions {

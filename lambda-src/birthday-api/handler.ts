@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'crypto';
+import { createHash, createHmac } from 'node:crypto';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import {
   dateIn,
@@ -9,10 +9,10 @@ import {
   parseDate,
   parseUser,
 } from './domain';
-import { LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
+import { type LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
 import type { Clock } from '../shared/clock';
 import { describe } from '../shared/describe';
-import { HttpError, HttpHandler, httpHandler, json, jsonObjectBody, noContent } from '../shared/http';
+import { HttpError, type HttpHandler, httpHandler, json, jsonObjectBody, noContent } from '../shared/http';
 import type { Log } from '../shared/log';
 
 /** Where birthdays are kept: a hash of the user's name to a date `YYYY-MM-DD`. */
@@ -72,10 +72,11 @@ export function createGetHandler({
       throw new HttpError(404, `No birthday is known for ${user}: PUT one first, for instance ${EXAMPLE}`);
     }
     const date = parseDate(stored);
-    if (!date)
+    if (!date) {
       throw new Error(
         'The stored date of birth is not a date written YYYY-MM-DD: who else writes to this table?',
       );
+    }
     const days = daysUntilBirthday(date, dateIn(timeZone, clock.now()), leapDayRule);
     return json(200, { message: greeting(user, days) });
   });
@@ -102,8 +103,9 @@ function dateOfBirthOf(body: Record<string, unknown>): string {
     );
   }
   const { dateOfBirth } = body;
-  if (dateOfBirth === undefined)
+  if (dateOfBirth === undefined) {
     throw new HttpError(400, `\`dateOfBirth\` is missing: send a JSON object such as ${EXAMPLE}`);
+  }
   if (typeof dateOfBirth !== 'string') {
     throw new HttpError(
       400,
@@ -117,7 +119,8 @@ function dateOfBirthOf(body: Record<string, unknown>): string {
 async function keyOf(user: string, hashKey: Ports['hashKey']): Promise<string> {
   if (!hashKey) return createHash('sha256').update(user, 'utf8').digest('hex');
   const key = await hashKey();
-  if (Buffer.byteLength(key) < MIN_KEY_BYTES)
+  if (Buffer.byteLength(key) < MIN_KEY_BYTES) {
     throw new Error(`The hash key's secret must be at least ${MIN_KEY_BYTES} bytes long`);
+  }
   return createHmac('sha256', key).update(user, 'utf8').digest('hex');
 }

@@ -1,8 +1,8 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { dynamodbStore } from './dynamodb-store';
-import { createGetHandler, createPutHandler, Ports } from './handler';
-import { ENV, LeapDayRule } from '../../src/birthday-api/contract';
+import { createGetHandler, createPutHandler, type Ports } from './handler';
+import { ENV, type LeapDayRule } from '../../src/birthday-api/contract';
 import { CLIENT_OPTIONS } from '../shared/aws-client';
 import { systemClock } from '../shared/clock';
 import { requireEnv } from '../shared/env';

@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto';
-import {
+import type {
   BuildInfo,
   PushMessage,
   PushMessageRouting,
@@ -56,25 +56,30 @@ export function parsePushMessage(body: string): PushMessage {
   }
   const text = (name: keyof PushMessage, max: number): string => {
     const value = message[name];
-    if (typeof value !== 'string' || value.length > max)
+    if (typeof value !== 'string' || value.length > max) {
       throw new InvalidMessageError(`\`${name}\` must be a string of at most ${max} characters`);
+    }
     return value;
   };
   if (message.version !== 1) throw new InvalidMessageError('`version` must be 1');
   const provider = PROVIDERS.find(known => known === message.provider);
-  if (provider === undefined)
+  if (provider === undefined) {
     throw new InvalidMessageError(`\`provider\` must be one of ${PROVIDERS.join(', ')}`);
+  }
   const ref = text('ref', MAX_REF_BYTES);
-  if (!isBranchOrTag(ref))
+  if (!isBranchOrTag(ref)) {
     throw new InvalidMessageError('`ref` must be a branch or a tag in full, such as refs/heads/main');
+  }
   const before = text('before', 64);
   const after = text('after', 64);
   if (!isObjectId(before)) throw new InvalidMessageError('`before` must be an object id, or 40 zeros');
-  if (!isObjectId(after) || isZeroId(after))
+  if (!isObjectId(after) || isZeroId(after)) {
     throw new InvalidMessageError('`after` must be the id of a commit or a tag');
+  }
   const receivedAt = text('receivedAt', 40);
-  if (Number.isNaN(Date.parse(receivedAt)))
+  if (Number.isNaN(Date.parse(receivedAt))) {
     throw new InvalidMessageError('`receivedAt` must be a time in ISO 8601');
+  }
   const repository = text('repository', 1024);
   try {
     parseAddress(repository);

@@ -65,8 +65,9 @@ export function jsonObjectBody(
   example: string,
 ): Record<string, unknown> {
   const bytes = bodyBytes(event);
-  if (bytes.length === 0)
+  if (bytes.length === 0) {
     throw new HttpError(400, `The body is missing: send a JSON object such as ${example}`);
+  }
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

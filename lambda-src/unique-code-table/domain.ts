@@ -1,5 +1,5 @@
 import {
-  Format,
+  type Format,
   formatCode,
   INPUT_MEMBERS,
   MAX_LENGTH,
@@ -75,8 +75,9 @@ export function parseRequest(input: unknown, { defaultLength, itemsPerCode }: Li
   const unknown = Object.keys(members).find(
     name => !INPUT_MEMBERS.includes(name as (typeof INPUT_MEMBERS)[number]),
   );
-  if (unknown !== undefined)
+  if (unknown !== undefined) {
     throw new InvalidInput(`Unknown member ${show(unknown)}: there are ${INPUT_MEMBERS.join(', ')}`);
+  }
   const idempotencyKey = text(members, 'idempotencyKey', MAX_KEY_LENGTH);
   // A transaction takes 100 items; the record of an idempotency key is one of them.
   const maxCount = Math.floor(

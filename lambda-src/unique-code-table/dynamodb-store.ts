@@ -1,8 +1,8 @@
 import {
-  AttributeValue,
-  CancellationReason,
+  type AttributeValue,
+  type CancellationReason,
   ConditionalCheckFailedException,
-  DynamoDBClient,
+  type DynamoDBClient,
   PutItemCommand,
   TransactionCanceledException,
   TransactionConflictException,
@@ -99,8 +99,9 @@ async function writeAll(
       if (result) return result;
       if (!isTransient(error.CancellationReasons ?? [])) throw error;
       // Others want the same items at the same time: draw new codes, or in the end say that none was found. Nothing was written.
-      if (attempt === CONFLICT_ATTEMPTS)
+      if (attempt === CONFLICT_ATTEMPTS) {
         return { outcome: 'taken', codes: write.items.map(({ code }) => code) };
+      }
       await options.backoff(attempt);
     }
   }
@@ -112,8 +113,12 @@ function outcomeOf(reasons: CancellationReason[], puts: Put[], nonce: string): W
     .map((put, index) => ({ put, reason: reasons[index] }))
     .filter(({ reason }) => reason?.Code === 'ConditionalCheckFailed');
   if (failed.length === 0) return undefined;
-  if (failed.length === puts.length && failed.every(({ reason }) => reason.Item?.[TABLE.nonce]?.S === nonce))
+  if (
+    failed.length === puts.length &&
+    failed.every(({ reason }) => reason.Item?.[TABLE.nonce]?.S === nonce)
+  ) {
     return { outcome: 'written' };
+  }
   const record = failed.find(({ put }) => put.code === undefined)?.reason.Item;
   if (record) {
     const codes = (record[TABLE.codes]?.L ?? []).map(({ S }) => S ?? '');

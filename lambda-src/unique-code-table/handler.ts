@@ -4,8 +4,8 @@ import type {
   APIGatewayProxyStructuredResultV2 as HttpResponse,
   Context,
 } from 'aws-lambda';
-import { InvalidInput, Limits, parseRequest } from './domain';
-import { CodeSpaceExhausted, IdempotencyKeyReused, issueCodes, IssuePorts } from './issue';
+import { InvalidInput, type Limits, parseRequest } from './domain';
+import { CodeSpaceExhausted, IdempotencyKeyReused, issueCodes, type IssuePorts } from './issue';
 import { METRICS } from '../../src/unique-code-table/contract';
 import { HttpError, json, jsonObjectBody } from '../shared/http';
 import type { Log } from '../shared/log';

@@ -1,8 +1,8 @@
-import { createHash, randomBytes, randomUUID } from 'crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { dynamodbStore } from './dynamodb-store';
 import { createHandler } from './handler';
-import { ENV, Format, METRICS } from '../../src/unique-code-table/contract';
+import { ENV, type Format, METRICS } from '../../src/unique-code-table/contract';
 import { CLIENT_OPTIONS } from '../shared/aws-client';
 import { systemClock } from '../shared/clock';
 import { requireEnv } from '../shared/env';

@@ -1,5 +1,5 @@
-import { CodeRequest, drawCodes, fingerprintSource, RandomBytes } from './domain';
-import { Format } from '../../src/unique-code-table/contract';
+import { type CodeRequest, drawCodes, fingerprintSource, type RandomBytes } from './domain';
+import type { Format } from '../../src/unique-code-table/contract';
 import type { Clock } from '../shared/clock';
 
 /** A code with what is written beside it. */

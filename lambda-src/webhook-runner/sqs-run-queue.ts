@@ -1,4 +1,4 @@
-import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { RunQueue } from './run-queue';
 
 export function sqsRunQueue(client: SQSClient, queueUrl: string): RunQueue {

@@ -2,11 +2,11 @@
  * One execution environment of a function without extensions: a child process, and the Runtime API that it talks to.
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
-import { randomUUID } from 'crypto';
-import * as http from 'http';
-import type { AddressInfo } from 'net';
+import { randomUUID } from 'node:crypto';
+import * as http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { FunctionConfig } from './function-config';
-import { errorResult, InvocationResult, RuntimeProcess } from './runtime-process';
+import { errorResult, type InvocationResult, RuntimeProcess } from './runtime-process';
 
 /** What a pool keeps: it runs one event after the other. */
 export interface ExecutionEnvironment {
@@ -84,12 +84,14 @@ export class Environment implements ExecutionEnvironment {
           clearTimeout(timer);
           timer = setTimeout(() => resolve(this.timeOut(message, requestId)), milliseconds);
         };
-        if (!this.ready)
+        if (!this.ready) {
           limit(INIT_TIMEOUT_MS, `Init phase timed out after ${INIT_TIMEOUT_MS / 1000}.00 seconds`);
+        }
         runtime.ready
           .then(() => {
-            if (this.alive)
+            if (this.alive) {
               limit(timeoutSeconds * 1000, `Task timed out after ${timeoutSeconds.toFixed(2)} seconds`);
+            }
             return runtime.run({ requestId, event });
           })
           .then(resolve, reject);

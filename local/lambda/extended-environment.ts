@@ -3,19 +3,30 @@
  * and keeps its /tmp, and the next event starts them again (a "suppressed" init phase).
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
-import { randomUUID } from 'crypto';
-import { readFileSync } from 'fs';
-import * as http from 'http';
-import type { AddressInfo } from 'net';
-import * as path from 'path';
-import { EnvironmentOptions, ExecutionEnvironment, INIT_TIMEOUT_MS, runtimeResource } from './environment';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import * as http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import * as path from 'node:path';
+import {
+  type EnvironmentOptions,
+  type ExecutionEnvironment,
+  INIT_TIMEOUT_MS,
+  runtimeResource,
+} from './environment';
 import { Extensions } from './extensions';
-import { ExtensionsApiOptions, refuse } from './extensions-api';
+import { type ExtensionsApiOptions, refuse } from './extensions-api';
 import type { Guardian } from './guardian';
 import { logRecord } from './log-record';
 import * as platform from './platform-events';
-import { errorResult, Invocation, InvocationResult, newTraceId, RuntimeProcess } from './runtime-process';
-import { TelemetryApi, TelemetryApiOptions } from './telemetry-api';
+import {
+  errorResult,
+  type Invocation,
+  type InvocationResult,
+  newTraceId,
+  RuntimeProcess,
+} from './runtime-process';
+import { TelemetryApi, type TelemetryApiOptions } from './telemetry-api';
 
 export interface ExtendedEnvironmentOptions extends EnvironmentOptions {
   /** The executable files of /opt/extensions. */
@@ -113,8 +124,9 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     answer: (result: InvocationResult) => void,
   ): Promise<void> {
     const { requestId } = invocation;
-    if (this.stopped)
+    if (this.stopped) {
       return answer(errorResult('Runtime.ExitError', 'The execution environment is gone', requestId));
+    }
     let failure: platform.Failure | undefined;
     if (this.life) {
       this.freeze('SIGCONT');
@@ -177,11 +189,13 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
       { status: 'timeout', message: `Init phase timed out after ${(limitMs / 1000).toFixed(2)} seconds` },
       [life.extensionFailure, this.startRuntime(life)],
     );
-    for (const agent of extensions.api.agents.values())
+    for (const agent of extensions.api.agents.values()) {
       telemetry.emit(...platform.extension(agent.name, 'Ready', agent.events));
+    }
     const durationMs = Math.min(performance.now() - begun, limitMs);
-    for (const event of platform.initEnd(instance, phase, failure, durationMs, this.errorTypes))
+    for (const event of platform.initEnd(instance, phase, failure, durationMs, this.errorTypes)) {
       telemetry.emit(...event);
+    }
     if (!failure) telemetry.closeSubscriptions(); // of a start that failed, an extension hears until it is shut down
     return failure;
   }
@@ -291,15 +305,18 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { life } = this;
-    if (!life)
+    if (!life) {
       return refuse(response, 403, 'Extension.InvalidExtensionState', 'The environment is being reset');
+    }
     const resource = runtimeResource(request);
     if (resource && life.runtime) return life.runtime.serve(resource, request, response);
     const [, version, area, ...rest] = (request.url ?? '').split('/');
-    if (version === '2020-01-01' && area === 'extension')
+    if (version === '2020-01-01' && area === 'extension') {
       return life.extensions.api.serve(`${request.method} ${rest.join('/')}`, request, response);
-    if (`${request.method} /${version}/${area}` !== 'PUT /2022-07-01/telemetry')
+    }
+    if (`${request.method} /${version}/${area}` !== 'PUT /2022-07-01/telemetry') {
       return void response.writeHead(404).end();
+    }
     const agent = life.extensions.api.identify(request);
     if (!agent) return refuse(response, 403, 'Extension.UnknownExtensionIdentifier', 'No such extension');
     return life.telemetry.subscribe(agent, request, response);

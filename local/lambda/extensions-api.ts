@@ -2,8 +2,8 @@
  * The Extensions API for one life of an execution environment.
  * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
  */
-import { randomUUID } from 'crypto';
-import type * as http from 'http';
+import { randomUUID } from 'node:crypto';
+import type * as http from 'node:http';
 import { readBody } from '../server';
 import type { FunctionConfig } from './function-config';
 
@@ -83,8 +83,9 @@ export class ExtensionsApi {
     const agent = this.identify(request);
     if (!agent) return refuse(response, 403, 'Extension.UnknownExtensionIdentifier', 'No such extension');
     if (resource === 'GET event/next') return this.next(agent, response);
-    if (resource === 'POST init/error' || resource === 'POST exit/error')
+    if (resource === 'POST init/error' || resource === 'POST exit/error') {
       return answer(response, 202, { status: 'OK' });
+    }
     return refuse(response, 404, 'NotFound', `No such call: ${resource}`);
   }
 
@@ -102,14 +103,18 @@ export class ExtensionsApi {
       return refuse(response, 403, 'InvalidRequestFormat', 'The body is not JSON');
     }
     const events = Array.isArray(body.events) ? (body.events as EventType[]) : [];
-    if (!names.includes(name))
+    if (!names.includes(name)) {
       return refuse(response, 403, 'Extension.InvalidExtensionName', `No file ${name} in /opt/extensions`);
-    if ([...this.agents.values()].some(agent => agent.name === name))
+    }
+    if ([...this.agents.values()].some(agent => agent.name === name)) {
       return refuse(response, 403, 'Extension.InvalidExtensionState', `${name} has registered`);
-    if (this.agents.size >= MAX_EXTENSIONS)
+    }
+    if (this.agents.size >= MAX_EXTENSIONS) {
       return refuse(response, 403, 'Extension.TooManyExtensions', `At most ${MAX_EXTENSIONS} extensions`);
-    if (body.configurationKeys?.length)
+    }
+    if (body.configurationKeys?.length) {
       return refuse(response, 403, 'InvalidRequestFormat', 'configurationKeys are not supported');
+    }
     if (!events.every(event => event === 'SHUTDOWN' || (event === 'INVOKE' && !managedInstances))) {
       return refuse(response, 403, 'Extension.InvalidEventType', `Not an event here: ${events.join(', ')}`);
     }

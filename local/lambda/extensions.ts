@@ -1,8 +1,8 @@
 /** The processes of a function's extensions, for one life of its execution environment. */
-import { ChildProcess, spawn } from 'child_process';
-import * as path from 'path';
-import { createInterface } from 'readline';
-import { ExtensionsApi, ExtensionsApiOptions } from './extensions-api';
+import { type ChildProcess, spawn } from 'node:child_process';
+import * as path from 'node:path';
+import { createInterface } from 'node:readline';
+import { ExtensionsApi, type ExtensionsApiOptions } from './extensions-api';
 import type { Guardian } from './guardian';
 import type { Failure } from './platform-events';
 
@@ -46,8 +46,9 @@ export class Extensions {
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       guardian.add(child.pid);
-      for (const stream of [child.stdout, child.stderr])
+      for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLog);
+      }
       const exited = new Promise<void>(resolve => {
         const end = (errorType: string, message: string) => {
           guardian.remove(child.pid);

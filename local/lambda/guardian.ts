@@ -2,7 +2,7 @@
  * Ends frozen processes when this one is gone without having done so: a stopped process does not notice that its pipes have closed.
  * A shell waits for the end of its input, and knows meanwhile which processes there are.
  */
-import { ChildProcess, spawn } from 'child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 
 const SCRIPT = `
 pids=" "

@@ -13,8 +13,8 @@ import {
   readSync,
   statSync,
   writeFileSync,
-} from 'fs';
-import * as path from 'path';
+} from 'node:fs';
+import * as path from 'node:path';
 import { readZip } from '../../scripts/zip';
 
 /** Offsets and values of https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */

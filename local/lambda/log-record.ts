@@ -1,5 +1,5 @@
 /** A line or record of a function's log, as an extension gets it on Lambda. */
-import * as path from 'path';
+import * as path from 'node:path';
 import type { FunctionConfig } from './function-config';
 
 /**

@@ -4,12 +4,12 @@
  *
  * It runs alone in the child process of a function, with nothing but Node.js.
  */
-import { existsSync, writeSync } from 'fs';
-import * as http from 'http';
-import { createRequire } from 'module';
-import * as path from 'path';
-import { pathToFileURL } from 'url';
-import { format } from 'util';
+import { existsSync, writeSync } from 'node:fs';
+import * as http from 'node:http';
+import { createRequire } from 'node:module';
+import * as path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { format } from 'node:util';
 
 type Handler = (
   event: unknown,
@@ -119,21 +119,24 @@ function run(handler: Handler, event: unknown, context: unknown): Promise<unknow
 
 async function loadHandler(): Promise<Handler> {
   const match = /^(.*)\.([^./]+)$/.exec(handlerName);
-  if (!match)
+  if (!match) {
     throw new RuntimeError(
       'Runtime.MalformedHandlerName',
       `Bad handler "${handlerName}": it must be file.export`,
     );
+  }
   const [, file, name] = match;
   const base = path.resolve(root, file);
   const found = ['.js', '.mjs', '.cjs'].map(extension => base + extension).find(existsSync);
   if (!found) throw new RuntimeError('Runtime.ImportModuleError', `Error: Cannot find module '${file}'`);
   const loaded = await load(found);
   const handler = loaded[name] ?? (loaded.default as Record<string, unknown> | undefined)?.[name];
-  if (handler === undefined)
+  if (handler === undefined) {
     throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is undefined or not exported`);
-  if (typeof handler !== 'function')
+  }
+  if (typeof handler !== 'function') {
     throw new RuntimeError('Runtime.HandlerNotFound', `${handlerName} is not a function`);
+  }
   return handler as Handler;
 }
 
@@ -229,11 +232,13 @@ function patchConsole(): void {
   for (const [method, level] of Object.entries(levels) as [keyof typeof levels, string][]) {
     console[method] = (...args: unknown[]) => {
       const timestamp = new Date().toISOString();
-      if (jsonLogs) writeLine({ timestamp, level, requestId, message: format(...args) });
-      else
+      if (jsonLogs) {
+        writeLine({ timestamp, level, requestId, message: format(...args) });
+      } else {
         write(
           `${timestamp}\t${requestId}\t${level}\t${logPipe ? format(...args) : format(...args).replace(/\n/g, '\r')}\n`,
         );
+      }
     };
   }
 }

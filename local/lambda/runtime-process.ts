@@ -2,10 +2,10 @@
  * One life of a function's runtime: its process, and its side of the Runtime API.
  * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
  */
-import { ChildProcess, spawn } from 'child_process';
-import { randomUUID } from 'crypto';
-import type * as http from 'http';
-import { createInterface } from 'readline';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import type * as http from 'node:http';
+import { createInterface } from 'node:readline';
 import { readBody } from '../server';
 import type { FunctionConfig } from './function-config';
 import { readFrames } from './log-frames';
@@ -80,8 +80,9 @@ export class RuntimeProcess {
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       createInterface({ input: stream, crlfDelay: Infinity }).on('line', onLog);
     }
-    if (framedLogs)
+    if (framedLogs) {
       readFrames(this.child.stdio[LOG_PIPE] as NodeJS.ReadableStream, text => onLog(text.replace(/\n$/, '')));
+    }
     this.ready = new Promise(resolve => {
       this.markReady = resolve;
     });

@@ -2,8 +2,8 @@
  * A runtime that runs no code but does what it is told, so that any way to end, of any language, can be tried: the steps of
  * the init phase are in `SCRIPT_INIT`, an event is a list of steps itself. It runs alone in a child process.
  */
-import { existsSync, writeSync } from 'fs';
-import * as http from 'http';
+import { existsSync, writeSync } from 'node:fs';
+import * as http from 'node:http';
 
 export type Step =
   | { readonly line: string } // to stdout, so every line becomes a record of its own
@@ -25,8 +25,9 @@ async function main(): Promise<void> {
   for (;;) {
     const { id, body } = await call('GET', 'invocation/next');
     let answered = false;
-    for (const step of JSON.parse(body) as Step[])
+    for (const step of JSON.parse(body) as Step[]) {
       answered = (await take(step, `invocation/${id}`)) || answered;
+    }
     if (!answered) await call('POST', `invocation/${id}/response`, 'null');
   }
 }
@@ -38,8 +39,9 @@ async function take(step: Step, area: string): Promise<boolean> {
   if ('flood' in step) await flood(step.flood);
   if ('signal' in step) process.kill(process.pid, step.signal);
   if ('hang' in step || 'signal' in step) await new Promise(resolve => setTimeout(resolve, 3_600_000));
-  if ('awaitFile' in step)
+  if ('awaitFile' in step) {
     while (!existsSync(step.awaitFile)) await new Promise(resolve => setTimeout(resolve, 5));
+  }
   if ('initError' in step) await call('POST', 'init/error', errorBody(step.initError), step.initError);
   if ('exit' in step && step.exit !== undefined) process.exit(step.exit);
   if ('respond' in step) await call('POST', `${area}/response`, JSON.stringify(step.respond));
@@ -58,8 +60,9 @@ async function flood({
   const began = Date.now();
   for (let written = 0; written < bytesPerSecond * seconds; written += record.length) {
     writeRecord(record);
-    if (written > (bytesPerSecond * (Date.now() - began)) / 1000)
+    if (written > (bytesPerSecond * (Date.now() - began)) / 1000) {
       await new Promise(resolve => setTimeout(resolve, 5));
+    }
   }
 }
 
@@ -73,8 +76,9 @@ function writeRecord(text: string): void {
   header.writeUInt32BE(0xa55a0003, 0);
   header.writeUInt32BE(record.length, 4);
   header.writeBigUInt64BE(BigInt(Date.now()) * 1000n, 8);
-  for (let rest = Buffer.concat([header, record]); rest.length > 0; )
+  for (let rest = Buffer.concat([header, record]); rest.length > 0; ) {
     rest = rest.subarray(writeSync(logPipe, rest));
+  }
 }
 
 function call(

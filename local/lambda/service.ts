@@ -2,17 +2,17 @@
  * AWS Lambda: runs each function of the template in a child process, and answers the documented Invoke call.
  * https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'fs';
-import type * as http from 'http';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type * as http from 'node:http';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { buildSync } from 'esbuild';
 import { answerError, answerJson, ServiceError } from '../aws-json';
 import { PSEUDO_PARAMETERS } from '../intrinsics';
-import { listen, readBody, RunningServer } from '../server';
-import { Context, Resource, Service, unknownAttribute } from '../service';
-import { Environment, ExecutionEnvironment } from './environment';
-import { ExtendedEnvironment, ExtendedEnvironmentOptions } from './extended-environment';
+import { listen, readBody, type RunningServer } from '../server';
+import { type Context, type Resource, type Service, unknownAttribute } from '../service';
+import { Environment, type ExecutionEnvironment } from './environment';
+import { ExtendedEnvironment, type ExtendedEnvironmentOptions } from './extended-environment';
 import type { FunctionConfig } from './function-config';
 import { Guardian } from './guardian';
 import { Layers, whyNotExecutable } from './layers';
@@ -78,8 +78,9 @@ export class Lambda implements Service {
   ) {}
 
   public async start(resources: Resource[]): Promise<void> {
-    for (const layer of resources.filter(({ type }) => type === 'AWS::Lambda::LayerVersion'))
+    for (const layer of resources.filter(({ type }) => type === 'AWS::Lambda::LayerVersion')) {
       this.addLayer(layer);
+    }
     buildSync({
       entryPoints: [path.join(__dirname, 'node-runtime.ts')],
       outfile: this.runtimeFile,
@@ -98,15 +99,17 @@ export class Lambda implements Service {
 
   public ref(resource: Resource): string {
     if (resource.type === 'AWS::Lambda::Function') return functionName(resource);
-    if (resource.type === 'AWS::Lambda::LayerVersion')
+    if (resource.type === 'AWS::Lambda::LayerVersion') {
       return this.context.arn('lambda', `layer:${resource.name}:1`);
+    }
     const qualifier = resource.type === 'AWS::Lambda::Alias' ? String(resource.properties.Name) : '1';
     return `${this.functionArn(this.functionOf(resource))}:${qualifier}`;
   }
 
   public attribute(resource: Resource, name: string): unknown {
-    if (name === 'Arn' && resource.type === 'AWS::Lambda::Function')
+    if (name === 'Arn' && resource.type === 'AWS::Lambda::Function') {
       return this.functionArn(functionName(resource));
+    }
     if (name === 'Version' && resource.type === 'AWS::Lambda::Version') return '1';
     throw unknownAttribute(resource, name);
   }
@@ -139,12 +142,13 @@ export class Lambda implements Service {
 
   public async invoke(name: string, event: string): Promise<InvocationResult> {
     const config = this.find(name);
-    if (!config)
+    if (!config) {
       throw new ServiceError(
         'ResourceNotFoundException',
         `Function not found: ${name}. There are: ${[...this.functions.keys()].join(', ')}`,
         404,
       );
+    }
     return this.functions.get(config.name)!.pool.invoke(event);
   }
 
@@ -166,12 +170,13 @@ export class Lambda implements Service {
     try {
       const match =
         request.method === 'POST' && INVOKE.exec(new URL(request.url ?? '/', 'http://local').pathname);
-      if (!match)
+      if (!match) {
         throw new ServiceError(
           'NotImplemented',
           `The local stand-in for Lambda does Invoke only, not ${request.method} ${request.url}`,
           501,
         );
+      }
       const name = decodeURIComponent(match[1]);
       const body = await readBody(request);
       await this.context.iam.authorize(
@@ -179,8 +184,9 @@ export class Lambda implements Service {
         'lambda:InvokeFunction',
         this.functionArn(this.find(name)?.name ?? name),
       );
-      if (body.length > MAX_PAYLOAD_BYTES)
+      if (body.length > MAX_PAYLOAD_BYTES) {
         throw new ServiceError('RequestTooLargeException', `${body.length} byte payload is too large`, 413);
+      }
       await this.answerInvoke(
         name,
         body.toString('utf8') || '{}',
@@ -255,23 +261,26 @@ export class Lambda implements Service {
       Content: { S3Key },
     } = this.context.resolver.resolve(resource.properties) as LayerProperties;
     const content = S3Key && this.options.assetPath(S3Key);
-    if (!content)
+    if (!content) {
       throw new Error(
         `The content of the layer ${resource.name} is not in the cloud assembly: only assets are unpacked here`,
       );
+    }
     this.layers.add(this.ref(resource), content);
   }
 
   /** The extensions that can run here; of the others it is said why not. */
   private extensionsOf({ name, layers }: FunctionConfig): string[] {
-    for (const arn of layers.filter(layer => !this.layers.has(layer)))
+    for (const arn of layers.filter(layer => !this.layers.has(layer))) {
       this.context.notice(`${name}: the layer ${arn} is not in this app, so it is not there`);
+    }
     return this.layers.extensionsOf(layers).filter(file => {
       const why = whyNotExecutable(file);
-      if (why)
+      if (why) {
         this.context.notice(
           `${name}: the extension ${path.basename(file)} does not run here, because ${why}`,
         );
+      }
       return !why;
     });
   }
@@ -311,10 +320,11 @@ export class Lambda implements Service {
       return folder;
     }
     const found = S3Key && this.options.assetPath(S3Key);
-    if (!found)
+    if (!found) {
       throw new Error(
         `The code of ${name} is not in the cloud assembly: only assets and inline code run here`,
       );
+    }
     return found;
   }
 

@@ -2,11 +2,11 @@
  * The Telemetry API for one life of an execution environment: extensions subscribe, Lambda posts batches to them.
  * https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api.html
  */
-import type * as http from 'http';
+import type * as http from 'node:http';
 import { readBody } from '../server';
 import type { Agent } from './extensions-api';
 import { answer, refuse } from './extensions-api';
-import { Subscription, TelemetryQueue } from './telemetry-queue';
+import { type Subscription, TelemetryQueue } from './telemetry-queue';
 
 /** One event as it is delivered. */
 export interface TelemetryEvent {
@@ -67,18 +67,20 @@ export class TelemetryApi {
     request: http.IncomingMessage,
     response: http.ServerResponse,
   ): Promise<void> {
-    if (!this.open)
+    if (!this.open) {
       return refuse(
         response,
         403,
         'Telemetry.SubscriptionClosed',
         'Subscriptions are possible during the init phase only',
       );
-    if (this.options.unsupported)
+    }
+    if (this.options.unsupported) {
       return answer(response, 202, {
         errorType: 'Telemetry.NotSupported',
         errorMessage: 'Telemetry API is not supported',
       });
+    }
     let subscription: Subscription;
     try {
       subscription = parseSubscription(
@@ -114,20 +116,24 @@ export function parseSubscription(text: string, schemas: readonly string[] = SCH
     buffering?: Record<string, unknown>;
     destination?: { protocol?: string; URI?: string };
   };
-  if (!schemas.includes(String(schemaVersion)))
+  if (!schemas.includes(String(schemaVersion))) {
     throw new Error(`schemaVersion must be one of ${schemas.join(', ')}`);
-  if (!Array.isArray(types) || types.length === 0 || !types.every(type => TYPES.includes(type as string)))
+  }
+  if (!Array.isArray(types) || types.length === 0 || !types.every(type => TYPES.includes(type as string))) {
     throw new Error(`types must be some of ${TYPES.join(', ')}`);
+  }
   const limits = Object.entries(LIMITS).map(([name, { min, max, otherwise }]) => {
     const value = buffering[name] ?? otherwise;
-    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max)
+    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
       throw new Error(`${name} must be an integer from ${min} to ${max}`);
+    }
     return [name, value];
   });
   if (destination?.protocol !== 'HTTP') throw new Error('destination.protocol must be HTTP here');
   const uri = new URL(String(destination.URI));
-  if (uri.protocol !== 'http:' || !['sandbox.localdomain', 'sandbox'].includes(uri.hostname))
+  if (uri.protocol !== 'http:' || !['sandbox.localdomain', 'sandbox'].includes(uri.hostname)) {
     throw new Error('destination.URI must be at http://sandbox.localdomain');
+  }
   uri.hostname = '127.0.0.1';
   const { maxItems, maxBytes, timeoutMs } = Object.fromEntries(limits) as Record<keyof typeof LIMITS, number>;
   return { schemaVersion: schemaVersion!, types: types as string[], uri, maxItems, maxBytes, timeoutMs };

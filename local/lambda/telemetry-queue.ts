@@ -1,6 +1,6 @@
 /** The way of telemetry to one subscriber: batches by count, bytes and time; one POST at a time, repeated until it is taken. */
-import { createHash } from 'crypto';
-import * as http from 'http';
+import { createHash } from 'node:crypto';
+import * as http from 'node:http';
 import type { TelemetryEvent } from './telemetry-api';
 
 export interface Subscription {

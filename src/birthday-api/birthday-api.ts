@@ -1,23 +1,23 @@
-import { RemovalPolicy, Token } from 'aws-cdk-lib';
+import { type RemovalPolicy, Token } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
-import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
-import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
-import * as ec2 from 'aws-cdk-lib/aws-ec2';
-import * as iam from 'aws-cdk-lib/aws-iam';
-import * as kms from 'aws-cdk-lib/aws-kms';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
+import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { ENV, EXPORT, TABLE, USER_PARAMETER } from './contract';
-import { ApiOptions } from '../shared/api-options';
+import type { ApiOptions } from '../shared/api-options';
 import { createDeploymentTarget } from '../shared/deployment';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
-import { HandlerProps } from '../shared/handler-props';
+import type { HandlerProps } from '../shared/handler-props';
 import { createHttpApi } from '../shared/http-api';
 import { grantSecretValue } from '../shared/secret';
 import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
-import { TableBilling } from '../shared/table-billing';
+import type { TableBilling } from '../shared/table-billing';
 import { InvalidPropError, validateInteger } from '../shared/validate';
 
 /**

@@ -1,8 +1,8 @@
-import { Aspects, IAspect, Stack, Token } from 'aws-cdk-lib';
+import { Aspects, type IAspect, Stack, Token } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { Construct, IConstruct } from 'constructs';
+import { Construct, type IConstruct } from 'constructs';
 import { ENV, EXTENSION, LAYER_ZIP, MODE, TAGS } from './contract';
-import { SentryDsn } from './sentry-dsn';
+import type { SentryDsn } from './sentry-dsn';
 import { assetPath } from '../shared/assets';
 import { InvalidPropError } from '../shared/validate';
 
@@ -175,13 +175,15 @@ export class CrashReporterLayer extends Construct {
   public addTo(fn: lambda.Function): void {
     const other = reporters.get(fn);
     if (other === this) return;
-    if (other)
+    if (other) {
       throw new InvalidPropError(
         fn,
         `The crashes of this function are reported by ${other.node.path} already: a function has one CrashReporterLayer`,
       );
-    if (fn.runtime.name === lambda.Runtime.FROM_IMAGE.name)
+    }
+    if (fn.runtime.name === lambda.Runtime.FROM_IMAGE.name) {
       throw new InvalidPropError(fn, imageMessage(fn.architecture));
+    }
     const own = fn.node.defaultChild as lambda.CfnFunction;
     const layers = (Stack.of(fn).resolve(own.layers) ?? []) as unknown[];
     if (layers.length >= MAX_LAYERS) {
@@ -278,11 +280,12 @@ export class CrashReporterLayer extends Construct {
     ) {
       throw new InvalidPropError(this, `\`sampleRate\` must be a number from 0 to 1, got ${sampleRate}`);
     }
-    if (Object.keys(tags).length > TAGS.maxCount)
+    if (Object.keys(tags).length > TAGS.maxCount) {
       throw new InvalidPropError(
         this,
         `\`tags\` must be at most ${TAGS.maxCount}, got ${Object.keys(tags).length}`,
       );
+    }
     for (const [name, value] of Object.entries(tags)) {
       if (name.length < 1 || name.length > TAGS.maxNameLength) {
         throw new InvalidPropError(
@@ -298,11 +301,12 @@ export class CrashReporterLayer extends Construct {
       }
     }
     for (const name of redact) {
-      if (!Token.isUnresolved(name) && !/^[^,\s]+$/.test(name))
+      if (!Token.isUnresolved(name) && !/^[^,\s]+$/.test(name)) {
         throw new InvalidPropError(
           this,
           `A name in \`redact\` must have no comma and no space, got "${name}"`,
         );
+      }
     }
   }
 }

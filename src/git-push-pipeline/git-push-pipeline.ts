@@ -1,18 +1,18 @@
 import { ArnFormat, Duration, Size, Stack } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
-import * as codepipeline from 'aws-cdk-lib/aws-codepipeline';
-import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as codepipeline from 'aws-cdk-lib/aws-codepipeline';
+import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as kms from 'aws-cdk-lib/aws-kms';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as s3 from 'aws-cdk-lib/aws-s3';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
-  CredentialReference,
+  type CredentialReference,
   ENV,
   EVENT,
   EVENT_SOURCE,
@@ -21,14 +21,14 @@ import {
   METRIC_NAMESPACE,
 } from './contract';
 import { DEFAULT_KEY_TEMPLATE, isCommitKey, keyPatterns, renderKey } from './object-key';
-import { GitPushPipelineProps, PushSourceOptions } from './props';
+import type { GitPushPipelineProps, PushSourceOptions } from './props';
 import { PushSourceAction } from './push-source-action';
 import {
   formatAddress,
   isListed,
   parseAddress,
-  RepositoryAddress,
-  RepositoryPattern,
+  type RepositoryAddress,
+  type RepositoryPattern,
 } from './repository-address';
 import { hasWildcard, validateProps } from './validate-props';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
@@ -127,11 +127,12 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
 
   /** The address to give to the git host: `https://…/`. */
   public get webhookUrl(): string {
-    if (this.address === undefined)
+    if (this.address === undefined) {
       throw new InvalidPropError(
         this,
         'There is no `webhookUrl`: `repositories` is empty, and CodeCommit needs none',
       );
+    }
     return this.address;
   }
 
@@ -410,11 +411,12 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
   private addressOf(repository: string | undefined): RepositoryAddress {
     if (repository !== undefined) {
       const address = parseAddress(repository);
-      if (!isListed(address, this.patterns))
+      if (!isListed(address, this.patterns)) {
         throw new InvalidPropError(
           this,
           `\`repository\` ${formatAddress(address)} is not among \`repositories\``,
         );
+      }
       return address;
     }
     const [only, ...others] = this.patterns;

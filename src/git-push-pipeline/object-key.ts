@@ -1,4 +1,9 @@
-import { hostAndPort, RepositoryAddress, repositoryPath, RepositoryPattern } from './repository-address';
+import {
+  hostAndPort,
+  type RepositoryAddress,
+  repositoryPath,
+  type RepositoryPattern,
+} from './repository-address';
 
 export const DEFAULT_KEY_TEMPLATE = '{host}/{path}/{ref}.zip';
 
@@ -10,12 +15,14 @@ const MAX_KEY_BYTES = 1024;
 export function keyTemplateProblem(template: string): string | undefined {
   const names = [...template.matchAll(PLACEHOLDER)].map(([, name]) => name);
   const unknown = names.find(name => !PLACEHOLDERS.includes(name));
-  if (unknown !== undefined)
+  if (unknown !== undefined) {
     return `{${unknown}} is not one of ${PLACEHOLDERS.map(name => `{${name}}`).join(', ')}`;
+  }
   if (/[{}]/.test(template.replace(PLACEHOLDER, ''))) return 'a brace is not closed';
   if (template === '' || template.startsWith('/')) return 'a key must not be empty or begin with a slash';
-  if (template.split('/').some(part => part === '.' || part === '..'))
+  if (template.split('/').some(part => part === '.' || part === '..')) {
     return 'a key must not have "." or ".." as a part';
+  }
   return undefined;
 }
 

@@ -1,13 +1,13 @@
-import { Duration, RemovalPolicy, Size } from 'aws-cdk-lib';
-import * as codecommit from 'aws-cdk-lib/aws-codecommit';
-import * as events from 'aws-cdk-lib/aws-events';
-import * as iam from 'aws-cdk-lib/aws-iam';
-import * as kms from 'aws-cdk-lib/aws-kms';
-import * as s3 from 'aws-cdk-lib/aws-s3';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
-import { GitCredentials, WebhookSecret } from './secrets';
-import { ApiOptions } from '../shared/api-options';
-import { HandlerProps } from '../shared/handler-props';
+import type { Duration, RemovalPolicy, Size } from 'aws-cdk-lib';
+import type * as codecommit from 'aws-cdk-lib/aws-codecommit';
+import type * as events from 'aws-cdk-lib/aws-events';
+import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as s3 from 'aws-cdk-lib/aws-s3';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { GitCredentials, WebhookSecret } from './secrets';
+import type { ApiOptions } from '../shared/api-options';
+import type { HandlerProps } from '../shared/handler-props';
 
 /**
  * Properties of a `GitPushPipeline`. Of `HandlerProps`, `memorySize` and `timeout` are the accept function's; the work function has

@@ -34,8 +34,9 @@ const SCP_FORM = /^([^@/:]+)@([^:/[\]]+):(?!\/\/)(.+)$/;
  * standard: what an allow-list is matched against must have one spelling only.
  */
 export function parseAddress(text: string): RepositoryAddress {
-  if (text.length > MAX_ADDRESS)
+  if (text.length > MAX_ADDRESS) {
     throw new InvalidAddressError(`the clone address is longer than ${MAX_ADDRESS} characters`);
+  }
   const url = URL_FORM.exec(text);
   if (url) return fromUrl(url[1].toLowerCase() as 'https' | 'ssh', url[2], url[3]);
   const scp = SCP_FORM.exec(text);
@@ -62,8 +63,9 @@ function fromUrl(scheme: 'https' | 'ssh', authority: string, rawPath: string): R
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(authority.slice(at + 1));
   if (!match) throw new InvalidAddressError('the clone address has no valid host');
   const port = match[3] === undefined ? undefined : Number(match[3]);
-  if (port !== undefined && (port < 1 || port > 65535))
+  if (port !== undefined && (port < 1 || port > 65535)) {
     throw new InvalidAddressError('the clone address has no valid port');
+  }
   return {
     scheme,
     host: match[1] === undefined ? parseHost(match[2]) : parseIpv6(match[1]),
@@ -81,8 +83,9 @@ function parseHost(text: string): string {
 
 function parseIpv6(text: string): string {
   const host = text.toLowerCase();
-  if (!IPV6.test(host) || !host.includes(':'))
+  if (!IPV6.test(host) || !host.includes(':')) {
     throw new InvalidAddressError('the clone address has no valid host');
+  }
   return host;
 }
 
@@ -107,8 +110,9 @@ function parsePath(text: string): string {
   if (path.split('/').some(segment => segment === '' || segment === '.' || segment === '..')) {
     throw new InvalidAddressError('the path of the clone address has an empty, "." or ".." segment');
   }
-  if (bare(path) === '' || bare(path).endsWith('/'))
+  if (bare(path) === '' || bare(path).endsWith('/')) {
     throw new InvalidAddressError('the clone address names no repository');
+  }
   return path;
 }
 

@@ -1,8 +1,8 @@
-import { Annotations, Duration, Size, Token } from 'aws-cdk-lib';
-import { Construct } from 'constructs';
+import { Annotations, Duration, type Size, Token } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
 import { isCommitKey, keyTemplateProblem } from './object-key';
-import { GitPushPipelineProps } from './props';
-import { hostAndPort, parsePattern, RepositoryPattern } from './repository-address';
+import type { GitPushPipelineProps } from './props';
+import { hostAndPort, parsePattern, type RepositoryPattern } from './repository-address';
 import { validateHandlerProps } from '../shared/handler-function';
 import { InvalidPropError, validateDuration, validateExclusive, validateInteger } from '../shared/validate';
 
@@ -23,8 +23,9 @@ export function validateProps(
   validateHandlerProps(scope, props);
   validateInteger(scope, 'maxReceiveCount', props.maxReceiveCount, 1, 100);
   validateInteger(scope, 'workMemorySize', props.workMemorySize, 512, 10_240);
-  if (props.workTimeout?.isUnresolved())
+  if (props.workTimeout?.isUnresolved()) {
     fail("`workTimeout` must be known at synth, because the queue's visibility timeout is made from it");
+  }
   validateDuration(scope, 'workTimeout', props.workTimeout, Duration.seconds(10), Duration.minutes(15));
   validateStorage(props.ephemeralStorageSize, fail);
   validateExclusive(
@@ -70,11 +71,13 @@ type Fail = (message: string) => never;
 
 function validateStorage(size: Size | undefined, fail: Fail): void {
   if (size === undefined) return;
-  if (size.isUnresolved())
+  if (size.isUnresolved()) {
     fail('`ephemeralStorageSize` must be known at synth, because the limits of a push are made from it');
+  }
   const mebibytes = size.toMebibytes();
-  if (mebibytes < 512 || mebibytes > 10_240)
+  if (mebibytes < 512 || mebibytes > 10_240) {
     fail(`\`ephemeralStorageSize\` must be from 512 MiB to 10 GiB, got ${mebibytes} MiB`);
+  }
 }
 
 function validateRepositories(
@@ -85,8 +88,9 @@ function validateRepositories(
     fail('`repositories` must name at least one repository, for instance "github.com/acme/*"');
   }
   return repositories.map(repository => {
-    if (Token.isUnresolved(repository))
+    if (Token.isUnresolved(repository)) {
       fail("`repositories` must be known at synth: the work function's permissions are made from them");
+    }
     try {
       return parsePattern(repository);
     } catch (error) {

@@ -1,5 +1,5 @@
-import { existsSync } from 'fs';
-import * as path from 'path';
+import { existsSync } from 'node:fs';
+import * as path from 'node:path';
 
 /** The folder of prebuilt bundles: beside `lib/` in the package, beside `src/` in the repository. */
 const ASSETS = path.resolve(__dirname, '..', '..', 'assets');

@@ -1,11 +1,11 @@
-import { Duration, Size } from 'aws-cdk-lib';
+import { Duration, type Size } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { assetPath } from './assets';
-import { HandlerProps } from './handler-props';
+import type { HandlerProps } from './handler-props';
 import { NODEJS_RUNTIME } from './runtime';
 import {
   InvalidPropError,

@@ -1,5 +1,5 @@
-import { Duration, Token } from 'aws-cdk-lib';
-import { IConstruct } from 'constructs';
+import { type Duration, Token } from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
 
 /** An error of a block's user: it names what is wrong and where, so that the stack trace is not needed. */
 export class InvalidPropError extends Error {

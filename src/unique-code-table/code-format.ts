@@ -1,5 +1,5 @@
 import { Token } from 'aws-cdk-lib';
-import { Format, isWellFormed, MAX_LENGTH } from './contract';
+import { type Format, isWellFormed, MAX_LENGTH } from './contract';
 
 /**
  * The characters that codes are made of.
@@ -31,12 +31,14 @@ export class CodeAlphabet {
       );
     }
     const twice = [...characters].find((character, index) => characters.indexOf(character) !== index);
-    if (twice !== undefined)
+    if (twice !== undefined) {
       throw new Error(
         `The alphabet holds ${JSON.stringify(twice)} twice: remove one, or that character comes too often`,
       );
-    if (characters.length < 2)
+    }
+    if (characters.length < 2) {
       throw new Error(`The alphabet must have at least 2 characters, got ${JSON.stringify(characters)}`);
+    }
     return new CodeAlphabet(characters);
   }
 
@@ -133,8 +135,9 @@ export class CodeFormat {
     ) {
       throw new Error(`\`groupSize\` must be an integer from 1 to ${MAX_LENGTH}, got ${groupSize}`);
     }
-    if (options.separator !== undefined && groupSize === undefined)
+    if (options.separator !== undefined && groupSize === undefined) {
       throw new Error('`separator` needs `groupSize`: it stands between groups');
+    }
     if (
       groupSize !== undefined &&
       (!/^[!-~]$/.test(separator) || separator === '#' || alphabet.characters.includes(separator))

@@ -90,8 +90,9 @@ export function isWellFormed(code: string, format: Format): boolean {
     random.length < 1 ||
     random.length > MAX_LENGTH ||
     ![...body].every(character => format.alphabet.includes(character))
-  )
+  ) {
     return false;
+  }
   return formatCode(random, format) === code;
 }
 

@@ -1,21 +1,21 @@
-import { Annotations, Duration, RemovalPolicy, Token } from 'aws-cdk-lib';
+import { Annotations, Duration, type RemovalPolicy, Token } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
-import * as ec2 from 'aws-cdk-lib/aws-ec2';
-import * as iam from 'aws-cdk-lib/aws-iam';
-import * as kms from 'aws-cdk-lib/aws-kms';
+import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { Construct, IConstruct } from 'constructs';
+import { Construct, type IConstruct } from 'constructs';
 import { CodeFormat } from './code-format';
 import { ENV, EXPORT, METRICS, TABLE } from './contract';
-import { ApiOptions } from '../shared/api-options';
+import type { ApiOptions } from '../shared/api-options';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
-import { HandlerProps } from '../shared/handler-props';
+import type { HandlerProps } from '../shared/handler-props';
 import { createHttpApi } from '../shared/http-api';
 import { handlerMetric } from '../shared/metric';
 import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
-import { TableBilling } from '../shared/table-billing';
+import type { TableBilling } from '../shared/table-billing';
 import { InvalidPropError, validateDuration } from '../shared/validate';
 
 /** How often one request draws anew when its code is taken. */

@@ -1,10 +1,10 @@
 import { Token } from 'aws-cdk-lib';
-import * as events from 'aws-cdk-lib/aws-events';
+import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
-import { DESTINATION_BYTES, DestinationSettings, HttpAuthSettings } from './contract';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { DESTINATION_BYTES, type DestinationSettings, type HttpAuthSettings } from './contract';
 import { grantQueueSend } from '../shared/queue-with-dead-letters';
 
 /**
@@ -175,12 +175,14 @@ export class WebhookDestination {
   public static http(options: HttpDestinationOptions): WebhookDestination {
     const { url, method, headers, auth, dataKey, successStatus } = options;
     checkUrl('url', url);
-    if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method))
+    if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) {
       throw new Error(`\`method\` must be POST, PUT or PATCH, got "${method}"`);
+    }
     Object.keys(headers ?? {}).forEach(checkHeader);
     for (const status of successStatus ?? []) {
-      if (!Number.isInteger(status) || status < 200 || status > 499)
+      if (!Number.isInteger(status) || status < 200 || status > 499) {
         throw new Error(`\`successStatus\` must be statuses from 200 to 499, got ${status}`);
+      }
     }
     if (dataKey === '') throw new Error('`dataKey` must not be empty: leave it out for a bare array');
     return new WebhookDestination(
@@ -218,8 +220,9 @@ export class WebhookDestination {
     options: EventBusDestinationOptions = {},
   ): WebhookDestination {
     const { source = 'webhook-runner', detailType = 'Records' } = options;
-    if (source.startsWith('aws.'))
+    if (source.startsWith('aws.')) {
       throw new Error(`\`source\` must not begin with "aws.", which only AWS may use, got "${source}"`);
+    }
     return new WebhookDestination(
       { kind: 'eventBus', eventBusName: bus.eventBusName, source, detailType },
       grantee => {
@@ -269,16 +272,20 @@ export class WebhookDestination {
 
 function checkUrl(name: string, url: string): void {
   if (Token.isUnresolved(url)) return;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new Error(`\`${name}\` must be an https URL, got ${JSON.stringify(url)}`);
+  }
   const { username, password } = new URL(url);
-  if (username || password)
+  if (username || password) {
     throw new Error(`\`${name}\` must not hold a user name or password: use \`auth\` with a secret`);
+  }
 }
 
 function checkHeader(name: string): void {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
     throw new Error(`A header's name must be one such as "X-Source", got ${JSON.stringify(name)}`);
-  if (name.toLowerCase() === 'authorization')
+  }
+  if (name.toLowerCase() === 'authorization') {
     throw new Error('`headers` must not hold `Authorization`: use `auth` with a secret');
+  }
 }

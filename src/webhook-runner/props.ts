@@ -1,12 +1,12 @@
-import { Duration } from 'aws-cdk-lib';
-import * as kms from 'aws-cdk-lib/aws-kms';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
-import { WebhookDestination } from './destination';
-import { RecordMapping } from './record-mapping';
-import { StatusProtocol } from './status-protocol';
-import { ApiOptions } from '../shared/api-options';
-import { HandlerProps } from '../shared/handler-props';
+import type { Duration } from 'aws-cdk-lib';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { WebhookDestination } from './destination';
+import type { RecordMapping } from './record-mapping';
+import type { StatusProtocol } from './status-protocol';
+import type { ApiOptions } from '../shared/api-options';
+import type { HandlerProps } from '../shared/handler-props';
 
 /**
  * Properties of a `WebhookRunner`. `memorySize` and `timeout` are those of the accept function.

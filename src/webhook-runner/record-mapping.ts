@@ -1,7 +1,7 @@
-import { createHash } from 'crypto';
-import { existsSync, readFileSync } from 'fs';
-import * as path from 'path';
-import { Json, MappingStep } from './contract';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import * as path from 'node:path';
+import type { Json, MappingStep } from './contract';
 
 const URL_MEMBERS = ['access_token', 'data_url', 'callback_url'];
 
@@ -28,12 +28,14 @@ export class RecordMapping {
    */
   public static module(file: string): RecordMapping {
     const absolute = path.resolve(file);
-    if (!/\.c?js$/.test(absolute))
+    if (!/\.c?js$/.test(absolute)) {
       throw new Error(
         `The mapping module must be a CommonJS file, .js or .cjs, got "${file}": compile or bundle it first`,
       );
-    if (!existsSync(absolute))
+    }
+    if (!existsSync(absolute)) {
       throw new Error(`The mapping module "${file}" does not exist (looked for ${absolute})`);
+    }
     return new RecordMapping([], absolute);
   }
 
@@ -132,8 +134,9 @@ export class RecordMapping {
   }
 
   private with(step: MappingStep, ...fields: string[]): RecordMapping {
-    if (this._file !== undefined)
+    if (this._file !== undefined) {
       throw new Error('A mapping by a module has no further steps: write them into the module');
+    }
     for (const field of fields) {
       if (field === '' || field === '/' || field.split('/').includes('__proto__')) {
         throw new Error(
@@ -154,7 +157,8 @@ export function contentHash(...contents: readonly Buffer[]): string {
 
 function jsonOf(field: string, value: unknown): Json {
   const text = JSON.stringify(value);
-  if (text === undefined)
+  if (text === undefined) {
     throw new Error(`The value of \`${field}\` must be a JSON value, got ${typeof value}`);
+  }
   return JSON.parse(text) as Json;
 }

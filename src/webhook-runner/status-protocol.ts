@@ -1,4 +1,4 @@
-import { DEFAULT_STATUS_PROTOCOL, StatusProtocol as Wire } from './contract';
+import { DEFAULT_STATUS_PROTOCOL, type StatusProtocol as Wire } from './contract';
 
 /**
  * How a platform wants to be told of a run. What is left out is as in `StatusProtocol.DEFAULT`.
@@ -82,13 +82,15 @@ export class StatusProtocol {
         failed: options.failed ?? states.failed,
       },
     };
-    if (!['PUT', 'POST', 'PATCH'].includes(wire.method))
+    if (!['PUT', 'POST', 'PATCH'].includes(wire.method)) {
       throw new Error(`\`method\` must be PUT, POST or PATCH, got "${wire.method}"`);
+    }
     for (const name of ['authorizationHeader', 'tenantHeader'] as const) {
-      if (!HEADER_NAME.test(wire[name]))
+      if (!HEADER_NAME.test(wire[name])) {
         throw new Error(
           `\`${name}\` must be a header's name such as "X-Tenant", got ${JSON.stringify(wire[name])}`,
         );
+      }
     }
     return new StatusProtocol(wire);
   }

@@ -1,6 +1,6 @@
 import { Duration, Token } from 'aws-cdk-lib';
-import { Construct } from 'constructs';
-import { WebhookRunnerProps } from './props';
+import type { Construct } from 'constructs';
+import type { WebhookRunnerProps } from './props';
 import { validateHandlerProps } from '../shared/handler-function';
 import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
 
@@ -46,11 +46,12 @@ export function validateProps(scope: Construct, props: WebhookRunnerProps): void
 
 function validateHosts(scope: Construct, hosts: string[]): void {
   if (Token.isUnresolved(hosts)) return;
-  if (hosts.length === 0)
+  if (hosts.length === 0) {
     throw new InvalidPropError(
       scope,
       '`allowedHosts` must name at least one host: no request could be taken',
     );
+  }
   for (const host of hosts) {
     if (Token.isUnresolved(host) || HOST.test(host)) continue;
     throw new InvalidPropError(

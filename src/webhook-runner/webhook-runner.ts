@@ -1,29 +1,29 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'fs';
-import * as path from 'path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { Annotations, Duration, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
-import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
-import * as ec2 from 'aws-cdk-lib/aws-ec2';
-import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
   DEFAULT_SETTINGS,
   Env,
   HANDLER_EXPORT,
   LEASE_TABLE,
-  MappingSettings,
+  type MappingSettings,
   MAX_RECEIVE_COUNT,
   Metric,
   METRIC_NAMESPACE,
-  RequestRules,
+  type RequestRules,
   RUN_NODE_OPTIONS,
-  RunnerSettings,
+  type RunnerSettings,
 } from './contract';
-import { WebhookRunnerProps } from './props';
-import { contentHash, RecordMapping } from './record-mapping';
+import type { WebhookRunnerProps } from './props';
+import { contentHash, type RecordMapping } from './record-mapping';
 import { validateProps } from './validate-props';
 import { assetPath } from '../shared/assets';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';

@@ -13,7 +13,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as route53 from 'aws-cdk-lib/aws-route53';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, test } from 'vitest';
-import { BirthdayApi, BirthdayApiProps, LeapDayBirthday, TableBilling } from '../../src';
+import { BirthdayApi, type BirthdayApiProps, LeapDayBirthday, TableBilling } from '../../src';
 import { actionsOf } from '../templates';
 
 function synth(props: (stack: Stack) => BirthdayApiProps = () => ({})): {
@@ -33,8 +33,9 @@ describe('with no props', () => {
     template.resourceCountIs('AWS::ApiGatewayV2::Api', 1);
     template.resourceCountIs('AWS::Lambda::Function', 2);
     template.resourceCountIs('AWS::ApiGatewayV2::Route', 2);
-    for (const RouteKey of ['PUT /hello/{user}', 'GET /hello/{user}'])
+    for (const RouteKey of ['PUT /hello/{user}', 'GET /hello/{user}']) {
       template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey });
+    }
     template.resourceCountIs('AWS::DynamoDB::Table', 1);
     expect(block.functions).toEqual([block.putFunction, block.greetFunction]);
   });
@@ -187,8 +188,9 @@ test('with every prop, passes each on', () => {
     DefaultRouteSettings: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2 },
   });
   template.hasResourceProperties('AWS::ApiGatewayV2::DomainName', { DomainName: 'birthdays.example.com' });
-  for (const Type of ['A', 'AAAA'])
+  for (const Type of ['A', 'AAAA']) {
     template.hasResourceProperties('AWS::Route53::RecordSet', { Name: 'birthdays.example.com.', Type });
+  }
   expect(block.url).toBe('https://birthdays.example.com');
   template.resourceCountIs('AWS::CodeDeploy::DeploymentGroup', 2);
   template.resourceCountIs('AWS::CloudWatch::Alarm', 2);
@@ -241,8 +243,9 @@ describe('permissions', () => {
 
   test('a key for the environment adds the decryption with that key', () => {
     const { template } = synth(stack => ({ environmentEncryption: new kms.Key(stack, 'Key') }));
-    for (const role of ['PutHandler', 'GetHandler'])
+    for (const role of ['PutHandler', 'GetHandler']) {
       expect(actionsOf(template, role)).toContain('kms:Decrypt');
+    }
     template.allResources('AWS::Lambda::Function', {
       DependsOn: Match.arrayWith([Match.stringLikeRegexp('RoleDefaultPolicy')]),
     });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
-  CalendarDate,
+  type CalendarDate,
   dateIn,
   daysUntilBirthday,
   greeting,

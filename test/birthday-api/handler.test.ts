@@ -1,11 +1,11 @@
-import { createHash, createHmac } from 'crypto';
+import { createHash, createHmac } from 'node:crypto';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
-  BirthdayStore,
+  type BirthdayStore,
   createGetHandler,
   createPutHandler,
-  Ports,
+  type Ports,
 } from '../../lambda-src/birthday-api/handler';
 import { createLog } from '../../lambda-src/shared/log';
 import { lambdaContext, sampleEvent } from '../events';

@@ -2,7 +2,7 @@ import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { HttpHandler } from '../../lambda-src/shared/http';
 import { lambdaContext, sampleEvent } from '../events';
-import { RunningExample, startExample } from '../integration/example';
+import { type RunningExample, startExample } from '../integration/example';
 
 /** The bundle's own index.ts, in this process: what it reads from the environment, and the real DynamoDB adapter. */
 const ENVIRONMENT = [

@@ -11,7 +11,7 @@ import { describe, expect, test } from 'vitest';
 import {
   BirthdayApi,
   CrashReporterLayer,
-  CrashReporterLayerProps,
+  type CrashReporterLayerProps,
   CrashReporterMode,
   SentryDsn,
 } from '../../src';
@@ -236,8 +236,9 @@ describe('all functions of a scope', () => {
     const { functions } = new BirthdayApi(stack, 'Birthdays');
     fn(stack, 'Later');
     expect(functions).toHaveLength(2);
-    for (const id of ['BirthdaysPutHandler', 'BirthdaysGetHandler', 'Later'])
+    for (const id of ['BirthdaysPutHandler', 'BirthdaysGetHandler', 'Later']) {
       expect(functionOf(stack, id).Layers, id).toHaveLength(1);
+    }
   });
 
   test.each(BLOCK_CASES.filter(({ name }) => name !== 'CrashReporterLayer'))(
@@ -275,8 +276,9 @@ describe('all functions of a scope', () => {
     fn(stack, 'Taken');
     reporter(stack).addToAll(stack, { except: [left, birthdays] });
     expect(functionOf(stack, 'Taken').Layers).toHaveLength(1);
-    for (const id of ['Left', 'BirthdaysPutHandler', 'BirthdaysGetHandler'])
+    for (const id of ['Left', 'BirthdaysPutHandler', 'BirthdaysGetHandler']) {
       expect(functionOf(stack, id).Layers, id).toBeUndefined();
+    }
   });
 
   test('keep a reporter of their own', () => {

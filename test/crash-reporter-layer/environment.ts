@@ -1,8 +1,11 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { buildSync } from 'esbuild';
-import { ExtendedEnvironment, ExtendedEnvironmentOptions } from '../../local/lambda/extended-environment';
+import {
+  ExtendedEnvironment,
+  type ExtendedEnvironmentOptions,
+} from '../../local/lambda/extended-environment';
 import { Guardian } from '../../local/lambda/guardian';
 import type { InvocationResult } from '../../local/lambda/runtime-process';
 import type { Step } from '../../local/lambda/scripted-runtime';

@@ -1,6 +1,6 @@
-import { spawnSync } from 'child_process';
-import { readFileSync } from 'fs';
-import * as path from 'path';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { GO_VERSION, LAYER_ZIPS } from '../../scripts/build-extension';
 import { readZip, writeZip } from '../../scripts/zip';

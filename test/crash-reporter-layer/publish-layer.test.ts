@@ -1,6 +1,6 @@
-import { spawn } from 'child_process';
-import { readFileSync } from 'fs';
-import * as path from 'path';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { expect, test } from 'vitest';
 import { listen, readBody } from '../../local/server';
 

@@ -3,11 +3,11 @@
  * must be installed (`pip install awslambdaric`, `npm install aws-lambda-ric`), so this is no part of `npm test`; it says how many
  * functions it ran, and what it left out.
  */
-import { strict as assert } from 'assert';
-import { execFileSync } from 'child_process';
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'fs';
-import * as path from 'path';
-import { createWorkbench, startScripted, Workbench } from './environment';
+import { strict as assert } from 'node:assert';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { createWorkbench, startScripted, type Workbench } from './environment';
 import type { TelemetryEvent } from '../../local/lambda/telemetry-api';
 import type { SentryException } from '../../local/sentry-envelope';
 
@@ -238,17 +238,19 @@ async function run(workbench: Workbench, client: Client, one: Case, jsonLogs: bo
     assert.equal(type, one.type, `${value}; its log:\n${scripted.logs.join('\n')}`);
     assert.match(value, one.value ?? /./);
     if (one.frame) assert.equal(stacktrace?.frames[stacktrace.frames.length - 1].function, one.frame);
-    if (one.causes)
+    if (one.causes) {
       assert.deepEqual(
         values.slice(0, -1).map(cause => cause.type),
         one.causes,
       );
-    if (RECORD)
+    }
+    if (RECORD) {
       record(
         path.join(RECORD, `${client.name}-${jsonLogs ? 'json' : 'text'}.jsonl`),
         one.name,
         scripted.telemetry,
       );
+    }
   } finally {
     await scripted.stop();
   }

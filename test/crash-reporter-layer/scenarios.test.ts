@@ -1,14 +1,14 @@
-import { writeFileSync } from 'fs';
-import * as path from 'path';
+import { writeFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   createWorkbench,
   readStat,
-  Scripted,
-  ScriptedOptions,
+  type Scripted,
+  type ScriptedOptions,
   startScripted,
   until,
-  Workbench,
+  type Workbench,
 } from './environment';
 import type { Step } from '../../local/lambda/scripted-runtime';
 import type { SentryEvent } from '../../local/sentry-envelope';

@@ -1,17 +1,17 @@
-import { writeFileSync } from 'fs';
-import * as path from 'path';
+import { writeFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   createWorkbench,
   readStat,
-  Scripted,
-  ScriptedOptions,
+  type Scripted,
+  type ScriptedOptions,
   startScripted,
   until,
-  Workbench,
+  type Workbench,
 } from './environment';
 import { selfSignedCertificate } from '../../local/self-signed';
-import { SentrySink, SinkAnswer } from '../../local/sentry-sink';
+import { SentrySink, type SinkAnswer } from '../../local/sentry-sink';
 
 /** What Sentry can do to the extension, what the extension can do to its function, and what a function can do to Sentry. */
 
@@ -153,8 +153,9 @@ describe('a loop', () => {
     running(
       { env: { CRASH_REPORTER_HANDLER_ERRORS: 'true' }, runtimeName: 'python3.13' },
       async ({ invoke, sink, environment, state }) => {
-        for (let index = 0; index < 1000; index++)
+        for (let index = 0; index < 1000; index++) {
           await invoke({ record: `[ERROR] KeyError: ${index % 3}\n` }, { error: 'KeyError' });
+        }
         const [pid] = environment.extensionPids;
         const residentPages = Number(readStat(pid).split(') ')[1].split(' ')[21]);
         await environment.stop();

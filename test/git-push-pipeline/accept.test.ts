@@ -16,15 +16,15 @@ import {
 } from './payloads';
 import {
   acceptWebhook,
-  Acceptance,
-  AcceptPolicy,
+  type Acceptance,
+  type AcceptPolicy,
   MAX_BODY_BYTES,
 } from '../../lambda-src/git-push-pipeline/accept/accept-webhook';
 import { isAuthentic } from '../../lambda-src/git-push-pipeline/accept/authentication';
 import { acceptCodeCommitEvent } from '../../lambda-src/git-push-pipeline/accept/codecommit';
 import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/accept/webhook-request';
 import { parsePushMessage } from '../../lambda-src/git-push-pipeline/domain';
-import { PushProvider } from '../../src/git-push-pipeline/contract';
+import type { PushProvider } from '../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
 
 const SECRET = "It's a Secret to Everybody";
@@ -182,8 +182,9 @@ describe('a push from', () => {
     for (const secrets of [
       ['new', SECRET],
       [SECRET, 'new'],
-    ])
+    ]) {
       expect(send(signers[provider](body), body, { secrets }).status).toBe(202);
+    }
     expect(send(signers[provider](body), body, { secrets: ['new', 'newer'] }).status).toBe(401);
   });
 
@@ -229,8 +230,9 @@ describe('a push from', () => {
         expect(result.message).toContain(name);
       }
     }
-    for (const body of ['', '{', '[]', 'null', '"x"', '5'])
+    for (const body of ['', '{', '[]', 'null', '"x"', '5']) {
       expect(send(signers[provider](body), body)).toMatchObject({ status: 400, messages: [] });
+    }
   });
 
   it.each(PROVIDERS)('%s of a repository that is not listed goes nowhere, with a 2xx', provider => {

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -10,9 +10,9 @@ import { webhookSecrets } from '../../lambda-src/git-push-pipeline/accept/webhoo
 import { credentialsFor } from '../../lambda-src/git-push-pipeline/work/host-credentials';
 import { s3ZipStore } from '../../lambda-src/git-push-pipeline/work/s3-zip-store';
 import { S3 } from '../../local/s3';
-import { CredentialReference } from '../../src/git-push-pipeline/contract';
+import type { CredentialReference } from '../../src/git-push-pipeline/contract';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor } from '../local/stand-ins';
 
 describe('credentials of a host', () => {

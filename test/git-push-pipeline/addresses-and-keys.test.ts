@@ -6,7 +6,7 @@ import {
   REVISION_SUMMARY,
   routing,
 } from '../../lambda-src/git-push-pipeline/domain';
-import { PushMessage } from '../../src/git-push-pipeline/contract';
+import type { PushMessage } from '../../src/git-push-pipeline/contract';
 import { keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
 import {
   formatAddress,
@@ -322,8 +322,9 @@ describe('metadata', () => {
         all.reduce((sum, [name, value]) => sum + 'x-amz-meta-'.length + name.length + value.length, 0),
       ).toBeLessThanOrEqual(2048);
       for (const [, value] of all) expect(value).toMatch(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/);
-      for (const name of ['ref', 'pusher'])
+      for (const name of ['ref', 'pusher']) {
         if (result[name] !== undefined) expect(result[name]).not.toMatch(/%.?$/);
+      }
     },
   );
 });

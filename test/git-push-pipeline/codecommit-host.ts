@@ -2,7 +2,7 @@
 import * as crypto from 'node:crypto';
 import * as http from 'node:http';
 import * as net from 'node:net';
-import { closeServer, listen, Listening, portOf, serveHttps } from '../../local/git-server';
+import { closeServer, listen, type Listening, portOf, serveHttps } from '../../local/git-server';
 import { selfSignedCertificate } from '../../local/self-signed';
 
 const REGION = 'us-east-1';
@@ -78,8 +78,9 @@ export async function startCodeCommit(root: string, authorize: Authorize): Promi
 async function checkLogin(request: http.IncomingMessage, authorize: Authorize): Promise<void> {
   const [, path, repository] =
     /^(\/v1\/repos\/([\w.-]+))\/(?:info\/refs|git-upload-pack)/.exec(request.url ?? '') ?? [];
-  if (request.headers.host !== HOST || repository === undefined)
+  if (request.headers.host !== HOST || repository === undefined) {
     throw new Error(`no such repository: ${request.headers.host}${request.url}`);
+  }
   const login = Buffer.from(
     /^Basic (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '',
     'base64',

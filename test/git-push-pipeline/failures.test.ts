@@ -3,7 +3,7 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
-import { RemoteOptions, withRemote } from './harness';
+import { type RemoteOptions, withRemote } from './harness';
 import { TOKEN, useServers } from './servers';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { DEFAULT_LIMITS } from '../../lambda-src/git-push-pipeline/work/limits';
@@ -168,8 +168,9 @@ describe('a fetch that fails', () => {
       fetchSsh(silent, {}, short()),
       fetchSsh(hanging, {}, short()),
     ];
-    for (const attempt of attempts.map(failure))
+    for (const attempt of attempts.map(failure)) {
       expect(await attempt).toMatchObject({ code: 'TIMEOUT', retryable: true });
+    }
   });
 
   it('ends when the caller aborts', async () => {

@@ -1,24 +1,24 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fetchToZip, listZip, loopbackGuard, lsTree, RemoteOptions, unzip, withRemote } from './harness';
+import { fetchToZip, listZip, loopbackGuard, lsTree, type RemoteOptions, unzip, withRemote } from './harness';
 import { createSampleRepository, noise } from './sample-repository';
 import {
   GitClient,
-  GitClientOptions,
+  type GitClientOptions,
   sha256OfFile,
 } from '../../lambda-src/git-push-pipeline/work/commit-zip';
-import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
+import type { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
 import {
   generateSshKey,
   git,
   gitText,
-  Listening,
+  type Listening,
   serveHttps,
   serveSsh,
   temporaryDirectory,
 } from '../../local/git-server';
-import { Certificate, selfSignedCertificate } from '../../local/self-signed';
+import { type Certificate, selfSignedCertificate } from '../../local/self-signed';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 describe('a fetched commit as a zip', () => {

@@ -13,7 +13,7 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { describe, expect, test } from 'vitest';
-import { GitCredentials, GitPushPipeline, GitPushPipelineProps, WebhookSecret } from '../../src';
+import { GitCredentials, GitPushPipeline, type GitPushPipelineProps, WebhookSecret } from '../../src';
 import { keyPatterns } from '../../src/git-push-pipeline/object-key';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
 import { actionsOf } from '../templates';

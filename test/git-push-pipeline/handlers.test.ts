@@ -1,18 +1,18 @@
-import { createHmac } from 'crypto';
+import { createHmac } from 'node:crypto';
 import type { Context, SQSEvent } from 'aws-lambda';
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
   createHandler as createAcceptHandler,
-  Ports as AcceptPorts,
+  type Ports as AcceptPorts,
 } from '../../lambda-src/git-push-pipeline/accept/handler';
-import { CommitZip, RefState } from '../../lambda-src/git-push-pipeline/work/commit-zip';
+import type { CommitZip, RefState } from '../../lambda-src/git-push-pipeline/work/commit-zip';
 import { GitError } from '../../lambda-src/git-push-pipeline/work/errors';
 import {
   createHandler as createWorkHandler,
-  Ports as WorkPorts,
+  type Ports as WorkPorts,
 } from '../../lambda-src/git-push-pipeline/work/handler';
 import { createLog } from '../../lambda-src/shared/log';
-import { FailedDetail, PublishedDetail, PushMessage } from '../../src/git-push-pipeline/contract';
+import type { FailedDetail, PublishedDetail, PushMessage } from '../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
 import { lambdaContext, sampleEvent } from '../events';
 

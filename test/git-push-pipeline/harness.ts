@@ -5,13 +5,13 @@ import * as path from 'node:path';
 import {
   writeArchive,
   resolveCommit,
-  ArchiveOptions,
+  type ArchiveOptions,
 } from '../../lambda-src/git-push-pipeline/work/commit-archive';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
-import { GitRemote, GitRemoteOptions } from '../../lambda-src/git-push-pipeline/work/git-remote';
-import { DEFAULT_LIMITS, DiskBudget, Limits } from '../../lambda-src/git-push-pipeline/work/limits';
-import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
-import { AddressGuard } from '../../lambda-src/shared/address-guard';
+import { GitRemote, type GitRemoteOptions } from '../../lambda-src/git-push-pipeline/work/git-remote';
+import { DEFAULT_LIMITS, DiskBudget, type Limits } from '../../lambda-src/git-push-pipeline/work/limits';
+import type { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
+import type { AddressGuard } from '../../lambda-src/shared/address-guard';
 import { git } from '../../local/git-server';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 

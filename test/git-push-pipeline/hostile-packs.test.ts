@@ -7,7 +7,7 @@ import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import {
   DEFAULT_LIMITS,
   DiskBudget,
-  Limits,
+  type Limits,
   MAX_HELD_BYTES,
 } from '../../lambda-src/git-push-pipeline/work/limits';
 import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
@@ -159,8 +159,9 @@ describe('a pack', () => {
       const pack = new PackBuilder();
       const { id, offset } = pack.object('blob', large);
       const pieces = [];
-      for (let at = 0; at < large.length; at += 0xffff00)
+      for (let at = 0; at < large.length; at += 0xffff00) {
         pieces.push({ copy: [at, Math.min(0xffff00, large.length - at)] as [number, number] });
+      }
       const longer = Buffer.concat([large, Buffer.from('end')]);
       const second = pack.offsetDelta(
         offset,
@@ -410,10 +411,11 @@ describe('a pack', () => {
   it('whose trees unfold without end is stopped at the limit of entries', async () => {
     const pack = new PackBuilder();
     let tree = pack.tree(['100644', 'x', pack.object('blob', 'x').id]);
-    for (let depth = 0; depth < 30; depth++)
+    for (let depth = 0; depth < 30; depth++) {
       tree = pack.tree(
         ...'abcdefghij'.split('').map(name => ['40000', name, tree] as [string, string, string]),
       );
+    }
     await expect(zip(pack, pack.commitOf(tree), { maxEntries: 20_000 })).rejects.toMatchObject({
       code: 'LIMIT',
     });

@@ -8,7 +8,7 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { fetchToZip, listZip, lsTree, RemoteOptions, withRemote } from './harness';
+import { fetchToZip, listZip, lsTree, type RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
 import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
 import { closeServer, gitText, listen, portOf, temporaryDirectory } from '../../local/git-server';
@@ -171,10 +171,11 @@ async function main(): Promise<void> {
         zipMatches(v2, { privateKey: key(name), ...(args.includes('-N') && { passphrase }) }),
       );
     }
-    for (const type of HOST_KEYS)
+    for (const type of HOST_KEYS) {
       await check(`a host known by its ${type} key only`, () =>
         zipMatches(v2, { knownHosts: `[git.test]:${v2.port} ${hostKey(type)}` }),
       );
+    }
     await check('known hosts as ssh-keyscan writes and ssh-keygen -H hashes them', async () => {
       const scan = childProcess.spawn('ssh-keyscan', ['-p', String(v2.port), '127.0.0.1'], {
         stdio: ['ignore', 'pipe', 'ignore'],

@@ -47,8 +47,9 @@ export function createSampleRepository(
   fs.symlinkSync('../README.md', path.join(work, 'bin', 'link'));
   fs.symlinkSync('nowhere/at all', path.join(work, 'dangling'));
   const paragraph = noise(6_000, 7).toString('hex');
-  for (let i = 0; i < 15; i++)
+  for (let i = 0; i < 15; i++) {
     write(`deltas/${i}.txt`, `${paragraph.slice(0, i * 500)}${i}${paragraph.slice(i * 500)}`);
+  }
   git(work, ['add', '.']);
   // A name that is not UTF-8, and a submodule: straight into the index.
   const blob = git(work, ['hash-object', '-w', '--stdin'], 'Latin-1 name\n').toString().trim();

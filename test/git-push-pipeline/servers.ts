@@ -1,22 +1,22 @@
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { RemoteOptions, withRemote } from './harness';
+import { type RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
-import { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
+import type { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
 import {
   closeServer,
   generateSshKey,
-  HttpsGitOptions,
+  type HttpsGitOptions,
   listen,
-  Listening,
+  type Listening,
   portOf,
   serveHttps,
   serveSsh,
-  SshGitOptions,
+  type SshGitOptions,
   temporaryDirectory,
 } from '../../local/git-server';
-import { Certificate, selfSignedCertificate } from '../../local/self-signed';
+import { type Certificate, selfSignedCertificate } from '../../local/self-signed';
 
 export const TOKEN = 's3cret-t0ken';
 

@@ -100,8 +100,9 @@ describe('pkt-lines', () => {
       })(),
     );
     const packets = [];
-    for (let packet = await reader.next(); packet !== undefined; packet = await reader.next())
+    for (let packet = await reader.next(); packet !== undefined; packet = await reader.next()) {
       packets.push(typeof packet === 'string' ? packet : packet.toString());
+    }
     return packets;
   };
 

@@ -1,4 +1,4 @@
-import { createHmac } from 'crypto';
+import { createHmac } from 'node:crypto';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import webhookExamples from '@octokit/webhooks-examples';
@@ -19,7 +19,7 @@ import { Lambda } from '../../local/lambda/service';
 import { S3 } from '../../local/s3';
 import { Sqs } from '../../local/sqs';
 import { lambdaContext } from '../events';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor } from '../local/stand-ins';
 
 /** Both bundles' own index.ts, in this process, with what the construct sets; and official samples through the accept bundle. */
@@ -55,8 +55,9 @@ beforeAll(async () => {
   stack = await startStack(scope => void addPushes(scope, host.settings), {
     // The messages stay in the queue for the test to take.
     transform: template => {
-      for (const { Type, Properties } of Object.values(template.Resources!))
+      for (const { Type, Properties } of Object.values(template.Resources!)) {
         if (Type === 'AWS::Lambda::EventSourceMapping') Properties!.Enabled = false;
+      }
     },
     environmentOverrides: {
       'Pushes-AcceptHandler': {

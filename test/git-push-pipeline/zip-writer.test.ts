@@ -64,8 +64,9 @@ describe('the zip writer', () => {
       );
       expect(listZip(streamed)).toEqual(listZip(held));
       // The stored ones are equal altogether: nothing of the try to deflate is left over.
-      if (data[0] !== 'a'.charCodeAt(0))
+      if (data[0] !== 'a'.charCodeAt(0)) {
         expect(fs.readFileSync(streamed).equals(fs.readFileSync(held))).toBe(true);
+      }
     }
   });
 
@@ -116,8 +117,9 @@ describe('the zip writer', () => {
       let at = bytes.indexOf('PK\x01\x02', 0, 'latin1');
       at >= 0;
       at = bytes.indexOf('PK\x01\x02', at + 4, 'latin1')
-    )
+    ) {
       flags.push(bytes.readUInt16LE(at + 8));
+    }
     expect(flags).toEqual([0, 0x800, 0]);
   });
 

@@ -1,10 +1,10 @@
-import { createHash, createHmac } from 'crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { CfnOutput, SecretValue } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RunningExample, startExample } from './example';
+import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
 import { BirthdayApi } from '../../src';
 import { sampleEvent } from '../events';
@@ -132,11 +132,12 @@ describe('through the real bundle', () => {
       .filter(line => line.startsWith('Birthdays-PutHandler'))
       .map(line => line.split(' | ')[1]);
     expect(lines.length).toBeGreaterThan(10);
-    for (const line of lines)
+    for (const line of lines) {
       expect(JSON.parse(line)).toMatchObject({
         level: 'INFO',
         requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       });
+    }
     expect(lines.join()).not.toMatch(/Morgan|mallory|1978/);
   });
 
@@ -158,8 +159,9 @@ describe('a role without dynamodb:PutItem', () => {
           const document = resource.Properties?.PolicyDocument as
             | { Statement: { Action: unknown }[] }
             | undefined;
-          if (document)
+          if (document) {
             document.Statement = document.Statement.filter(({ Action }) => Action !== 'dynamodb:PutItem');
+          }
         }
       },
     });

@@ -1,18 +1,23 @@
-import { readFileSync, rmSync } from 'fs';
-import * as path from 'path';
+import { readFileSync, rmSync } from 'node:fs';
+import * as path from 'node:path';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { Stack } from 'aws-cdk-lib';
+import type { Stack } from 'aws-cdk-lib';
 import * as codecommit from 'aws-cdk-lib/aws-codecommit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
-import { BusEvent, EventBridge } from '../../local/event-bridge';
+import { type BusEvent, EventBridge } from '../../local/event-bridge';
 import { gitText, temporaryDirectory } from '../../local/git-server';
 import { Lambda } from '../../local/lambda/service';
 import { listZip } from '../../local/zip-listing';
 import { GitPushPipeline } from '../../src';
-import { Caller, CodeCommitHost, HOST, startCodeCommit } from '../git-push-pipeline/codecommit-host';
+import {
+  type Caller,
+  type CodeCommitHost,
+  HOST,
+  startCodeCommit,
+} from '../git-push-pipeline/codecommit-host';
 import { createSampleRepository } from '../git-push-pipeline/sample-repository';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor, eventually } from '../local/stand-ins';
 
 const WORKER = 'Pushes-WorkHandler';

@@ -1,6 +1,6 @@
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RunningExample, startExample } from './example';
+import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
 import { CRASHES } from '../../examples/crash-reporter-layer/crashes';
 import { Lambda } from '../../local/lambda/service';
@@ -132,8 +132,9 @@ test('those of an invocation belong to its trace', () => {
 
 test('the page has a button for each', async () => {
   const page = await (await fetch(example.system.endpoints.sentry)).text();
-  for (const name of Object.keys(CRASHES))
+  for (const name of Object.keys(CRASHES)) {
     expect(page).toContain(`data-url="${example.system.outputs.CrashReporterLayerUrl}/crash/${name}"`);
+  }
   expect(page).toContain('6 crashes');
 });
 

@@ -1,10 +1,10 @@
-import { ChildProcess, spawn } from 'child_process';
-import { once } from 'events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
-import { createServer } from 'http';
-import type { AddressInfo } from 'net';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseOptions } from '../../local/options';
 

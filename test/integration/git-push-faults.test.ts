@@ -15,8 +15,9 @@ beforeAll(async () => {
     {
       // A fifth of it is kept for the upload. Of the disk, half is for the pack.
       transform: ({ Resources = {} }) => {
-        for (const { Type, Properties } of Object.values(Resources))
+        for (const { Type, Properties } of Object.values(Resources)) {
           if (Type === 'AWS::Lambda::Function' && Properties!.MemorySize === 1769) Properties!.Timeout = 4;
+        }
       },
       environmentOverrides: { [WORKER]: { EPHEMERAL_STORAGE_MIB: '4' } },
     },

@@ -1,6 +1,6 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -238,8 +238,9 @@ describe('through the real bundles', () => {
   test('no secret is in a log, an event or a dead letter', () => {
     const { token, webhookSecret, privateKey } = running.host.secrets;
     const told = running.stack.logs.join('\n') + JSON.stringify(running.system.service(EventBridge).events);
-    for (const secret of [token, webhookSecret, privateKey.split('\n')[1]])
+    for (const secret of [token, webhookSecret, privateKey.split('\n')[1]]) {
       expect(told).not.toContain(secret);
+    }
   });
 
   test.each(['Pushes-AcceptHandler', WORKER])(

@@ -1,15 +1,15 @@
-import { execFile } from 'child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
-import { promisify } from 'util';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalGitHost } from '../../local/git-host';
 import { ProgressLine } from '../../local/push-progress';
 import { listZip } from '../../local/zip-listing';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor } from '../local/stand-ins';
 
 const ROOT = path.resolve(__dirname, '..', '..');
@@ -128,8 +128,9 @@ test('a key that climbs out of the folder, a bucket that is not there and a ref 
 
 test('--help tells all options', async () => {
   const { stdout } = await pushCode('--help');
-  for (const option of ['ref', 'ssh-key', 'known-hosts', 'ca', 'allow-private', 'minutes'])
+  for (const option of ['ref', 'ssh-key', 'known-hosts', 'ca', 'allow-private', 'minutes']) {
     expect(stdout).toContain(`--${option}`);
+  }
 });
 
 describe('progress', () => {

@@ -1,14 +1,14 @@
 import { GetObjectCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { Stack } from 'aws-cdk-lib';
-import { addPushes, GitHost } from '../../examples/git-push-pipeline/app';
+import type { Stack } from 'aws-cdk-lib';
+import { addPushes, type GitHost } from '../../examples/git-push-pipeline/app';
 import { EventBridge } from '../../local/event-bridge';
 import { LocalGitHost } from '../../local/git-host';
 import type { HttpsGitOptions } from '../../local/git-server';
 import { Sqs } from '../../local/sqs';
 import type { SystemOptions } from '../../local/system';
 import { listZip } from '../../local/zip-listing';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor, eventually, TurnedClock } from '../local/stand-ins';
 
 export const WORKER = 'Pushes-WorkHandler';

@@ -2,7 +2,7 @@ import { DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dyn
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { CfnOutput, Duration } from 'aws-cdk-lib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RunningExample, startExample } from './example';
+import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
 import { CodeFormat, UniqueCodeTable } from '../../src';
 import { sampleEvent } from '../events';
@@ -197,8 +197,9 @@ test('a code that has expired comes again only where the user says so', async ()
     }
     expect((await post({}, {}, `${running.system.outputs.ReusedUrl}/codes`)).status).toBe(201);
     expect((await post({}, {}, `${running.system.outputs.RememberedUrl}/codes`)).status).toBe(409);
-    for (const name of ['Reused-IssueHandler', 'Remembered-IssueHandler'])
+    for (const name of ['Reused-IssueHandler', 'Remembered-IssueHandler']) {
       expect(deniedCalls(running.system, name)).toEqual([]);
+    }
     dynamodb.destroy();
   } finally {
     await running.stop();

@@ -11,15 +11,15 @@ import { addRudderstack } from '../../examples/webhook-runner/rudderstack';
 import { SecretsManager } from '../../local/secrets-manager';
 import { synthesize } from '../../local/synth';
 import { System } from '../../local/system';
-import { ReceivedStatus, WebhookHost } from '../../local/webhook-host';
+import { type ReceivedStatus, WebhookHost } from '../../local/webhook-host';
 import { endOfRun, startRun } from '../../local/webhook-tour';
-import { Env, RunnerSettings } from '../../src/webhook-runner/contract';
+import { Env, type RunnerSettings } from '../../src/webhook-runner/contract';
 import {
   CustomerProfilesStandIn,
   EndUserMessagingStandIn,
   RedshiftDataStandIn,
 } from '../webhook-runner/aws-stand-ins';
-import { LocalServer, serve, Sink } from '../webhook-runner/servers';
+import { type LocalServer, serve, Sink } from '../webhook-runner/servers';
 
 const API_KEY = 'recipes-key';
 const WRITE_KEY = 'rudderstack-write-key';
@@ -53,8 +53,9 @@ function build(stack: Stack): void {
     EndUserMessaging: addEndUserMessaging(stack, options),
     CustomerProfiles: addCustomerProfiles(stack, options),
   };
-  for (const [name, { runUrl }] of Object.entries(runners))
+  for (const [name, { runUrl }] of Object.entries(runners)) {
     new CfnOutput(stack, `${name}Url`, { value: runUrl });
+  }
 }
 
 /** Impatient, so that the test is short. */
@@ -286,8 +287,9 @@ test('a dry run maps and reports as the real one, and sends nothing', async () =
 
 describe('at the end', () => {
   test.each(RECIPES)('no call of %s was denied', name => {
-    for (const fn of ['AcceptHandler', 'RunHandler'])
+    for (const fn of ['AcceptHandler', 'RunHandler']) {
       expect(deniedCalls(system, `${name}-${fn}`)).toEqual([]);
+    }
   });
 
   test('no log line has a record or a secret', () => {
@@ -300,7 +302,8 @@ describe('at the end', () => {
       '+12065550100',
       'p1@example.com',
       'u-24',
-    ])
+    ]) {
       expect(text).not.toContain(secret);
+    }
   });
 });

@@ -369,8 +369,9 @@ describe('at the end', () => {
   test.each(['Plain', 'Mortal', 'Slices'])(
     'no call of %s was denied, and every grant of its functions is used or has been above',
     name => {
-      for (const fn of ['AcceptHandler', 'RunHandler'])
+      for (const fn of ['AcceptHandler', 'RunHandler']) {
         expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
+      }
       expect(unusedGrants(runners.running.system, `${name}-RunHandler`)).toEqual([]);
     },
   );

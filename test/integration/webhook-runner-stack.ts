@@ -9,15 +9,21 @@ import {
   SendMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
-import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import { CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { expect } from 'vitest';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
 import { samplePeople, WebhookHost } from '../../local/webhook-host';
 import { endOfRun, startRun } from '../../local/webhook-tour';
-import { WebhookDestination, WebhookRunner, WebhookRunnerProps } from '../../src';
-import { Checkpoint, Env, RunMessage, RunnerSettings, RunRequest } from '../../src/webhook-runner/contract';
-import { RunningStack, startStack } from '../local/stack';
+import { WebhookDestination, WebhookRunner, type WebhookRunnerProps } from '../../src';
+import {
+  type Checkpoint,
+  Env,
+  type RunMessage,
+  type RunnerSettings,
+  type RunRequest,
+} from '../../src/webhook-runner/contract';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor, TurnedClock } from '../local/stand-ins';
 
 export const RECORDS = 3000;

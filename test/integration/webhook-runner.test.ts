@@ -1,5 +1,5 @@
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
-import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { CfnOutput, type Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -171,8 +171,9 @@ describe('other destinations', () => {
 
 describe('at the end', () => {
   test.each(['Plain', 'ToQueue', 'ToLambda', 'ToBus', 'Dry'])('no call of %s was denied', name => {
-    for (const fn of ['AcceptHandler', 'RunHandler'])
+    for (const fn of ['AcceptHandler', 'RunHandler']) {
       expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
+    }
   });
 
   test('nothing was granted that is not used', () => {

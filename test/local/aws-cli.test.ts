@@ -1,7 +1,7 @@
-import { readFileSync } from 'fs';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { exchange, readmeLines, RecordedLine, RECORDING, startForCli } from './aws-cli';
-import { RunningStack } from './stack';
+import { exchange, readmeLines, type RecordedLine, RECORDING, startForCli } from './aws-cli';
+import type { RunningStack } from './stack';
 
 /** What AWS CLI 1.45 sent for the README's lines, recorded by `npx projen test:aws-cli -- --record`. */
 const recorded = JSON.parse(readFileSync(RECORDING, 'utf8')) as RecordedLine[];

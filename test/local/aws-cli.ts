@@ -2,13 +2,13 @@
  * The lines for the AWS CLI in the README, run with the CLI itself: `npx projen test:aws-cli`. With `-- --record`, what the CLI sent and
  * was answered goes to aws-cli-requests.json, which aws-cli.test.ts replays without a CLI.
  */
-import { execFile } from 'child_process';
-import { readFileSync, writeFileSync } from 'fs';
-import * as http from 'http';
-import * as path from 'path';
-import { promisify } from 'util';
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import * as http from 'node:http';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
 import * as s3 from 'aws-cdk-lib/aws-s3';
-import { RunningStack, startStack } from './stack';
+import { type RunningStack, startStack } from './stack';
 import { listen, readBody } from '../../local/server';
 
 export interface Exchange {

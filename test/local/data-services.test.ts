@@ -17,7 +17,7 @@ import { SecretValue } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RunningStack, startStack } from './stack';
+import { type RunningStack, startStack } from './stack';
 
 let running: RunningStack;
 let tables: DynamoDBClient;

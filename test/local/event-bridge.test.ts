@@ -2,7 +2,7 @@ import {
   EventBridgeClient,
   ListRulesCommand,
   PutEventsCommand,
-  PutEventsRequestEntry,
+  type PutEventsRequestEntry,
 } from '@aws-sdk/client-eventbridge';
 import { CfnOutput } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
@@ -11,7 +11,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RunningStack, startStack } from './stack';
+import { type RunningStack, startStack } from './stack';
 import { clientFor, eventually } from './stand-ins';
 import { EventBridge } from '../../local/event-bridge';
 import { compileInput, compilePath } from '../../local/event-input';

@@ -1,4 +1,4 @@
-import * as http from 'http';
+import type * as http from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ExtensionsApi } from '../../local/lambda/extensions-api';
 import type { FunctionConfig } from '../../local/lambda/function-config';
@@ -6,7 +6,7 @@ import { readFrames } from '../../local/lambda/log-frames';
 import { logRecord } from '../../local/lambda/log-record';
 import { parseSubscription, TelemetryApi } from '../../local/lambda/telemetry-api';
 import { TelemetryQueue } from '../../local/lambda/telemetry-queue';
-import { listen, readBody, RunningServer } from '../../local/server';
+import { listen, readBody, type RunningServer } from '../../local/server';
 
 const servers: RunningServer[] = [];
 afterEach(async () => {
@@ -351,8 +351,9 @@ describe('a log record, as an extension gets it,', () => {
       level: 'ERROR',
       message: '/var/task/a',
     });
-    for (const text of ['plain', '17', 'null', '{"cut'])
+    for (const text of ['plain', '17', 'null', '{"cut']) {
       expect(logRecord(text, json, command)).toBe(`${text}\n`);
+    }
     expect(logRecord('{}', config, command)).toBe('{}\n');
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Resolver, Template } from '../../local/intrinsics';
+import { Resolver, type Template } from '../../local/intrinsics';
 
 const template: Template = {
   Resources: {},

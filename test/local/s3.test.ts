@@ -1,6 +1,6 @@
-import { createHash } from 'crypto';
-import * as http from 'http';
-import { Readable } from 'stream';
+import { createHash } from 'node:crypto';
+import * as http from 'node:http';
+import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -19,7 +19,7 @@ import {
   ListObjectVersionsCommand,
   PutBucketTaggingCommand,
   PutObjectCommand,
-  PutObjectCommandInput,
+  type PutObjectCommandInput,
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
@@ -27,7 +27,7 @@ import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RunningStack, startStack } from './stack';
+import { type RunningStack, startStack } from './stack';
 import { clientFor } from './stand-ins';
 import { S3 } from '../../local/s3';
 import { ALGORITHMS, checksum } from '../../local/s3-checksums';
@@ -327,8 +327,9 @@ describe('a download', () => {
 describe('a versioned bucket', () => {
   it('keeps every version, and hides an object behind a delete marker', async () => {
     const ids: string[] = [];
-    for (const Body of ['one', 'two'])
+    for (const Body of ['one', 'two']) {
       ids.push((await client.send(new PutObjectCommand({ Bucket: 'versioned', Key: 'k', Body }))).VersionId!);
+    }
     expect(await get('k', 'versioned')).toBe('two');
     const first = await client.send(
       new GetObjectCommand({ Bucket: 'versioned', Key: 'k', VersionId: ids[0] }),
@@ -355,8 +356,9 @@ describe('a versioned bucket', () => {
   });
 
   it('lists its versions page by page, none twice', async () => {
-    for (const Key of ['p/1', 'p/2', 'p/2', 'p/2', 'p/3'])
+    for (const Key of ['p/1', 'p/2', 'p/2', 'p/2', 'p/3']) {
       await client.send(new PutObjectCommand({ Bucket: 'versioned', Key, Body: 'x' }));
+    }
     const keys: string[] = [];
     for (let marker = {}, more = true; more; ) {
       const page = await client.send(

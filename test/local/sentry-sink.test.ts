@@ -1,4 +1,4 @@
-import { gzipSync } from 'zlib';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseEnvelope } from '../../local/sentry-envelope';
 import { SentrySink } from '../../local/sentry-sink';
@@ -35,8 +35,9 @@ function envelope({
 
 describe('an envelope', () => {
   test('of one event is read, with or without its length, and with or without a last line feed', () => {
-    for (const bytes of [envelope(), envelope({ end: '' }), envelope({ item: { length: undefined } })])
+    for (const bytes of [envelope(), envelope({ end: '' }), envelope({ item: { length: undefined } })]) {
       expect(parseEnvelope(bytes).event).toEqual(EVENT);
+    }
   });
 
   test.each<[string, Buffer, RegExp]>([

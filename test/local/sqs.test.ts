@@ -1,4 +1,4 @@
-import * as http from 'http';
+import * as http from 'node:http';
 import {
   ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
@@ -12,10 +12,10 @@ import {
   ListQueueTagsCommand,
   PurgeQueueCommand,
   ReceiveMessageCommand,
-  ReceiveMessageCommandInput,
+  type ReceiveMessageCommandInput,
   SendMessageBatchCommand,
   SendMessageCommand,
-  SendMessageCommandInput,
+  type SendMessageCommandInput,
   SQSClient,
   StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
@@ -23,7 +23,7 @@ import { CfnOutput, Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RunningStack, startStack } from './stack';
+import { type RunningStack, startStack } from './stack';
 import { clientFor, eventually, TurnedClock } from './stand-ins';
 import { Sqs } from '../../local/sqs';
 
@@ -261,8 +261,9 @@ describe('a FIFO queue', () => {
       ['a1', 'a'],
       ['a2', 'a'],
       ['b1', 'b'],
-    ])
+    ]) {
       await order(body, group);
+    }
     const [first] = await receive('orders.fifo', { MaxNumberOfMessages: 1 });
     expect(first).toMatchObject({
       Body: 'a1',

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'fs';
-import { tmpdir } from 'os';
-import * as path from 'path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
-import { System, SystemOptions } from '../../local/system';
+import { System, type SystemOptions } from '../../local/system';
 
 export interface RunningStack {
   readonly system: System;

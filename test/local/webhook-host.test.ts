@@ -14,8 +14,9 @@ const post = (path: string, body = '[{"id":1},{"id":2}]') =>
 describe("the demo's destination", () => {
   test('takes batches, and counts their records with and without a data key', async () => {
     const before = host.records;
-    for (const body of ['[{"id":1},{"id":2}]', '{"batch":[{"id":3}]}', 'what else'])
+    for (const body of ['[{"id":1},{"id":2}]', '{"batch":[{"id":3}]}', 'what else']) {
       expect((await post('', body)).status).toBe(200);
+    }
     expect(host.records - before).toBe(4);
     expect(await (await fetch(host.urls.destinationUrl)).json()).toMatchObject({
       records: host.records,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CodeAlphabet, CodeFormat, CodeFormatOptions } from '../../src';
+import { CodeAlphabet, CodeFormat, type CodeFormatOptions } from '../../src';
 import { checkCharacter, formatCode } from '../../src/unique-code-table/contract';
 
 describe('a format', () => {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'crypto';
+import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { drawCodes, drawRandom, parseRequest } from '../../lambda-src/unique-code-table/domain';
 import { CodeAlphabet, CodeFormat } from '../../src';

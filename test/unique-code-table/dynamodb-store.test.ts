@@ -1,13 +1,13 @@
-import { randomUUID } from 'crypto';
-import * as http from 'http';
-import type { AddressInfo } from 'net';
+import { randomUUID } from 'node:crypto';
+import * as http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { dynamodbStore, StoreOptions } from '../../lambda-src/unique-code-table/dynamodb-store';
-import { CodeStore, Write } from '../../lambda-src/unique-code-table/issue';
+import { dynamodbStore, type StoreOptions } from '../../lambda-src/unique-code-table/dynamodb-store';
+import type { CodeStore, Write } from '../../lambda-src/unique-code-table/issue';
 import { readBody } from '../../local/server';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 
 const NOW = 1_800_000_000;
 
@@ -39,8 +39,9 @@ class FaultyWire {
         headers: request.headers as Record<string, string>,
       });
       const text = await answer.text();
-      if (!response.destroyed)
+      if (!response.destroyed) {
         response.writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.0' }).end(text);
+      }
     };
     const { fault } = this;
     this.fault = undefined;

@@ -6,7 +6,13 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { describe, expect, test } from 'vitest';
-import { CodeAlphabet, CodeFormat, TableBilling, UniqueCodeTable, UniqueCodeTableProps } from '../../src';
+import {
+  CodeAlphabet,
+  CodeFormat,
+  TableBilling,
+  UniqueCodeTable,
+  type UniqueCodeTableProps,
+} from '../../src';
 import { actionsOf } from '../templates';
 
 function create(props: (stack: Stack) => UniqueCodeTableProps = () => ({})): {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CodeFormat } from '../../src';
 import { lambdaContext } from '../events';
-import { RunningExample, startExample } from '../integration/example';
+import { type RunningExample, startExample } from '../integration/example';
 
 /** The bundle's own index.ts, in this process: what it reads from the environment. */
 const ENVIRONMENT = [

@@ -14,15 +14,15 @@ import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
 import type { DeliveredBatch, Destination } from '../../lambda-src/webhook-runner/ports';
 import { createConnect } from '../../lambda-src/webhook-runner/run/connections';
 import { dynamodbLeases } from '../../lambda-src/webhook-runner/run/dynamodb-lease';
-import { LeaseLost, Leases } from '../../lambda-src/webhook-runner/run/handler';
+import { LeaseLost, type Leases } from '../../lambda-src/webhook-runner/run/handler';
 import { EventBridge } from '../../local/event-bridge';
 import {
   DEFAULT_SETTINGS,
-  DestinationSettings,
+  type DestinationSettings,
   LEASE_TABLE,
-  RunRequest,
+  type RunRequest,
 } from '../../src/webhook-runner/contract';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor } from '../local/stand-ins';
 
 /** The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses. */
@@ -185,8 +185,9 @@ describe('a batch', () => {
   });
 
   test('is a message in a queue, grouped and deduplicated by its key in a FIFO queue', async () => {
-    for (const name of ['Standard', 'Fifo', 'Fifo'])
+    for (const name of ['Standard', 'Fifo', 'Fifo']) {
       expect(await deliverTo(queue(name))).toEqual({ kind: 'delivered' });
+    }
     const received = async (name: string) =>
       (
         await clients.sqs.send(

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { LocalServer, serve } from './servers';
+import { type LocalServer, serve } from './servers';
 
 export class Refusal extends Error {
   public constructor(
@@ -124,16 +124,20 @@ export class RedshiftDataStandIn extends StandIn {
     Database,
     SecretArn,
   }: BatchInput): string {
-    if (!WorkgroupName || !Database || !SecretArn)
+    if (!WorkgroupName || !Database || !SecretArn) {
       throw new Refusal('ValidationException', 'A serverless workgroup needs name, database and secret');
-    if (Sqls.length < 1 || Sqls.length > 40)
+    }
+    if (Sqls.length < 1 || Sqls.length > 40) {
       throw new Refusal('ValidationException', `Sqls must have 1 to 40 items, got ${Sqls.length}`);
-    if (Sqls.some(sql => Buffer.byteLength(sql) > 100 * 1024))
+    }
+    if (Sqls.some(sql => Buffer.byteLength(sql) > 100 * 1024)) {
       throw new Refusal('ValidationException', 'A statement has more than 100 KB');
+    }
     for (const { name, value } of Parameters) {
       if (value === '') throw new Refusal('ValidationException', `The parameter ${name} has no length`);
-      if (!Sqls.some(sql => new RegExp(`:${name}\\b`).test(sql)))
+      if (!Sqls.some(sql => new RegExp(`:${name}\\b`).test(sql))) {
         throw new Refusal('ValidationException', `No statement names the parameter ${name}`);
+      }
     }
     const known = this.tokens.get(ClientToken);
     if (known !== undefined) return known;
@@ -220,8 +224,9 @@ export class EndUserMessagingStandIn extends StandIn {
   public readonly sent: SentMessage[] = [];
 
   protected answer(operation: string, input: Record<string, unknown>): object {
-    if (operation !== 'SendTextMessage')
+    if (operation !== 'SendTextMessage') {
       throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
+    }
     if (!/^\+[1-9]\d{6,14}$/.test(String(input.DestinationPhoneNumber))) {
       throw new Refusal('ValidationException', 'DestinationPhoneNumber is no phone number', 400, {
         Reason: 'INVALID_PARAMETER',
@@ -237,13 +242,16 @@ export class CustomerProfilesStandIn extends StandIn {
   public readonly objects = new Map<string, unknown>();
 
   protected answer(operation: string, input: Record<string, unknown>): object {
-    if (operation !== 'PUT /domains/customers/profiles/objects')
+    if (operation !== 'PUT /domains/customers/profiles/objects') {
       throw new Refusal('UnknownOperationException', `${operation} is not done here`, 501);
-    if (input.ObjectTypeName !== 'AudienceMember')
+    }
+    if (input.ObjectTypeName !== 'AudienceMember') {
       throw new Refusal('ResourceNotFoundException', 'There is no such object type', 404);
+    }
     const object = JSON.parse(String(input.Object)) as Record<string, unknown>;
-    if (typeof object.user_id !== 'string')
+    if (typeof object.user_id !== 'string') {
       throw new Refusal('BadRequestException', 'The object has no value for its unique key');
+    }
     this.objects.set(object.user_id, object);
     return { ProfileObjectUniqueKey: object.user_id };
   }

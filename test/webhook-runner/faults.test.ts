@@ -150,12 +150,14 @@ test('sixteen batches under way at once are no leak of listeners', async () => {
     await Harness.use({ content: ndjson(64), settings: { batchSize: 1, concurrency: 16 } }, async harness => {
       harness.sink.answer = (_request, response) => {
         // Only once all sixteen are there.
-        if (harness.sink.mostActive < 16) held.push(response);
-        else
+        if (harness.sink.mostActive < 16) {
+          held.push(response);
+        } else {
           held
             .splice(0)
             .concat(response)
             .forEach(each => each.end('{}'));
+        }
         return true;
       };
       const held: ServerResponse[] = [];

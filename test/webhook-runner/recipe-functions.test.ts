@@ -231,8 +231,9 @@ describe('Customer Profiles', () => {
   const users = (...ids: string[]) => batch(ids.map(id => ({ user_id: id, audience: 'Gold' })));
 
   test('puts an object for each record; the same batch again replaces them', async () => {
-    for (let time = 0; time < 2; time++)
+    for (let time = 0; time < 2; time++) {
       expect(await failuresOf(handle(users('a', 'b'), LEISURELY), 2)).toEqual([]);
+    }
     expect([...profiles.objects.values()]).toEqual([
       { user_id: 'a', audience: 'Gold' },
       { user_id: 'b', audience: 'Gold' },

@@ -8,7 +8,7 @@ import type { RecipeOptions } from '../../examples/webhook-runner/recipe';
 import { addRedshiftData } from '../../examples/webhook-runner/redshift-data';
 import { addRudderstack } from '../../examples/webhook-runner/rudderstack';
 import type { WebhookRunner } from '../../src';
-import { DestinationSettings, RunnerSettings } from '../../src/webhook-runner/contract';
+import type { DestinationSettings, RunnerSettings } from '../../src/webhook-runner/contract';
 import { actionsOf } from '../templates';
 
 const RECIPES: Array<[string, (stack: Stack, options?: RecipeOptions) => WebhookRunner]> = [
@@ -126,8 +126,9 @@ describe('permissions', () => {
       statementsOf(template, `${name}RunHandlerRole`).find(({ Action }) => Action === 'lambda:InvokeFunction')
         ?.Resource,
     ).toEqual({ 'Fn::GetAtt': [expect.stringMatching(`^${name}Function[0-9A-F]{8}$`), 'Arn'] });
-    for (const role of Object.values(template.findResources('AWS::IAM::Role')))
+    for (const role of Object.values(template.findResources('AWS::IAM::Role'))) {
       expect(role.Properties.ManagedPolicyArns).toBeUndefined();
+    }
   });
 
   test("Redshift Data: statements of one workgroup, with one login; looking at one's own statements only", () => {

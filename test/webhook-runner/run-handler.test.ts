@@ -3,13 +3,18 @@ import { beforeEach, expect, test } from 'vitest';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
 import type { Delivery, Report } from '../../lambda-src/webhook-runner/ports';
 import { authOf } from '../../lambda-src/webhook-runner/run/auth-secret';
-import { createHandler, LeaseLost, Leases, Ports } from '../../lambda-src/webhook-runner/run/handler';
 import {
-  Checkpoint,
+  createHandler,
+  LeaseLost,
+  type Leases,
+  type Ports,
+} from '../../lambda-src/webhook-runner/run/handler';
+import {
+  type Checkpoint,
   DEFAULT_SETTINGS,
   MAX_TRIES,
-  RunMessage,
-  RunRequest,
+  type RunMessage,
+  type RunRequest,
 } from '../../src/webhook-runner/contract';
 
 const request: RunRequest = {

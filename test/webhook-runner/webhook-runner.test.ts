@@ -17,9 +17,9 @@ import {
   StatusProtocol,
   WebhookDestination,
   WebhookRunner,
-  WebhookRunnerProps,
+  type WebhookRunnerProps,
 } from '../../src';
-import { RunnerSettings } from '../../src/webhook-runner/contract';
+import type { RunnerSettings } from '../../src/webhook-runner/contract';
 import { actionsOf } from '../templates';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'webhook-runner-construct-'));
@@ -101,8 +101,9 @@ describe('roles', () => {
   test("with a key of one's own the queues and the table are encrypted with it", () => {
     const stack = new Stack(new App(), 'Test');
     const { template } = create({ encryptionKey: new kms.Key(stack, 'Key') }, stack);
-    for (const queue of Object.values(template().findResources('AWS::SQS::Queue')))
+    for (const queue of Object.values(template().findResources('AWS::SQS::Queue'))) {
       expect(queue.Properties.KmsMasterKeyId).toBeDefined();
+    }
     expect(actionsOf(template(), 'AcceptHandlerRole')).toContain('kms:GenerateDataKey');
     expect(actionsOf(template(), 'RunHandlerRole')).toContain('kms:Decrypt');
   });
@@ -162,8 +163,9 @@ describe('resources', () => {
       [runner.metricBatchesFailed(), 'BatchesFailed'],
       [runner.metricRunsFailed(), 'RunsFailed'],
       [runner.metricRunDuration(), 'RunDuration'],
-    ] as const)
+    ] as const) {
       expect([metric.namespace, metric.metricName]).toEqual(['CdkServerlessBlocks/WebhookRunner', name]);
+    }
     expect(runner.metricDeadLetters().metricName).toBe('ApproximateNumberOfMessagesVisible');
   });
 

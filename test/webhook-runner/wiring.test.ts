@@ -10,9 +10,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Lambda } from '../../local/lambda/service';
 import { samplePeople, WebhookHost } from '../../local/webhook-host';
 import { DestinationAuth, RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
-import { Env, RunMessage } from '../../src/webhook-runner/contract';
+import { Env, type RunMessage } from '../../src/webhook-runner/contract';
 import { lambdaContext } from '../events';
-import { RunningStack, startStack } from '../local/stack';
+import { type RunningStack, startStack } from '../local/stack';
 import { clientFor } from '../local/stand-ins';
 
 /** Both bundles' own index.ts, in this process, with what the construct sets. */
@@ -70,8 +70,9 @@ beforeAll(async () => {
     {
       // The messages stay in the queue for the test to take.
       transform: template => {
-        for (const { Type, Properties } of Object.values(template.Resources!))
+        for (const { Type, Properties } of Object.values(template.Resources!)) {
           if (Type === 'AWS::Lambda::EventSourceMapping') Properties!.Enabled = false;
+        }
       },
     },
   );

@@ -1,17 +1,17 @@
 import { isAuthentic } from './authentication';
-import { Delivery, RefChange } from './delivery';
+import type { Delivery, RefChange } from './delivery';
 import { PayloadError } from './payload';
 import { detectProvider, readDelivery } from './providers';
-import { WebhookRequest } from './webhook-request';
-import { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
+import type { WebhookRequest } from './webhook-request';
+import type { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
 import {
   formatAddress,
   InvalidAddressError,
   isListed,
   matchSegments,
   parseAddress,
-  RepositoryAddress,
-  RepositoryPattern,
+  type RepositoryAddress,
+  type RepositoryPattern,
 } from '../../../src/git-push-pipeline/repository-address';
 import { isBranchOrTag, isObjectId, isZeroId } from '../domain';
 
@@ -54,10 +54,12 @@ const MAX_CHANGES = 500;
 /** Decides over one webhook: who sent it, what it says, and what of it goes into the queue. */
 export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, nowMs: number): Acceptance {
   const secrets = policy.secrets.filter(secret => secret !== '');
-  if (secrets.length === 0 && !policy.hasAuthorizer)
+  if (secrets.length === 0 && !policy.hasAuthorizer) {
     throw new Error('there is neither a webhook secret nor an authorizer: nobody could be let in');
-  if (request.body.length > MAX_BODY_BYTES)
+  }
+  if (request.body.length > MAX_BODY_BYTES) {
     return refusal(413, `the body is larger than ${MAX_BODY_BYTES} bytes`);
+  }
   const provider = detectProvider(request);
   if (provider === undefined && !policy.hasAuthorizer) {
     return refusal(
@@ -70,7 +72,7 @@ export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, now
   }
   try {
     const delivery = readDelivery(provider, request);
-    if ('reason' in delivery)
+    if ('reason' in delivery) {
       return {
         status: 200,
         message: delivery.detail,
@@ -78,6 +80,7 @@ export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, now
         messages: [],
         skipped: [delivery],
       };
+    }
     return acceptDelivery(delivery, policy, nowMs);
   } catch (error) {
     if (error instanceof PayloadError) return refusal(400, error.message, provider);
@@ -150,10 +153,12 @@ function listedAddress(candidates: readonly string[], policy: AcceptPolicy): Rep
 
 function reasonToSkip(change: RefChange, policy: AcceptPolicy): SkippedChange | undefined {
   const { ref, before, after } = change;
-  if (!isBranchOrTag(ref))
+  if (!isBranchOrTag(ref)) {
     return { reason: 'ref-not-wanted', detail: 'the ref is neither a branch nor a tag' };
-  if (!isObjectId(before) || !isObjectId(after))
+  }
+  if (!isObjectId(before) || !isObjectId(after)) {
     throw new PayloadError('the ids before and after the push must be 40 or 64 hex digits');
+  }
   if (isZeroId(after)) return { reason: 'deleted', detail: 'the ref was deleted' };
   if (before === after) return { reason: 'unchanged', detail: 'the ref did not change' };
   const isTag = ref.startsWith('refs/tags/');

@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
-import { WebhookRequest } from './webhook-request';
-import { PushProvider } from '../../../src/git-push-pipeline/contract';
+import type { WebhookRequest } from './webhook-request';
+import type { PushProvider } from '../../../src/git-push-pipeline/contract';
 
 const MAX_CLOCK_DIFFERENCE_S = 300;
 

@@ -1,5 +1,5 @@
 import { isBranchOrTag } from '../domain';
-import { Acceptance, acceptDelivery, AcceptPolicy } from './accept-webhook';
+import { type Acceptance, acceptDelivery, type AcceptPolicy } from './accept-webhook';
 import { ZERO_ID } from './delivery';
 import { Payload } from './payload';
 

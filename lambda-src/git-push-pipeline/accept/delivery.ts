@@ -1,4 +1,4 @@
-import { PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
+import type { PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
 
 export interface RefChange {
   /** In full. */

@@ -3,10 +3,10 @@ import type {
   APIGatewayProxyStructuredResultV2 as HttpResponse,
   Context,
 } from 'aws-lambda';
-import { Acceptance, AcceptPolicy, acceptWebhook } from './accept-webhook';
+import { type Acceptance, type AcceptPolicy, acceptWebhook } from './accept-webhook';
 import { acceptCodeCommitEvent } from './codecommit';
 import { requestFromHttpApiEvent } from './webhook-request';
-import { METRIC, PushMessage } from '../../../src/git-push-pipeline/contract';
+import { METRIC, type PushMessage } from '../../../src/git-push-pipeline/contract';
 import type { Clock } from '../../shared/clock';
 import { json } from '../../shared/http';
 import type { Log } from '../../shared/log';
@@ -48,8 +48,9 @@ export function createHandler(ports: Ports): AcceptHandler {
     const requestLog = log.with({ requestId: context.awsRequestId });
     const now = clock.now().getTime();
     if ('detail-type' in event) {
-      if (codeCommitUrlSuffix === undefined)
+      if (codeCommitUrlSuffix === undefined) {
         throw new Error('An event of CodeCommit came, but no CodeCommit repository is configured');
+      }
       return settle(
         acceptCodeCommitEvent(event, { ...policy, secrets: [] }, { urlSuffix: codeCommitUrlSuffix }, now),
         ports,
@@ -69,8 +70,9 @@ async function settle(acceptance: Acceptance, { queue, metrics }: Ports, log: Lo
   const { status, message, provider, deliveryId, messages, skipped } = acceptance;
   // Should a send fail, the host gets a 5xx and delivers again: what was sent before has the same deduplication id then.
   await queue.send(messages);
-  for (const { repository, ref, after } of messages)
+  for (const { repository, ref, after } of messages) {
     log.info('accepted', { provider, deliveryId, repository, ref, after });
+  }
   for (const { ref, reason } of skipped) log.info('skipped', { provider, deliveryId, ref, reason });
   if (status >= 400) log.warn('refused', { provider, status, reason: message });
   metrics({

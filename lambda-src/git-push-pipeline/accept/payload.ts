@@ -16,8 +16,9 @@ export class Payload {
       throw new PayloadError('the body is not valid JSON');
     }
     const payload = new Payload(value);
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new PayloadError('the body must be a JSON object');
+    }
     return payload;
   }
 

@@ -1,8 +1,8 @@
 import * as crypto from 'node:crypto';
-import { Delivery, RefChange, Unwanted, ZERO_ID } from './delivery';
+import { type Delivery, type RefChange, type Unwanted, ZERO_ID } from './delivery';
 import { Payload, PayloadError } from './payload';
-import { WebhookRequest } from './webhook-request';
-import { PushProvider } from '../../../src/git-push-pipeline/contract';
+import type { WebhookRequest } from './webhook-request';
+import type { PushProvider } from '../../../src/git-push-pipeline/contract';
 
 /** Which provider's form the request has, judged by its headers alone, or undefined. */
 export function detectProvider({ headers }: WebhookRequest): PushProvider | undefined {
@@ -17,8 +17,9 @@ export function detectProvider({ headers }: WebhookRequest): PushProvider | unde
       ? 'bitbucket-cloud'
       : 'bitbucket-data-center';
   }
-  if (headers['x-push-signature-256'] !== undefined || headers['webhook-signature'] !== undefined)
+  if (headers['x-push-signature-256'] !== undefined || headers['webhook-signature'] !== undefined) {
     return 'generic';
+  }
   // Azure DevOps has no header of its own, only the login that its service hook is given.
   if (/^basic /i.test(headers.authorization ?? '')) return 'azure-devops';
   return undefined;
@@ -154,8 +155,9 @@ function bitbucketCloud(request: WebhookRequest, payload: Payload): Delivery | U
 /** https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html#Eventpayload-Push */
 function bitbucketDataCenter(request: WebhookRequest, payload: Payload): Delivery | Unwanted {
   const event = request.headers['x-event-key'];
-  if (event !== 'repo:refs_changed')
+  if (event !== 'repo:refs_changed') {
     return unwanted('bitbucket-data-center', event === 'diagnostics:ping' ? 'ping' : event);
+  }
   return {
     provider: 'bitbucket-data-center',
     deliveryId: deliveryId(request, 'x-request-id'),

@@ -1,5 +1,5 @@
-import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { PushMessage } from '../../../src/git-push-pipeline/contract';
+import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import type { PushMessage } from '../../../src/git-push-pipeline/contract';
 import { routing } from '../domain';
 import type { PushQueue } from './handler';
 
@@ -36,6 +36,7 @@ async function sendBatch(
       }),
     }),
   );
-  if (Failed.length > 0)
+  if (Failed.length > 0) {
     throw new Error(`${Failed.length} of ${messages.length} pushes could not be queued: ${Failed[0].Code}`);
+  }
 }

@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
-import { GitCredentials } from './transport';
-import { RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import type { GitCredentials } from './transport';
+import type { RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 export interface AwsCredentials {
   readonly accessKeyId: string;

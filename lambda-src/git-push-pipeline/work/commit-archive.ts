@@ -1,11 +1,11 @@
 import * as fs from 'node:fs';
-import { Deadline } from './deadline';
+import type { Deadline } from './deadline';
 import { duplicateName, foldedName, unsafeName } from './entry-name';
 import { fileError, GitError, safeText } from './errors';
-import { Commit, parseCommit, parseTag, parseTree, TreeEntry } from './git-objects';
-import { DiskBudget, Limits, MAX_HELD_BYTES } from './limits';
-import { ObjectStore } from './object-store';
-import { Progress } from './receive-pack';
+import { type Commit, parseCommit, parseTag, parseTree, type TreeEntry } from './git-objects';
+import { type DiskBudget, type Limits, MAX_HELD_BYTES } from './limits';
+import type { ObjectStore } from './object-store';
+import type { Progress } from './receive-pack';
 import { ZipWriter } from './zip-writer';
 
 const MODES = { file: 0o100644, executable: 0o100755, symlink: 0o120777, submodule: 0o040755 } as const;
@@ -22,8 +22,9 @@ export async function resolveCommit(store: ObjectStore, id: string): Promise<Res
   let at = id;
   for (let depth = 0; depth <= MAX_TAG_DEPTH; depth++) {
     const index = store.find(at);
-    if (index === undefined)
+    if (index === undefined) {
       throw new GitError('CORRUPT_PACK', `the pack does not hold the object ${at} that was asked for`);
+    }
     const type = store.type(index);
     if (type === 'commit') return { id: at, commit: parseCommit(await store.read(index)) };
     if (type !== 'tag') throw new GitError('UNSUPPORTED', `${id} leads to a ${type} and not to a commit`);
@@ -111,11 +112,12 @@ class ArchiveWalk {
   public async tree(store: ObjectStore, rawId: string, prefix: Buffer): Promise<ReadonlySet<string>> {
     const entries = await readTree(store, rawId);
     const twice = duplicateName(entries);
-    if (twice !== undefined)
+    if (twice !== undefined) {
       throw unsafe(
         Buffer.concat([prefix, twice]),
         'stands twice in its directory, once as a link or spelled the same',
       );
+    }
     for (const entry of entries) {
       await this.options.deadline.breathe();
       await this.entry(store, entry, prefix);
@@ -145,8 +147,9 @@ class ArchiveWalk {
       );
     }
     this.options.progress?.('zipped', this.entries);
-    if (path.length > MAX_PATH_BYTES)
+    if (path.length > MAX_PATH_BYTES) {
       throw new GitError('LIMIT', `the commit holds a path longer than ${MAX_PATH_BYTES} bytes`);
+    }
     const reason = unsafeName(entry.name);
     if (reason !== undefined) throw unsafe(path, reason);
     this.remember(entry, path);

@@ -1,19 +1,19 @@
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { ExtraFile, ResolvedCommit, resolveCommit, writeArchive } from './commit-archive';
-import { NetworkOptions } from './connect';
+import { type ExtraFile, type ResolvedCommit, resolveCommit, writeArchive } from './commit-archive';
+import type { NetworkOptions } from './connect';
 import { Deadline } from './deadline';
 import { GitError } from './errors';
-import { Commit } from './git-objects';
+import type { Commit } from './git-objects';
 import { GitRemote } from './git-remote';
-import { DEFAULT_LIMITS, DiskBudget, Limits } from './limits';
-import { ObjectStore } from './object-store';
-import { Progress } from './receive-pack';
+import { DEFAULT_LIMITS, DiskBudget, type Limits } from './limits';
+import type { ObjectStore } from './object-store';
+import type { Progress } from './receive-pack';
 import { fetchSubmodules } from './submodules';
-import { GitCredentials } from './transport';
+import type { GitCredentials } from './transport';
 import { BUILD_INFO_FILE, COMMIT_ID_FILE } from '../../../src/git-push-pipeline/contract';
-import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import { formatAddress, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { buildInfo } from '../domain';
 
 export interface GitConnection {
@@ -141,8 +141,9 @@ export class GitClient {
     deadline: Deadline,
     disk?: DiskBudget,
   ): Promise<GitRemote> {
-    if (!this.options.isAllowed(address))
+    if (!this.options.isAllowed(address)) {
       throw new GitError('NOT_ALLOWED', `${formatAddress(address)} is not in the list of repositories`);
+    }
     const { directory, isAllowed, connection, progress } = this.options;
     const { limits } = this;
     return new GitRemote({
@@ -185,7 +186,8 @@ function commitFiles(push: PushedCommit, { id, commit }: ResolvedCommit): ExtraF
 /** For the checksum that S3 is given. */
 export async function sha256OfFile(file: string): Promise<Buffer> {
   const hash = crypto.createHash('sha256');
-  for await (const piece of fs.createReadStream(file, { highWaterMark: 1024 * 1024 }))
+  for await (const piece of fs.createReadStream(file, { highWaterMark: 1024 * 1024 })) {
     hash.update(piece as Buffer);
+  }
   return hash.digest();
 }

@@ -2,7 +2,7 @@ import * as http from 'node:http';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import { errorCode, errorText, GitError, safeText } from './errors';
-import { AddressGuard, BlockedAddressError } from '../../shared/address-guard';
+import { type AddressGuard, BlockedAddressError } from '../../shared/address-guard';
 
 export interface NetworkOptions {
   readonly guard: AddressGuard;
@@ -29,8 +29,9 @@ export async function connectTo(
   signal.throwIfAborted();
   try {
     network.guard.checkHost(host);
-    if (network.proxy !== undefined)
+    if (network.proxy !== undefined) {
       return await connectThroughProxy(new URL(network.proxy), host, port, network, signal);
+    }
     const socket = net.connect({ host, port, lookup: network.guard.lookup, noDelay: true });
     return await settled(socket, 'connect', network, signal);
   } catch (error) {
@@ -99,8 +100,9 @@ async function connectThroughProxy(
   network: NetworkOptions,
   signal: AbortSignal,
 ): Promise<net.Socket> {
-  if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:')
+  if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:') {
     throw new GitError('CONFIGURATION', 'the proxy must be an http or https URL');
+  }
   const secureProxy = proxy.protocol === 'https:';
   const proxyHost = proxy.hostname.replace(/^\[|\]$/g, '');
   let link: net.Socket = net.connect({
@@ -148,8 +150,9 @@ function requestTunnel(
     };
     request.once('connect', (response, socket, head) => {
       const { statusCode = 0 } = response;
-      if (statusCode !== 200)
+      if (statusCode !== 200) {
         return fail(new GitError('PROXY', `the proxy answered ${statusCode} to CONNECT`, statusCode >= 500));
+      }
       link.setTimeout(0);
       if (head.length > 0) socket.unshift(head);
       return resolve(link);
@@ -175,8 +178,9 @@ export function connectionError(error: unknown, where: string): GitError {
   if (error instanceof BlockedAddressError) return new GitError('BLOCKED_ADDRESS', safeText(error.message));
   const code = errorCode(error);
   const text = safeText(errorText(error));
-  if (isCertificateError(code))
+  if (isCertificateError(code)) {
     return new GitError('TLS', `the certificate of ${where} is not trusted: ${text}`);
+  }
   return new GitError('CONNECT', `no connection to ${where}: ${code === '' ? text : code}`);
 }
 

@@ -1,4 +1,4 @@
-import { TreeEntry } from './git-objects';
+import type { TreeEntry } from './git-objects';
 
 /** Characters that HFS+ leaves out when it compares names. */
 const IGNORED_BY_HFS = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g;

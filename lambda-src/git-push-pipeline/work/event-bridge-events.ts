@@ -1,4 +1,4 @@
-import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { PushEvents } from './handler';
 import { EVENT, EVENT_SOURCE } from '../../../src/git-push-pipeline/contract';
 

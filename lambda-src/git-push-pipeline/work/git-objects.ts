@@ -12,8 +12,9 @@ export function parseTree(data: Buffer): TreeEntry[] {
   for (let at = 0; at < data.length; ) {
     const space = data.indexOf(0x20, at);
     const zero = data.indexOf(0, space);
-    if (space < 0 || zero < 0 || zero + 21 > data.length)
+    if (space < 0 || zero < 0 || zero + 21 > data.length) {
       throw new GitError('CORRUPT_PACK', 'the repository holds a tree that cannot be read');
+    }
     entries.push({
       kind: entryKind(data.toString('latin1', at, space)),
       name: data.subarray(space + 1, zero),
@@ -79,8 +80,9 @@ export function parseTag(data: Buffer): { object: string; type: string } {
   const { headers } = splitHeaders(data);
   const object = /^object ([0-9a-f]{40})$/.exec(headers[0] ?? '')?.[1];
   const type = /^type ([a-z]+)$/.exec(headers[1] ?? '')?.[1];
-  if (object === undefined || type === undefined)
+  if (object === undefined || type === undefined) {
     throw new GitError('CORRUPT_PACK', 'the tag cannot be read');
+  }
   return { object, type };
 }
 

@@ -1,15 +1,15 @@
 import * as fs from 'node:fs';
-import { NetworkOptions } from './connect';
-import { Deadline } from './deadline';
+import type { NetworkOptions } from './connect';
+import type { Deadline } from './deadline';
 import { GitError } from './errors';
 import { HttpsTransport } from './https-transport';
-import { DEFAULT_LIMITS, DiskBudget, Limits } from './limits';
+import { DEFAULT_LIMITS, DiskBudget, type Limits } from './limits';
 import { ObjectStore } from './object-store';
-import { Progress, receivePack } from './receive-pack';
+import { type Progress, receivePack } from './receive-pack';
 import { ScratchFile } from './scratch-file';
-import { GitCredentials, Transport } from './transport';
-import { OBJECT_ID, RemoteRef, UploadPack } from './upload-pack';
-import { formatAddress, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import type { GitCredentials, Transport } from './transport';
+import { OBJECT_ID, type RemoteRef, UploadPack } from './upload-pack';
+import { formatAddress, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 export interface GitRemoteOptions {
   readonly address: RepositoryAddress;
@@ -85,19 +85,21 @@ export class GitRemote {
   private async transport(): Promise<Transport> {
     const { address, network, credentials, redirectAllowed, protocolVersion = 2, deadline } = this.options;
     if (address.scheme === 'https') {
-      if (credentials?.kind === 'ssh')
+      if (credentials?.kind === 'ssh') {
         throw new GitError(
           'CONFIGURATION',
           `${formatAddress(address)} needs a token, but an SSH key is configured`,
         );
+      }
       return new HttpsTransport(
         address,
         { network, credentials, redirectAllowed, protocolVersion },
         deadline.signal,
       );
     }
-    if (credentials?.kind !== 'ssh')
+    if (credentials?.kind !== 'ssh') {
       throw new GitError('CONFIGURATION', `${formatAddress(address)} needs an SSH key`);
+    }
     // Loaded only when it is used: it is most of the bundle.
     const { SshTransport } = await import('./ssh-transport.js');
     return new SshTransport(address, { network, credentials, protocolVersion }, deadline.signal);

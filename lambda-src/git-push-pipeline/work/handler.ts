@@ -1,5 +1,10 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { FailedDetail, METRIC, PublishedDetail, PushMessage } from '../../../src/git-push-pipeline/contract';
+import {
+  type FailedDetail,
+  METRIC,
+  type PublishedDetail,
+  type PushMessage,
+} from '../../../src/git-push-pipeline/contract';
 import { isCommitKey, renderKey } from '../../../src/git-push-pipeline/object-key';
 import { parseAddress } from '../../../src/git-push-pipeline/repository-address';
 import type { Clock } from '../../shared/clock';

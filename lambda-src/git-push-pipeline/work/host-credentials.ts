@@ -1,7 +1,7 @@
 import { GitError } from './errors';
-import { GitCredentials } from './transport';
-import { CredentialReference } from '../../../src/git-push-pipeline/contract';
-import { hostAndPort, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import type { GitCredentials } from './transport';
+import type { CredentialReference } from '../../../src/git-push-pipeline/contract';
+import { hostAndPort, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 /**
  * What is configured for a repository's host, read anew for each push: a rotated secret is in use with the next one.
@@ -60,7 +60,8 @@ function jsonFields(value: string): Record<string, unknown> | undefined {
 
 function required(fields: Record<string, unknown>, name: string): string {
   const value = fields[name];
-  if (typeof value !== 'string' || value === '')
+  if (typeof value !== 'string' || value === '') {
     throw new GitError('CONFIGURATION', `the secret of the git host has no text under "${name}"`);
+  }
   return value;
 }

@@ -1,17 +1,17 @@
-import * as http from 'node:http';
+import type * as http from 'node:http';
 import * as https from 'node:https';
-import { Duplex } from 'node:stream';
-import { connectionError, connectTo, NetworkOptions, startTls } from './connect';
+import type { Duplex } from 'node:stream';
+import { connectionError, connectTo, type NetworkOptions, startTls } from './connect';
 import { errorText, GitError, safeText } from './errors';
 import { PktReader } from './pkt-line';
-import { flowing, GitCredentials, Transport } from './transport';
+import { flowing, type GitCredentials, type Transport } from './transport';
 import {
   effectivePort,
   formatAddress,
   hostAndPort,
   InvalidAddressError,
   parseAddress,
-  RepositoryAddress,
+  type RepositoryAddress,
 } from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_REDIRECTS = 5;
@@ -209,15 +209,18 @@ function sameOrigin(a: RepositoryAddress, b: RepositoryAddress): boolean {
 
 function statusError(status: number, address: RepositoryAddress): GitError {
   const where = formatAddress(address);
-  if (status === 401 || status === 403)
+  if (status === 401 || status === 403) {
     return new GitError('AUTH', `${where} refused the credentials (HTTP ${status})`);
-  if (status === 404 || status === 410)
+  }
+  if (status === 404 || status === 410) {
     return new GitError(
       'NOT_FOUND',
       `${where} does not exist or the credentials may not see it (HTTP ${status})`,
     );
-  if (status >= 300 && status < 400)
+  }
+  if (status >= 300 && status < 400) {
     return new GitError('REDIRECT', `${where} redirects in the middle of the exchange (HTTP ${status})`);
+  }
   return new GitError(
     'REMOTE',
     `${where} answered HTTP ${status}`,

@@ -6,15 +6,19 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { codeCommitCredentials } from './codecommit-credentials';
-import { GitClient, GitConnection } from './commit-zip';
+import { GitClient, type GitConnection } from './commit-zip';
 import { eventBridgeEvents } from './event-bridge-events';
 import { createHandler } from './handler';
 import { credentialsFor } from './host-credentials';
 import { limitsFor } from './limits';
 import { s3ZipStore } from './s3-zip-store';
 import { sqsDeadLetters, sqsRetries } from './sqs-queues';
-import { CredentialReference, ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
-import { isListed, parsePattern, RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import { type CredentialReference, ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
+import {
+  isListed,
+  parsePattern,
+  type RepositoryAddress,
+} from '../../../src/git-push-pipeline/repository-address';
 import { createAddressGuard } from '../../shared/address-guard';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';

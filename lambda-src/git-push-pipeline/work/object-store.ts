@@ -1,11 +1,11 @@
 import * as crypto from 'node:crypto';
-import { Deadline } from './deadline';
+import type { Deadline } from './deadline';
 import { applyDelta, applyDeltaInPieces, readDeltaSizes } from './delta';
 import { GitError } from './errors';
-import { DiskBudget, inMib, Limits, MAX_HELD_BYTES } from './limits';
+import { type DiskBudget, inMib, type Limits, MAX_HELD_BYTES } from './limits';
 import { ObjectCache } from './object-cache';
-import { EntryHeader, PackReader } from './pack-reader';
-import { PACK_HEADER, Progress, readPackHeader } from './receive-pack';
+import { type EntryHeader, PackReader } from './pack-reader';
+import { PACK_HEADER, type Progress, readPackHeader } from './receive-pack';
 import { ScratchFile } from './scratch-file';
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
@@ -127,10 +127,12 @@ export class ObjectStore {
       await this.resolveWaiting(deadline);
       progress?.('indexed', index + 1, this.count);
     }
-    if (offset !== this.reader.end)
+    if (offset !== this.reader.end) {
       throw new GitError('CORRUPT_PACK', 'the pack goes on after its last object');
-    if (this.waiting.size > 0)
+    }
+    if (this.waiting.size > 0) {
       throw new GitError('CORRUPT_PACK', 'the pack holds a delta whose base is missing');
+    }
   }
 
   private async scanWhole(index: number, { type, size, dataOffset }: EntryHeader): Promise<number> {
@@ -151,8 +153,9 @@ export class ObjectStore {
   }
 
   private async scanDelta(index: number, header: EntryHeader): Promise<number> {
-    if (header.size > MAX_HELD_BYTES)
+    if (header.size > MAX_HELD_BYTES) {
       throw new GitError('LIMIT', `the pack holds a delta larger than ${inMib(MAX_HELD_BYTES)}`);
+    }
     const { data, end } = this.reader.inflate(header.dataOffset, header.size);
     this.sizes[index] = readDeltaSizes(data).result;
     this.checkSize(this.sizes[index]);
@@ -247,8 +250,9 @@ export class ObjectStore {
         content = this.regions.get(at) ?? this.held(at);
       }
     }
-    for (let next = chain.pop(); next !== undefined; next = chain.pop())
+    for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
       content = this.apply(content, next, this.delta(next));
+    }
     return content;
   }
 
@@ -281,8 +285,9 @@ export class ObjectStore {
   }
 
   private *pieces(region: Region): Generator<Buffer> {
-    for (let at = 0; at < region.size; at += PIECE)
+    for (let at = 0; at < region.size; at += PIECE) {
       yield this.sideFile().read(region.offset + at, Math.min(PIECE, region.size - at));
+    }
   }
 
   /** What the entry itself unpacks to: the delta, or the object where it is none. */

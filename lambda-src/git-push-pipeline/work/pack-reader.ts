@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { errorCode, GitError } from './errors';
 import { PACK_TRAILER } from './receive-pack';
-import { ScratchFile } from './scratch-file';
+import type { ScratchFile } from './scratch-file';
 
 const WINDOW = 1024 * 1024;
 const JUMP = 64 * 1024;

@@ -23,8 +23,9 @@ export class PktReader {
     const head = await this.take(4);
     if (head === undefined) return undefined;
     const text = head.toString('latin1');
-    if (!/^[0-9a-f]{4}$/i.test(text))
+    if (!/^[0-9a-f]{4}$/i.test(text)) {
       throw new GitError('PROTOCOL', 'the host did not answer in the git protocol');
+    }
     const length = parseInt(text, 16);
     if (length === 0) return 'flush';
     if (length === 1) return 'delimiter';
@@ -39,8 +40,9 @@ export class PktReader {
   public async line(): Promise<string | 'flush' | 'delimiter' | undefined> {
     const packet = await this.next();
     if (packet === undefined || packet === 'flush' || packet === 'delimiter') return packet;
-    if (packet === 'response-end')
+    if (packet === 'response-end') {
       throw new GitError('PROTOCOL', 'the host sent an unexpected end of response');
+    }
     return packet.toString('utf8').replace(/\n$/, '');
   }
 

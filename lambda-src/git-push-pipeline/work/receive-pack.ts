@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import { GitError } from './errors';
-import { inMib, Limits } from './limits';
-import { ScratchFile } from './scratch-file';
+import { inMib, type Limits } from './limits';
+import type { ScratchFile } from './scratch-file';
 
 /** Told often: how many bytes of the pack have come, how many of its objects are read, how many entries are in the zip. */
 export type Progress = (phase: 'fetched' | 'indexed' | 'zipped', done: number, total?: number) => void;
@@ -36,13 +36,15 @@ export async function receivePack(
       tail = Buffer.from(joined.subarray(hashed));
     }
   }
-  if (file.size < PACK_HEADER + PACK_TRAILER)
+  if (file.size < PACK_HEADER + PACK_TRAILER) {
     throw new GitError('CORRUPT_PACK', 'the host sent no whole pack');
-  if (!hash.digest().equals(tail))
+  }
+  if (!hash.digest().equals(tail)) {
     throw new GitError(
       'CORRUPT_PACK',
       'the pack does not match its checksum: it was cut short or changed on the way',
     );
+  }
 }
 
 /** The number of objects in the pack. */
@@ -53,10 +55,12 @@ export function readPackHeader(file: ScratchFile, limits: Limits): number {
     throw new GitError('CORRUPT_PACK', 'the host sent something that is not a pack');
   }
   const count = header.readUInt32BE(8);
-  if (count > limits.maxObjects)
+  if (count > limits.maxObjects) {
     throw new GitError('LIMIT', `the repository's pack has ${count} objects, more than ${limits.maxObjects}`);
+  }
   // The smallest object takes a header byte and eight bytes of zlib stream.
-  if (count * 9 > file.size)
+  if (count * 9 > file.size) {
     throw new GitError('CORRUPT_PACK', 'the pack claims more objects than it can hold');
+  }
   return count;
 }

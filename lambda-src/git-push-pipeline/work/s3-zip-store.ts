@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { sha256OfFile } from './commit-zip';
 import { GitError } from './errors';
 import type { StoredObject, ZipStore } from './handler';
@@ -22,8 +22,9 @@ export function s3ZipStore(
     bucket,
     async put(file, key, { metadata, onlyIfNew, signal }) {
       const bytes = fs.statSync(file).size;
-      if (bytes > MAX_OBJECT_BYTES)
+      if (bytes > MAX_OBJECT_BYTES) {
         throw new GitError('LIMIT', 'the zip is larger than the 5 GiB that S3 takes in one request');
+      }
       const digest = await sha256OfFile(file);
       const stored = (versionId?: string): StoredObject => ({ versionId, sha256: digest.toString('hex') });
       for (let attempt = 1; ; attempt++) {

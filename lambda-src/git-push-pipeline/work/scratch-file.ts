@@ -2,7 +2,7 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { fileError } from './errors';
-import { DiskBudget } from './limits';
+import type { DiskBudget } from './limits';
 
 /**
  * A file that only grows and is read at any place. Its name is removed at once, so that its space comes back when it

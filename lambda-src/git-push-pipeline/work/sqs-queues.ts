@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto';
-import { ChangeMessageVisibilityCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { ChangeMessageVisibilityCommand, SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { DeadLetters, Retries } from './handler';
 import { DEAD_LETTER_ATTRIBUTE } from '../../../src/git-push-pipeline/contract';
 

@@ -1,13 +1,13 @@
-import { Client, ClientChannel, ServerHostKeyAlgorithm, utils } from 'ssh2';
-import { connectTo, DEFAULT_STALL_TIMEOUT_MS, NetworkOptions } from './connect';
+import { Client, type ClientChannel, type ServerHostKeyAlgorithm, utils } from 'ssh2';
+import { connectTo, DEFAULT_STALL_TIMEOUT_MS, type NetworkOptions } from './connect';
 import { errorText, GitError, safeText } from './errors';
 import { hostKeyAlgorithms, keysForHost } from './known-hosts';
 import { PktReader } from './pkt-line';
-import { flowing, GitCredentials, Transport } from './transport';
+import { flowing, type GitCredentials, type Transport } from './transport';
 import {
   effectivePort,
   formatAddress,
-  RepositoryAddress,
+  type RepositoryAddress,
 } from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_STDERR = 1000;
@@ -52,8 +52,9 @@ export class SshTransport implements Transport {
   }
 
   public async send(request: string): Promise<PktReader> {
-    if (this.channel === undefined || this.reader === undefined)
+    if (this.channel === undefined || this.reader === undefined) {
       throw new GitError('PROTOCOL', 'nothing can be sent before the connection is open');
+    }
     this.channel.write(request);
     return this.reader;
   }
@@ -75,11 +76,12 @@ export class SshTransport implements Transport {
     }
     const known = keysForHost(credentials.knownHosts, this.address.host, port);
     const algorithms = hostKeyAlgorithms(known.trusted);
-    if (algorithms.length === 0)
+    if (algorithms.length === 0) {
       throw new GitError(
         'HOST_KEY',
         `the known hosts hold no usable key for ${this.address.host} port ${port}`,
       );
+    }
     const sock = await connectTo(this.address.host, port, network, this.signal);
     let hostKeyRefused = false;
     try {
@@ -115,8 +117,9 @@ export class SshTransport implements Transport {
       );
     }
     if (level === 'client-authentication') return new GitError('AUTH', `${this.where} refused the SSH key`);
-    if (level === 'client-timeout')
+    if (level === 'client-timeout') {
       return new GitError('STALLED', `${this.where} did not finish the SSH handshake in time`);
+    }
     return new GitError('CONNECT', `no SSH connection to ${this.where}: ${safeText(text)}`);
   }
 
@@ -126,14 +129,16 @@ export class SshTransport implements Transport {
     const env = this.options.protocolVersion === 2 ? { GIT_PROTOCOL: 'version=2' } : {};
     return this.until<ClientChannel>(undefined, done =>
       this.client.exec(`git-upload-pack '${path}'`, { env }, (error, channel) => {
-        if (error)
+        if (error) {
           done(
             new GitError(
               'REMOTE',
               `${this.where} does not run git-upload-pack: ${safeText(errorText(error))}`,
             ),
           );
-        else done(undefined, channel);
+        } else {
+          done(undefined, channel);
+        }
       }),
     ).catch((error: unknown) => {
       throw this.connectFailure(error, false);
@@ -187,8 +192,9 @@ export class SshTransport implements Transport {
     ) {
       return new GitError('NOT_FOUND', `${this.where} does not exist or the key may not see it: ${said}`);
     }
-    if (/denied|not authorized|unauthorized|forbidden|permission/i.test(said))
+    if (/denied|not authorized|unauthorized|forbidden|permission/i.test(said)) {
       return new GitError('AUTH', `${this.where} refused the key: ${said}`);
+    }
     return new GitError(
       'REMOTE',
       `${this.where} ended without an answer (exit code ${this.exitCode ?? 'unknown'}): ${said}`,

@@ -1,12 +1,12 @@
-import { readTree, resolveCommit, SubmoduleTree } from './commit-archive';
+import { readTree, resolveCommit, type SubmoduleTree } from './commit-archive';
 import { GitError, safeText } from './errors';
-import { TreeEntry } from './git-objects';
-import { ObjectStore } from './object-store';
+import type { TreeEntry } from './git-objects';
+import type { ObjectStore } from './object-store';
 import {
   formatAddress,
   InvalidAddressError,
   parseAddress,
-  RepositoryAddress,
+  type RepositoryAddress,
 } from '../../../src/git-push-pipeline/repository-address';
 
 const MAX_DEPTH = 5;
@@ -78,8 +78,9 @@ async function readGitmodules(of: SubmoduleTree): Promise<{ path: string; url: s
   const entry = await findEntry(of, '.gitmodules');
   const index = entry?.kind === 'file' ? of.store.findRaw(entry.rawId) : undefined;
   if (index === undefined) return [];
-  if (of.store.size(index) > MAX_GITMODULES_BYTES)
+  if (of.store.size(index) > MAX_GITMODULES_BYTES) {
     throw new GitError('LIMIT', 'the file .gitmodules is too large');
+  }
   return parseGitmodules((await of.store.read(index)).toString('latin1'));
 }
 
@@ -94,8 +95,9 @@ export function parseGitmodules(text: string): { path: string; url: string }[] {
       continue;
     }
     const match = /^\s*(path|url)\s*=\s*(.*)$/i.exec(line);
-    if (match && section !== undefined)
+    if (match && section !== undefined) {
       section[match[1].toLowerCase() as 'path' | 'url'] = configValue(match[2]);
+    }
   }
   return sections.filter(
     (found): found is { path: string; url: string } => found.path !== undefined && found.url !== undefined,
@@ -121,9 +123,11 @@ function submoduleAddress(url: string, parent: RepositoryAddress): RepositoryAdd
     if (!/^\.\.?\//.test(url)) return parseAddress(url);
     const parts = parent.path.split('/');
     for (const part of url.split('/')) {
-      if (part === '..' && parts.pop() === undefined)
+      if (part === '..' && parts.pop() === undefined) {
         throw new InvalidAddressError('it leads above the host');
-      else if (part !== '..' && part !== '.' && part !== '') parts.push(part);
+      } else if (part !== '..' && part !== '.' && part !== '') {
+        parts.push(part);
+      }
     }
     return parseAddress(formatAddress({ ...parent, path: parts.join('/') }));
   } catch (error) {

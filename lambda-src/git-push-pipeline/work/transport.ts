@@ -1,7 +1,7 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { DEFAULT_STALL_TIMEOUT_MS } from './connect';
 import { GitError } from './errors';
-import { PktReader } from './pkt-line';
+import type { PktReader } from './pkt-line';
 
 /** How the git protocol's bytes travel: over HTTPS request by request, over SSH in one exchange. */
 export interface Transport {

@@ -1,6 +1,6 @@
 import { GitError, safeText } from './errors';
-import { DELIMITER, FLUSH, pkt, Pkt, PktReader } from './pkt-line';
-import { Transport } from './transport';
+import { DELIMITER, FLUSH, pkt, type Pkt, type PktReader } from './pkt-line';
+import type { Transport } from './transport';
 
 const AGENT = 'agent=cdk-serverless-blocks/1';
 export const OBJECT_ID = /^[0-9a-f]{40}$/;
@@ -113,8 +113,9 @@ export class UploadPack {
 
   private fetchRequest0(id: string): string {
     const band = ['side-band-64k', 'side-band'].find(name => this.capabilities.has(name));
-    if (band === undefined)
+    if (band === undefined) {
       throw new GitError('UNSUPPORTED', 'the host offers neither git protocol v2 nor side-band');
+    }
     // Azure DevOps refuses clients that do not say multi_ack.
     const ack = ['multi_ack_detailed', 'multi_ack'].find(name => this.capabilities.has(name));
     const optional = ['ofs-delta', 'no-progress', 'shallow'].filter(name => this.capabilities.has(name));
@@ -164,8 +165,9 @@ async function openVersion0<T>(
   const refs = new Map<string, RemoteRef>();
   let count = 0;
   for (let line = textOf(first); line !== 'flush'; line = await textLine(reader)) {
-    if (++count > MAX_ADVERTISED_REFS)
+    if (++count > MAX_ADVERTISED_REFS) {
       throw new GitError('LIMIT', 'the host lists more refs than can be read');
+    }
     const [entry, list] = line.split('\0');
     for (const capability of list?.split(' ') ?? []) {
       const [name, value = ''] = capability.split('=');
@@ -186,8 +188,9 @@ async function openVersion0<T>(
 /** v2: the sections before the pack (shallow-info) are read over. */
 async function skipToPackfile(reader: PktReader): Promise<void> {
   for (let line = await reader.line(); line !== 'packfile'; line = await reader.line()) {
-    if (line === undefined || line === 'flush')
+    if (line === undefined || line === 'flush') {
       throw new GitError('PROTOCOL', 'the host answered without a pack');
+    }
     checkForError(line);
   }
 }
@@ -203,14 +206,17 @@ async function skipToNak(reader: PktReader): Promise<void> {
 async function* sideband(reader: PktReader): AsyncGenerator<Buffer> {
   for (let packet = await reader.next(); isData(packet); packet = await reader.next()) {
     const band = packet[0];
-    if (band === 1) yield packet.subarray(1);
-    else if (band === 3)
+    if (band === 1) {
+      yield packet.subarray(1);
+    } else if (band === 3) {
       throw new GitError(
         'REMOTE',
         `the host failed while it packed: ${safeText(packet.subarray(1).toString('utf8'))}`,
         true,
       );
-    else if (band !== 2) throw unexpected();
+    } else if (band !== 2) {
+      throw unexpected();
+    }
   }
 }
 
@@ -223,8 +229,9 @@ async function textLine(reader: PktReader): Promise<string> {
 }
 
 function textOf(line: string | undefined): string {
-  if (line === undefined)
+  if (line === undefined) {
     throw new GitError('CONNECT', 'the host closed the connection in the middle of its answer');
+  }
   checkForError(line);
   return line;
 }
@@ -235,8 +242,9 @@ function checkForError(line: string): void {
   if (/not our ref|unadvertised object|not found.*object|no such (ref|commit)/i.test(said)) {
     throw new GitError('COMMIT_NOT_FOUND', `the host does not give this commit: ${said}`);
   }
-  if (/not found|does not (appear|exist)|no such repo|access denied/i.test(said))
+  if (/not found|does not (appear|exist)|no such repo|access denied/i.test(said)) {
     throw new GitError('NOT_FOUND', `the host refused: ${said}`);
+  }
   throw new GitError('REMOTE', `the host refused: ${said}`);
 }
 

@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
 import { GitError } from './errors';
-import { DiskBudget, inMib, Limits } from './limits';
+import { type DiskBudget, inMib, type Limits } from './limits';
 import { writeFully } from './scratch-file';
 
 /** ZIP, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, with Info-ZIP's Unix modes and timestamps. */
@@ -110,8 +110,9 @@ export class ZipWriter {
     const offset = this.position();
     this.write(this.directory.bytes());
     const size = this.position() - offset;
-    if (this.entries >= MAX_16 || size >= MAX_32 || offset >= MAX_32)
+    if (this.entries >= MAX_16 || size >= MAX_32 || offset >= MAX_32) {
       this.write(zip64End(this.entries, size, offset));
+    }
     const end = Buffer.alloc(22);
     end.writeUInt32LE(0x06054b50, 0);
     end.writeUInt16LE(Math.min(this.entries, MAX_16), 8);

@@ -2,7 +2,7 @@ import * as crypto from 'node:crypto';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import type { RequestRules, RunAccepted } from '../../../src/webhook-runner/contract';
 import type { Clock } from '../../shared/clock';
-import { bodyBytes, HttpError, HttpHandler, httpHandler, json } from '../../shared/http';
+import { bodyBytes, HttpError, type HttpHandler, httpHandler, json } from '../../shared/http';
 import type { Log } from '../../shared/log';
 import { newCheckpoint } from '../checkpoint';
 import type { RunQueue } from '../run-queue';

@@ -1,7 +1,7 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
-import { Env, RequestRules } from '../../../src/webhook-runner/contract';
+import { Env, type RequestRules } from '../../../src/webhook-runner/contract';
 import { CLIENT_OPTIONS } from '../../shared/aws-client';
 import { systemClock } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';

@@ -5,7 +5,7 @@ import type {
   RunRequest,
 } from '../../../src/webhook-runner/contract';
 import { createAddressGuard } from '../../shared/address-guard';
-import { createHttpClient, HttpClient } from '../../shared/guarded-http';
+import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
 import { createHttpDestination, createNoDestination } from '../http-destination';
 import { createHttpSource } from '../http-source';
 import type { Destination, Timing } from '../ports';

@@ -1,12 +1,12 @@
 import {
-  AttributeValue,
+  type AttributeValue,
   ConditionalCheckFailedException,
-  DynamoDBClient,
+  type DynamoDBClient,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import type { Leases } from './handler';
 import { LeaseLost } from './handler';
-import { Checkpoint, LEASE_TABLE as TABLE, MAX_HOPS } from '../../../src/webhook-runner/contract';
+import { type Checkpoint, LEASE_TABLE as TABLE, MAX_HOPS } from '../../../src/webhook-runner/contract';
 
 /** Beyond the longest run, so that a late duplicate still finds its item. */
 const KEPT_SECONDS = 7 * 24 * 3600;

@@ -1,4 +1,4 @@
-import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { isTransient, NO_OWN_BODY, recordsText } from './batch-text';
 import type { Destination } from '../ports';
 

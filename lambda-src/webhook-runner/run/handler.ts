@@ -1,19 +1,19 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import {
-  Checkpoint,
+  type Checkpoint,
   MAX_DELAY_SECONDS,
   MAX_HOPS,
   MAX_TRIES,
   Metric,
-  RunMessage,
-  RunnerSettings,
-  RunRequest,
+  type RunMessage,
+  type RunnerSettings,
+  type RunRequest,
 } from '../../../src/webhook-runner/contract';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
 import { printable } from '../checkpoint';
 import type { Destination, Reporter, Source, Timing } from '../ports';
-import { lineHandling, RecordMapper } from '../record-mapping';
+import { lineHandling, type RecordMapper } from '../record-mapping';
 import { advance, failed, isOver } from '../run';
 import type { RunQueue } from '../run-queue';
 import { mappingRequest } from '../run-request';
@@ -231,8 +231,9 @@ function further(saved: Checkpoint | undefined, sent: Checkpoint): Checkpoint {
 
 function reasonToGiveUp({ attributes }: SQSRecord, { hop }: RunMessage): string | undefined {
   const receives = Number(attributes.ApproximateReceiveCount);
-  if (receives > MAX_TRIES)
+  if (receives > MAX_TRIES) {
     return `The run was given up after ${receives - 1} tries that ended without an answer.`;
+  }
   return hop > MAX_HOPS ? `The run was given up after ${MAX_HOPS} slices.` : undefined;
 }
 

@@ -11,11 +11,11 @@ import { dynamodbLeases } from './dynamodb-lease';
 import { createHandler } from './handler';
 import { sqsDeadLetters } from './sqs-dead-letters';
 import {
-  DestinationSettings,
+  type DestinationSettings,
   Env,
   Metric,
   METRIC_NAMESPACE,
-  RunnerSettings,
+  type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
 import { CLIENT_OPTIONS } from '../../shared/aws-client';
 import { requireEnv } from '../../shared/env';

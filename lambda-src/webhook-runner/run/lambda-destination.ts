@@ -1,6 +1,6 @@
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import { isTransient, NO_OWN_BODY, recordsText } from './batch-text';
-import { MappingRequest } from '../../../src/webhook-runner/contract';
+import type { MappingRequest } from '../../../src/webhook-runner/contract';
 import { parseLambdaAnswer } from '../lambda-answer';
 import type { Destination } from '../ports';
 

@@ -1,4 +1,4 @@
-import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { Ports } from './handler';
 import { DEAD_LETTER_REASON_ATTRIBUTE } from '../../../src/webhook-runner/contract';
 

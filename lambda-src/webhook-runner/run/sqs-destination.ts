@@ -1,4 +1,4 @@
-import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { isTransient, NO_OWN_BODY, recordsText } from './batch-text';
 import type { Destination } from '../ports';
 
