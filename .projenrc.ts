@@ -222,7 +222,7 @@ forbid(['lambda-src/**/domain.ts'], [{ group: ['@aws-sdk/*'], message: 'domain.t
 project.eslint?.addOverride({
   files: [
     'local/s3-checksums.ts',
-    'lambda-src/git-push-pipeline/work/*.ts',
+    'lambda-src/git-push-pipeline/git/*.ts',
     'test/git-push-pipeline/*.ts',
     'lambda-src/shared/address-guard.ts',
     'bench/git-push-pipeline.ts',

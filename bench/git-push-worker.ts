@@ -1,10 +1,10 @@
 // The measured side of the benchmark: what the work function does between the message and the PutObject.
 import * as dns from 'node:dns';
 import * as fs from 'node:fs';
-import { resolveCommit, writeArchive } from '../lambda-src/git-push-pipeline/work/commit-archive';
-import { Deadline } from '../lambda-src/git-push-pipeline/work/deadline';
-import { GitRemote } from '../lambda-src/git-push-pipeline/work/git-remote';
-import { DEFAULT_LIMITS, DiskBudget } from '../lambda-src/git-push-pipeline/work/limits';
+import { resolveCommit, writeArchive } from '../lambda-src/git-push-pipeline/git/commit-archive';
+import { Deadline } from '../lambda-src/git-push-pipeline/git/deadline';
+import { GitRemote } from '../lambda-src/git-push-pipeline/git/git-remote';
+import { DEFAULT_LIMITS, DiskBudget } from '../lambda-src/git-push-pipeline/git/limits';
 import type { AddressGuard } from '../lambda-src/shared/address-guard';
 import { parseAddress } from '../src/git-push-pipeline/repository-address';
 

@@ -14,11 +14,11 @@ import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { S3Client } from '@aws-sdk/client-s3';
 import { ProgressLine } from './push-progress';
-import { metadata } from '../lambda-src/git-push-pipeline/domain';
-import { GitClient } from '../lambda-src/git-push-pipeline/work/commit-zip';
-import { DEFAULT_LIMITS } from '../lambda-src/git-push-pipeline/work/limits';
-import { s3ZipStore } from '../lambda-src/git-push-pipeline/work/s3-zip-store';
-import type { GitCredentials } from '../lambda-src/git-push-pipeline/work/transport';
+import { s3ZipStore } from '../lambda-src/git-push-pipeline/adapters/s3-zip-store';
+import { metadata } from '../lambda-src/git-push-pipeline/core/domain';
+import { GitClient } from '../lambda-src/git-push-pipeline/git/commit-zip';
+import { DEFAULT_LIMITS } from '../lambda-src/git-push-pipeline/git/limits';
+import type { GitCredentials } from '../lambda-src/git-push-pipeline/git/transport';
 import { createAddressGuard } from '../lambda-src/shared/address-guard';
 import {
   formatAddress,

@@ -34,7 +34,7 @@ export const ENV = {
 } as const;
 
 /** The export of both bundles. */
-export const HANDLER_EXPORT = 'handler';
+export const EXPORT = 'handler';
 
 /** Where the value that opens a host lies: never the value itself. */
 export type CredentialReference =
@@ -45,15 +45,15 @@ export type CredentialReference =
 export const METRIC_NAMESPACE = 'CdkServerlessBlocks/GitPushPipeline';
 export const METRIC = {
   /** Accept: changes of refs that were put into the queue. */
-  accepted: 'PushesAccepted',
+  pushesAccepted: 'PushesAccepted',
   /** Accept: changes and deliveries of which nothing was wanted. */
-  skipped: 'PushesSkipped',
+  pushesSkipped: 'PushesSkipped',
   /** Accept: requests that were refused with a 4xx. */
-  refused: 'WebhooksRefused',
-  published: 'PushesPublished',
-  failed: 'PushesFailed',
+  webhooksRefused: 'WebhooksRefused',
+  pushesPublished: 'PushesPublished',
+  pushesFailed: 'PushesFailed',
   /** Work: the ref had moved on, or was gone, when the push's turn came. */
-  superseded: 'PushesSuperseded',
+  pushesSuperseded: 'PushesSuperseded',
 } as const;
 
 /** The source of the events that the work function puts on the bus. */

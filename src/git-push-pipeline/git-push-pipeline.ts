@@ -16,7 +16,7 @@ import {
   ENV,
   EVENT,
   EVENT_SOURCE,
-  HANDLER_EXPORT,
+  EXPORT,
   METRIC,
   METRIC_NAMESPACE,
 } from './contract';
@@ -228,7 +228,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricPushesPublished(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.published, options);
+    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesPublished, options);
   }
 
   /**
@@ -237,7 +237,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.failed, options);
+    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesFailed, options);
   }
 
   /**
@@ -268,7 +268,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
       {
         description: 'Checks webhooks of git hosts and queues their pushes',
         asset: 'git-push-pipeline/accept',
-        export: HANDLER_EXPORT,
+        export: EXPORT,
         environment: {
           ...this.commonEnvironment(props),
           ...(props.webhookSecret && { [ENV.webhookSecretArn]: props.webhookSecret._secret.secretArn }),
@@ -302,7 +302,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
       {
         description: 'Fetches pushed commits and stores them as zips',
         asset: 'git-push-pipeline/work',
-        export: HANDLER_EXPORT,
+        export: EXPORT,
         ephemeralStorageSize: storage,
         environment: {
           ...this.commonEnvironment(props),

@@ -15,16 +15,16 @@ import {
   ZERO,
 } from './payloads';
 import {
+  acceptDelivery,
   acceptWebhook,
   type Acceptance,
   type AcceptPolicy,
   MAX_BODY_BYTES,
-} from '../../lambda-src/git-push-pipeline/accept/accept-webhook';
-import { isAuthentic } from '../../lambda-src/git-push-pipeline/accept/authentication';
-import { acceptCodeCommitEvent } from '../../lambda-src/git-push-pipeline/accept/codecommit';
-import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/accept/webhook-request';
-import { parsePushMessage } from '../../lambda-src/git-push-pipeline/domain';
-import type { PushProvider } from '../../src/git-push-pipeline/contract';
+} from '../../lambda-src/git-push-pipeline/core/accept-webhook';
+import { parsePushMessage } from '../../lambda-src/git-push-pipeline/core/domain';
+import { readCodeCommitEvent } from '../../lambda-src/git-push-pipeline/core/hosts/codecommit';
+import { detectHost } from '../../lambda-src/git-push-pipeline/core/hosts/detect';
+import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/core/webhook-request';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
 
 const SECRET = "It's a Secret to Everybody";
@@ -194,14 +194,8 @@ describe('a push from', () => {
       /neither a webhook secret nor an authorizer/,
     );
     expect(send(signers[provider](body, ''), body, { secrets: ['', 'x'] }).status).toBe(401);
-    expect(
-      isAuthentic(
-        provider as PushProvider,
-        { headers: signers[provider](body, ''), body: Buffer.from(body) },
-        [''],
-        NOW,
-      ),
-    ).toBe(false);
+    const request = { headers: signers[provider](body, ''), body: Buffer.from(body) };
+    expect(detectHost(request)?.authenticate(request, [''], NOW)).toBe(false);
   });
 
   it.each(PROVIDERS)(
@@ -554,10 +548,9 @@ describe('an HTTP API event', () => {
 
 describe('a CodeCommit event', () => {
   const accept = (detail: Record<string, unknown> = {}, change: Partial<AcceptPolicy> = {}): Acceptance =>
-    acceptCodeCommitEvent(
-      codeCommitEvent(detail),
+    acceptDelivery(
+      readCodeCommitEvent(codeCommitEvent(detail), 'example.com'),
       policy({ repositories: [parsePattern('git-codecommit.eu-west-1.example.com/v1/repos/*')], ...change }),
-      { urlSuffix: 'example.com' },
       NOW,
     );
 

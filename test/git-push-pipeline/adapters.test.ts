@@ -6,9 +6,9 @@ import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-sec
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { webhookSecrets } from '../../lambda-src/git-push-pipeline/accept/webhook-secrets';
-import { credentialsFor } from '../../lambda-src/git-push-pipeline/work/host-credentials';
-import { s3ZipStore } from '../../lambda-src/git-push-pipeline/work/s3-zip-store';
+import { credentialsFor } from '../../lambda-src/git-push-pipeline/adapters/host-credentials';
+import { s3ZipStore } from '../../lambda-src/git-push-pipeline/adapters/s3-zip-store';
+import { webhookSecrets } from '../../lambda-src/git-push-pipeline/adapters/webhook-secrets';
 import { S3 } from '../../local/s3';
 import type { CredentialReference } from '../../src/git-push-pipeline/contract';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';

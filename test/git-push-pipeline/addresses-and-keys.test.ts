@@ -5,7 +5,7 @@ import {
   parsePushMessage,
   REVISION_SUMMARY,
   routing,
-} from '../../lambda-src/git-push-pipeline/domain';
+} from '../../lambda-src/git-push-pipeline/core/domain';
 import type { PushMessage } from '../../src/git-push-pipeline/contract';
 import { keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
 import {

@@ -7,8 +7,8 @@ import {
   GitClient,
   type GitClientOptions,
   sha256OfFile,
-} from '../../lambda-src/git-push-pipeline/work/commit-zip';
-import type { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
+} from '../../lambda-src/git-push-pipeline/git/commit-zip';
+import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
 import {
   generateSshKey,
   git,

@@ -5,8 +5,8 @@ import {
   createHandler as createAcceptHandler,
   type Ports as AcceptPorts,
 } from '../../lambda-src/git-push-pipeline/accept/handler';
-import type { CommitZip, RefState } from '../../lambda-src/git-push-pipeline/work/commit-zip';
-import { GitError } from '../../lambda-src/git-push-pipeline/work/errors';
+import type { CommitZip, RefState } from '../../lambda-src/git-push-pipeline/git/commit-zip';
+import { GitError } from '../../lambda-src/git-push-pipeline/git/errors';
 import {
   createHandler as createWorkHandler,
   type Ports as WorkPorts,

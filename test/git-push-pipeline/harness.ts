@@ -6,11 +6,11 @@ import {
   writeArchive,
   resolveCommit,
   type ArchiveOptions,
-} from '../../lambda-src/git-push-pipeline/work/commit-archive';
-import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
-import { GitRemote, type GitRemoteOptions } from '../../lambda-src/git-push-pipeline/work/git-remote';
-import { DEFAULT_LIMITS, DiskBudget, type Limits } from '../../lambda-src/git-push-pipeline/work/limits';
-import type { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
+} from '../../lambda-src/git-push-pipeline/git/commit-archive';
+import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
+import { GitRemote, type GitRemoteOptions } from '../../lambda-src/git-push-pipeline/git/git-remote';
+import { DEFAULT_LIMITS, DiskBudget, type Limits } from '../../lambda-src/git-push-pipeline/git/limits';
+import type { ObjectStore } from '../../lambda-src/git-push-pipeline/git/object-store';
 import type { AddressGuard } from '../../lambda-src/shared/address-guard';
 import { git } from '../../local/git-server';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';

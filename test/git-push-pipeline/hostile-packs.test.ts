@@ -3,16 +3,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listZip, zipStore } from './harness';
 import { delta, objectId, PackBuilder } from './pack-builder';
 import { noise } from './sample-repository';
-import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
+import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
 import {
   DEFAULT_LIMITS,
   DiskBudget,
   type Limits,
   MAX_HELD_BYTES,
-} from '../../lambda-src/git-push-pipeline/work/limits';
-import { ObjectStore } from '../../lambda-src/git-push-pipeline/work/object-store';
-import { receivePack } from '../../lambda-src/git-push-pipeline/work/receive-pack';
-import { ScratchFile } from '../../lambda-src/git-push-pipeline/work/scratch-file';
+} from '../../lambda-src/git-push-pipeline/git/limits';
+import { ObjectStore } from '../../lambda-src/git-push-pipeline/git/object-store';
+import { receivePack } from '../../lambda-src/git-push-pipeline/git/receive-pack';
+import { ScratchFile } from '../../lambda-src/git-push-pipeline/git/scratch-file';
 import { temporaryDirectory } from '../../local/git-server';
 
 async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {

@@ -10,7 +10,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { fetchToZip, listZip, lsTree, type RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
-import { Deadline } from '../../lambda-src/git-push-pipeline/work/deadline';
+import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
 import { closeServer, gitText, listen, portOf, temporaryDirectory } from '../../local/git-server';
 
 const CLIENT_KEYS: [string, string[]][] = [

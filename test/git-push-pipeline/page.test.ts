@@ -53,7 +53,7 @@ describe('the page', () => {
 
 test('the runbook tells every code of a failure', () => {
   const types = /export type GitErrorCode =([^;]*);/.exec(
-    read('lambda-src/git-push-pipeline/work/errors.ts'),
+    read('lambda-src/git-push-pipeline/git/errors.ts'),
   )![1];
   const handler = read('lambda-src/git-push-pipeline/work/handler.ts');
   const codes = [...types.matchAll(/'([A-Z_]+)'/g), ...handler.matchAll(/new PushFailure\('([A-Z_]+)'/g)].map(

@@ -3,7 +3,7 @@ import * as net from 'node:net';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
-import type { GitCredentials } from '../../lambda-src/git-push-pipeline/work/transport';
+import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
 import {
   closeServer,
   generateSshKey,

@@ -1,13 +1,13 @@
 import * as path from 'node:path';
 import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
-import { codeCommitCredentials } from '../../lambda-src/git-push-pipeline/work/codecommit-credentials';
-import { unsafeName } from '../../lambda-src/git-push-pipeline/work/entry-name';
-import { safeText } from '../../lambda-src/git-push-pipeline/work/errors';
-import { parseCommit } from '../../lambda-src/git-push-pipeline/work/git-objects';
-import { hostKeyAlgorithms, keysForHost } from '../../lambda-src/git-push-pipeline/work/known-hosts';
-import { PktReader } from '../../lambda-src/git-push-pipeline/work/pkt-line';
-import { parseGitmodules } from '../../lambda-src/git-push-pipeline/work/submodules';
+import { codeCommitCredentials } from '../../lambda-src/git-push-pipeline/adapters/codecommit-credentials';
+import { unsafeName } from '../../lambda-src/git-push-pipeline/git/entry-name';
+import { safeText } from '../../lambda-src/git-push-pipeline/git/errors';
+import { parseCommit } from '../../lambda-src/git-push-pipeline/git/git-objects';
+import { hostKeyAlgorithms, keysForHost } from '../../lambda-src/git-push-pipeline/git/known-hosts';
+import { PktReader } from '../../lambda-src/git-push-pipeline/git/pkt-line';
+import { parseGitmodules } from '../../lambda-src/git-push-pipeline/git/submodules';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 describe('known hosts', () => {

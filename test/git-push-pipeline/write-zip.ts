@@ -1,7 +1,7 @@
 // Run as a process of its own by zip-writer.test.ts, in another time zone.
 import * as fs from 'node:fs';
-import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/work/limits';
-import { ZipWriter } from '../../lambda-src/git-push-pipeline/work/zip-writer';
+import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/git/limits';
+import { ZipWriter } from '../../lambda-src/git-push-pipeline/git/zip-writer';
 
 const fd = fs.openSync(process.argv[2], 'w');
 const zip = new ZipWriter(fd, {

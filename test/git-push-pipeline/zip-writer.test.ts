@@ -4,8 +4,8 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listZip, unzip } from './harness';
 import { noise } from './sample-repository';
-import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/work/limits';
-import { ZipWriter } from '../../lambda-src/git-push-pipeline/work/zip-writer';
+import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/git/limits';
+import { ZipWriter } from '../../lambda-src/git-push-pipeline/git/zip-writer';
 import { temporaryDirectory } from '../../local/git-server';
 
 const NEVER = new AbortController().signal;

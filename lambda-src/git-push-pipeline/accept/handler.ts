@@ -3,14 +3,14 @@ import type {
   APIGatewayProxyStructuredResultV2 as HttpResponse,
   Context,
 } from 'aws-lambda';
-import { type Acceptance, type AcceptPolicy, acceptWebhook } from './accept-webhook';
-import { acceptCodeCommitEvent } from './codecommit';
-import { requestFromHttpApiEvent } from './webhook-request';
 import { METRIC, type PushMessage } from '../../../src/git-push-pipeline/contract';
 import type { Clock } from '../../shared/clock';
 import { json } from '../../shared/http';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
+import { type Acceptance, acceptDelivery, type AcceptPolicy, acceptWebhook } from '../core/accept-webhook';
+import { readCodeCommitEvent } from '../core/hosts/codecommit';
+import { requestFromHttpApiEvent } from '../core/webhook-request';
 
 /** Where accepted pushes wait for the work function. */
 export interface PushQueue {
@@ -52,7 +52,7 @@ export function createHandler(ports: Ports): AcceptHandler {
         throw new Error('An event of CodeCommit came, but no CodeCommit repository is configured');
       }
       return settle(
-        acceptCodeCommitEvent(event, { ...policy, secrets: [] }, { urlSuffix: codeCommitUrlSuffix }, now),
+        acceptDelivery(readCodeCommitEvent(event, codeCommitUrlSuffix), { ...policy, secrets: [] }, now),
         ports,
         requestLog,
       );
@@ -76,9 +76,9 @@ async function settle(acceptance: Acceptance, { queue, metrics }: Ports, log: Lo
   for (const { ref, reason } of skipped) log.info('skipped', { provider, deliveryId, ref, reason });
   if (status >= 400) log.warn('refused', { provider, status, reason: message });
   metrics({
-    [METRIC.accepted]: messages.length,
-    [METRIC.skipped]: skipped.length,
-    [METRIC.refused]: status >= 400 ? 1 : 0,
+    [METRIC.pushesAccepted]: messages.length,
+    [METRIC.pushesSkipped]: skipped.length,
+    [METRIC.webhooksRefused]: status >= 400 ? 1 : 0,
   });
   return json(status, { message });
 }

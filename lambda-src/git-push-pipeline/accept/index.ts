@@ -1,14 +1,14 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
-import { sqsPushQueue } from './sqs-push-queue';
-import { webhookSecrets } from './webhook-secrets';
 import { ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../../src/git-push-pipeline/repository-address';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
+import { sqsPushQueue } from '../adapters/sqs-push-queue';
+import { webhookSecrets } from '../adapters/webhook-secrets';
 
 const { env } = process;
 const webhookSecretArn = env[ENV.webhookSecretArn];

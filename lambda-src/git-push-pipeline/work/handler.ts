@@ -10,9 +10,9 @@ import { parseAddress } from '../../../src/git-push-pipeline/repository-address'
 import type { Clock } from '../../shared/clock';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
-import { InvalidMessageError, isoTime, metadata, parsePushMessage } from '../domain';
-import type { CommitZip, PushedCommit, RefState, ZipOptions } from './commit-zip';
-import { errorText, GitError, safeText } from './errors';
+import { InvalidMessageError, isoTime, metadata, parsePushMessage } from '../core/domain';
+import type { CommitZip, PushedCommit, RefState, ZipOptions } from '../git/commit-zip';
+import { errorText, GitError, safeText } from '../git/errors';
 
 /** The git host, for the time of one push. */
 export interface Git {
@@ -160,7 +160,7 @@ async function publish(
   const state = typeof zip === 'string' ? zip : onlyIfNew ? 'current' : await git.refState(push);
   if (typeof zip === 'string' || state !== 'current') {
     log.info(state, idsOf(message));
-    metrics({ [METRIC.superseded]: 1 });
+    metrics({ [METRIC.pushesSuperseded]: 1 });
     return;
   }
   const { commitId, commit, bytes, entries, skippedExtraFiles } = zip;
@@ -206,7 +206,7 @@ async function publish(
     entries,
     ...(skippedExtraFiles.length > 0 && { skippedExtraFiles }),
   });
-  metrics({ [METRIC.published]: 1 });
+  metrics({ [METRIC.pushesPublished]: 1 });
 }
 
 function keyFor(template: string, { address, ref }: PushedCommit, commit: string): string {
@@ -254,7 +254,7 @@ async function report(
     record.eventSourceARN,
   );
   await ports.deadLetters.send(record, code, reason);
-  ports.metrics({ [METRIC.failed]: 1 });
+  ports.metrics({ [METRIC.pushesFailed]: 1 });
 }
 
 /** Without it the message comes again when its visibility timeout has passed: later, but it comes. */

@@ -5,14 +5,7 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { codeCommitCredentials } from './codecommit-credentials';
-import { GitClient, type GitConnection } from './commit-zip';
-import { eventBridgeEvents } from './event-bridge-events';
 import { createHandler } from './handler';
-import { credentialsFor } from './host-credentials';
-import { limitsFor } from './limits';
-import { s3ZipStore } from './s3-zip-store';
-import { sqsDeadLetters, sqsRetries } from './sqs-queues';
 import { type CredentialReference, ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
 import {
   isListed,
@@ -25,6 +18,13 @@ import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
 import { readSecret } from '../../shared/secret';
+import { codeCommitCredentials } from '../adapters/codecommit-credentials';
+import { eventBridgeEvents } from '../adapters/event-bridge-events';
+import { credentialsFor } from '../adapters/host-credentials';
+import { s3ZipStore } from '../adapters/s3-zip-store';
+import { sqsDeadLetters, sqsRetries } from '../adapters/sqs-queues';
+import { GitClient, type GitConnection } from '../git/commit-zip';
+import { limitsFor } from '../git/limits';
 
 const { env } = process;
 /** A folder of our own, so that it can be emptied. */

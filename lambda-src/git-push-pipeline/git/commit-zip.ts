@@ -14,7 +14,7 @@ import { fetchSubmodules } from './submodules';
 import type { GitCredentials } from './transport';
 import { BUILD_INFO_FILE, COMMIT_ID_FILE } from '../../../src/git-push-pipeline/contract';
 import { formatAddress, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
-import { buildInfo } from '../domain';
+import { buildInfo } from '../core/domain';
 
 export interface GitConnection {
   readonly network: NetworkOptions;

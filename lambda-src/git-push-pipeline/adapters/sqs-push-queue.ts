@@ -1,7 +1,7 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { PushMessage } from '../../../src/git-push-pipeline/contract';
-import { routing } from '../domain';
-import type { PushQueue } from './handler';
+import type { PushQueue } from '../accept/handler';
+import { routing } from '../core/domain';
 
 const MAX_BATCH = 10;
 

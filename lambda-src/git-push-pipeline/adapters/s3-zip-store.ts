@@ -1,8 +1,8 @@
 import * as fs from 'node:fs';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { sha256OfFile } from './commit-zip';
-import { GitError } from './errors';
-import type { StoredObject, ZipStore } from './handler';
+import { sha256OfFile } from '../git/commit-zip';
+import { GitError } from '../git/errors';
+import type { StoredObject, ZipStore } from '../work/handler';
 
 const MAX_ATTEMPTS = 4;
 const FIRST_PAUSE_MS = 200;

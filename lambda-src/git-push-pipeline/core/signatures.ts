@@ -1,52 +1,12 @@
 import * as crypto from 'node:crypto';
 import type { WebhookRequest } from './webhook-request';
-import type { PushProvider } from '../../../src/git-push-pipeline/contract';
+
+/** Ways of proving that a sender knows a secret. All secrets are always tried, and compared in constant time. */
 
 const MAX_CLOCK_DIFFERENCE_S = 300;
 
-/**
- * Whether the request proves that its sender knows one of the secrets, in the way that the provider has for it.
- * All secrets are always tried, and compared in constant time.
- */
-export function isAuthentic(
-  provider: PushProvider,
-  request: WebhookRequest,
-  secrets: readonly string[],
-  nowMs: number,
-): boolean {
-  const { headers } = request;
-  switch (provider) {
-    case 'github':
-      return hmacMatches(headers['x-hub-signature-256'], 'sha256=', request.body, secrets);
-    case 'bitbucket-cloud':
-    case 'bitbucket-data-center':
-      return hmacMatches(headers['x-hub-signature'], 'sha256=', request.body, secrets);
-    case 'gitea':
-      return hmacMatches(
-        headers['x-gitea-signature'] ?? headers['x-forgejo-signature'],
-        '',
-        request.body,
-        secrets,
-      );
-    case 'gitlab':
-      return (
-        anySecret(secrets, secret => sameBytes(bytesOf(headers['x-gitlab-token']), Buffer.from(secret))) ||
-        standardWebhookMatches(request, secrets, nowMs)
-      );
-    case 'azure-devops':
-      return basicPasswordMatches(headers.authorization, secrets);
-    case 'generic':
-      return (
-        hmacMatches(headers['x-push-signature-256'], 'sha256=', request.body, secrets) ||
-        standardWebhookMatches(request, secrets, nowMs) ||
-        basicPasswordMatches(headers.authorization, secrets)
-      );
-    case 'codecommit':
-      return false;
-  }
-}
-
-function hmacMatches(
+/** An HMAC over the body, in hex after the prefix. */
+export function hmacMatches(
   header: string | undefined,
   prefix: string,
   body: Buffer,
@@ -62,7 +22,7 @@ function hmacMatches(
 }
 
 /** https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
-function standardWebhookMatches(
+export function standardWebhookMatches(
   { headers, body }: WebhookRequest,
   secrets: readonly string[],
   nowMs: number,
@@ -84,13 +44,18 @@ function standardWebhookMatches(
 }
 
 /** The user name is not looked at: the password is the secret. */
-function basicPasswordMatches(header: string | undefined, secrets: readonly string[]): boolean {
+export function basicPasswordMatches(header: string | undefined, secrets: readonly string[]): boolean {
   const encoded = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return false;
   const login = Buffer.from(encoded, 'base64');
   const colon = login.indexOf(0x3a);
   if (colon < 0) return false;
   return anySecret(secrets, secret => sameBytes(login.subarray(colon + 1), Buffer.from(secret)));
+}
+
+/** The secret itself, as a header. */
+export function tokenMatches(header: string | undefined, secrets: readonly string[]): boolean {
+  return anySecret(secrets, secret => sameBytes(bytesOf(header), Buffer.from(secret)));
 }
 
 function anySecret(secrets: readonly string[], matches: (secret: string) => boolean): boolean {

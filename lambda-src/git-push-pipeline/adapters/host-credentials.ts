@@ -1,7 +1,7 @@
-import { GitError } from './errors';
-import type { GitCredentials } from './transport';
 import type { CredentialReference } from '../../../src/git-push-pipeline/contract';
 import { hostAndPort, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import { GitError } from '../git/errors';
+import type { GitCredentials } from '../git/transport';
 
 /**
  * What is configured for a repository's host, read anew for each push: a rotated secret is in use with the next one.

@@ -1,7 +1,8 @@
-import { isAuthentic } from './authentication';
-import type { Delivery, RefChange } from './delivery';
+import type { Delivery, RefChange, Unwanted } from './delivery';
+import { isBranchOrTag, isObjectId, isZeroId } from './domain';
+import { detectHost, readDelivery } from './hosts/detect';
+import { generic } from './hosts/generic';
 import { PayloadError } from './payload';
-import { detectProvider, readDelivery } from './providers';
 import type { WebhookRequest } from './webhook-request';
 import type { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
 import {
@@ -13,7 +14,6 @@ import {
   type RepositoryAddress,
   type RepositoryPattern,
 } from '../../../src/git-push-pipeline/repository-address';
-import { isBranchOrTag, isObjectId, isZeroId } from '../domain';
 
 export interface AcceptPolicy {
   /** Any of these proves a sender; two at once while a secret is rotated. */
@@ -60,28 +60,19 @@ export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, now
   if (request.body.length > MAX_BODY_BYTES) {
     return refusal(413, `the body is larger than ${MAX_BODY_BYTES} bytes`);
   }
-  const provider = detectProvider(request);
-  if (provider === undefined && !policy.hasAuthorizer) {
+  const host = detectHost(request);
+  const provider = host?.provider;
+  if (host === undefined && !policy.hasAuthorizer) {
     return refusal(
       400,
       'the request is of no known provider: it has neither the headers of a git host nor X-Push-Signature-256',
     );
   }
-  if (secrets.length > 0 && !isAuthentic(provider ?? 'generic', request, secrets, nowMs)) {
+  if (secrets.length > 0 && !(host ?? generic).authenticate(request, secrets, nowMs)) {
     return refusal(401, 'the signature or token is missing or wrong', provider);
   }
   try {
-    const delivery = readDelivery(provider, request);
-    if ('reason' in delivery) {
-      return {
-        status: 200,
-        message: delivery.detail,
-        provider: delivery.provider,
-        messages: [],
-        skipped: [delivery],
-      };
-    }
-    return acceptDelivery(delivery, policy, nowMs);
+    return acceptDelivery(readDelivery(host, request), policy, nowMs);
   } catch (error) {
     if (error instanceof PayloadError) return refusal(400, error.message, provider);
     throw error;
@@ -89,8 +80,15 @@ export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, now
 }
 
 /** What of an authentic delivery goes into the queue. */
-export function acceptDelivery(delivery: Delivery, policy: AcceptPolicy, nowMs: number): Acceptance {
+export function acceptDelivery(
+  delivery: Delivery | Unwanted,
+  policy: AcceptPolicy,
+  nowMs: number,
+): Acceptance {
   const { provider } = delivery;
+  if ('reason' in delivery) {
+    return { status: 200, message: delivery.detail, provider, messages: [], skipped: [delivery] };
+  }
   const deliveryId = printable(delivery.deliveryId, 256);
   if (delivery.changes.length > MAX_CHANGES) {
     return refusal(

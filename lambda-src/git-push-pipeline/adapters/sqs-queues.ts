@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import { ChangeMessageVisibilityCommand, SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import type { DeadLetters, Retries } from './handler';
 import { DEAD_LETTER_ATTRIBUTE } from '../../../src/git-push-pipeline/contract';
+import type { DeadLetters, Retries } from '../work/handler';
 
 /** The message as it was, with the reason beside it, so that a redrive sends the very same once more. */
 export function sqsDeadLetters(client: SQSClient, queueUrl: string): DeadLetters {

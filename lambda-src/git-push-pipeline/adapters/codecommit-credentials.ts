@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
-import type { GitCredentials } from './transport';
 import type { RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import type { GitCredentials } from '../git/transport';
 
 export interface AwsCredentials {
   readonly accessKeyId: string;

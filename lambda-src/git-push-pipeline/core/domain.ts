@@ -4,8 +4,8 @@ import type {
   PushMessage,
   PushMessageRouting,
   PushProvider,
-} from '../../src/git-push-pipeline/contract';
-import { parseAddress, repositoryIdentity } from '../../src/git-push-pipeline/repository-address';
+} from '../../../src/git-push-pipeline/contract';
+import { parseAddress, repositoryIdentity } from '../../../src/git-push-pipeline/repository-address';
 
 export class InvalidMessageError extends Error {
   public constructor(message: string) {
