@@ -33,4 +33,4 @@ export const LAYER_ZIP = {
 } as const;
 
 /** What the extension keeps of tags. */
-export const TAGS = { maxCount: 50, maxNameLength: 32, maxValueLength: 200 } as const;
+export const TAG = { maxCount: 50, maxNameLength: 32, maxValueLength: 200 } as const;

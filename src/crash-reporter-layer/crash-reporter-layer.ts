@@ -1,7 +1,7 @@
 import { Aspects, type IAspect, Stack, Token } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct, type IConstruct } from 'constructs';
-import { ENV, EXTENSION, LAYER_ZIP, MODE, TAGS } from './contract';
+import { ENV, EXTENSION, LAYER_ZIP, MODE, TAG } from './contract';
 import type { SentryDsn } from './sentry-dsn';
 import { assetPath } from '../shared/assets';
 import { InvalidPropError } from '../shared/validate';
@@ -280,23 +280,23 @@ export class CrashReporterLayer extends Construct {
     ) {
       throw new InvalidPropError(this, `\`sampleRate\` must be a number from 0 to 1, got ${sampleRate}`);
     }
-    if (Object.keys(tags).length > TAGS.maxCount) {
+    if (Object.keys(tags).length > TAG.maxCount) {
       throw new InvalidPropError(
         this,
-        `\`tags\` must be at most ${TAGS.maxCount}, got ${Object.keys(tags).length}`,
+        `\`tags\` must be at most ${TAG.maxCount}, got ${Object.keys(tags).length}`,
       );
     }
     for (const [name, value] of Object.entries(tags)) {
-      if (name.length < 1 || name.length > TAGS.maxNameLength) {
+      if (name.length < 1 || name.length > TAG.maxNameLength) {
         throw new InvalidPropError(
           this,
-          `A name in \`tags\` must have 1 to ${TAGS.maxNameLength} characters, got "${name}"`,
+          `A name in \`tags\` must have 1 to ${TAG.maxNameLength} characters, got "${name}"`,
         );
       }
-      if (!Token.isUnresolved(value) && value.length > TAGS.maxValueLength) {
+      if (!Token.isUnresolved(value) && value.length > TAG.maxValueLength) {
         throw new InvalidPropError(
           this,
-          `The value of \`tags.${name}\` must have at most ${TAGS.maxValueLength} characters, got ${value.length}`,
+          `The value of \`tags.${name}\` must have at most ${TAG.maxValueLength} characters, got ${value.length}`,
         );
       }
     }

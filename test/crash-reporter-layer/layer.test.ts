@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { GO_VERSION, LAYER_ZIPS } from '../../scripts/build-extension';
 import { readZip, writeZip } from '../../scripts/zip';
-import { ENV, EXTENSION, LAYER_ZIP, MODE, TAGS } from '../../src/crash-reporter-layer/contract';
+import { ENV, EXTENSION, LAYER_ZIP, MODE, TAG } from '../../src/crash-reporter-layer/contract';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 const read = (zip: string) => readFileSync(path.join(ROOT, 'assets', zip));
@@ -80,8 +80,8 @@ test('the extension reads every variable and every mode that the construct sets'
   );
   for (const name of Object.values(ENV)) expect(config).toContain(`"${name}"`);
   for (const mode of Object.values(MODE)) expect(config).toContain(`"${mode}"`);
-  expect(config).toContain(`maxTags = ${TAGS.maxCount}`);
-  expect(config).toContain(`len(key) > ${TAGS.maxNameLength}`);
+  expect(config).toContain(`maxTags = ${TAG.maxCount}`);
+  expect(config).toContain(`len(key) > ${TAG.maxNameLength}`);
 });
 
 describe('a zip', () => {

@@ -41,15 +41,6 @@ const (
 	initFailed
 )
 
-type request struct {
-	id       string
-	start    time.Time
-	trace    string
-	span     string
-	done     bool
-	reported bool // an incident was made of it, sent or not
-}
-
 // incident is a crash whose signals are still coming in.
 type incident struct {
 	report Report

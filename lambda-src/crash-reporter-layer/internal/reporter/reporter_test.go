@@ -68,7 +68,7 @@ func (b *bench) crash(id string) {
 // retry is what Run does when its timer fires.
 func (b *bench) retry() { b.deliver(context.Background(), nil, time.Second, false) }
 
-func TestScenario18WithAClock(t *testing.T) {
+func TestARateLimitIsKeptForItsTimeAndItsCrashesAreCounted(t *testing.T) {
 	b := newBench(t.TempDir())
 	b.result = sentry.Result{Outcome: sentry.Limited, Silence: time.Minute}
 	b.crash("r1")

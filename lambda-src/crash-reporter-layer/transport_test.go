@@ -22,7 +22,7 @@ func failsWith(id, message string) string {
 		fmt.Sprintf(`{"errorType":"Error","errorMessage":%q,"stack":["Error: x","    at f (/var/task/index.js:1:2)"]}`, message)), Done(id, "error", "Runtime.ExitError", 12))
 }
 
-func TestScenario15SplitRecordAcrossTwoPosts(t *testing.T) {
+func TestSplitRecordAcrossTwoPosts(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("nodejs:20.v22"))
 	lambda.Post(Batch(Start("abc")))
@@ -32,7 +32,7 @@ func TestScenario15SplitRecordAcrossTwoPosts(t *testing.T) {
 	want(t, one(t, sink), lastType, "Runtime.ExitError", "contexts/aws.lambda/aws_request_id", "abc")
 }
 
-func TestScenario15TheSecondHalfAloneStillDeliversTheCrash(t *testing.T) {
+func TestTheSecondHalfAloneStillDeliversTheCrash(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("nodejs:20.v22"))
 	lambda.Post(`[{"time":"T","type":"function","record":BBBB"}},{"time":"T2","type":"platform.runtimeDone","record":{"requestId":"abc","status":"error","errorType":"Runtime.ExitError"}}]`)
@@ -40,7 +40,7 @@ func TestScenario15TheSecondHalfAloneStillDeliversTheCrash(t *testing.T) {
 	want(t, one(t, sink), lastType, "Runtime.ExitError", "contexts/aws.lambda/aws_request_id", "abc")
 }
 
-func TestScenario16OddBatches(t *testing.T) {
+func TestOddBatches(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 50) + "1" + strings.Repeat("}", 50)
 	crash := Done(r1, "error", "Runtime.ExitError", 12)
 	for name, odd := range map[string]string{
@@ -65,7 +65,7 @@ func TestScenario16OddBatches(t *testing.T) {
 	}
 }
 
-func TestScenario17WithoutAUsableDSNItIdles(t *testing.T) {
+func TestWithoutAUsableDSNItIdles(t *testing.T) {
 	for _, dsn := range []string{"", "not a url", "https://host/1", "ftp://key@host/1", "https://key@host", "https://key@/1"} {
 		t.Run(dsn, func(t *testing.T) {
 			t.Parallel()
@@ -93,7 +93,7 @@ func TestScenario17WithoutAUsableDSNItIdles(t *testing.T) {
 
 // The clock of rate limits is injected in internal/reporter's tests; here the
 // limit survives into the next process.
-func TestScenario18RateLimitHoldsInTheNextProcess(t *testing.T) {
+func TestRateLimitHoldsInTheNextProcess(t *testing.T) {
 	for name, answer := range map[string]func(w http.ResponseWriter){
 		"429 with header": func(w http.ResponseWriter) {
 			w.Header().Set("X-Sentry-Rate-Limits", "60:error:organization")
@@ -117,7 +117,7 @@ func TestScenario18RateLimitHoldsInTheNextProcess(t *testing.T) {
 	}
 }
 
-func TestScenario18ALimitForTransactionsDoesNotMatter(t *testing.T) {
+func TestALimitForTransactionsDoesNotMatter(t *testing.T) {
 	lambda, sink := environment(t)
 	sink.Answer = func(n int, w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("X-Sentry-Rate-Limits", "60:transaction;profile:organization")
@@ -165,7 +165,7 @@ func blackHole(t *testing.T) string {
 	return ""
 }
 
-func TestScenario19UnreachableSentryThenTheNextProcessDelivers(t *testing.T) {
+func TestUnreachableSentryThenTheNextProcessDelivers(t *testing.T) {
 	t.Parallel()
 	sink := NewSink(t, false)
 	lambda := NewLambda(t, binary, "http://publickey@"+blackHole(t)+"/7")
@@ -195,7 +195,7 @@ func TestScenario19UnreachableSentryThenTheNextProcessDelivers(t *testing.T) {
 	}
 }
 
-func TestScenario19AServerThatAnswersSlowlyOrNot(t *testing.T) {
+func TestAServerThatAnswersSlowlyOrNot(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer  func(n int, w http.ResponseWriter, r *http.Request) bool
 		most    int // deliveries of the one event: when it is due, and again at SHUTDOWN
@@ -244,7 +244,7 @@ func TestScenario19AServerThatAnswersSlowlyOrNot(t *testing.T) {
 	}
 }
 
-func TestScenario19ATooLargeEventIsSentWithoutExtras(t *testing.T) {
+func TestATooLargeEventIsSentWithoutExtras(t *testing.T) {
 	lambda, sink := environment(t, "CRASH_REPORTER_BREADCRUMBS=true")
 	sink.Answer = func(n int, w http.ResponseWriter, r *http.Request) bool {
 		if n == 1 {
@@ -263,7 +263,7 @@ func TestScenario19ATooLargeEventIsSentWithoutExtras(t *testing.T) {
 	want(t, received[1].Event, "breadcrumbs", "<missing>", "extra", "<missing>", lastType, "Runtime.ExitError")
 }
 
-func TestScenario19TLS(t *testing.T) {
+func TestTLS(t *testing.T) {
 	for name, trusted := range map[string]bool{"trusted by SSL_CERT_FILE": true, "not trusted": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -293,7 +293,7 @@ func TestScenario19TLS(t *testing.T) {
 	}
 }
 
-func TestScenario20FrozenWhileSending(t *testing.T) {
+func TestFrozenWhileSending(t *testing.T) {
 	t.Parallel()
 	sink := NewSink(t, false)
 	lambda := NewLambda(t, binary, sink.DSN())

@@ -12,7 +12,7 @@ const nodeImportError = "2026-11-21T02:30:00.000Z\tundefined\tERROR\tUncaught Ex
 	`"    at _loadUserApp (file:///var/runtime/index.mjs:1087:17)","    at async UserFunction.js.module.exports.load (file:///var/runtime/index.mjs:1119:21)",` +
 	`"    at Object.<anonymous> (/var/task/index.js:3:15)"]}` + "\n"
 
-func TestScenario01HandlerNotFoundInInitAndInvokeIsOneEvent(t *testing.T) {
+func TestHandlerNotFoundInInitAndInvokeIsOneEvent(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("init", "nodejs:20.v22"), InitDone("init", "error", "Runtime.HandlerNotFound"), InitReport("init", "error", "Runtime.HandlerNotFound", 125.3)))
 	lambda.Shutdown("failure")
@@ -27,7 +27,7 @@ func TestScenario01HandlerNotFoundInInitAndInvokeIsOneEvent(t *testing.T) {
 	one(t, sink)
 }
 
-func TestScenario01TheSecondProcessStaysSilentWhateverTypeItSees(t *testing.T) {
+func TestTheSecondProcessStaysSilentWhateverTypeItSees(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("init", "nodejs:20.v22"), Log(nodeImportError), InitDone("init", "error", "Runtime.ExitError")))
 	lambda.Shutdown("failure")
@@ -37,14 +37,14 @@ func TestScenario01TheSecondProcessStaysSilentWhateverTypeItSees(t *testing.T) {
 	want(t, one(t, sink), lastType, "Runtime.ImportModuleError")
 }
 
-func TestScenario01TheRequestIsNamedWhenTheEventIsSentAfterIt(t *testing.T) {
+func TestTheRequestIsNamedWhenTheEventIsSentAfterIt(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("invoke", "nodejs:20.v22"), InitDone("invoke", "error", "Runtime.HandlerNotFound"), Start(r1), Done(r1, "error", "Runtime.HandlerNotFound", 95)))
 	lambda.Shutdown("failure")
 	want(t, one(t, sink), "contexts/aws.lambda/aws_request_id", r1, "tags/phase", "init", "contexts/trace/trace_id", "62e900b2710d76f009d6e7785905449a")
 }
 
-func TestScenario02ImportErrorFromTheLogWithItsStack(t *testing.T) {
+func TestImportErrorFromTheLogWithItsStack(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("init", "nodejs:20.v22"), Log(nodeImportError), InitDone("init", "error", "Runtime.ExitError")))
 	lambda.Shutdown("failure")
@@ -55,14 +55,14 @@ func TestScenario02ImportErrorFromTheLogWithItsStack(t *testing.T) {
 		frames+"-1/abs_path", "/var/runtime/index.mjs", frames+"-1/in_app", "false", frames+"-1/function", "_loadUserApp")
 }
 
-func TestScenario12InvalidEntrypointWithOnlyAnInitReport(t *testing.T) {
+func TestInvalidEntrypointWithOnlyAnInitReport(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("init", "provided:al2023.v1"), InitReport("init", "error", "Runtime.InvalidEntrypoint", 3)))
 	lambda.Shutdown("failure")
 	want(t, one(t, sink), lastType, "Runtime.InvalidEntrypoint", "tags/phase", "init", "platform", "other")
 }
 
-func TestScenario12InvalidEntrypointWithAnInitReportThatHasNoStatus(t *testing.T) {
+func TestInvalidEntrypointWithAnInitReportThatHasNoStatus(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("init", "provided:al2023.v1"), Event("platform.initReport", R{"initializationType": "on-demand", "phase": "init", "metrics": R{"durationMs": 3}}),
 		Start(r1), Done(r1, "error", "Runtime.InvalidEntrypoint", 4)))
@@ -70,7 +70,7 @@ func TestScenario12InvalidEntrypointWithAnInitReportThatHasNoStatus(t *testing.T
 	want(t, one(t, sink), lastType, "Runtime.InvalidEntrypoint", "tags/phase", "init", "contexts/aws.lambda/aws_request_id", r1)
 }
 
-func TestScenario13AnotherExtensionsCrashNamesIt(t *testing.T) {
+func TestAnotherExtensionsCrashNamesIt(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("init", "nodejs:20.v22"), Event("platform.extension", R{"name": "other", "state": "ExitError", "events": []string{"INVOKE"}, "errorType": "Extension.Crash"}),
 		InitReport("init", "error", "Extension.Crash", 20)))
@@ -82,7 +82,7 @@ func TestScenario13AnotherExtensionsCrashNamesIt(t *testing.T) {
 	}
 }
 
-func TestScenario13ItsOwnFailureIsOnlyLogged(t *testing.T) {
+func TestItsOwnFailureIsOnlyLogged(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(Batch(InitStart("init", "nodejs:20.v22"), InitDone("init", "success", ""), Event("platform.extension", R{"name": "crash-reporter", "state": "ExitError", "errorType": "Extension.Crash"})))
 	lambda.Shutdown("spindown")
@@ -92,7 +92,7 @@ func TestScenario13ItsOwnFailureIsOnlyLogged(t *testing.T) {
 	}
 }
 
-func TestScenario14RestoreTimeout(t *testing.T) {
+func TestRestoreTimeout(t *testing.T) {
 	lambda, sink := environment(t, "AWS_LAMBDA_INITIALIZATION_TYPE=snap-start")
 	lambda.Post(Batch(InitStart("init", "java:21.v5"), InitDone("init", "success", ""), Event("platform.restoreStart", R{"functionName": "my-fn", "functionVersion": "1", "instanceId": "x", "runtimeVersion": "java:21.v5"}),
 		Event("platform.restoreReport", R{"status": "timeout", "metrics": R{"durationMs": 10015.1}})))

@@ -17,7 +17,7 @@ func healthy(runtime string) string {
 	return Batch(InitStart("init", runtime), InitDone("init", "success", ""), InitReport("init", "success", "", 100))
 }
 
-func TestScenario03HandlerErrorInErrorsMode(t *testing.T) {
+func TestHandlerErrorInErrorsMode(t *testing.T) {
 	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors")
 	sink.Answer = func(int, http.ResponseWriter, *http.Request) bool {
 		if n := lambda.Nexts(); n != 1 {
@@ -38,7 +38,7 @@ func TestScenario03HandlerErrorInErrorsMode(t *testing.T) {
 	one(t, sink)
 }
 
-func TestScenario03HandlerErrorInCrashModeIsNotReported(t *testing.T) {
+func TestHandlerErrorInCrashModeIsNotReported(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("python:3.13.v10"))
 	lambda.Post(Batch(Start(r1), Log(pythonKeyError), Done(r1, "success", "", 12), Report(r1, "success", "", 128, 60)))
@@ -46,7 +46,7 @@ func TestScenario03HandlerErrorInCrashModeIsNotReported(t *testing.T) {
 	none(t, sink)
 }
 
-func TestScenario03HandlerErrorInCrashModeOnRequest(t *testing.T) {
+func TestHandlerErrorInCrashModeOnRequest(t *testing.T) {
 	lambda, sink := environment(t, "CRASH_REPORTER_HANDLER_ERRORS=true")
 	lambda.Post(healthy("python:3.13.v10"))
 	lambda.Post(Batch(Start(r1), Log(pythonKeyError), Done(r1, "success", "", 12)))
@@ -54,7 +54,7 @@ func TestScenario03HandlerErrorInCrashModeOnRequest(t *testing.T) {
 	want(t, one(t, sink), lastType, "KeyError", "level", "error")
 }
 
-func TestScenario04AnErrorThatTheUserLoggedIsNone(t *testing.T) {
+func TestAnErrorThatTheUserLoggedIsNone(t *testing.T) {
 	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors")
 	lambda.Post(healthy("python:3.13.v10"))
 	lambda.Invoke(r1, 3*time.Second)
@@ -64,7 +64,7 @@ func TestScenario04AnErrorThatTheUserLoggedIsNone(t *testing.T) {
 	none(t, sink)
 }
 
-func TestScenario05Timeout(t *testing.T) {
+func TestTimeout(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("nodejs:20.v22"))
 	lambda.Post(Batch(Start(r1), Done(r1, "timeout", "", 5001.182)))
@@ -73,7 +73,7 @@ func TestScenario05Timeout(t *testing.T) {
 		"contexts/aws.lambda/timeout_s", "5", "fingerprint", "[aws-lambda my-fn Function.Timeout]", "level", "fatal", "exception/values/-1/stacktrace", "<missing>")
 }
 
-func TestScenario06TimeoutWithoutRuntimeDone(t *testing.T) {
+func TestTimeoutWithoutRuntimeDone(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("nodejs:20.v22"))
 	lambda.Post(Batch(Start(r1)))
@@ -85,7 +85,7 @@ func TestScenario06TimeoutWithoutRuntimeDone(t *testing.T) {
 	}
 }
 
-func TestScenario07OutOfMemory(t *testing.T) {
+func TestOutOfMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		events []string
 		want   []string
@@ -111,7 +111,7 @@ func TestScenario07OutOfMemory(t *testing.T) {
 	}
 }
 
-func TestScenario08ExitWithoutALog(t *testing.T) {
+func TestExitWithoutALog(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("nodejs:20.v22"))
 	lambda.Post(Batch(Start(r1), Done(r1, "error", "Runtime.ExitError", 12.3)))
@@ -119,7 +119,7 @@ func TestScenario08ExitWithoutALog(t *testing.T) {
 	want(t, one(t, sink), lastType, "Runtime.ExitError", lastValue, "The runtime process ended during the invocation.", "exception/values/-1/stacktrace", "<missing>", "level", "fatal")
 }
 
-func TestScenario09UnhandledRejectionInJSONFormat(t *testing.T) {
+func TestUnhandledRejectionInJSONFormat(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("nodejs:20.v22"))
 	lambda.Post(Batch(Start(r1), Log(R{"timestamp": "2026-11-21T02:30:00Z", "level": "ERROR", "requestId": r1, "message": R{
@@ -132,7 +132,7 @@ func TestScenario09UnhandledRejectionInJSONFormat(t *testing.T) {
 		"exception/values/0/stacktrace/frames/0/filename", "index.js", "exception/values/2", "<missing>")
 }
 
-func TestScenario10GoPanicLineByLine(t *testing.T) {
+func TestGoPanicLineByLine(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("provided:al2023.v1"))
 	events := []string{Start(r1)}
@@ -148,7 +148,7 @@ func TestScenario10GoPanicLineByLine(t *testing.T) {
 		frames+"1/in_app", "false", frames+"1/module", "github.com/aws/aws-lambda-go/lambda", frames+"4", "<missing>")
 }
 
-func TestScenario11JavaCauses(t *testing.T) {
+func TestJavaCauses(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("java:21.v5"))
 	lambda.Post(Batch(Start(r1), Log("boom: java.lang.RuntimeException\njava.lang.RuntimeException: boom\n\tat com.example.Handler.handle(Handler.java:12)\n"+
@@ -160,7 +160,7 @@ func TestScenario11JavaCauses(t *testing.T) {
 		"exception/values/0/stacktrace/frames/1/function", "handle", "tags/lambda.error_type", "java.lang.RuntimeException", "exception/values/1/stacktrace/frames/0/in_app", "false")
 }
 
-func TestScenario20ManagedInstances(t *testing.T) {
+func TestManagedInstances(t *testing.T) {
 	t.Parallel()
 	sink := NewSink(t, false)
 	lambda := NewLambda(t, binary, sink.DSN())
