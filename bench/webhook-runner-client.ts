@@ -2,12 +2,12 @@
 import * as timers from 'node:timers/promises';
 import { createAddressGuard } from '../lambda-src/shared/address-guard';
 import { createHttpClient } from '../lambda-src/shared/guarded-http';
-import { newCheckpoint } from '../lambda-src/webhook-runner/checkpoint';
-import { createHttpDestination } from '../lambda-src/webhook-runner/http-destination';
-import { createHttpSource } from '../lambda-src/webhook-runner/http-source';
-import { lineHandling } from '../lambda-src/webhook-runner/record-mapping';
-import { advance } from '../lambda-src/webhook-runner/run';
-import { createStatusReporter } from '../lambda-src/webhook-runner/status-reporter';
+import { createHttpDestination } from '../lambda-src/webhook-runner/adapters/http-destination';
+import { createHttpSource } from '../lambda-src/webhook-runner/adapters/http-source';
+import { createStatusReporter } from '../lambda-src/webhook-runner/adapters/status-reporter';
+import { newCheckpoint } from '../lambda-src/webhook-runner/core/checkpoint';
+import { advance } from '../lambda-src/webhook-runner/core/drive';
+import { lineHandling } from '../lambda-src/webhook-runner/core/record-mapping';
 import { DEFAULT_SETTINGS } from '../src/webhook-runner/contract';
 import type { MappingStep } from '../src/webhook-runner/contract';
 

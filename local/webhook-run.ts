@@ -21,9 +21,9 @@ import { System } from './system';
 import { type ReceivedStatus, WebhookHost } from './webhook-host';
 import { endOfRun, startRun } from './webhook-tour';
 import { addWebhookRunner } from '../examples/webhook-runner/app';
-import { mapperOf } from '../lambda-src/webhook-runner/record-mapping';
+import { mapperOf } from '../lambda-src/webhook-runner/core/record-mapping';
 import { RecordMapping } from '../src';
-import { Env, type RunnerSettings } from '../src/webhook-runner/contract';
+import { ENV, type RunnerSettings } from '../src/webhook-runner/contract';
 
 const USAGE = `Runs a file through WebhookRunner on localhost: the real bundles, no AWS account.
 
@@ -295,10 +295,10 @@ function reportOften(template: { Resources?: Record<string, { Type: string; Prop
   for (const { Properties } of Object.values(template.Resources ?? {})) {
     const variables = (Properties as { Environment?: { Variables?: Record<string, unknown> } } | undefined)
       ?.Environment?.Variables;
-    const json = variables?.[Env.SETTINGS];
+    const json = variables?.[ENV.settings];
     if (variables === undefined || typeof json !== 'string') continue;
     const settings: RunnerSettings = { ...(JSON.parse(json) as RunnerSettings), heartbeatMs: HEARTBEAT_MS };
-    variables[Env.SETTINGS] = JSON.stringify(settings);
+    variables[ENV.settings] = JSON.stringify(settings);
   }
 }
 

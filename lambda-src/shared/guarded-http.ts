@@ -7,6 +7,7 @@ import * as https from 'node:https';
 import type * as net from 'node:net';
 import { BlockedAddressError } from './address-guard';
 import type { AddressGuard } from './address-guard';
+import { hostAllowed } from './allowed-hosts';
 
 export interface HttpClientOptions {
   /** A trusted target was named by the deployment; an untrusted one comes from outside and needs the guard and the list. */
@@ -88,17 +89,6 @@ const CONNECTION_ERRORS = new Set([
   'HPE_INVALID_EOF_STATE',
 ]);
 const MAX_DRAINED_BYTES = 1024 * 1024;
-
-/** `host` is matched exactly, `*.suffix` by every name below the suffix. */
-export function hostAllowed(hostname: string, allowedHosts: readonly string[]): boolean {
-  const host = hostname.toLowerCase().replace(/\.$/, '');
-  return allowedHosts.some(entry => {
-    const allowed = entry.toLowerCase();
-    return allowed.startsWith('*.')
-      ? allowed.length > 2 && host.endsWith(allowed.slice(1)) && host.length > allowed.length - 1
-      : host === allowed;
-  });
-}
 
 interface Exchange {
   readonly outgoing: http.ClientRequest;

@@ -1,23 +1,23 @@
 /** What the construct, the handlers and the tests agree on. Imports nothing. */
 
 /** Environment variables the construct sets and the handlers read. */
-export const Env = {
+export const ENV = {
   /** Accept function: where runs are enqueued. */
-  QUEUE_URL: 'QUEUE_URL',
-  DEAD_LETTER_QUEUE_URL: 'DEAD_LETTER_QUEUE_URL',
-  LEASE_TABLE_NAME: 'LEASE_TABLE_NAME',
-  API_KEY_SECRET_ARN: 'API_KEY_SECRET_ARN',
+  queueUrl: 'QUEUE_URL',
+  deadLetterQueueUrl: 'DEAD_LETTER_QUEUE_URL',
+  leaseTableName: 'LEASE_TABLE_NAME',
+  apiKeySecretArn: 'API_KEY_SECRET_ARN',
   /** JSON of `RunnerSettings`. */
-  SETTINGS: 'SETTINGS',
+  settings: 'SETTINGS',
   /** JSON of `DestinationSettings`. */
-  DESTINATION: 'DESTINATION',
-  DESTINATION_SECRET_ARN: 'DESTINATION_SECRET_ARN',
+  destination: 'DESTINATION',
+  destinationSecretArn: 'DESTINATION_SECRET_ARN',
   /** Accept function: JSON of `RequestRules`. */
-  REQUEST_RULES: 'REQUEST_RULES',
+  requestRules: 'REQUEST_RULES',
 } as const;
 
 /** The export of both bundles. */
-export const HANDLER_EXPORT = 'handler';
+export const EXPORT = 'handler';
 
 export const METRIC_NAMESPACE = 'CdkServerlessBlocks/WebhookRunner';
 
@@ -65,12 +65,12 @@ export const DESTINATION_BYTES = {
  */
 export const RUN_NODE_OPTIONS = '--max-semi-space-size=4';
 
-export const Metric = {
-  RECORDS_DELIVERED: 'RecordsDelivered',
-  BATCHES_FAILED: 'BatchesFailed',
-  RUNS_FAILED: 'RunsFailed',
+export const METRIC = {
+  recordsDelivered: 'RecordsDelivered',
+  batchesFailed: 'BatchesFailed',
+  runsFailed: 'RunsFailed',
   /** In seconds. */
-  RUN_DURATION: 'RunDuration',
+  runDuration: 'RunDuration',
 } as const;
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };

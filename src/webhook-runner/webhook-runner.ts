@@ -11,12 +11,12 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
   DEFAULT_SETTINGS,
-  Env,
-  HANDLER_EXPORT,
+  ENV,
+  EXPORT,
   LEASE_TABLE,
   type MappingSettings,
   MAX_RECEIVE_COUNT,
-  Metric,
+  METRIC,
   METRIC_NAMESPACE,
   type RequestRules,
   RUN_NODE_OPTIONS,
@@ -135,7 +135,7 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RECORDS_DELIVERED, options);
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsDelivered, options);
   }
 
   /**
@@ -144,7 +144,7 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricBatchesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.BATCHES_FAILED, options);
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.batchesFailed, options);
   }
 
   /**
@@ -153,7 +153,7 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricRunsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RUNS_FAILED, options);
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.runsFailed, options);
   }
 
   /**
@@ -162,7 +162,7 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
    * @default - the average over 5 minutes
    */
   public metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, Metric.RUN_DURATION, {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.runDuration, {
       statistic: cloudwatch.Stats.AVERAGE,
       ...options,
     });
@@ -185,11 +185,11 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
       {
         description: 'Takes requests to run a file, and queues them',
         asset: 'webhook-runner/accept',
-        export: HANDLER_EXPORT,
+        export: EXPORT,
         environment: {
-          [Env.QUEUE_URL]: this.queue.queueUrl,
-          [Env.REQUEST_RULES]: Stack.of(this).toJsonString(rules),
-          ...(props.apiKey && { [Env.API_KEY_SECRET_ARN]: props.apiKey.secretArn }),
+          [ENV.queueUrl]: this.queue.queueUrl,
+          [ENV.requestRules]: Stack.of(this).toJsonString(rules),
+          ...(props.apiKey && { [ENV.apiKeySecretArn]: props.apiKey.secretArn }),
         },
       },
       props,
@@ -208,15 +208,15 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
         description: 'Delivers the records of a file in batches',
         asset: 'webhook-runner/run',
         code: mapping?._file === undefined ? undefined : this.codeWith(mapping),
-        export: HANDLER_EXPORT,
+        export: EXPORT,
         environment: {
           NODE_OPTIONS: RUN_NODE_OPTIONS,
-          [Env.QUEUE_URL]: this.queue.queueUrl,
-          [Env.DEAD_LETTER_QUEUE_URL]: this.deadLetterQueue.queueUrl,
-          [Env.LEASE_TABLE_NAME]: this.leaseTable.tableName,
-          [Env.SETTINGS]: this.settingsJson(props),
-          [Env.DESTINATION]: Stack.of(this).toJsonString(destination._settings),
-          ...(destination._secret && { [Env.DESTINATION_SECRET_ARN]: destination._secret.secretArn }),
+          [ENV.queueUrl]: this.queue.queueUrl,
+          [ENV.deadLetterQueueUrl]: this.deadLetterQueue.queueUrl,
+          [ENV.leaseTableName]: this.leaseTable.tableName,
+          [ENV.settings]: this.settingsJson(props),
+          [ENV.destination]: Stack.of(this).toJsonString(destination._settings),
+          ...(destination._secret && { [ENV.destinationSecretArn]: destination._secret.secretArn }),
         },
       },
       {

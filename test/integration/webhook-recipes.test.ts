@@ -13,7 +13,7 @@ import { synthesize } from '../../local/synth';
 import { System } from '../../local/system';
 import { type ReceivedStatus, WebhookHost } from '../../local/webhook-host';
 import { endOfRun, startRun } from '../../local/webhook-tour';
-import { Env, type RunnerSettings } from '../../src/webhook-runner/contract';
+import { ENV, type RunnerSettings } from '../../src/webhook-runner/contract';
 import {
   CustomerProfilesStandIn,
   EndUserMessagingStandIn,
@@ -63,11 +63,11 @@ function hurry(template: { Resources?: Record<string, { Properties?: unknown }> 
   for (const { Properties } of Object.values(template.Resources ?? {})) {
     const variables = (Properties as { Environment?: { Variables?: Record<string, unknown> } } | undefined)
       ?.Environment?.Variables;
-    const json = variables?.[Env.SETTINGS];
+    const json = variables?.[ENV.settings];
     if (variables === undefined || typeof json !== 'string') continue;
     const settings = JSON.parse(json) as RunnerSettings;
     const retry = { maxAttempts: 5, baseDelayMs: 20, maxDelayMs: 100 };
-    variables[Env.SETTINGS] = JSON.stringify({ ...settings, requestsPerMinute: undefined, retry });
+    variables[ENV.settings] = JSON.stringify({ ...settings, requestsPerMinute: undefined, retry });
   }
 }
 

@@ -12,13 +12,13 @@ import {
 import { CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { expect } from 'vitest';
-import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
+import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { samplePeople, WebhookHost } from '../../local/webhook-host';
 import { endOfRun, startRun } from '../../local/webhook-tour';
 import { WebhookDestination, WebhookRunner, type WebhookRunnerProps } from '../../src';
 import {
   type Checkpoint,
-  Env,
+  ENV,
   type RunMessage,
   type RunnerSettings,
   type RunRequest,
@@ -258,10 +258,10 @@ function hurry(template: { Resources?: Record<string, { Type: string; Properties
   for (const { Properties } of Object.values(template.Resources ?? {})) {
     const variables = (Properties as { Environment?: { Variables?: Record<string, unknown> } } | undefined)
       ?.Environment?.Variables;
-    const json = variables?.[Env.SETTINGS];
+    const json = variables?.[ENV.settings];
     if (variables === undefined || typeof json !== 'string') continue;
     const settings = JSON.parse(json) as RunnerSettings;
-    variables[Env.SETTINGS] = JSON.stringify({
+    variables[ENV.settings] = JSON.stringify({
       ...settings,
       retry: { maxAttempts: 5, baseDelayMs: 20, maxDelayMs: 100 },
     });

@@ -10,11 +10,15 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
-import type { DeliveredBatch, Destination } from '../../lambda-src/webhook-runner/ports';
-import { createConnect } from '../../lambda-src/webhook-runner/run/connections';
-import { dynamodbLeases } from '../../lambda-src/webhook-runner/run/dynamodb-lease';
-import { LeaseLost, type Leases } from '../../lambda-src/webhook-runner/run/handler';
+import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
+import { dynamodbLeases } from '../../lambda-src/webhook-runner/adapters/dynamodb-lease';
+import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
+import {
+  type DeliveredBatch,
+  type Destination,
+  LeaseLost,
+  type Leases,
+} from '../../lambda-src/webhook-runner/core/ports';
 import { EventBridge } from '../../local/event-bridge';
 import {
   DEFAULT_SETTINGS,

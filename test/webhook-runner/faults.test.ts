@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { Harness, ndjson } from './harness';
-import { failed } from '../../lambda-src/webhook-runner/run';
+import { failed } from '../../lambda-src/webhook-runner/core/drive';
 import type { Checkpoint } from '../../src/webhook-runner/contract';
 
 const states = (harness: Harness) => harness.callback.statuses.map(status => status.state);

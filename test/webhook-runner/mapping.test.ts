@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { Harness, ndjson } from './harness';
-import type { Batch } from '../../lambda-src/webhook-runner/batch';
-import { BatchAssembler } from '../../lambda-src/webhook-runner/batch-assembler';
+import type { Batch } from '../../lambda-src/webhook-runner/core/batch';
+import { BatchAssembler } from '../../lambda-src/webhook-runner/core/batch-assembler';
 import {
   compileMapping,
   lineHandling,
   mapperOf,
   validateLine,
-} from '../../lambda-src/webhook-runner/record-mapping';
+} from '../../lambda-src/webhook-runner/core/record-mapping';
 import type { JsonObject, MappingStep } from '../../src/webhook-runner/contract';
 
 const REQUEST = { label_name: 'label', settings: { audience: 'Gold', tags: ['x'] } };

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { VirtualTime } from './virtual-time';
-import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
-import type { Delivery, Effort, Report, SlicePorts } from '../../lambda-src/webhook-runner/ports';
-import { RateLimiter } from '../../lambda-src/webhook-runner/rate-limiter';
-import { advance, isOver } from '../../lambda-src/webhook-runner/run';
+import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
+import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
+import type { Delivery, Effort, Report, SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
+import { RateLimiter } from '../../lambda-src/webhook-runner/core/rate-limiter';
 import { DEFAULT_SETTINGS } from '../../src/webhook-runner/contract';
 import type { Checkpoint, RunnerSettings } from '../../src/webhook-runner/contract';
 

@@ -5,7 +5,7 @@ import { PinpointSMSVoiceV2Client } from '@aws-sdk/client-pinpoint-sms-voice-v2'
 import { RedshiftDataClient } from '@aws-sdk/client-redshift-data';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CustomerProfilesStandIn, EndUserMessagingStandIn, RedshiftDataStandIn } from './aws-stand-ins';
-import { parseLambdaAnswer } from '../../lambda-src/webhook-runner/lambda-answer';
+import { parseLambdaAnswer } from '../../lambda-src/webhook-runner/core/lambda-answer';
 import type { JsonObject, LambdaBatch, LambdaBatchAnswer } from '../../src/webhook-runner/contract';
 
 type Handler = (

@@ -1,14 +1,14 @@
 import type { Context, SQSEvent } from 'aws-lambda';
 import { beforeEach, expect, test } from 'vitest';
-import { newCheckpoint } from '../../lambda-src/webhook-runner/checkpoint';
-import type { Delivery, Report } from '../../lambda-src/webhook-runner/ports';
-import { authOf } from '../../lambda-src/webhook-runner/run/auth-secret';
+import { authOf } from '../../lambda-src/webhook-runner/core/auth-secret';
+import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import {
-  createHandler,
+  type Delivery,
   LeaseLost,
   type Leases,
-  type Ports,
-} from '../../lambda-src/webhook-runner/run/handler';
+  type Report,
+} from '../../lambda-src/webhook-runner/core/ports';
+import { createHandler, type Ports } from '../../lambda-src/webhook-runner/run/handler';
 import {
   type Checkpoint,
   DEFAULT_SETTINGS,

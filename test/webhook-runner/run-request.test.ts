@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { mappingRequest, parseRunRequest } from '../../lambda-src/webhook-runner/run-request';
+import { mappingRequest, parseRunRequest } from '../../lambda-src/webhook-runner/core/run-request';
 
 const BODY = {
   settings: { audience: 'Gold' },

@@ -1,4 +1,4 @@
-import type { Timing } from '../../lambda-src/webhook-runner/ports';
+import type { Timing } from '../../lambda-src/webhook-runner/core/ports';
 
 interface Timer {
   readonly at: number;

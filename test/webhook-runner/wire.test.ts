@@ -2,11 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { Callback, serve } from './servers';
 import type { Handler } from './servers';
 import { createHttpClient } from '../../lambda-src/shared/guarded-http';
-import { createHttpDestination, createNoDestination } from '../../lambda-src/webhook-runner/http-destination';
-import type { HttpDestinationOptions } from '../../lambda-src/webhook-runner/http-destination';
-import { parseLambdaAnswer } from '../../lambda-src/webhook-runner/lambda-answer';
-import { createStatusReporter } from '../../lambda-src/webhook-runner/status-reporter';
-import type { StatusReporterOptions } from '../../lambda-src/webhook-runner/status-reporter';
+import {
+  createHttpDestination,
+  createNoDestination,
+} from '../../lambda-src/webhook-runner/adapters/http-destination';
+import type { HttpDestinationOptions } from '../../lambda-src/webhook-runner/adapters/http-destination';
+import { createStatusReporter } from '../../lambda-src/webhook-runner/adapters/status-reporter';
+import type { StatusReporterOptions } from '../../lambda-src/webhook-runner/adapters/status-reporter';
+import { parseLambdaAnswer } from '../../lambda-src/webhook-runner/core/lambda-answer';
 
 const BATCH = { parts: [Buffer.from('{"a":1}')], count: 1, firstRecord: 0, idempotencyKey: 'key-1' };
 

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Lambda } from '../../local/lambda/service';
 import { samplePeople, WebhookHost } from '../../local/webhook-host';
 import { DestinationAuth, RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
-import { Env, type RunMessage } from '../../src/webhook-runner/contract';
+import { ENV, type RunMessage } from '../../src/webhook-runner/contract';
 import { lambdaContext } from '../events';
 import { type RunningStack, startStack } from '../local/stack';
 import { clientFor } from '../local/stand-ins';
@@ -103,7 +103,7 @@ beforeEach(() => {
 });
 
 async function received(queue: 'Queue' | 'DeadLetterQueue'): Promise<SQSRecord[]> {
-  const variable = queue === 'Queue' ? Env.QUEUE_URL : Env.DEAD_LETTER_QUEUE_URL;
+  const variable = queue === 'Queue' ? ENV.queueUrl : ENV.deadLetterQueueUrl;
   const { Messages = [] } = await sqs.send(
     new ReceiveMessageCommand({
       QueueUrl: environmentOf('Runner-RunHandler')[variable],

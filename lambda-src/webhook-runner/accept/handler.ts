@@ -4,9 +4,9 @@ import type { RequestRules, RunAccepted } from '../../../src/webhook-runner/cont
 import type { Clock } from '../../shared/clock';
 import { bodyBytes, HttpError, type HttpHandler, httpHandler, json } from '../../shared/http';
 import type { Log } from '../../shared/log';
-import { newCheckpoint } from '../checkpoint';
-import type { RunQueue } from '../run-queue';
-import { parseRunRequest } from '../run-request';
+import { newCheckpoint } from '../core/checkpoint';
+import type { RunQueue } from '../core/run-queue';
+import { parseRunRequest } from '../core/run-request';
 
 export interface Ports {
   readonly queue: RunQueue;

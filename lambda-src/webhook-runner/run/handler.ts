@@ -4,55 +4,33 @@ import {
   MAX_DELAY_SECONDS,
   MAX_HOPS,
   MAX_TRIES,
-  Metric,
+  METRIC,
   type RunMessage,
   type RunnerSettings,
   type RunRequest,
 } from '../../../src/webhook-runner/contract';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
-import { printable } from '../checkpoint';
-import type { Destination, Reporter, Source, Timing } from '../ports';
-import { lineHandling, type RecordMapper } from '../record-mapping';
-import { advance, failed, isOver } from '../run';
-import type { RunQueue } from '../run-queue';
-import { mappingRequest } from '../run-request';
-import type { SliceOptions } from '../slice';
-
-/** Somebody else works on the run by now. */
-export class LeaseLost extends Error {
-  public override readonly name = 'LeaseLost';
-}
-
-export interface Lease {
-  readonly epoch: number;
-  /** Where the holder before had got to, in this slice or the one before. */
-  readonly checkpoint?: Checkpoint;
-}
-
-/** At most one invocation works on a run. All times are milliseconds since 1970. */
-export interface Leases {
-  /** `busy`: another one works on this slice now; `stale`: the run is beyond this slice already. */
-  acquire(runId: string, hop: number, leasedUntil: number): Promise<Lease | 'busy' | 'stale'>;
-  /** Keeps the checkpoint and renews the lease; throws `LeaseLost`. */
-  save(runId: string, epoch: number, checkpoint: Checkpoint, leasedUntil: number): Promise<void>;
-  /** Ends the slice: the message of the next one, if there is one, may be worked on. Throws `LeaseLost`. */
-  handOver(runId: string, epoch: number, nextHop: number | undefined): Promise<void>;
-}
-
-/** What one run talks to. */
-export interface Connections {
-  readonly source: Source;
-  readonly destination: Destination;
-  readonly reporter: Reporter;
-  close(): void;
-}
+import { printable } from '../core/checkpoint';
+import { advance, failed, isOver } from '../core/drive';
+import {
+  type Connections,
+  type DeadLetters,
+  type Lease,
+  LeaseLost,
+  type Leases,
+  type Timing,
+} from '../core/ports';
+import { lineHandling, type RecordMapper } from '../core/record-mapping';
+import type { RunQueue } from '../core/run-queue';
+import { mappingRequest } from '../core/run-request';
+import type { SliceOptions } from '../core/slice';
 
 export interface Ports extends Timing {
   /** `reportOnly`: without the destination, which may be what is broken. */
   readonly connect: (request: RunRequest, reportOnly: boolean) => Promise<Connections>;
   readonly queue: RunQueue;
-  readonly deadLetters: { send(body: string, reason: string): Promise<void> };
+  readonly deadLetters: DeadLetters;
   readonly leases: Leases;
   readonly settings: RunnerSettings;
   /** The user's own code. */
@@ -240,11 +218,11 @@ function reasonToGiveUp({ attributes }: SQSRecord, { hop }: RunMessage): string 
 function count(begin: Checkpoint, end: Checkpoint, { metrics, now }: Ports): void {
   const ended = end.outcome !== undefined && begin.outcome === undefined;
   metrics({
-    [Metric.RECORDS_DELIVERED]: end.delivered - begin.delivered,
-    [Metric.BATCHES_FAILED]: end.failedBatches - begin.failedBatches,
+    [METRIC.recordsDelivered]: end.delivered - begin.delivered,
+    [METRIC.batchesFailed]: end.failedBatches - begin.failedBatches,
     ...(ended && {
-      [Metric.RUNS_FAILED]: end.outcome.state === 'failed' ? 1 : 0,
-      [Metric.RUN_DURATION]: Math.round((now() - end.startedAt) / 1000),
+      [METRIC.runsFailed]: end.outcome.state === 'failed' ? 1 : 0,
+      [METRIC.runDuration]: Math.round((now() - end.startedAt) / 1000),
     }),
   });
 }

@@ -6,14 +6,11 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { createConnect } from './connections';
-import { dynamodbLeases } from './dynamodb-lease';
 import { createHandler } from './handler';
-import { sqsDeadLetters } from './sqs-dead-letters';
 import {
   type DestinationSettings,
-  Env,
-  Metric,
+  ENV,
+  METRIC,
   METRIC_NAMESPACE,
   type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
@@ -22,12 +19,15 @@ import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
 import { cachedSecret } from '../../shared/secret';
-import { mapperOf } from '../record-mapping';
-import { sqsRunQueue } from '../sqs-run-queue';
+import { createConnect } from '../adapters/connections';
+import { dynamodbLeases } from '../adapters/dynamodb-lease';
+import { sqsDeadLetters } from '../adapters/sqs-dead-letters';
+import { sqsRunQueue } from '../adapters/sqs-run-queue';
+import { mapperOf } from '../core/record-mapping';
 
 const { env } = process;
-const settings = JSON.parse(requireEnv(env, Env.SETTINGS)) as RunnerSettings;
-const secretArn = env[Env.DESTINATION_SECRET_ARN];
+const settings = JSON.parse(requireEnv(env, ENV.settings)) as RunnerSettings;
+const secretArn = env[ENV.destinationSecretArn];
 const sqs = new SQSClient(CLIENT_OPTIONS);
 const timing = {
   now: Date.now,
@@ -43,7 +43,7 @@ export const handler = createHandler({
   ...timing,
   connect: createConnect({
     settings,
-    destination: JSON.parse(requireEnv(env, Env.DESTINATION)) as DestinationSettings,
+    destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
     timing,
     secret: secretArn ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), secretArn) : undefined,
     clients: {
@@ -52,9 +52,9 @@ export const handler = createHandler({
       sqs: () => new SQSClient(once),
     },
   }),
-  queue: sqsRunQueue(sqs, requireEnv(env, Env.QUEUE_URL)),
-  deadLetters: sqsDeadLetters(sqs, requireEnv(env, Env.DEAD_LETTER_QUEUE_URL)),
-  leases: dynamodbLeases(new DynamoDBClient(CLIENT_OPTIONS), requireEnv(env, Env.LEASE_TABLE_NAME), Date.now),
+  queue: sqsRunQueue(sqs, requireEnv(env, ENV.queueUrl)),
+  deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
+  leases: dynamodbLeases(new DynamoDBClient(CLIENT_OPTIONS), requireEnv(env, ENV.leaseTableName), Date.now),
   settings,
   mapper:
     settings.mapping?.kind === 'module'
@@ -70,6 +70,6 @@ export const handler = createHandler({
     { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
     env.AWS_LAMBDA_LOG_LEVEL,
     undefined,
-    { [Metric.RUN_DURATION]: 'Seconds' },
+    { [METRIC.runDuration]: 'Seconds' },
   ),
 });

@@ -1,5 +1,5 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import type { RunQueue } from './run-queue';
+import type { RunQueue } from '../core/run-queue';
 
 export function sqsRunQueue(client: SQSClient, queueUrl: string): RunQueue {
   return {

@@ -1,4 +1,4 @@
-import type { RunMessage } from '../../src/webhook-runner/contract';
+import type { RunMessage } from '../../../src/webhook-runner/contract';
 
 /** Where a run waits for its next slice. */
 export interface RunQueue {

@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto';
-import type { Checkpoint } from '../../src/webhook-runner/contract';
+import type { Checkpoint } from '../../../src/webhook-runner/contract';
 
 /** Of all errors in a checkpoint, as JSON: it travels in a message. */
 const MAX_ERROR_BYTES = 500;

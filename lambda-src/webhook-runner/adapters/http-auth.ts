@@ -1,22 +1,6 @@
-import { HttpRequestError } from '../shared/guarded-http';
-import type { HttpClient } from '../shared/guarded-http';
-
-export type HttpAuth =
-  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
-  | { readonly kind: 'bearer'; readonly token: string }
-  | { readonly kind: 'apiKey'; readonly header: string; readonly key: string }
-  | OAuth2ClientCredentials;
-
-/** RFC 6749, 4.4. */
-export interface OAuth2ClientCredentials {
-  readonly kind: 'oauth2';
-  readonly tokenUrl: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
-  readonly scope?: string;
-  readonly audience?: string;
-  readonly clientAuthentication?: 'basic' | 'body';
-}
+import { HttpRequestError } from '../../shared/guarded-http';
+import type { HttpClient } from '../../shared/guarded-http';
+import type { HttpAuth, OAuth2ClientCredentials } from '../core/auth-secret';
 
 export interface Authorizer {
   /** Another call of `headers` may bring other ones. */

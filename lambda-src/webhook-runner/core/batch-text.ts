@@ -1,4 +1,4 @@
-import type { DeliveredBatch } from '../ports';
+import type { DeliveredBatch } from './ports';
 
 /** The records as the elements of a JSON array, or why there is none. */
 export function recordsText({ parts, contentType }: DeliveredBatch): string | undefined {

@@ -8,7 +8,7 @@ import { outcomeOf } from './outcome';
 import type { Delivery, SlicePorts, SourceStream } from './ports';
 import { SourceError } from './ports';
 import { RateLimiter } from './rate-limiter';
-import type { Checkpoint, RunnerSettings } from '../../src/webhook-runner/contract';
+import type { Checkpoint, RunnerSettings } from '../../../src/webhook-runner/contract';
 
 export interface SliceOptions {
   readonly webhookId: string;

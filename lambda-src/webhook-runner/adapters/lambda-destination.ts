@@ -1,8 +1,8 @@
 import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
-import { isTransient, NO_OWN_BODY, recordsText } from './batch-text';
 import type { MappingRequest } from '../../../src/webhook-runner/contract';
-import { parseLambdaAnswer } from '../lambda-answer';
-import type { Destination } from '../ports';
+import { isTransient, NO_OWN_BODY, recordsText } from '../core/batch-text';
+import { parseLambdaAnswer } from '../core/lambda-answer';
+import type { Destination } from '../core/ports';
 
 /** Around the records: key, number and punctuation, beside the request. */
 const FRAME_BYTES = 300;

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../../src/webhook-runner/contract';
+import type { Checkpoint } from '../../../src/webhook-runner/contract';
 
 /** How a run that reached the end of its source ends: partial failure succeeds and is counted in the reason. */
 export function outcomeOf(

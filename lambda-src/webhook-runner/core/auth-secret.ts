@@ -1,5 +1,21 @@
 import type { HttpAuthSettings } from '../../../src/webhook-runner/contract';
-import type { HttpAuth } from '../http-auth';
+
+export type HttpAuth =
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
+  | { readonly kind: 'bearer'; readonly token: string }
+  | { readonly kind: 'apiKey'; readonly header: string; readonly key: string }
+  | OAuth2ClientCredentials;
+
+/** RFC 6749, 4.4. */
+export interface OAuth2ClientCredentials {
+  readonly kind: 'oauth2';
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly scope?: string;
+  readonly audience?: string;
+  readonly clientAuthentication?: 'basic' | 'body';
+}
 
 const MEMBERS = {
   basic: ['username', 'password'],

@@ -1,5 +1,5 @@
 import type { Delivery } from './ports';
-import type { LambdaBatchAnswer } from '../../src/webhook-runner/contract';
+import type { LambdaBatchAnswer } from '../../../src/webhook-runner/contract';
 
 /**
  * Reads what a destination function answered: nothing means that every record was taken. A function that throws, times out or crashes

@@ -1,4 +1,4 @@
-import type { RetryPolicy } from '../../src/webhook-runner/contract';
+import type { RetryPolicy } from '../../../src/webhook-runner/contract';
 
 /** Full jitter: anywhere between zero and the exponential delay, so that many clients do not come back together. */
 export function backoffDelay(policy: RetryPolicy, attempt: number, random: () => number): number {

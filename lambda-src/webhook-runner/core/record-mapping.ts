@@ -1,5 +1,5 @@
 import type { AssemblerOptions, Transformed } from './batch';
-import type { Json, JsonObject, MappingRequest, MappingStep } from '../../src/webhook-runner/contract';
+import type { Json, JsonObject, MappingRequest, MappingStep } from '../../../src/webhook-runner/contract';
 
 /** A record as it is to be sent, a body of its own with its content type, or nothing to leave the record out. */
 export type MappedRecord = { readonly [member: string]: Json | undefined } | OwnBody | undefined;

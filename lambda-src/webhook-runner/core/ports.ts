@@ -1,4 +1,4 @@
-import type { Checkpoint, RunState } from '../../src/webhook-runner/contract';
+import type { Checkpoint, RunState } from '../../../src/webhook-runner/contract';
 
 export interface Timing {
   /** Milliseconds since 1970. */
@@ -92,4 +92,37 @@ export interface SlicePorts extends Timing {
   readonly reporter: Reporter;
   /** Called now and then with the checkpoint reached. A rejection (a lost lease, say) ends the slice at once. */
   save?(checkpoint: Checkpoint): Promise<void>;
+}
+
+/** Somebody else works on the run by now. */
+export class LeaseLost extends Error {
+  public override readonly name = 'LeaseLost';
+}
+
+export interface Lease {
+  readonly epoch: number;
+  /** Where the holder before had got to, in this slice or the one before. */
+  readonly checkpoint?: Checkpoint;
+}
+
+/** At most one invocation works on a run. All times are milliseconds since 1970. */
+export interface Leases {
+  /** `busy`: another one works on this slice now; `stale`: the run is beyond this slice already. */
+  acquire(runId: string, hop: number, leasedUntil: number): Promise<Lease | 'busy' | 'stale'>;
+  /** Keeps the checkpoint and renews the lease; throws `LeaseLost`. */
+  save(runId: string, epoch: number, checkpoint: Checkpoint, leasedUntil: number): Promise<void>;
+  /** Ends the slice: the message of the next one, if there is one, may be worked on. Throws `LeaseLost`. */
+  handOver(runId: string, epoch: number, nextHop: number | undefined): Promise<void>;
+}
+
+/** What one run talks to. */
+export interface Connections {
+  readonly source: Source;
+  readonly destination: Destination;
+  readonly reporter: Reporter;
+  close(): void;
+}
+
+export interface DeadLetters {
+  send(body: string, reason: string): Promise<void>;
 }

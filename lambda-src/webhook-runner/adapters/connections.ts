@@ -1,3 +1,9 @@
+import { eventBridgeDestination } from './event-bridge-destination';
+import { createHttpDestination, createNoDestination } from './http-destination';
+import { createHttpSource } from './http-source';
+import { lambdaDestination } from './lambda-destination';
+import { sqsDestination } from './sqs-destination';
+import { createStatusReporter } from './status-reporter';
 import type {
   DestinationSettings,
   RetryPolicy,
@@ -6,16 +12,9 @@ import type {
 } from '../../../src/webhook-runner/contract';
 import { createAddressGuard } from '../../shared/address-guard';
 import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
-import { createHttpDestination, createNoDestination } from '../http-destination';
-import { createHttpSource } from '../http-source';
-import type { Destination, Timing } from '../ports';
-import { mappingRequest } from '../run-request';
-import { createStatusReporter } from '../status-reporter';
-import { authOf } from './auth-secret';
-import { eventBridgeDestination } from './event-bridge-destination';
-import type { Connections } from './handler';
-import { lambdaDestination } from './lambda-destination';
-import { sqsDestination } from './sqs-destination';
+import { authOf } from '../core/auth-secret';
+import type { Connections, Destination, Timing } from '../core/ports';
+import { mappingRequest } from '../core/run-request';
 
 export interface ConnectOptions {
   readonly settings: RunnerSettings;

@@ -4,9 +4,8 @@ import {
   type DynamoDBClient,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
-import type { Leases } from './handler';
-import { LeaseLost } from './handler';
 import { type Checkpoint, LEASE_TABLE as TABLE, MAX_HOPS } from '../../../src/webhook-runner/contract';
+import { LeaseLost, type Leases } from '../core/ports';
 
 /** Beyond the longest run, so that a late duplicate still finds its item. */
 const KEPT_SECONDS = 7 * 24 * 3600;

@@ -1,9 +1,15 @@
-import { backoffDelay } from './backoff';
-import type { Effort, Report, Reporter, Timing } from './ports';
-import type { RetryPolicy, RunRequest, RunStatus, StatusProtocol } from '../../src/webhook-runner/contract';
-import { DEFAULT_STATUS_PROTOCOL } from '../../src/webhook-runner/contract';
-import type { HttpClient } from '../shared/guarded-http';
-import { HttpRequestError } from '../shared/guarded-http';
+import type {
+  RetryPolicy,
+  RunRequest,
+  RunStatus,
+  StatusProtocol,
+} from '../../../src/webhook-runner/contract';
+import { DEFAULT_STATUS_PROTOCOL } from '../../../src/webhook-runner/contract';
+import type { HttpClient } from '../../shared/guarded-http';
+import { HttpRequestError } from '../../shared/guarded-http';
+import { backoffDelay } from '../core/backoff';
+import type { Effort, Report, Reporter, Timing } from '../core/ports';
+import { statusUrl } from '../core/run-request';
 
 export interface StatusReporterOptions {
   readonly request: Pick<RunRequest, 'callback_url' | 'webhook_id' | 'access_token' | 'tenant_id'>;
@@ -18,11 +24,6 @@ const EFFORTS: { readonly [Key in Effort]: RetryPolicy } = {
   terminal: { maxAttempts: 12, baseDelayMs: 1_000, maxDelayMs: 20_000 },
 };
 const RETRIED_STATUS = new Set([408, 429, 502, 503, 504]);
-
-/** Where the status of a run goes: the two parts put together as they are. */
-export function statusUrl(request: Pick<RunRequest, 'callback_url' | 'webhook_id'>): string {
-  return `${request.callback_url}${encodeURIComponent(request.webhook_id)}`;
-}
 
 export function createStatusReporter(
   options: StatusReporterOptions,

@@ -1,6 +1,6 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import { isTransient, NO_OWN_BODY, recordsText } from './batch-text';
-import type { Destination } from '../ports';
+import { isTransient, NO_OWN_BODY, recordsText } from '../core/batch-text';
+import type { Destination } from '../core/ports';
 
 export interface EventBusTarget {
   readonly eventBusName: string;

@@ -1,6 +1,5 @@
-import { statusUrl } from './status-reporter';
-import type { Json, JsonObject, MappingRequest, RunRequest } from '../../src/webhook-runner/contract';
-import { hostAllowed } from '../shared/guarded-http';
+import type { Json, JsonObject, MappingRequest, RunRequest } from '../../../src/webhook-runner/contract';
+import { hostAllowed } from '../../shared/allowed-hosts';
 
 export type ParsedRequest = { readonly request: RunRequest } | { readonly message: string };
 
@@ -40,6 +39,11 @@ export function parseRunRequest(body: string, policy: RequestPolicy): ParsedRequ
 export function mappingRequest(request: RunRequest): MappingRequest {
   const { access_token: _token, data_url: _dataUrl, callback_url: _callbackUrl, ...visible } = request;
   return visible;
+}
+
+/** Where the status of a run goes: the two parts put together as they are. */
+export function statusUrl(request: Pick<RunRequest, 'callback_url' | 'webhook_id'>): string {
+  return `${request.callback_url}${encodeURIComponent(request.webhook_id)}`;
 }
 
 function read(body: string, policy: RequestPolicy): RunRequest {

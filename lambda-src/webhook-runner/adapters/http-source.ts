@@ -1,11 +1,11 @@
 import * as zlib from 'node:zlib';
-import { backoffDelay, retryAfterMs } from './backoff';
-import type { Source, SourcePosition, SourceStream, Timing } from './ports';
-import { SourceError } from './ports';
-import type { RetryPolicy } from '../../src/webhook-runner/contract';
-import { BlockedAddressError } from '../shared/address-guard';
-import { HttpRequestError } from '../shared/guarded-http';
-import type { HttpClient, HttpStream } from '../shared/guarded-http';
+import type { RetryPolicy } from '../../../src/webhook-runner/contract';
+import { BlockedAddressError } from '../../shared/address-guard';
+import { HttpRequestError } from '../../shared/guarded-http';
+import type { HttpClient, HttpStream } from '../../shared/guarded-http';
+import { backoffDelay, retryAfterMs } from '../core/backoff';
+import { SourceError } from '../core/ports';
+import type { Source, SourcePosition, SourceStream, Timing } from '../core/ports';
 
 export interface HttpSourceOptions {
   readonly url: string;

@@ -1,7 +1,7 @@
 import type { SlicePorts } from './ports';
 import { slice } from './slice';
 import type { SliceOptions } from './slice';
-import type { Checkpoint } from '../../src/webhook-runner/contract';
+import type { Checkpoint } from '../../../src/webhook-runner/contract';
 
 /** Between two attempts to deliver the terminal state, when the platform took none of the first ones. */
 const TERMINAL_RETRY_MS = 5 * 60_000;

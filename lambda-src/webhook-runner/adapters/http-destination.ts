@@ -1,9 +1,9 @@
-import { retryAfterMs } from './backoff';
 import { AuthorizationError, createAuthorizer } from './http-auth';
-import type { HttpAuth } from './http-auth';
-import type { DeliveredBatch, Delivery, Destination } from './ports';
-import type { HttpClient, HttpResponse } from '../shared/guarded-http';
-import { HttpRequestError } from '../shared/guarded-http';
+import type { HttpClient, HttpResponse } from '../../shared/guarded-http';
+import { HttpRequestError } from '../../shared/guarded-http';
+import type { HttpAuth } from '../core/auth-secret';
+import { retryAfterMs } from '../core/backoff';
+import type { DeliveredBatch, Delivery, Destination } from '../core/ports';
 
 export interface HttpDestinationOptions {
   readonly url: string;
