@@ -6,6 +6,7 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as ssm from 'aws-cdk-lib/aws-ssm';
 import type { IConstruct } from 'constructs';
 import { ENV } from './contract';
+import { grantKey } from '../shared/key';
 import { grantSecretValue } from '../shared/secret';
 import { InvalidPropError } from '../shared/validate';
 
@@ -106,7 +107,7 @@ class ParameterDsn extends SentryDsn {
 
   public _grantRead(fn: lambda.Function): void {
     // A SecureString has its key here; the interface does not show it.
-    (this.parameter as { encryptionKey?: kms.IKey }).encryptionKey?.grantDecrypt(fn);
+    grantKey((this.parameter as { encryptionKey?: kms.IKey }).encryptionKey, 'ssm', fn, 'kms:Decrypt');
     // `grantRead` also allows the history of the parameter, which the extension does not read.
     iam.Grant.addToPrincipal({
       grantee: fn,

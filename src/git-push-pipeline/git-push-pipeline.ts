@@ -32,6 +32,7 @@ import {
 } from './repository-address';
 import { hasWildcard, validateProps } from './validate-props';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
+import { grantKey } from '../shared/key';
 import { createHttpApi } from '../shared/http-api';
 import { handlerMetric } from '../shared/metric';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
@@ -149,7 +150,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    * @param grantee who may read
    */
   public grantRead(grantee: iam.IGrantable): iam.Grant {
-    (this.encryptionKey ?? this.bucket.encryptionKey)?.grantDecrypt(grantee);
+    grantKey(this.encryptionKey ?? this.bucket.encryptionKey, 's3', grantee, 'kms:Decrypt');
     const grant = (actions: string[], resourceArns: string[]) =>
       iam.Grant.addToPrincipalOrResource({ grantee, actions, resourceArns, resource: this.bucket });
     return grant(['s3:GetObject', 's3:GetObjectVersion'], [this.bucket.arnForObjects('*')]).combine(
@@ -353,7 +354,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
 
   /** No more than the keys that pushes of the listed repositories can have. */
   private grantPut(grantee: iam.IGrantable, { codeCommitRepositories = [] }: GitPushPipelineProps): void {
-    this.encryptionKey?.grant(grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
+    grantKey(this.encryptionKey, 's3', grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
     const codeCommit = codeCommitRepositories.map(
       ({ repositoryName }): RepositoryPattern => ({
         host: this.codeCommitHost,

@@ -1,6 +1,7 @@
 import { Duration, type Size } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
@@ -42,6 +43,40 @@ const VPC_ACTIONS = [
   'ec2:UnassignPrivateIpAddresses',
 ];
 
+/** AWS sets this key on calls of the code in a function, and never on those that Lambda makes for it, whoever asks. */
+const SOURCE_FUNCTION = 'lambda:SourceFunctionArn';
+
+/**
+ * For Lambda alone: the code in the function is denied what Lambda may do, or it could delete any interface of the account. A Deny,
+ * so that it stands whatever else is attached to the role; on the key's presence and not on the function's ARN, because the role
+ * serves this one function and the function needs the role first.
+ * https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+ */
+function grantNetworkInterfaces(role: iam.Role): void {
+  role.addToPolicy(new iam.PolicyStatement({ actions: VPC_ACTIONS, resources: ['*'] }));
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      effect: iam.Effect.DENY,
+      actions: VPC_ACTIONS,
+      resources: ['*'],
+      conditions: { Null: { [SOURCE_FUNCTION]: 'false' } },
+    }),
+  );
+}
+
+/** For Lambda alone, which decrypts the environment: the code in the function finds it decrypted. */
+function grantEnvironmentKey(key: kms.IKey | undefined, role: iam.Role): void {
+  if (!key) return;
+  iam.Grant.addToPrincipalOrResource({
+    grantee: role,
+    actions: ['kms:Decrypt'],
+    resource: key,
+    resourceArns: [key.keyArn],
+    resourceSelfArns: ['*'],
+    conditions: { Null: { [SOURCE_FUNCTION]: 'true' } },
+  });
+}
+
 /** Checks the user's props once per block, so that a mistake is told once and names the block. */
 export function validateHandlerProps(scope: Construct, props: HandlerProps): void {
   validateInteger(scope, 'memorySize', props.memorySize, 128, 10_240);
@@ -79,10 +114,8 @@ export function createHandlerFunction(
     description: `Execution role: ${own.description}`,
   });
   logGroup.grantWrite(role);
-  if (props.vpc) {
-    role.addToPolicy(new iam.PolicyStatement({ actions: VPC_ACTIONS, resources: ['*'] }));
-  }
-  props.environmentEncryption?.grant(role, 'kms:Decrypt');
+  if (props.vpc) grantNetworkInterfaces(role);
+  grantEnvironmentKey(props.environmentEncryption, role);
   const policy = role.node.tryFindChild('DefaultPolicy');
   const fn = new lambda.Function(scope, id, {
     description: own.description,

@@ -77,7 +77,8 @@ export interface HandlerProps {
   readonly logRetention?: logs.RetentionDays;
 
   /**
-   * The VPC in which the functions run. Adds the six `ec2` actions on network interfaces that Lambda demands, on `*`.
+   * The VPC in which the functions run. Adds the six `ec2` actions on network interfaces that Lambda demands, on `*`, and denies
+   * them to the functions' own code.
    * The subnets need a NAT gateway, or an endpoint for each service that the block's page names.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
@@ -108,7 +109,8 @@ export interface HandlerProps {
   readonly reservedConcurrentExecutions?: number;
 
   /**
-   * A KMS key for the functions' environment variables. Adds `kms:Decrypt` on that key. No block keeps a secret there.
+   * A KMS key for the functions' environment variables. Adds `kms:Decrypt` on that key, for Lambda and not for the functions' own
+   * code. No block keeps a secret there. The owner of an imported key lets the roles in by its key policy.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
    * @default - the key that Lambda owns

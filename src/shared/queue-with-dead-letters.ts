@@ -4,6 +4,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { grantKey } from './key';
 import { InvalidPropError } from './validate';
 
 /** What a block says of its queue. */
@@ -60,7 +61,7 @@ export function createQueueWithDeadLetters(
 
 /** Lets somebody send to a queue, and use its key where it has one. */
 export function grantQueueSend(queue: sqs.IQueue, grantee: iam.IGrantable): iam.Grant {
-  queue.encryptionMasterKey?.grant(grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
+  grantKey(queue.encryptionMasterKey, 'sqs', grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
   return queue.grant(grantee, 'sqs:SendMessage');
 }
 
@@ -71,7 +72,7 @@ export function grantQueueSend(queue: sqs.IQueue, grantee: iam.IGrantable): iam.
  * Not `SqsEventSource`: that one also grants `sqs:GetQueueUrl` and `sqs:ChangeMessageVisibility`, which the poller never calls.
  */
 export function consumeQueue(queue: sqs.Queue, fn: lambda.Function, batchSize: number): void {
-  queue.encryptionMasterKey?.grant(fn, 'kms:Decrypt');
+  grantKey(queue.encryptionMasterKey, 'sqs', fn, 'kms:Decrypt');
   queue.grant(fn, 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes');
   fn.addEventSourceMapping('Queue', {
     eventSourceArn: queue.queueArn,

@@ -1,5 +1,6 @@
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { grantKey } from './key';
 
 /**
  * Lets a function read the value of exactly one secret.
@@ -7,7 +8,7 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
  * `ISecret.grantRead` also allows `secretsmanager:DescribeSecret`, which no handler calls.
  */
 export function grantSecretValue(secret: secretsmanager.ISecret, grantee: iam.IGrantable): iam.Grant {
-  secret.encryptionKey?.grantDecrypt(grantee);
+  grantKey(secret.encryptionKey, 'secretsmanager', grantee, 'kms:Decrypt');
   return iam.Grant.addToPrincipal({
     grantee,
     actions: ['secretsmanager:GetSecretValue'],

@@ -3,6 +3,7 @@ import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
+import { grantKey, TABLE_KEY } from './key';
 import type { TableBilling } from './table-billing';
 import { InvalidPropError, validateExclusive } from './validate';
 
@@ -113,25 +114,13 @@ export function tableKey(props: TableProps): kms.IKey | undefined {
   return props.encryptionKey ?? props.table?.encryptionKey;
 }
 
-/**
- * What DynamoDB demands of a caller when the table has a key of its own.
- * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
- */
-const KEY_ACTIONS_TO_READ = ['kms:Decrypt', 'kms:DescribeKey'];
-const KEY_ACTIONS_TO_WRITE = [
-  ...KEY_ACTIONS_TO_READ,
-  'kms:Encrypt',
-  'kms:GenerateDataKey*',
-  'kms:ReEncrypt*',
-];
-
 export function grantTableRead(
   table: dynamodb.ITable,
   key: kms.IKey | undefined,
   grantee: iam.IGrantable,
   ...actions: string[]
 ): iam.Grant {
-  key?.grant(grantee, ...KEY_ACTIONS_TO_READ);
+  grantKey(key, 'dynamodb', grantee, ...TABLE_KEY.read);
   return table.grant(grantee, ...actions);
 }
 
@@ -141,6 +130,6 @@ export function grantTableWrite(
   grantee: iam.IGrantable,
   ...actions: string[]
 ): iam.Grant {
-  key?.grant(grantee, ...KEY_ACTIONS_TO_WRITE);
+  grantKey(key, 'dynamodb', grantee, ...TABLE_KEY.write);
   return table.grant(grantee, ...actions);
 }

@@ -234,8 +234,10 @@ describe('permissions', () => {
       'kms:Decrypt',
       'kms:DescribeKey',
       'kms:Encrypt',
-      'kms:GenerateDataKey*',
-      'kms:ReEncrypt*',
+      'kms:GenerateDataKey',
+      'kms:GenerateDataKeyWithoutPlaintext',
+      'kms:ReEncryptFrom',
+      'kms:ReEncryptTo',
       'logs:CreateLogStream',
       'logs:PutLogEvents',
     ]);

@@ -122,8 +122,10 @@ test('with every prop, passes each on', () => {
     'kms:Decrypt',
     'kms:DescribeKey',
     'kms:Encrypt',
-    'kms:GenerateDataKey*',
-    'kms:ReEncrypt*',
+    'kms:GenerateDataKey',
+    'kms:GenerateDataKeyWithoutPlaintext',
+    'kms:ReEncryptFrom',
+    'kms:ReEncryptTo',
     'logs:CreateLogStream',
     'logs:PutLogEvents',
   ]);
