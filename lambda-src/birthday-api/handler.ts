@@ -8,7 +8,7 @@ import {
   MAX_USER_LENGTH,
   parseDate,
   parseUser,
-} from './domain';
+} from './core/domain';
 import { type LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
 import type { Clock } from '../shared/clock';
 import { describe } from '../shared/describe';

@@ -1,6 +1,6 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { dynamodbStore } from './dynamodb-store';
+import { dynamodbStore } from './adapters/dynamodb-store';
 import { createGetHandler, createPutHandler, type Ports } from './handler';
 import { ENV, type LeapDayRule } from '../../src/birthday-api/contract';
 import { CLIENT_OPTIONS } from '../shared/aws-client';

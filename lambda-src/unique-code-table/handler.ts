@@ -4,9 +4,9 @@ import type {
   APIGatewayProxyStructuredResultV2 as HttpResponse,
   Context,
 } from 'aws-lambda';
-import { InvalidInput, type Limits, parseRequest } from './domain';
-import { CodeSpaceExhausted, IdempotencyKeyReused, issueCodes, type IssuePorts } from './issue';
-import { METRICS } from '../../src/unique-code-table/contract';
+import { InvalidInput, type Limits, parseRequest } from './core/domain';
+import { CodeSpaceExhausted, IdempotencyKeyReused, issueCodes, type IssuePorts } from './core/issue';
+import { METRIC } from '../../src/unique-code-table/contract';
 import { HttpError, json, jsonObjectBody } from '../shared/http';
 import type { Log } from '../shared/log';
 import type { Metrics } from '../shared/metrics';
@@ -90,9 +90,9 @@ function count(
   exhausted: number,
 ): void {
   metrics({
-    [METRICS.codesIssued]: issued,
-    [METRICS.attempts]: attempts,
-    [METRICS.collisions]: collisions,
-    [METRICS.exhausted]: exhausted,
+    [METRIC.codesIssued]: issued,
+    [METRIC.attempts]: attempts,
+    [METRIC.collisions]: collisions,
+    [METRIC.exhausted]: exhausted,
   });
 }

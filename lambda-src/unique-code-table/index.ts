@@ -1,8 +1,8 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { dynamodbStore } from './dynamodb-store';
+import { dynamodbStore } from './adapters/dynamodb-store';
 import { createHandler } from './handler';
-import { ENV, type Format, METRICS } from '../../src/unique-code-table/contract';
+import { ENV, type Format, METRIC_NAMESPACE } from '../../src/unique-code-table/contract';
 import { CLIENT_OPTIONS } from '../shared/aws-client';
 import { systemClock } from '../shared/clock';
 import { requireEnv } from '../shared/env';
@@ -33,7 +33,7 @@ export const issue = createHandler({
   },
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
   metrics: createMetrics(
-    METRICS.namespace,
+    METRIC_NAMESPACE,
     { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'unknown' },
     process.env.AWS_LAMBDA_LOG_LEVEL,
   ),

@@ -14,7 +14,7 @@ export const ENV = {
 } as const;
 
 /** The export of the bundle. */
-export const EXPORT = 'issue';
+export const EXPORT = { issue: 'issue' } as const;
 
 /** Attributes of the table. */
 export const TABLE = {
@@ -38,7 +38,7 @@ export const requestKey = (hash: string): string => `#request#${hash}`;
 export const reservationKey = (code: string): string => `#issued#${code}`;
 
 /** A member of the input. */
-export const INPUT_MEMBERS = [
+export const INPUT_MEMBER = [
   'usedBy',
   'length',
   'reference',
@@ -52,8 +52,8 @@ export const MAX_LENGTH = 256;
 export const MAX_TRANSACTION_ITEMS = 100;
 
 /** CloudWatch metrics, with the dimension `FunctionName`. */
-export const METRICS = {
-  namespace: 'CdkServerlessBlocks/UniqueCodeTable',
+export const METRIC_NAMESPACE = 'CdkServerlessBlocks/UniqueCodeTable';
+export const METRIC = {
   codesIssued: 'CodesIssued',
   collisions: 'Collisions',
   attempts: 'Attempts',

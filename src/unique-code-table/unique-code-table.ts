@@ -8,7 +8,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct, type IConstruct } from 'constructs';
 import { CodeFormat } from './code-format';
-import { ENV, EXPORT, METRICS, TABLE } from './contract';
+import { ENV, EXPORT, METRIC, METRIC_NAMESPACE, TABLE } from './contract';
 import type { ApiOptions } from '../shared/api-options';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import type { HandlerProps } from '../shared/handler-props';
@@ -215,15 +215,15 @@ abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable
   }
 
   public metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.issueFunction, METRICS.namespace, METRICS.codesIssued, options);
+    return handlerMetric(this.issueFunction, METRIC_NAMESPACE, METRIC.codesIssued, options);
   }
 
   public metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.issueFunction, METRICS.namespace, METRICS.collisions, options);
+    return handlerMetric(this.issueFunction, METRIC_NAMESPACE, METRIC.collisions, options);
   }
 
   public metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.issueFunction, METRICS.namespace, METRICS.exhausted, options);
+    return handlerMetric(this.issueFunction, METRIC_NAMESPACE, METRIC.exhausted, options);
   }
 }
 
@@ -302,7 +302,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
       {
         description: 'Issues codes that are never handed out twice',
         asset: 'unique-code-table',
-        export: EXPORT,
+        export: EXPORT.issue,
         environment: {
           [ENV.tableName]: this.table.tableName,
           [ENV.format]: JSON.stringify(format._format),

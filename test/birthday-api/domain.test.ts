@@ -7,7 +7,7 @@ import {
   isBefore,
   parseDate,
   parseUser,
-} from '../../lambda-src/birthday-api/domain';
+} from '../../lambda-src/birthday-api/core/domain';
 
 const date = (text: string): CalendarDate => parseDate(text)!;
 

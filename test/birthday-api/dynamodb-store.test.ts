@@ -1,6 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { expect, test } from 'vitest';
-import { dynamodbStore } from '../../lambda-src/birthday-api/dynamodb-store';
+import { dynamodbStore } from '../../lambda-src/birthday-api/adapters/dynamodb-store';
 
 test('reads consistently, so that a GET sees the PUT before it', async () => {
   const sent: object[] = [];

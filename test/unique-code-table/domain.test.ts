@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { drawCodes, drawRandom, parseRequest } from '../../lambda-src/unique-code-table/domain';
+import { drawCodes, drawRandom, parseRequest } from '../../lambda-src/unique-code-table/core/domain';
 import { CodeAlphabet, CodeFormat } from '../../src';
 
 const format = CodeFormat.DEFAULT._format;

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { dynamodbStore, type StoreOptions } from '../../lambda-src/unique-code-table/dynamodb-store';
-import type { CodeStore, Write } from '../../lambda-src/unique-code-table/issue';
+import { dynamodbStore, type StoreOptions } from '../../lambda-src/unique-code-table/adapters/dynamodb-store';
+import type { CodeStore, Write } from '../../lambda-src/unique-code-table/core/issue';
 import { readBody } from '../../local/server';
 import { type RunningStack, startStack } from '../local/stack';
 

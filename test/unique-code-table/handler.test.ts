@@ -1,8 +1,13 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createLog } from '../../lambda-src/shared/log';
+import type {
+  CodeStore,
+  RequestRecord,
+  Write,
+  WriteResult,
+} from '../../lambda-src/unique-code-table/core/issue';
 import { createHandler, type Ports } from '../../lambda-src/unique-code-table/handler';
-import type { CodeStore, RequestRecord, Write, WriteResult } from '../../lambda-src/unique-code-table/issue';
 import { CodeFormat } from '../../src';
 import { lambdaContext, sampleEvent } from '../events';
 

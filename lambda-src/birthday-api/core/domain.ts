@@ -1,4 +1,4 @@
-import type { LeapDayRule } from '../../src/birthday-api/contract';
+import type { LeapDayRule } from '../../../src/birthday-api/contract';
 
 /** A day of the proleptic Gregorian calendar; month and day count from 1. */
 export interface CalendarDate {

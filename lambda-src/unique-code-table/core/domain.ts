@@ -1,11 +1,11 @@
 import {
   type Format,
   formatCode,
-  INPUT_MEMBERS,
+  INPUT_MEMBER,
   MAX_LENGTH,
   MAX_TRANSACTION_ITEMS,
-} from '../../src/unique-code-table/contract';
-import { describe } from '../shared/describe';
+} from '../../../src/unique-code-table/contract';
+import { describe } from '../../shared/describe';
 
 /** Draws random bytes; passed in, so that this file is pure. */
 export type RandomBytes = (count: number) => Uint8Array;
@@ -73,10 +73,10 @@ export function parseRequest(input: unknown, { defaultLength, itemsPerCode }: Li
   }
   const members = input as Record<string, unknown>;
   const unknown = Object.keys(members).find(
-    name => !INPUT_MEMBERS.includes(name as (typeof INPUT_MEMBERS)[number]),
+    name => !INPUT_MEMBER.includes(name as (typeof INPUT_MEMBER)[number]),
   );
   if (unknown !== undefined) {
-    throw new InvalidInput(`Unknown member ${show(unknown)}: there are ${INPUT_MEMBERS.join(', ')}`);
+    throw new InvalidInput(`Unknown member ${show(unknown)}: there are ${INPUT_MEMBER.join(', ')}`);
   }
   const idempotencyKey = text(members, 'idempotencyKey', MAX_KEY_LENGTH);
   // A transaction takes 100 items; the record of an idempotency key is one of them.

@@ -1,6 +1,6 @@
 import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
-import type { BirthdayStore } from './handler';
-import { TABLE } from '../../src/birthday-api/contract';
+import { TABLE } from '../../../src/birthday-api/contract';
+import type { BirthdayStore } from '../handler';
 
 export function dynamodbStore(client: DynamoDBClient, tableName: string): BirthdayStore {
   return {

@@ -1,6 +1,6 @@
 import { type CodeRequest, drawCodes, fingerprintSource, type RandomBytes } from './domain';
-import type { Format } from '../../src/unique-code-table/contract';
-import type { Clock } from '../shared/clock';
+import type { Format } from '../../../src/unique-code-table/contract';
+import type { Clock } from '../../shared/clock';
 
 /** A code with what is written beside it. */
 export interface CodeItem {

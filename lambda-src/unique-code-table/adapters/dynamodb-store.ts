@@ -8,8 +8,8 @@ import {
   TransactionConflictException,
   TransactWriteItemsCommand,
 } from '@aws-sdk/client-dynamodb';
-import type { CodeItem, CodeStore, RequestRecord, Write, WriteResult } from './issue';
-import { requestKey, reservationKey, TABLE } from '../../src/unique-code-table/contract';
+import { requestKey, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
+import type { CodeItem, CodeStore, RequestRecord, Write, WriteResult } from '../core/issue';
 
 export interface StoreOptions {
   readonly tableName: string;
