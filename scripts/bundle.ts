@@ -4,6 +4,7 @@
  * The result must be the same, byte for byte, wherever it is built, because the CDK's asset hashes are made of it: so esbuild is
  * pinned, runs from the repository's root, reads no tsconfig and starts from an empty folder.
  *
+ * `--source-maps` appends them to the bundles, for a debugger; such bundles are not those that ship.
  * `--without-go` goes on where there is no Go, and says so: the demo then runs without the extension.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
@@ -46,7 +47,8 @@ export const OPTIONS: BuildOptions = {
 
 async function main(): Promise<void> {
   emptyAssets();
-  const [missing] = await Promise.all([buildExtension(), build({ ...OPTIONS })]);
+  const sourcemap = process.argv.includes('--source-maps') && 'inline';
+  const [missing] = await Promise.all([buildExtension(), build({ ...OPTIONS, sourcemap })]);
   if (!missing) return;
   process.stderr.write(`${missing}\n`);
   if (process.argv.includes('--without-go')) {

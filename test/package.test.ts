@@ -36,6 +36,7 @@ test('the package holds the constructs, the bundles and the reference, and nothi
   expect([...places].sort()).toEqual([
     '.jsii',
     'API.md',
+    'CHANGELOG.md',
     'LICENSE',
     'README.md',
     'SECURITY.md',
