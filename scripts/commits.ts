@@ -151,6 +151,6 @@ function git(folder: string, ...args: string[]): string {
     cwd: folder,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
-    maxBuffer: 64 << 20,
+    maxBuffer: 64e6,
   }).trim();
 }

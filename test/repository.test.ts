@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 /** What helps people to work here names files and versions that nothing else would miss. */
 const ROOT = path.resolve(__dirname, '..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
-const json = (file: string) => JSON.parse(read(file)) as Record<string, never>;
+const json = (file: string) => JSON.parse(read(file).replace(/^\/\/.*$/m, '')) as Record<string, never>; // projen's mark
 
 test('every decision is in the index, under its title', () => {
   const index = read('docs/adr/README.md');
@@ -22,8 +22,9 @@ test('the debug configurations start what is there, after tasks that are there',
   };
   const { tasks } = json('.vscode/tasks.json') as unknown as { tasks: { label: string }[] };
   for (const { request, program, args = [], preLaunchTask } of configurations) {
-    if (request === 'launch')
+    if (request === 'launch') {
       expect(existsSync(program.replace('${workspaceFolder}', ROOT)), program).toBe(true);
+    }
     for (const file of args.filter(arg => arg.endsWith('.json'))) {
       expect(existsSync(path.join(ROOT, file)), file).toBe(true);
     }
