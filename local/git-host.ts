@@ -119,13 +119,18 @@ export class LocalGitHost {
   }
 
   /**
-   * Commits files, and pushes the commit over HTTPS with git itself, as a developer does.
+   * Commits files on top of what was pushed to the ref before, and pushes the commit over HTTPS with git itself, as a developer
+   * does. Each ref has its own history.
    *
    * @param ref in full
    * @returns the commit's id
    */
   public async push(ref: string, files: Record<string, string>, message: string): Promise<string> {
-    const work = path.join(this.folder, 'work');
+    const work = path.join(this.folder, 'work', ref);
+    if (!fs.existsSync(work)) {
+      fs.mkdirSync(work, { recursive: true });
+      git(work, ['init', '--quiet']);
+    }
     for (const [name, text] of Object.entries(files)) {
       fs.mkdirSync(path.dirname(path.join(work, name)), { recursive: true });
       fs.writeFileSync(path.join(work, name), text);
@@ -206,7 +211,6 @@ export class LocalGitHost {
     fs.writeFileSync(path.join(this.folder, CERTIFICATE), this.certificate.cert);
     git(this.folder, ['init', '--quiet', '--bare', '--initial-branch', 'main', REPOSITORY]);
     git(path.join(this.folder, REPOSITORY), ['config', 'http.receivepack', 'true']);
-    git(this.folder, ['init', '--quiet', '--initial-branch', 'main', 'work']);
   }
 
   /** Sends a webhook for each ref that is not where it was. */

@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import type { Stack } from 'aws-cdk-lib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
-import { allIds, BATCH, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
+import { allIds, BATCH, lines, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
 import { samplePeople } from '../../local/webhook-host';
 import { RecordMapping } from '../../src';
 import { MAX_TRIES } from '../../src/webhook-runner/contract';
@@ -45,7 +45,15 @@ beforeAll(async () => {
     started.add(stack, 'Slices', { requestsPerMinute: 200 });
   });
 });
-afterAll(() => runners?.stop());
+afterAll(async () => {
+  await runners?.stop();
+  for (const name of ['Plain', 'Mortal', 'Slices']) {
+    for (const fn of ['AcceptHandler', 'RunHandler']) {
+      expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
+    }
+  }
+  expect(runners.logs.filter(line => /MaxListenersExceeded|demo-token/.test(line))).toEqual([]);
+});
 beforeEach(() => runners.reset());
 
 /** What the runner does again when a message that nobody settled is seen again. */
@@ -108,7 +116,9 @@ describe('a run function that is killed', () => {
     expect(await runners.end(webhookId)).toMatchObject({ state: 'failed', reason });
     runners.expectOneEnd(webhookId, 'failed');
     await eventually(async () => (await runners.queued('Mortal')) === 0);
-    const [letter, ...others] = await runners.deadLetters('Mortal');
+    const [letter, ...others] = (await runners.deadLetters('Mortal')).filter(({ body }) =>
+      body.includes(webhookId),
+    );
     expect([JSON.parse(letter.body), letter.reason, others]).toEqual([
       expect.objectContaining({ hop: 0, request: expect.objectContaining({ webhook_id: webhookId }) }),
       reason,
@@ -240,20 +250,25 @@ describe('messages', () => {
 });
 
 describe('a source', () => {
-  const CUT_AT = 100_000;
+  /** How many batches arrive before the connection is cut, and where in the file the last of them ends. */
+  const BATCHES_BEFORE = 15;
+  const CUT_AT = Buffer.byteLength(`${lines.slice(0, BATCHES_BEFORE * BATCH).join('\n')}\n`);
   const content = samplePeople(allIds.length);
 
-  /** Gives the first bytes and cuts the connection; what follows is the test's. */
-  function cutThen(
-    next: (request: IncomingMessage, response: ServerResponse) => boolean,
-    etag = '"first"',
-  ): void {
+  /** Gives the first batches and cuts the connection once the destination has them; what follows is the test's. */
+  function cutThen(next: (request: IncomingMessage, response: ServerResponse) => boolean): void {
     let requests = 0;
+    let cut = () => {};
     runners.host.onFile = (request, response) => {
       if (requests++ > 0) return next(request, response);
-      response.writeHead(200, { etag, 'content-length': content.length });
-      response.write(content.subarray(0, CUT_AT), () => setTimeout(() => response.destroy(), 20));
+      response.writeHead(200, { etag: '"first"', 'content-length': content.length });
+      response.write(content.subarray(0, CUT_AT));
+      cut = () => response.destroy();
       return true;
+    };
+    runners.host.onBatch = () => {
+      if (runners.host.batches.length === BATCHES_BEFORE - 1) cut();
+      return false;
     };
   }
 
@@ -264,22 +279,22 @@ describe('a source', () => {
       return true;
     };
 
-  test.each<[string, () => void, RegExp]>([
+  test.each<[string, () => void, string]>([
     [
       'that is replaced',
       () => cutThen(() => false),
-      /^data_url has changed since the run began \(at byte 100000\)$/,
+      `data_url has changed since the run began (at byte ${CUT_AT})`,
     ],
-    ['that has expired', () => cutThen(answerAll(403)), /^data_url expired at byte 100000$/],
+    ['that has expired', () => cutThen(answerAll(403)), `data_url expired at byte ${CUT_AT}`],
     [
       'that ignores Range',
       () => cutThen(answerAll(200)),
-      /^data_url ignores Range: the run cannot go on at byte 100000$/,
+      `data_url ignores Range: the run cannot go on at byte ${CUT_AT}`,
     ],
     [
       'that was truncated',
       () => cutThen(answerAll(416, { 'content-range': 'bytes */50000' })),
-      /^data_url has another size than when the run began/,
+      `data_url has another size than when the run began (at byte ${CUT_AT})`,
     ],
     [
       'that is cut off at the same byte each time',
@@ -288,7 +303,7 @@ describe('a source', () => {
           response.destroy();
           return true;
         }),
-      /^data_url.*5 times \(at byte 100000\)$/,
+      `5 times (at byte ${CUT_AT})`,
     ],
   ])(
     '%s mid-run ends it as failed with the reason; what came before was delivered once',
@@ -297,11 +312,9 @@ describe('a source', () => {
       const webhookId = await runners.run('Plain');
       expect(await runners.end(webhookId)).toMatchObject({
         state: 'failed',
-        reason: expect.stringMatching(reason),
+        reason: expect.stringContaining(reason),
       });
-      const { idsReceived } = runners;
-      expect(idsReceived.length).toBeGreaterThan(0);
-      expect(idsReceived).toEqual(allIds.slice(0, idsReceived.length));
+      expect(runners.idsReceived).toEqual(allIds.slice(0, BATCHES_BEFORE * BATCH));
       runners.expectOneEnd(webhookId, 'failed');
     },
   );
@@ -365,18 +378,14 @@ describe('a source', () => {
   });
 });
 
-describe('at the end', () => {
-  test.each(['Plain', 'Mortal', 'Slices'])(
-    'no call of %s was denied, and every grant of its functions is used or has been above',
-    name => {
-      for (const fn of ['AcceptHandler', 'RunHandler']) {
-        expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
-      }
-      expect(unusedGrants(runners.running.system, `${name}-RunHandler`)).toEqual([]);
-    },
-  );
-
-  test('no function warns of listeners that pile up, and no token is in a log', () => {
-    expect(runners.logs.filter(line => /MaxListenersExceeded|demo-token/.test(line))).toEqual([]);
-  });
-});
+test.each(['Plain', 'Mortal', 'Slices'])(
+  'every grant of the functions of %s is used by a run and by a message that is no run',
+  async name => {
+    await runners.end(await runners.run(name));
+    await runners.send(name, 'nonsense');
+    await eventually(async () => (await runners.queued(name)) === 0);
+    for (const fn of ['AcceptHandler', 'RunHandler']) {
+      expect(unusedGrants(runners.running.system, `${name}-${fn}`)).toEqual([]);
+    }
+  },
+);
