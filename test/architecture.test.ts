@@ -92,7 +92,20 @@ test('constructs never import handlers, and handlers only what imports nothing o
 test('a handler reads the environment and builds its clients in index.ts only', () => {
   for (const file of typescript('lambda-src').filter(name => path.basename(name) !== 'index.ts')) {
     expect(code(file), file).not.toMatch(/process\.env\b(?!\.NODE)/);
-    expect(code(file), file).not.toMatch(/new [A-Za-z]+Client\(/);
+    expect(code(file), file).not.toMatch(/\bawsClient\(/);
+  }
+});
+
+test('clients of AWS are made by the factory alone, which gives them their limits', () => {
+  for (const file of typescript('lambda-src')) {
+    const text = code(file);
+    const sdk = [...text.matchAll(/import[^;]*?\{([^}]*)\} from '@aws-sdk\/[^']*'/g)];
+    const names = sdk.flatMap(([, list]) => list.split(',').map(name => name.trim().split(' ').at(-1)!));
+    const made = [...text.matchAll(/\bnew (\w+)\(/g)].map(([, name]) => name);
+    expect(
+      made.filter(name => names.includes(name) && name.endsWith('Client')),
+      file,
+    ).toEqual([]);
   }
 });
 

@@ -1,7 +1,56 @@
 /**
- * What every AWS client of a handler is told. Without limits of time a lost answer is waited for until the function's own time is up,
- * and never asked for again.
+ * The one maker of AWS clients: without a limit, a lost answer is waited for until the function's own time is up, and is never
+ * asked for again.
  */
-export const CLIENT_OPTIONS = {
-  requestHandler: { connectionTimeout: 1000, requestTimeout: 2000, throwOnRequestTimeout: true }, // milliseconds
-};
+
+/** How a client waits, and how often it asks. */
+export interface CallLimits {
+  /** Milliseconds until a connection stands. */
+  readonly connectMs: number;
+  /** Milliseconds from the request to its answer; none where the request itself may take long. */
+  readonly answerMs?: number;
+  /** Milliseconds in which nothing at all moves on the connection. */
+  readonly idleMs?: number;
+  /** Requests that the client makes of one call, the first among them. */
+  readonly attempts: number;
+}
+
+export const CALL_LIMITS = {
+  /** A small request: asked again where the answer is lost or is "not now". */
+  quick: { connectMs: 1000, answerMs: 2000, attempts: 3 },
+  /** The same, of a table where throttling is a matter of moments. */
+  contended: { connectMs: 1000, answerMs: 2000, attempts: 6 },
+  /** The caller asks again itself, within its own pace. */
+  once: { connectMs: 1000, answerMs: 2000, attempts: 1 },
+  /** A function works before it answers: as long as a slice of WebhookRunner keeps for what is in flight. The caller asks again itself. */
+  invoke: { connectMs: 1000, answerMs: 50_000, attempts: 1 },
+  /** As long as bytes move. The caller asks again itself: a stream that was read cannot be sent a second time. */
+  upload: { connectMs: 1000, idleMs: 30_000, attempts: 1 },
+} as const satisfies Record<string, CallLimits>;
+
+export type CallKind = keyof typeof CALL_LIMITS;
+
+/** What the SDK is told. */
+interface ClientOptions {
+  readonly maxAttempts: number;
+  readonly requestHandler: {
+    readonly connectionTimeout: number;
+    readonly requestTimeout?: number;
+    readonly socketTimeout?: number;
+    readonly throwOnRequestTimeout: boolean;
+  };
+}
+
+/** A client of the SDK, for calls of one kind. Region, credentials and endpoint come from the function's environment. */
+export function awsClient<Client>(Class: new (options: ClientOptions) => Client, kind: CallKind): Client {
+  const { connectMs, answerMs, idleMs, attempts }: CallLimits = CALL_LIMITS[kind];
+  return new Class({
+    maxAttempts: attempts,
+    requestHandler: {
+      connectionTimeout: connectMs,
+      requestTimeout: answerMs,
+      socketTimeout: idleMs,
+      throwOnRequestTimeout: true, // by default the SDK only warns
+    },
+  });
+}

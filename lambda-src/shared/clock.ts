@@ -1,6 +1,23 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
 /** The time of day, passed in so that tests choose it. */
 export interface Clock {
   now(): Date;
 }
 
+/** What a retry needs beside the work: passed in, so that tests need not wait. */
+export interface Timing {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Rejects when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  random(): number;
+}
+
 export const systemClock: Clock = { now: () => new Date() };
+
+export const systemTiming: Timing = {
+  now: Date.now,
+  sleep: (ms, signal) => wait(ms, undefined, { signal }),
+  random: Math.random,
+};

@@ -3,7 +3,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { dynamodbStore } from './adapters/dynamodb-store';
 import { createHandler } from './handler';
 import { ENV, type Format, METRIC_NAMESPACE } from '../../src/unique-code-table/contract';
-import { CLIENT_OPTIONS } from '../shared/aws-client';
+import { awsClient } from '../shared/aws-client';
 import { systemClock } from '../shared/clock';
 import { requireEnv } from '../shared/env';
 import { createLog } from '../shared/log';
@@ -15,7 +15,7 @@ const timeToLive =
 const reuseExpiredCodes = process.env[ENV.reuseExpiredCodes] === 'true';
 
 export const issue = createHandler({
-  store: dynamodbStore(new DynamoDBClient({ ...CLIENT_OPTIONS, maxAttempts: 6 }), {
+  store: dynamodbStore(awsClient(DynamoDBClient, 'contended'), {
     tableName: requireEnv(process.env, ENV.tableName),
     timeToLive,
     reuseExpiredCodes,

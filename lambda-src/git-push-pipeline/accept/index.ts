@@ -3,6 +3,7 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
 import { ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../../src/git-push-pipeline/repository-address';
+import { awsClient } from '../../shared/aws-client';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -14,7 +15,7 @@ const { env } = process;
 const webhookSecretArn = env[ENV.webhookSecretArn];
 
 export const handler = createHandler({
-  queue: sqsPushQueue(new SQSClient({}), requireEnv(env, ENV.queueUrl)),
+  queue: sqsPushQueue(awsClient(SQSClient, 'quick'), requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   metrics: createMetrics(
@@ -31,7 +32,7 @@ export const handler = createHandler({
     sshHosts: jsonEnv<string[]>(env, ENV.sshHosts),
   },
   webhookSecrets: webhookSecretArn
-    ? webhookSecrets(new SecretsManagerClient({}), webhookSecretArn, systemClock)
+    ? webhookSecrets(awsClient(SecretsManagerClient, 'quick'), webhookSecretArn, systemClock)
     : undefined,
   codeCommitUrlSuffix: env[ENV.codeCommitUrlSuffix],
 });

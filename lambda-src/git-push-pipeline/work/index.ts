@@ -13,6 +13,7 @@ import {
   type RepositoryAddress,
 } from '../../../src/git-push-pipeline/repository-address';
 import { createAddressGuard } from '../../shared/address-guard';
+import { awsClient } from '../../shared/aws-client';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -30,9 +31,9 @@ const { env } = process;
 /** A folder of our own, so that it can be emptied. */
 const SCRATCH = path.join(os.tmpdir(), 'git-push-pipeline');
 
-const sqs = new SQSClient({});
-const secrets = new SecretsManagerClient({});
-const s3 = new S3Client({ maxAttempts: 1 });
+const sqs = awsClient(SQSClient, 'quick');
+const secrets = awsClient(SecretsManagerClient, 'quick');
+const s3 = awsClient(S3Client, 'upload');
 const patterns = (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern);
 const references = jsonEnv<CredentialReference[]>(env, ENV.credentials) ?? [];
 const limits = limitsFor(Number(requireEnv(env, ENV.ephemeralStorageMib)));
@@ -63,7 +64,7 @@ export const handler = createHandler({
   git: deadline => new GitClient({ connection, isAllowed, directory: SCRATCH, limits, deadline }),
   cleanUp: () => fs.rmSync(SCRATCH, { recursive: true, force: true }),
   store: s3ZipStore(s3, requireEnv(env, ENV.bucketName)),
-  events: eventBridgeEvents(new EventBridgeClient({}), requireEnv(env, ENV.eventBusName)),
+  events: eventBridgeEvents(awsClient(EventBridgeClient, 'quick'), requireEnv(env, ENV.eventBusName)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
   retries: sqsRetries(sqs, requireEnv(env, ENV.queueUrl)),
   clock: systemClock,

@@ -2,7 +2,7 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
 import { ENV, type RequestRules } from '../../../src/webhook-runner/contract';
-import { CLIENT_OPTIONS } from '../../shared/aws-client';
+import { awsClient } from '../../shared/aws-client';
 import { systemClock } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -13,11 +13,11 @@ const { env } = process;
 const apiKeySecretArn = env[ENV.apiKeySecretArn];
 
 export const handler = createHandler({
-  queue: sqsRunQueue(new SQSClient(CLIENT_OPTIONS), requireEnv(env, ENV.queueUrl)),
+  queue: sqsRunQueue(awsClient(SQSClient, 'quick'), requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   rules: JSON.parse(requireEnv(env, ENV.requestRules)) as RequestRules,
   apiKey: apiKeySecretArn
-    ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), apiKeySecretArn)
+    ? cachedSecret(awsClient(SecretsManagerClient, 'quick'), apiKeySecretArn)
     : undefined,
 });

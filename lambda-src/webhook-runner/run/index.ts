@@ -14,7 +14,7 @@ import {
   METRIC_NAMESPACE,
   type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
-import { CLIENT_OPTIONS } from '../../shared/aws-client';
+import { awsClient } from '../../shared/aws-client';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
@@ -28,16 +28,12 @@ import { mapperOf } from '../core/record-mapping';
 const { env } = process;
 const settings = JSON.parse(requireEnv(env, ENV.settings)) as RunnerSettings;
 const secretArn = env[ENV.destinationSecretArn];
-const sqs = new SQSClient(CLIENT_OPTIONS);
+const sqs = awsClient(SQSClient, 'quick');
 const timing = {
   now: Date.now,
   sleep: (ms: number, signal?: AbortSignal) => wait(ms, undefined, { signal }),
   random: Math.random,
 };
-/** The core does the retries of a delivery, within its rate limit. */
-const once = { ...CLIENT_OPTIONS, maxAttempts: 1 };
-/** A function works on a batch before it answers; it has to do so within the time that a slice keeps for what is in flight. */
-const patient = { ...once, requestHandler: { ...CLIENT_OPTIONS.requestHandler, requestTimeout: 50_000 } };
 
 export const handler = createHandler({
   ...timing,
@@ -45,16 +41,17 @@ export const handler = createHandler({
     settings,
     destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
     timing,
-    secret: secretArn ? cachedSecret(new SecretsManagerClient(CLIENT_OPTIONS), secretArn) : undefined,
+    secret: secretArn ? cachedSecret(awsClient(SecretsManagerClient, 'quick'), secretArn) : undefined,
+    // The core asks again itself, within its rate limit.
     clients: {
-      lambda: () => new LambdaClient(patient),
-      eventBridge: () => new EventBridgeClient(once),
-      sqs: () => new SQSClient(once),
+      lambda: () => awsClient(LambdaClient, 'invoke'),
+      eventBridge: () => awsClient(EventBridgeClient, 'once'),
+      sqs: () => awsClient(SQSClient, 'once'),
     },
   }),
   queue: sqsRunQueue(sqs, requireEnv(env, ENV.queueUrl)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
-  leases: dynamodbLeases(new DynamoDBClient(CLIENT_OPTIONS), requireEnv(env, ENV.leaseTableName), Date.now),
+  leases: dynamodbLeases(awsClient(DynamoDBClient, 'quick'), requireEnv(env, ENV.leaseTableName), Date.now),
   settings,
   mapper:
     settings.mapping?.kind === 'module'
