@@ -32,8 +32,8 @@ import {
 } from './repository-address';
 import { hasWildcard, validateProps } from './validate-props';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
-import { grantKey } from '../shared/key';
 import { createHttpApi } from '../shared/http-api';
+import { grantKey } from '../shared/key';
 import { handlerMetric } from '../shared/metric';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
 import { grantSecretValue } from '../shared/secret';
@@ -327,7 +327,11 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
         timeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
       },
     );
-    consumeQueue(this.queue, fn, 1);
+    consumeQueue(this, this.queue, fn, 1, {
+      prop: 'maxConcurrency',
+      maxConcurrency: props.maxConcurrency,
+      reserved: props.reservedConcurrentExecutions,
+    });
     this.queue.grant(fn, 'sqs:ChangeMessageVisibility'); // a push that is to be tried later is put off
     grantQueueSend(this.deadLetterQueue, fn);
     for (const { _secret } of Object.values(props.credentials ?? {})) grantSecretValue(_secret, fn);

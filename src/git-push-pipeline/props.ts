@@ -114,6 +114,14 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly deadLetterQueue?: sqs.IQueue;
 
   /**
+   * How many pushes are worked on at once, from 2 to 1,000; others wait in the queue. Not above `reservedConcurrentExecutions`.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html#events-sqs-max-concurrency
+   * @default - `reservedConcurrentExecutions` where it is set, otherwise the account's limit
+   */
+  readonly maxConcurrency?: number;
+
+  /**
    * How often the work on a push is tried, from 1 to 100. Failures that another try would not change are not tried again.
    *
    * @default 2

@@ -99,6 +99,14 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly maxRunDuration?: Duration;
 
   /**
+   * How many runs are worked on at once, from 2 to 1,000; others wait in the queue. Not above `reservedConcurrentExecutions`.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html#events-sqs-max-concurrency
+   * @default - `reservedConcurrentExecutions` where it is set, otherwise the account's limit
+   */
+  readonly maxConcurrentRuns?: number;
+
+  /**
    * Lets the runner connect to private and loopback addresses, and by plain `http`, for sources inside a VPC. The hosts must still be in
    * `allowedHosts`. Whoever may start a run can then make the runner read from these hosts: a warning at synth says so.
    *

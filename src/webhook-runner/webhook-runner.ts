@@ -227,7 +227,11 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
     );
     // A run sends itself on to its next slice, which is what Lambda's loop detection looks for. The handler bounds the chain.
     (fn.node.defaultChild as lambda.CfnFunction).recursiveLoop = 'Allow';
-    consumeQueue(this.queue, fn, 1);
+    consumeQueue(this, this.queue, fn, 1, {
+      prop: 'maxConcurrentRuns',
+      maxConcurrency: props.maxConcurrentRuns,
+      reserved: props.reservedConcurrentExecutions,
+    });
     grantQueueSend(this.queue, fn);
     grantQueueSend(this.deadLetterQueue, fn);
     grantTableWrite(this.leaseTable, encryptionKey, fn, 'dynamodb:UpdateItem');
