@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -83,6 +84,20 @@ func TestSecretsAreRedacted(t *testing.T) {
 		if strings.Contains(raw, secret) {
 			t.Errorf("%q was sent: %s", secret, raw)
 		}
+	}
+}
+
+func TestWhatAnEventIsMadeOfIsNotRedacted(t *testing.T) {
+	lambda, sink := environment(t, "SORT_KEY=orderId", "PARTITION_KEY=my-fn-orders", "AWS_LAMBDA_FUNCTION_NAME=my-fn-orders", "DB_PASSWORD=my-fn-orders", "SENTRY_ENVIRONMENT=staging", "SITE_SECRET=staging")
+	lambda.Post(healthy("nodejs:20.v22"))
+	lambda.Post(failsWith(r1, "orderId of my-fn-orders: password=x99 api_key=abc x-api-key: def cookie: sid=ghi; b=jkl"))
+	lambda.Shutdown("failure")
+	event := one(t, sink)
+	want(t, event, "transaction", "my-fn-orders", "environment", "staging", "server_name", "my-fn-orders", "tags/lambda.function", "my-fn-orders",
+		"exception/values/-1/value", "orderId of my-fn-orders: password=[redacted] api_key=[redacted] x-api-key: [redacted] cookie: [redacted]",
+		"extra/lambda/log_group", "/aws/lambda/my-fn-orders")
+	if fingerprint := fmt.Sprint(event["fingerprint"]); strings.Contains(fingerprint, "redacted") {
+		t.Error(fingerprint)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/crash"
 	"cdk-serverless-blocks/crash-reporter/internal/extension"
 	"cdk-serverless-blocks/crash-reporter/internal/http1"
+	"cdk-serverless-blocks/crash-reporter/internal/redact"
 	"cdk-serverless-blocks/crash-reporter/internal/reporter"
 	"cdk-serverless-blocks/crash-reporter/internal/safe"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
@@ -94,7 +95,8 @@ func start(api *extension.API, registration extension.Registration) *reporter.Re
 func newReporter(cfg config.Config, self string) *reporter.Reporter {
 	client := &http1.Client{ConnectTimeout: connectTimeout, Proxy: http1.ProxyFromEnv(os.Getenv), TLS: sentry.TLSConfig}
 	transport := &sentry.Transport{HTTP: client, Now: time.Now}
-	redactor := sentry.NewRedactor(os.Environ(), cfg.Redact)
+	fn := cfg.Function
+	redactor := redact.New(os.Environ(), cfg.Redact, []string{fn.Name, fn.Handler, fn.Region, fn.Environment, fn.Release, os.Getenv("AWS_EXECUTION_ENV")})
 	return reporter.New(reporter.Options{
 		Tracker: crash.New(crash.Options{Self: self, HandlerErrors: cfg.HandlerErrors, Breadcrumbs: cfg.Breadcrumbs,
 			OwnFailure: func(state, errorType string) { log("Lambda reports this extension as " + state + " " + errorType) }}),
@@ -112,7 +114,7 @@ func newReporter(cfg config.Config, self string) *reporter.Reporter {
 
 // dsnSource reads the DSN when the first crash needs it, so that healthy starts
 // make no call to AWS.
-func dsnSource(cfg config.Config, reader *awsapi.Reader, redactor *sentry.Redactor) reporter.DSNSource {
+func dsnSource(cfg config.Config, reader *awsapi.Reader, redactor *redact.Redactor) reporter.DSNSource {
 	return func(ctx context.Context) (sentry.DSN, error) {
 		raw := cfg.DSN
 		var err error

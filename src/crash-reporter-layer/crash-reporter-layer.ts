@@ -88,7 +88,8 @@ export interface CrashReporterLayerProps {
 
   /**
    * What must not leave in a report: names of environment variables whose values, and of keys whose values in texts, are replaced.
-   * Values of variables that look secret (password, token, key, …), Authorization headers and passwords in URLs always are.
+   * Values of variables and keys that hold a secret by their name (password, token, secret, …), and what is a secret by its form
+   * (tokens, private keys, passwords in URLs, card numbers), always are. Only free text is searched.
    *
    * @default - only what looks secret
    */

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cdk-serverless-blocks/crash-reporter/internal/crash"
+	"cdk-serverless-blocks/crash-reporter/internal/redact"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
 	"cdk-serverless-blocks/crash-reporter/internal/state"
 	"cdk-serverless-blocks/crash-reporter/internal/telemetry"
@@ -38,7 +39,7 @@ type Options struct {
 	Tracker    *crash.Tracker
 	Ledger     *state.Ledger
 	Spool      *state.Spool
-	Redactor   *sentry.Redactor
+	Redactor   *redact.Redactor
 	DSN        DSNSource
 	Send       func(ctx context.Context, dsn sentry.DSN, id string, payload []byte) sentry.Result
 	Function   func() sentry.Function
@@ -268,15 +269,31 @@ func (r *Reporter) enqueue(report crash.Report) {
 		return
 	}
 	id := newEventID()
-	event := r.o.Redactor.Walk(sentry.BuildEvent(id, fn, report, suppressed)).(map[string]any)
-	event["event_id"] = id
-	payload, err := sentry.Encode(event)
+	r.redact(&report)
+	payload, err := sentry.Encode(sentry.BuildEvent(id, fn, report, suppressed))
 	if err != nil {
 		r.logOnce("a crash could not be encoded")
 		return
 	}
 	payload = sentry.Fit(payload, maxPayload)
 	r.queue = append(r.queue, queued{id: id, payload: payload, fingerprint: fingerprint, suppressed: suppressed, spooled: r.o.Spool.Save(id, payload)})
+}
+
+// redact takes secrets out of what somebody wrote freely. What the event is made
+// of (names, files, the fingerprint) stays: it holds none, and without it the
+// event is of no use.
+func (r *Reporter) redact(report *crash.Report) {
+	report.Value = r.o.Redactor.Text(report.Value)
+	for i := range report.Exceptions {
+		e := &report.Exceptions[i]
+		e.Value = r.o.Redactor.Text(e.Value)
+		for j := range e.Frames {
+			e.Frames[j].Source = r.o.Redactor.Code(e.Frames[j].Source)
+		}
+	}
+	for i := range report.Crumbs {
+		report.Crumbs[i].Text = r.o.Redactor.Text(report.Crumbs[i].Text)
+	}
 }
 
 // sendFirst sends the head of the queue. It returns false when it is no use to go on now.

@@ -12,6 +12,7 @@ import (
 
 	"cdk-serverless-blocks/crash-reporter/internal/crash"
 	. "cdk-serverless-blocks/crash-reporter/internal/harness"
+	"cdk-serverless-blocks/crash-reporter/internal/redact"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
 	"cdk-serverless-blocks/crash-reporter/internal/state"
 	"cdk-serverless-blocks/crash-reporter/internal/telemetry"
@@ -37,7 +38,7 @@ func newBench(dir string) *bench {
 	}
 	b.options = Options{
 		Tracker: crash.New(crash.Options{Self: "crash-reporter"}), Ledger: state.OpenLedger(dir, b.now), Spool: state.OpenSpool(dir),
-		Redactor: sentry.NewRedactor(nil, nil), SampleRate: 1, Now: clock, Log: func(string) {},
+		Redactor: redact.New(nil, nil, nil), SampleRate: 1, Now: clock, Log: func(string) {},
 		Function: func() sentry.Function { return sentry.Function{Name: "my-fn"} },
 		DSN:      func(context.Context) (sentry.DSN, error) { return sentry.ParseDSN("http://k@127.0.0.1/1") },
 		Send: func(_ context.Context, _ sentry.DSN, _ string, payload []byte) sentry.Result {

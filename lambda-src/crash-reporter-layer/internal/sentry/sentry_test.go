@@ -57,50 +57,6 @@ func TestRateLimits(t *testing.T) {
 	}
 }
 
-func TestRedaction(t *testing.T) {
-	r := NewRedactor([]string{"DB_PASSWORD=hunter2hunter2", "STRIPE_KEY=sk_live_abc", "PIN=12345678", "PATH=/usr/bin:/bin", "SHORT_TOKEN=abc",
-		"CRASH_REPORTER_DSN_SECRET_ARN=arn:aws:secretsmanager:x", "LONGER_SECRET=hunter2hunter2-and-more"}, []string{"PIN", "customerId"})
-	for in, want := range map[string]string{
-		"a hunter2hunter2 b":                          "a [redacted] b",
-		"hunter2hunter2-and-more":                     "[redacted]",
-		"sk_live_abc":                                 "[redacted]",
-		"pin is 12345678":                             "pin is [redacted]",
-		"/usr/bin:/bin abc arn:aws:secretsmanager:x":  "/usr/bin:/bin abc arn:aws:secretsmanager:x",
-		"Authorization: Bearer abc.def":               "Authorization: [redacted]",
-		`{"authorization":"Basic Zm9v","a":1}`:        `{"authorization":"[redacted]","a":1}`,
-		`{\"Authorization\": \"Token x\"}`:            `{\"Authorization\": \"[redacted]\"}`,
-		"authorization failed":                        "authorization failed",
-		"authorization":                               "authorization",
-		"Authorization: ":                             "Authorization: ",
-		"customerId=4711, CUSTOMERID: 12 customerId!": "customerId=[redacted], CUSTOMERID: [redacted] customerId!",
-		"postgres://bob:pw@db/x and http://host/a":    "postgres://bob:[redacted]@db/x and http://host/a",
-		"http://h:8080/a@b":                           "http://h:8080/a@b",
-		"://":                                         "://",
-	} {
-		if got := r.Text(in); got != want {
-			t.Errorf("%q became %q, want %q", in, got, want)
-		}
-	}
-	nested := map[string]any{"a": []any{map[string]any{"b": "hunter2hunter2"}}, "tags": map[string]string{"c": "hunter2hunter2"}, "f": []string{"hunter2hunter2"}}
-	r.Walk(nested)
-	if nested["a"].([]any)[0].(map[string]any)["b"] != redacted || nested["tags"].(map[string]string)["c"] != redacted || nested["f"].([]string)[0] != redacted {
-		t.Errorf("%v", nested)
-	}
-}
-
-func TestNamesThatSaySecret(t *testing.T) {
-	for _, name := range []string{"MY_SECRET_X", "TOKEN", "db_password", "DB_PASSWD", "GOOGLE_CREDENTIALS", "PRIVATE_PEM", "APIKEY", "API_KEYS", "AWS_ACCESS_KEY_ID", "STRIPE_KEY", "OTHER_DSN"} {
-		if got := NewRedactor([]string{name + "=confidential"}, nil).Text("a confidential b"); got != "a [redacted] b" {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-	for _, name := range []string{"PATH", "MONKEY", "KEYBOARD", "AWS_REGION"} {
-		if got := NewRedactor([]string{name + "=confidential"}, nil).Text("a confidential b"); got != "a confidential b" {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-}
-
 // The configuration is made once per process, so the test without a system
 // store runs in a process of its own.
 func TestEmbeddedRootsWhereTheSystemHasNone(t *testing.T) {
@@ -121,13 +77,12 @@ func TestEmbeddedRootsWhereTheSystemHasNone(t *testing.T) {
 	}
 }
 
-func FuzzDSNAndRedaction(f *testing.F) {
-	f.Add("https://k:s@host/1", "Authorization: Bearer x", "10:error:key")
-	f.Fuzz(func(t *testing.T, dsn, text, limits string) {
+func FuzzDSN(f *testing.F) {
+	f.Add("https://k:s@host/1", "10:error:key")
+	f.Fuzz(func(t *testing.T, dsn, limits string) {
 		if d, err := ParseDSN(dsn); err == nil && strings.ContainsAny(d.auth(), "\r\n") {
 			t.Errorf("a header could be injected: %q", d.auth())
 		}
-		NewRedactor([]string{"A_SECRET=" + dsn}, []string{"key", limits}).Text(text)
 		if d := parseRateLimits(limits); d < 0 || d > 24*time.Hour {
 			t.Errorf("%v", d)
 		}
