@@ -72,7 +72,9 @@ const project = new awscdk.AwsCdkConstructLibrary({
     include: [
       'lambda-src/**/*.ts',
       'examples/**/*.ts',
-      'local/**/*.ts',
+      'packages/*/src/**/*.ts',
+      'packages/*/test/**/*.ts',
+      'demo/**/*.ts',
       'bench/**/*.ts',
       'scripts/**/*.ts',
       '.projenrc.ts',
@@ -91,7 +93,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
   integrationTestAutoDiscover: false,
   eslintOptions: {
     dirs: ['src', 'lambda-src'],
-    devdirs: ['test', 'examples', 'local', 'bench', 'scripts'],
+    devdirs: ['test', 'examples', 'packages', 'demo', 'bench', 'scripts'],
     projectService: false,
     tsconfigPath: './tsconfig.dev.json',
     commandOptions: { fix: false }, // a test run must not rewrite sources
@@ -113,6 +115,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@aws-sdk/client-redshift-data',
     '@aws-sdk/client-pinpoint-sms-voice-v2',
     '@aws-sdk/client-customer-profiles', // recipes of examples/webhook-runner
+    'cdk-localhost@0.0.0', // packages/local
     'dynalite@4.0.0',
     '@cloud-copilot/iam-simulate',
     '@biomejs/biome@2.6.8', // exact: another version may lay the whole tree out anew
@@ -170,6 +173,7 @@ for (const [name, version] of [
 }
 // 1.13.0 lacks its platform packages, and npm ci then refuses the lock file.
 project.package.addField('overrides', { 'unrs-resolver': '1.12.2' });
+project.package.addField('workspaces', ['packages/*']);
 
 // Layout is Biome's alone; eslint keeps the rules that need types or look at imports.
 new JsonFile(project, 'biome.jsonc', {
@@ -231,7 +235,7 @@ forbid(
   ['src/**'],
   [
     {
-      group: ['**/lambda-src/**', '**/local/**', '@aws-sdk/*'],
+      group: ['**/lambda-src/**', 'cdk-localhost/*', '**/demo/**', '@aws-sdk/*'],
       message: 'A construct knows its handler by contract.ts only.',
     },
   ],
@@ -244,7 +248,7 @@ forbid(
   ['lambda-src/**'],
   [
     {
-      group: ['aws-cdk-lib*', 'constructs', '**/local/**'],
+      group: ['aws-cdk-lib*', 'constructs', 'cdk-localhost/*', '**/demo/**'],
       message: 'Handlers run in Lambda, without the CDK.',
     },
   ],
@@ -253,7 +257,7 @@ forbid(['lambda-src/**/domain.ts'], [{ group: ['@aws-sdk/*'], message: 'domain.t
 // Checksums and wire formats are arithmetic on bits.
 project.eslint?.addOverride({
   files: [
-    'local/s3-checksums.ts',
+    'packages/local/src/aws/s3/checksums.ts',
     'lambda-src/git-push-pipeline/git/*.ts',
     'test/git-push-pipeline/*.ts',
     'lambda-src/shared/address-guard.ts',
@@ -319,9 +323,9 @@ const launch = (name: string, program: string, more: object) =>
     ...more,
   });
 launch('Test: the open file', 'node_modules/vitest/vitest.mjs', { args: ['run', '${file}'] });
-launch('Demo: the example system', 'local/demo.ts', { runtimeArgs: ['--import', 'tsx'] });
+launch('Demo: the example system', 'demo/demo.ts', { runtimeArgs: ['--import', 'tsx'] });
 // A function is a process of its own: it waits for the debugger, and its bundle carries a source map.
-launch('Handler: run the demo with one function waiting for a debugger', 'local/demo.ts', {
+launch('Handler: run the demo with one function waiting for a debugger', 'demo/demo.ts', {
   runtimeArgs: ['--import', 'tsx'],
   args: ['--env-file', '.vscode/debugged-function.json'],
   preLaunchTask: 'bundle with source maps',
@@ -438,7 +442,7 @@ project.addTask('test:python', {
 project.addTask('test:aws-cli', {
   description:
     'The lines for the AWS CLI in the README, with the CLI itself (needs `aws`; -- --record keeps what it sends for the unit test)',
-  steps: [{ exec: 'tsx test/local/aws-cli.ts', receiveArgs: true }],
+  steps: [{ exec: 'tsx packages/local/test/aws-cli.ts', receiveArgs: true }],
 });
 project.addTask('test:openssh', {
   description:
@@ -484,14 +488,11 @@ project.packageTask.spawn(tasks.tryFind('package:js')!);
 
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
-project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/demo.ts');
-project.setScript(
-  'invoke',
-  'tsx scripts/bundle.ts --without-go && exec node --import tsx -- local/invoke.ts',
-);
-project.setScript('push-code', 'exec node --import tsx -- local/push-code.ts');
+project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/demo.ts');
+project.setScript('invoke', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/invoke.ts');
+project.setScript('push-code', 'exec node --import tsx -- demo/push-code.ts');
 project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
-project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx -- local/webhook-run.ts');
+project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx -- demo/webhook-run.ts');
 
 // The whole history, as the commits since the last release are checked.
 project.github?.tryFindWorkflow('build')?.file?.addOverride('jobs.build.steps.0.with.fetch-depth', 0);
@@ -501,7 +502,8 @@ project.gitignore.removePatterns('tsconfig.json');
 project.gitignore.exclude('/tsconfig.json', '/assets/', '/coverage/', 'cdk.out', '.jsii.tabl.json');
 project.npmignore!.exclude(
   '/lambda-src/',
-  '/local/',
+  '/packages/',
+  '/demo/',
   '/bench/',
   '/examples/',
   '/scripts/',

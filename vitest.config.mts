@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
     // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no changed globals.
     pool: 'threads',
     isolate: false,

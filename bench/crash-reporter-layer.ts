@@ -6,9 +6,8 @@
  */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { ROOT } from '../local/synth';
+import { ROOT } from '../demo/example/synth';
 import { LAYER_ZIPS } from '../scripts/build-extension';
-import { readZip } from '../scripts/zip';
 import {
   createWorkbench,
   type Scripted,
@@ -16,6 +15,7 @@ import {
   startScripted,
   type Workbench,
 } from '../test/crash-reporter-layer/environment';
+import { readZip } from 'cdk-localhost/zip';
 
 interface Figure {
   readonly name: string;

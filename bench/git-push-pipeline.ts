@@ -5,9 +5,9 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as esbuild from 'esbuild';
-import { runExample } from '../local/example';
-import { GIT_ENV, gitText, serveHttps } from '../local/git-server';
-import { selfSignedCertificate } from '../local/self-signed';
+import { runExample } from '../demo/example/example';
+import { GIT_ENV, gitText, serveHttps } from '../demo/hosts/git/git-server';
+import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 interface Size {
   readonly files: number;

@@ -1,8 +1,8 @@
 /**
- * Zip archives, as little as a Lambda layer needs: written so that the same content always gives the same bytes, and read for
- * the local runner. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+ * Zip archives, as little as a Lambda layer needs: written so that the same content always gives the same bytes.
+ * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
-import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
+import { crc32, deflateRawSync } from 'node:zlib';
 
 export interface ZipEntry {
   readonly name: string;
@@ -20,8 +20,6 @@ const DEFLATED = 8;
 const REGULAR_FILE = 0o100000;
 /** 1 January 1980, the first day that a zip can tell: when it was built must not change the archive. */
 const FIXED_DATE = 0x21;
-/** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
-const MAX_UNPACKED_BYTES = 250 * 1024 * 1024;
 
 export function writeZip(entries: readonly ZipEntry[]): Buffer {
   const files: Buffer[] = [];
@@ -53,50 +51,6 @@ export function writeZip(entries: readonly ZipEntry[]): Buffer {
   end.writeUInt32LE(central.length, 8);
   end.writeUInt32LE(offset, 12);
   return Buffer.concat([...files, central, uint32(END_OF_CENTRAL_DIRECTORY), end]);
-}
-
-/** The files of an archive; folders are left out. A name that leads out of the archive is refused. */
-export function readZip(zip: Buffer): ZipEntry[] {
-  const end = zip.lastIndexOf(uint32(END_OF_CENTRAL_DIRECTORY));
-  if (end < 0) throw new Error('This is not a zip archive');
-  const entries: ZipEntry[] = [];
-  let unpacked = 0;
-  let at = zip.readUInt32LE(end + 16);
-  for (let left = zip.readUInt16LE(end + 10); left > 0; left--) {
-    if (zip.readUInt32LE(at) !== CENTRAL_HEADER) throw new Error("The zip archive's directory is broken");
-    const [nameLength, extraLength, commentLength] = [28, 30, 32].map(field => zip.readUInt16LE(at + field));
-    const name = zip.toString('utf8', at + 46, at + 46 + nameLength);
-    if (name.startsWith('/') || name.includes('\\') || name.split('/').includes('..')) {
-      throw new Error(`The zip archive holds a name that leads out of it: ${name}`);
-    }
-    if (!name.endsWith('/')) {
-      unpacked += zip.readUInt32LE(at + 24);
-      if (unpacked > MAX_UNPACKED_BYTES) {
-        throw new Error(`The zip archive is larger than ${MAX_UNPACKED_BYTES} bytes`);
-      }
-      entries.push({
-        name,
-        mode: Math.floor(zip.readUInt32LE(at + 38) / 0x10000) % 0o10000,
-        data: readFile(zip, at),
-      });
-    }
-    at += 46 + nameLength + extraLength + commentLength;
-  }
-  return entries;
-}
-
-function readFile(zip: Buffer, header: number): Buffer {
-  const [packedLength, length, local] = [20, 24, 42].map(field => zip.readUInt32LE(header + field));
-  const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
-  const packed = zip.subarray(start, start + packedLength);
-  const data =
-    zip.readUInt16LE(header + 10) === DEFLATED
-      ? inflateRawSync(packed, { maxOutputLength: Math.max(1, length) })
-      : Buffer.from(packed);
-  if (crc32(data) !== zip.readUInt32LE(header + 16)) {
-    throw new Error('The zip archive is damaged: a checksum differs');
-  }
-  return data;
 }
 
 function uint16(value: number): Buffer {

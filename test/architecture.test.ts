@@ -76,7 +76,7 @@ test('constructs never import handlers, and handlers only what imports nothing o
   for (const file of typescript('src')) {
     expect(
       importsOf(file).filter(
-        name => /^(lambda-src|local|test|examples)\//.test(name) || name.startsWith('@aws-sdk/'),
+        name => /^(lambda-src|packages|demo|test|examples)\//.test(name) || name.startsWith('@aws-sdk/'),
       ),
       file,
     ).toEqual([]);
@@ -87,6 +87,64 @@ test('constructs never import handlers, and handlers only what imports nothing o
       file,
     ).toEqual([]);
   }
+});
+
+/** What may import what, from the ground up: a folder imports itself and the ones named. */
+const LAYERS: Record<string, string[]> = {
+  src: [],
+  'lambda-src': ['src'],
+  'packages/local/src': [],
+  demo: ['packages/local/src', 'src', 'lambda-src', 'examples', 'scripts'],
+};
+const PACKAGE = JSON.parse(read('packages/local/package.json')) as { exports: Record<string, string> };
+
+/** The file behind an import of this repository; undefined for a package or a module of Node.js. */
+function fileOf(name: string): string | undefined {
+  if (name.startsWith('cdk-localhost/')) {
+    const wanted = `.${name.slice('cdk-localhost'.length)}`;
+    for (const [pattern, target] of Object.entries(PACKAGE.exports)) {
+      const [head, tail] = pattern.split('*');
+      if (wanted === pattern) return path.join('packages/local', target);
+      if (tail !== undefined && wanted.startsWith(head)) {
+        return path.join('packages/local', target.replace('*', wanted.slice(head.length)));
+      }
+    }
+    throw new Error(`packages/local exports no ${wanted}`);
+  }
+  return [`${name}.ts`, `${name}/index.ts`, name].find(file => existsSync(path.join(ROOT, file)));
+}
+
+const internalImports = (file: string) => importsOf(file).flatMap(name => fileOf(name) ?? []);
+
+test('no import points up', () => {
+  for (const [layer, below] of Object.entries(LAYERS)) {
+    for (const file of typescript(layer)) {
+      const up = internalImports(file).filter(
+        name => ![layer, ...below].some(folder => name.startsWith(`${folder}/`)),
+      );
+      expect(up, file).toEqual([]);
+    }
+  }
+});
+
+test('the local runner reaches no block by its name either', () => {
+  for (const file of typescript('packages/local/src')) {
+    for (const block of blocks) expect(code(file), file).not.toContain(block);
+  }
+});
+
+test('no import goes round in a circle', () => {
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, trail: string[]) => {
+    const at = trail.indexOf(file);
+    if (at >= 0) circles.push([...trail.slice(at), file].join(' → '));
+    if (at >= 0 || done.has(file)) return;
+    for (const name of internalImports(file)) visit(name, [...trail, file]);
+    done.add(file);
+  };
+  for (const layer of Object.keys(LAYERS)) for (const file of typescript(layer)) visit(file, []);
+  expect(circles).toEqual([]);
 });
 
 test('a handler reads the environment and builds its clients in index.ts only', () => {

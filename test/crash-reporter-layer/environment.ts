@@ -2,16 +2,16 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { buildSync } from 'esbuild';
+import { SentrySink } from '../../demo/hosts/sentry/sentry-sink';
 import {
   ExtendedEnvironment,
   type ExtendedEnvironmentOptions,
-} from '../../local/lambda/extended-environment';
-import { Guardian } from '../../local/lambda/guardian';
-import type { InvocationResult } from '../../local/lambda/runtime-process';
-import type { Step } from '../../local/lambda/scripted-runtime';
-import type { TelemetryEvent } from '../../local/lambda/telemetry-api';
-import { SentrySink } from '../../local/sentry-sink';
-import { readZip } from '../../scripts/zip';
+} from 'cdk-localhost/lambda/environment/extended-environment';
+import { Guardian } from 'cdk-localhost/lambda/environment/guardian';
+import type { TelemetryEvent } from 'cdk-localhost/lambda/extensions/telemetry-queue';
+import type { InvocationResult } from 'cdk-localhost/lambda/runtime/runtime-process';
+import type { Step } from 'cdk-localhost/lambda/runtime/scripted-runtime';
+import { readZip } from 'cdk-localhost/zip';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 /** The layer that can run here. */
@@ -38,7 +38,7 @@ export function createWorkbench(): Workbench {
   writeFileSync(extension, data, { mode });
   const runtime = path.join(folder, 'scripted-runtime.js');
   buildSync({
-    entryPoints: [path.join(ROOT, 'local', 'lambda', 'scripted-runtime.ts')],
+    entryPoints: [path.join(ROOT, 'packages/local/src/aws/lambda/runtime/scripted-runtime.ts')],
     outfile: runtime,
     platform: 'node',
     target: 'node20',

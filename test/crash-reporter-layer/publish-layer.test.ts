@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { expect, test } from 'vitest';
-import { listen, readBody } from '../../local/server';
+import { listen, readBody } from 'cdk-localhost/server';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 

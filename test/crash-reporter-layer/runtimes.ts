@@ -8,8 +8,8 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { createWorkbench, startScripted, type Workbench } from './environment';
-import type { TelemetryEvent } from '../../local/lambda/telemetry-api';
-import type { SentryException } from '../../local/sentry-envelope';
+import type { SentryException } from '../../demo/hosts/sentry/sentry-envelope';
+import type { TelemetryEvent } from 'cdk-localhost/lambda/extensions/telemetry-queue';
 
 interface Case {
   readonly name: string;

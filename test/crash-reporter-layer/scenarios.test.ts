@@ -10,8 +10,8 @@ import {
   until,
   type Workbench,
 } from './environment';
-import type { Step } from '../../local/lambda/scripted-runtime';
-import type { SentryEvent } from '../../local/sentry-envelope';
+import type { SentryEvent } from '../../demo/hosts/sentry/sentry-envelope';
+import type { Step } from 'cdk-localhost/lambda/runtime/scripted-runtime';
 
 /** Scenarios of a crash through the emulated Lambda, with the extension as it ships. Lambda words errors in two ways: each is tried. */
 

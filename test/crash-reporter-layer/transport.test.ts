@@ -10,8 +10,8 @@ import {
   until,
   type Workbench,
 } from './environment';
-import { selfSignedCertificate } from '../../local/self-signed';
-import { SentrySink, type SinkAnswer } from '../../local/sentry-sink';
+import { SentrySink, type SinkAnswer } from '../../demo/hosts/sentry/sentry-sink';
+import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 /** What Sentry can do to the extension, what the extension can do to its function, and what a function can do to Sentry. */
 

@@ -9,11 +9,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { credentialsFor } from '../../lambda-src/git-push-pipeline/adapters/host-credentials';
 import { s3ZipStore } from '../../lambda-src/git-push-pipeline/adapters/s3-zip-store';
 import { webhookSecrets } from '../../lambda-src/git-push-pipeline/adapters/webhook-secrets';
-import { S3 } from '../../local/s3';
 import type { CredentialReference } from '../../src/git-push-pipeline/contract';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
-import { type RunningStack, startStack } from '../local/stack';
-import { clientFor } from '../local/stand-ins';
+import { S3 } from 'cdk-localhost/s3';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
 
 describe('credentials of a host', () => {
   const references: CredentialReference[] = [

@@ -5,9 +5,9 @@ import { utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
 import { type RemoteOptions, withRemote } from './harness';
 import { TOKEN, useServers } from './servers';
+import { generateSshKey, git } from '../../demo/hosts/git/git-server';
 import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
 import { DEFAULT_LIMITS } from '../../lambda-src/git-push-pipeline/git/limits';
-import { generateSshKey, git } from '../../local/git-server';
 
 describe('a fetch that fails', () => {
   const servers = useServers();

@@ -4,12 +4,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fetchToZip, listZip, loopbackGuard, lsTree, type RemoteOptions, unzip, withRemote } from './harness';
 import { createSampleRepository, noise } from './sample-repository';
 import {
-  GitClient,
-  type GitClientOptions,
-  sha256OfFile,
-} from '../../lambda-src/git-push-pipeline/git/commit-zip';
-import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
-import {
   generateSshKey,
   git,
   gitText,
@@ -17,9 +11,15 @@ import {
   serveHttps,
   serveSsh,
   temporaryDirectory,
-} from '../../local/git-server';
-import { type Certificate, selfSignedCertificate } from '../../local/self-signed';
+} from '../../demo/hosts/git/git-server';
+import {
+  GitClient,
+  type GitClientOptions,
+  sha256OfFile,
+} from '../../lambda-src/git-push-pipeline/git/commit-zip';
+import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
+import { type Certificate, selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 describe('a fetched commit as a zip', () => {
   let root: string;

@@ -2,6 +2,7 @@ import * as childProcess from 'node:child_process';
 import * as dns from 'node:dns';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { git } from '../../demo/hosts/git/git-server';
 import {
   writeArchive,
   resolveCommit,
@@ -12,7 +13,6 @@ import { GitRemote, type GitRemoteOptions } from '../../lambda-src/git-push-pipe
 import { DEFAULT_LIMITS, DiskBudget, type Limits } from '../../lambda-src/git-push-pipeline/git/limits';
 import type { ObjectStore } from '../../lambda-src/git-push-pipeline/git/object-store';
 import type { AddressGuard } from '../../lambda-src/shared/address-guard';
-import { git } from '../../local/git-server';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 /** Every name is on loopback. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listZip, zipStore } from './harness';
 import { delta, objectId, PackBuilder } from './pack-builder';
 import { noise } from './sample-repository';
+import { temporaryDirectory } from '../../demo/hosts/git/git-server';
 import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
 import {
   DEFAULT_LIMITS,
@@ -13,7 +14,6 @@ import {
 import { ObjectStore } from '../../lambda-src/git-push-pipeline/git/object-store';
 import { receivePack } from '../../lambda-src/git-push-pipeline/git/receive-pack';
 import { ScratchFile } from '../../lambda-src/git-push-pipeline/git/scratch-file';
-import { temporaryDirectory } from '../../local/git-server';
 
 async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);

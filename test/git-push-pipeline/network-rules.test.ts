@@ -3,8 +3,14 @@ import * as net from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { loopbackGuard, withRemote } from './harness';
 import { useServers } from './servers';
+import {
+  closeServer,
+  type HttpsGitOptions,
+  listen,
+  type Listening,
+  portOf,
+} from '../../demo/hosts/git/git-server';
 import { type AddressGuard, BlockedAddressError } from '../../lambda-src/shared/address-guard';
-import { closeServer, type HttpsGitOptions, listen, type Listening, portOf } from '../../local/git-server';
 import { isListed, parsePattern } from '../../src/git-push-pipeline/repository-address';
 
 describe('a fetch', () => {

@@ -10,8 +10,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { fetchToZip, listZip, lsTree, type RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
+import { closeServer, gitText, listen, portOf, temporaryDirectory } from '../../demo/hosts/git/git-server';
 import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
-import { closeServer, gitText, listen, portOf, temporaryDirectory } from '../../local/git-server';
 
 const CLIENT_KEYS: [string, string[]][] = [
   ['ed25519', ['-t', 'ed25519']],

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { git, gitText } from '../../local/git-server';
+import { git, gitText } from '../../demo/hosts/git/git-server';
 
 /** Content that neither repeats nor compresses, the same at every run. */
 export function noise(length: number, seed = 1): Buffer {

@@ -3,7 +3,6 @@ import * as net from 'node:net';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
-import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
 import {
   closeServer,
   generateSshKey,
@@ -15,8 +14,9 @@ import {
   serveSsh,
   type SshGitOptions,
   temporaryDirectory,
-} from '../../local/git-server';
-import { type Certificate, selfSignedCertificate } from '../../local/self-signed';
+} from '../../demo/hosts/git/git-server';
+import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
+import { type Certificate, selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 export const TOKEN = 's3cret-t0ken';
 

@@ -12,15 +12,15 @@ import {
   gitlabPush,
   genericPush,
 } from './payloads';
+import { LocalGitHost } from '../../demo/hosts/git/git-host';
 import { addPushes } from '../../examples/git-push-pipeline/app';
-import { EventBridge } from '../../local/event-bridge';
-import { LocalGitHost } from '../../local/git-host';
-import { Lambda } from '../../local/lambda/service';
-import { S3 } from '../../local/s3';
-import { Sqs } from '../../local/sqs';
 import { lambdaContext } from '../events';
-import { type RunningStack, startStack } from '../local/stack';
-import { clientFor } from '../local/stand-ins';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { Lambda } from 'cdk-localhost/lambda';
+import { S3 } from 'cdk-localhost/s3';
+import { Sqs } from 'cdk-localhost/sqs';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
 
 /** Both bundles' own index.ts, in this process, with what the construct sets; and official samples through the accept bundle. */
 const AUTHORIZATION = { accessKeyId: 'AWS_ACCESS_KEY_ID', secretAccessKey: 'AWS_SECRET_ACCESS_KEY' } as const;

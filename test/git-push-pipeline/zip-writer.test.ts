@@ -4,9 +4,9 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listZip, unzip } from './harness';
 import { noise } from './sample-repository';
+import { temporaryDirectory } from '../../demo/hosts/git/git-server';
 import { DEFAULT_LIMITS, DiskBudget } from '../../lambda-src/git-push-pipeline/git/limits';
 import { ZipWriter } from '../../lambda-src/git-push-pipeline/git/zip-writer';
-import { temporaryDirectory } from '../../local/git-server';
 
 const NEVER = new AbortController().signal;
 

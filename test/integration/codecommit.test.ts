@@ -5,10 +5,7 @@ import type { Stack } from 'aws-cdk-lib';
 import * as codecommit from 'aws-cdk-lib/aws-codecommit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
-import { type BusEvent, EventBridge } from '../../local/event-bridge';
-import { gitText, temporaryDirectory } from '../../local/git-server';
-import { Lambda } from '../../local/lambda/service';
-import { listZip } from '../../local/zip-listing';
+import { gitText, temporaryDirectory } from '../../demo/hosts/git/git-server';
 import { GitPushPipeline } from '../../src';
 import {
   type Caller,
@@ -17,8 +14,11 @@ import {
   startCodeCommit,
 } from '../git-push-pipeline/codecommit-host';
 import { createSampleRepository } from '../git-push-pipeline/sample-repository';
-import { type RunningStack, startStack } from '../local/stack';
-import { clientFor, eventually } from '../local/stand-ins';
+import { type BusEvent, EventBridge } from 'cdk-localhost/event-bridge';
+import { Lambda } from 'cdk-localhost/lambda';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
+import { listZip } from 'cdk-localhost/zip';
 
 const WORKER = 'Pushes-WorkHandler';
 const EVENT = JSON.parse(

@@ -2,12 +2,12 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
+import { Sentry } from '../../demo/hosts/sentry/sentry';
+import type { SentryEvent } from '../../demo/hosts/sentry/sentry-envelope';
 import { CRASHES } from '../../examples/crash-reporter-layer/crashes';
-import { Lambda } from '../../local/lambda/service';
-import { Sentry } from '../../local/sentry';
-import type { SentryEvent } from '../../local/sentry-envelope';
 import { BirthdayApi, CrashReporterLayer, SentryDsn } from '../../src';
-import { startStack } from '../local/stack';
+import { Lambda } from 'cdk-localhost/lambda';
+import { startStack } from 'cdk-localhost/testing/stack';
 
 let example: RunningExample;
 let events: SentryEvent[];

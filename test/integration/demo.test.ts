@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { parseOptions } from '../../local/options';
+import { parseOptions } from '../../demo/options';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 
@@ -44,7 +44,7 @@ function start(command: string, args: string[]): Demo {
 }
 
 const demoScript = (...args: string[]) =>
-  start(process.execPath, ['--import', 'tsx', '--', 'local/demo.ts', ...args]);
+  start(process.execPath, ['--import', 'tsx', '--', 'demo/demo.ts', ...args]);
 
 async function until<T>(what: () => T | undefined | false): Promise<T> {
   for (;;) {
@@ -184,7 +184,7 @@ test('--env-file with a function that is not there, or a file that is not there,
 
 describe('npm run invoke', () => {
   const invoke = (...args: string[]) =>
-    start(process.execPath, ['--import', 'tsx', '--', 'local/invoke.ts', ...args]);
+    start(process.execPath, ['--import', 'tsx', '--', 'demo/invoke.ts', ...args]);
 
   test('runs one function with a sample event', async () => {
     const run = invoke('Birthdays-PutHandler', '-e', 'examples/birthday-api/events/put.json');

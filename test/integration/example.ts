@@ -1,5 +1,5 @@
-import { runExample } from '../../local/example';
-import type { System, SystemOptions } from '../../local/system';
+import { runExample } from '../../demo/example/example';
+import type { System, SystemOptions } from 'cdk-localhost/system';
 
 export interface RunningExample {
   readonly system: System;

@@ -7,10 +7,10 @@ import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { Running, VISIBILITY_SECONDS, WORKER } from './running-pushes';
-import { EventBridge } from '../../local/event-bridge';
-import { S3 } from '../../local/s3';
 import { noise } from '../git-push-pipeline/sample-repository';
-import { eventually } from '../local/stand-ins';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { S3 } from 'cdk-localhost/s3';
+import { eventually } from 'cdk-localhost/testing/stand-ins';
 
 /** The processes that run the work function. */
 function workers(): number[] {

@@ -1,5 +1,5 @@
-import { Lambda } from '../../local/lambda/service';
-import type { System } from '../../local/system';
+import { Lambda } from 'cdk-localhost/lambda';
+import type { System } from 'cdk-localhost/system';
 
 /** What AWS itself does with a function's role: the wire never shows it, so each of these needs a reason instead. */
 const MADE_BY_AWS = /^(logs:(CreateLogStream|PutLogEvents)|xray:.*)$/;

@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LocalGitHost } from '../../local/git-host';
-import { ProgressLine } from '../../local/push-progress';
-import { listZip } from '../../local/zip-listing';
-import { type RunningStack, startStack } from '../local/stack';
-import { clientFor } from '../local/stand-ins';
+import { ProgressLine } from '../../demo/example/push-progress';
+import { LocalGitHost } from '../../demo/hosts/git/git-host';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
+import { listZip } from 'cdk-localhost/zip';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 let host: LocalGitHost;
@@ -36,7 +36,7 @@ afterAll(async () => {
 const pushCode = (...args: string[]) =>
   promisify(execFile)(
     process.execPath,
-    ['--import', 'tsx', 'local/push-code.ts', '--allow-private', ...args],
+    ['--import', 'tsx', 'demo/push-code.ts', '--allow-private', ...args],
     {
       cwd: ROOT,
       env: {

@@ -6,7 +6,7 @@ import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
 import { CodeFormat, UniqueCodeTable } from '../../src';
 import { sampleEvent } from '../events';
-import { startStack } from '../local/stack';
+import { startStack } from 'cdk-localhost/testing/stack';
 
 const client = { region: 'us-east-1', credentials: { accessKeyId: 'developer', secretAccessKey: 'local' } };
 

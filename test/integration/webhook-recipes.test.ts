@@ -3,16 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CfnOutput, Stack } from 'aws-cdk-lib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls } from './permissions';
+import { synthesize } from '../../demo/example/synth';
+import { type ReceivedStatus, WebhookHost } from '../../demo/hosts/webhook/webhook-host';
+import { endOfRun, startRun } from '../../demo/tour/webhook-tour';
 import { addCustomerProfiles } from '../../examples/webhook-runner/customer-profiles';
 import { addDataverse } from '../../examples/webhook-runner/dataverse';
 import { addEndUserMessaging } from '../../examples/webhook-runner/end-user-messaging';
 import { addRedshiftData } from '../../examples/webhook-runner/redshift-data';
 import { addRudderstack } from '../../examples/webhook-runner/rudderstack';
-import { SecretsManager } from '../../local/secrets-manager';
-import { synthesize } from '../../local/synth';
-import { System } from '../../local/system';
-import { type ReceivedStatus, WebhookHost } from '../../local/webhook-host';
-import { endOfRun, startRun } from '../../local/webhook-tour';
 import { ENV, type RunnerSettings } from '../../src/webhook-runner/contract';
 import {
   CustomerProfilesStandIn,
@@ -20,6 +18,8 @@ import {
   RedshiftDataStandIn,
 } from '../webhook-runner/aws-stand-ins';
 import { type LocalServer, serve, Sink } from '../webhook-runner/servers';
+import { SecretsManager } from 'cdk-localhost/secrets-manager';
+import { System } from 'cdk-localhost/system';
 
 const API_KEY = 'recipes-key';
 const WRITE_KEY = 'rudderstack-write-key';

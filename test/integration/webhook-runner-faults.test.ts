@@ -5,10 +5,10 @@ import type { Stack } from 'aws-cdk-lib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { allIds, BATCH, lines, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
-import { samplePeople } from '../../local/webhook-host';
+import { samplePeople } from '../../demo/hosts/webhook/webhook-host';
 import { RecordMapping } from '../../src';
 import { MAX_TRIES } from '../../src/webhook-runner/contract';
-import { eventually } from '../local/stand-ins';
+import { eventually } from 'cdk-localhost/testing/stand-ins';
 
 /** What becomes of a run under faults: through the real bundles. */
 let runners: RunnerStack;

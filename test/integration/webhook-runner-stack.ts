@@ -12,9 +12,9 @@ import {
 import { CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { expect } from 'vitest';
+import { samplePeople, WebhookHost } from '../../demo/hosts/webhook/webhook-host';
+import { endOfRun, startRun } from '../../demo/tour/webhook-tour';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
-import { samplePeople, WebhookHost } from '../../local/webhook-host';
-import { endOfRun, startRun } from '../../local/webhook-tour';
 import { WebhookDestination, WebhookRunner, type WebhookRunnerProps } from '../../src';
 import {
   type Checkpoint,
@@ -23,8 +23,8 @@ import {
   type RunnerSettings,
   type RunRequest,
 } from '../../src/webhook-runner/contract';
-import { type RunningStack, startStack } from '../local/stack';
-import { clientFor, TurnedClock } from '../local/stand-ins';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor, TurnedClock } from 'cdk-localhost/testing/stand-ins';
 
 export const RECORDS = 3000;
 export const BATCH = 100;

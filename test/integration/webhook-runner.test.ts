@@ -6,11 +6,11 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { allIds, API_KEY, lines, RECORDS, RunnerStack, TOKEN } from './webhook-runner-stack';
-import { EventBridge } from '../../local/event-bridge';
-import { startRun } from '../../local/webhook-tour';
+import { startRun } from '../../demo/tour/webhook-tour';
 import { DestinationAuth, WebhookDestination } from '../../src';
 import { MAX_HOPS } from '../../src/webhook-runner/contract';
-import { eventually } from '../local/stand-ins';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { eventually } from 'cdk-localhost/testing/stand-ins';
 
 /** What a runner does where nothing fails, and what it refuses: through the real bundles. */
 let runners: RunnerStack;

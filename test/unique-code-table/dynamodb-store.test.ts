@@ -6,8 +6,8 @@ import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { dynamodbStore, type StoreOptions } from '../../lambda-src/unique-code-table/adapters/dynamodb-store';
 import type { CodeStore, Write } from '../../lambda-src/unique-code-table/core/issue';
-import { readBody } from '../../local/server';
-import { type RunningStack, startStack } from '../local/stack';
+import { readBody } from 'cdk-localhost/server';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 
 const NOW = 1_800_000_000;
 

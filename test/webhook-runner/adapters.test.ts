@@ -19,15 +19,15 @@ import {
   LeaseLost,
   type Leases,
 } from '../../lambda-src/webhook-runner/core/ports';
-import { EventBridge } from '../../local/event-bridge';
 import {
   DEFAULT_SETTINGS,
   type DestinationSettings,
   LEASE_TABLE,
   type RunRequest,
 } from '../../src/webhook-runner/contract';
-import { type RunningStack, startStack } from '../local/stack';
-import { clientFor } from '../local/stand-ins';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
 
 /** The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses. */
 const SECRET = 'hunter2';

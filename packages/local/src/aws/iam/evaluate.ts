@@ -108,8 +108,9 @@ const COMPARISONS: Record<string, Comparison> = {
 function holds(operator: string, actual: string[] | undefined, value: OneOrMany<ConditionValue>): boolean {
   const expected = listOf(value, operator).map(String);
   expected.forEach(refuseVariables);
-  if (operator === 'Null')
+  if (operator === 'Null') {
     return expected.some(text => (text.toLowerCase() === 'true') === (actual === undefined));
+  }
 
   const [, quantifier, name, ifExists] = /^(?:(ForAllValues|ForAnyValue):)?(.+?)(IfExists)?$/.exec(operator)!;
   const negated = /^(String|Arn|Numeric|Date)Not/.test(name);
@@ -119,8 +120,9 @@ function holds(operator: string, actual: string[] | undefined, value: OneOrMany<
     throw new UndecidedPolicy(`${operator} on a key that is missing`);
   }
   // AWS takes a missing key for one that fits "not", and for an empty set that every ForAllValues fits.
-  if (!actual)
+  if (!actual) {
     return negated ? quantifier !== 'ForAnyValue' : ifExists !== undefined || quantifier === 'ForAllValues';
+  }
 
   const one = (text: string) => expected.some(pattern => comparison(pattern, text)) !== negated;
   return quantifier === 'ForAnyValue' ? actual.some(one) : actual.every(one);

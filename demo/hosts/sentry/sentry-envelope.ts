@@ -1,0 +1,115 @@
+/**
+ * Reads a Sentry envelope, strictly: what Sentry forgives but GlitchTip or Bugsink does not is an error here.
+ * https://develop.sentry.dev/sdk/data-model/envelopes/
+ */
+
+export interface SentryEvent {
+  readonly event_id: string;
+  readonly timestamp: string | number;
+  readonly platform: string;
+  readonly level?: string;
+  readonly exception?: { readonly values: readonly SentryException[] };
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly contexts?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly [member: string]: unknown;
+}
+
+export interface SentryException {
+  readonly type: string;
+  readonly value?: string;
+  readonly stacktrace?: {
+    readonly frames: readonly {
+      readonly filename?: string;
+      readonly function?: string;
+      readonly in_app?: boolean;
+      readonly lineno?: number;
+    }[];
+  };
+}
+
+export interface Envelope {
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly event: SentryEvent;
+}
+
+const EVENT_ID = /^[0-9a-f]{32}$/;
+const UTC_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
+const LEVELS = ['fatal', 'error', 'warning', 'info', 'debug'];
+const NEWLINE = 0x0a;
+const MAX_EVENT_BYTES = 1024 * 1024;
+
+/** @throws with what is wrong with it */
+export function parseEnvelope(bytes: Buffer): Envelope {
+  const [headerLine, afterHeader] = lineAt(bytes, 0);
+  const header = objectOf(headerLine, 'the envelope header');
+  if (!EVENT_ID.test(String(header.event_id))) {
+    throw new Error('event_id in the envelope header must be 32 lower-case hexadecimal digits');
+  }
+  if (!UTC_TIME.test(String(header.sent_at))) throw new Error('sent_at must be a time in UTC');
+  const [itemLine, start] = lineAt(bytes, afterHeader);
+  const item = objectOf(itemLine, 'the item header');
+  if (item.type !== 'event') throw new Error(`the item must be an event, not ${String(item.type)}`);
+  const end = item.length === undefined ? endOfLine(bytes, start) : start + Number(item.length);
+  if (!Number.isInteger(end) || end > bytes.length) throw new Error('length is longer than the envelope');
+  if (end < bytes.length && (bytes[end] !== NEWLINE || end + 1 < bytes.length)) {
+    throw new Error('after the event there must be nothing but a line feed');
+  }
+  if (end - start > MAX_EVENT_BYTES) throw new Error('the event is larger than 1 MiB');
+  const event = objectOf(bytes.toString('utf8', start, end), 'the event') as unknown as SentryEvent;
+  if (event.event_id !== header.event_id) throw new Error('event_id differs between envelope and event');
+  checkEvent(event);
+  return { header, event };
+}
+
+/** An envelope that a sink took. */
+export interface Delivery extends Envelope {
+  readonly receivedAt: Date;
+  readonly path: string;
+  readonly auth: string;
+}
+
+/** The parts of Sentry's event schema that a crash report touches. */
+function checkEvent({ timestamp, platform, level = 'error', exception, tags = {} }: SentryEvent): void {
+  if (typeof timestamp !== 'number' && !UTC_TIME.test(timestamp)) {
+    throw new Error('timestamp must be a number or a time in UTC');
+  }
+  if (typeof platform !== 'string' || platform === '') throw new Error('platform is missing');
+  if (!LEVELS.includes(level)) throw new Error(`level must be one of ${LEVELS.join(', ')}`);
+  if (!Array.isArray(exception?.values) || exception.values.length === 0) {
+    throw new Error('exception.values is missing');
+  }
+  for (const { type, stacktrace } of exception.values as SentryException[]) {
+    if (typeof type !== 'string' || type === '') throw new Error('an exception has no type');
+    if (stacktrace && (!Array.isArray(stacktrace.frames) || stacktrace.frames.length === 0)) {
+      throw new Error('a stack trace has no frames');
+    }
+  }
+  for (const [name, value] of Object.entries(tags)) {
+    if (typeof value !== 'string' || value.length > 200 || name.length > 32) {
+      throw new Error(`the tag ${name} is not a text of at most 200 characters`);
+    }
+  }
+}
+
+function lineAt(bytes: Buffer, start: number): [string, number] {
+  const end = endOfLine(bytes, start);
+  return [bytes.toString('utf8', start, end), end + 1];
+}
+
+function endOfLine(bytes: Buffer, start: number): number {
+  const end = bytes.indexOf(NEWLINE, start);
+  return end < 0 ? bytes.length : end;
+}
+
+function objectOf(text: string, what: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error(`${what} is not JSON`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error(`${what} is not a JSON object`);
+  }
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,222 @@
+/**
+ * DynamoDB: dynalite, behind a server that checks each caller's permissions.
+ *
+ * dynalite speaks the real protocol. Transactions and `ReturnValuesOnConditionCheckFailure`, which it lacks, are added here
+ * (dynamodb-transactions.ts). There are no streams, no backups and no time to live; tags, encryption, deletion protection and
+ * capacity are accepted by a template and have no effect.
+ */
+import * as http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import dynalite from 'dynalite';
+import { answerError, answerJson, notImplemented, operationOf } from '../aws-json';
+import { type TransactBody, transactActions, Transactions } from './transactions';
+import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
+import { Lock } from '../../util/lock';
+import { listen, readBody, type RunningServer } from '../../util/server';
+
+interface Body {
+  TableName?: string;
+  IndexName?: string;
+  RequestItems?: Record<string, unknown>;
+  ReturnValuesOnConditionCheckFailure?: string;
+}
+
+interface Answer {
+  readonly statusCode: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+const OPERATIONS = new Set([
+  'BatchGetItem',
+  'BatchWriteItem',
+  'CreateTable',
+  'DeleteItem',
+  'DeleteTable',
+  'DescribeTable',
+  'DescribeTimeToLive',
+  'GetItem',
+  'ListTables',
+  'PutItem',
+  'Query',
+  'Scan',
+  'TransactWriteItems',
+  'UpdateItem',
+  'UpdateTable',
+]);
+
+export class DynamoDb implements Service {
+  public readonly types = ['AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable'];
+  public readonly endpoint = { name: 'dynamodb', url: () => this.server.url };
+  private server!: RunningServer;
+  private readonly engine = dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 });
+  private enginePort = 0;
+  private readonly lock = new Lock();
+  private readonly transactions = new Transactions((operation, body) => this.call(operation, body));
+  private readonly agent = new http.Agent({ keepAlive: true });
+  private readonly inFlight = new Set<Promise<void>>();
+
+  public constructor(private readonly context: Context) {}
+
+  public async start(): Promise<void> {
+    await new Promise<void>((resolve, reject) =>
+      this.engine.once('error', reject).listen(0, '127.0.0.1', resolve),
+    );
+    this.enginePort = (this.engine.address() as AddressInfo).port;
+    this.server = await listen((request, response) => {
+      const served = this.serve(request, response).finally(() => this.inFlight.delete(served));
+      this.inFlight.add(served);
+      return served;
+    });
+  }
+
+  public ref(resource: Resource): string {
+    return tableName(resource);
+  }
+
+  public attribute(resource: Resource, name: string): unknown {
+    if (name === 'Arn') return this.tableArn(tableName(resource));
+    throw unknownAttribute(resource, name);
+  }
+
+  public async create(resource: Resource): Promise<void> {
+    const properties = this.context.resolver.resolve(resource.properties) as TableProperties;
+    const made = await this.call('CreateTable', {
+      TableName: tableName(resource),
+      AttributeDefinitions: properties.AttributeDefinitions,
+      KeySchema: properties.KeySchema,
+      BillingMode: 'PAY_PER_REQUEST',
+      ...(properties.GlobalSecondaryIndexes && {
+        GlobalSecondaryIndexes: properties.GlobalSecondaryIndexes.map(index => ({
+          IndexName: index.IndexName,
+          KeySchema: index.KeySchema,
+          Projection: index.Projection,
+        })),
+      }),
+      ...(properties.LocalSecondaryIndexes && { LocalSecondaryIndexes: properties.LocalSecondaryIndexes }),
+    });
+    if (made.statusCode !== 200) {
+      throw new Error(`The table ${resource.name} cannot be made: ${JSON.stringify(made.body)}`);
+    }
+    if (properties.TimeToLiveSpecification) {
+      this.context.notice(`${resource.name}: items do not expire here (time to live)`);
+    }
+    if (properties.StreamSpecification) this.context.notice(`${resource.name}: the table has no stream here`);
+  }
+
+  public async stop(): Promise<void> {
+    await this.server?.close();
+    await Promise.allSettled(this.inFlight); // the engine throws where its database is closed under a write
+    this.agent.destroy();
+    await new Promise<void>(resolve => this.engine.close(() => resolve()));
+  }
+
+  private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const body = await readBody(request);
+    const operation = operationOf(request);
+    try {
+      if (!OPERATIONS.has(operation)) throw notImplemented('DynamoDB', operation);
+      const parsed = JSON.parse(body.toString('utf8') || '{}') as Body & TransactBody;
+      for (const { action, table } of this.actionsOf(operation, parsed)) {
+        await this.context.iam.authorize(request.headers, `dynamodb:${action}`, this.tableArn(table));
+      }
+      if (operation === 'TransactWriteItems') {
+        return answerJson(response, 200, await this.lock.alone(() => this.transactions.write(parsed)));
+      }
+      const answer =
+        parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD'
+          ? await this.lock.alone(() => this.forwardAndTellItem(request.headers, body, parsed))
+          : await this.lock.together(() => this.forward(request.headers, body));
+      response.writeHead(answer.statusCode, answer.headers).end(answer.body);
+    } catch (error) {
+      answerError(response, error);
+    }
+  }
+
+  /** A conditional write whose failure shows the item that was in the way. */
+  private async forwardAndTellItem(
+    headers: http.IncomingHttpHeaders,
+    body: Buffer,
+    parsed: Body,
+  ): Promise<Answer> {
+    const answer = await this.forward(headers, body);
+    const content = JSON.parse(answer.body.toString('utf8')) as { __type?: string };
+    if (!content.__type?.endsWith('ConditionalCheckFailedException')) return answer;
+    const Item = await this.transactions.itemInTheWay({ ...parsed, TableName: parsed.TableName! });
+    const told = Buffer.from(JSON.stringify({ ...content, Item }));
+    const { 'x-amz-crc32': stale, ...rest } = answer.headers;
+    return { ...answer, headers: { ...rest, 'content-length': String(told.length) }, body: told };
+  }
+
+  /** What a request does, as IAM sees it. */
+  private actionsOf(operation: string, body: Body & TransactBody): { action: string; table: string }[] {
+    if (operation === 'TransactWriteItems') return transactActions(body);
+    const { TableName, IndexName, RequestItems } = body;
+    const tables = RequestItems ? Object.keys(RequestItems) : [TableName ?? '*'];
+    return tables.map(table => ({
+      action: operation,
+      table: `${table.split('/').pop()}${IndexName ? `/index/${IndexName}` : ''}`,
+    }));
+  }
+
+  private tableArn(name: string): string {
+    return this.context.arn('dynamodb', `table/${name}`);
+  }
+
+  /** A call of our own to the engine. */
+  private async call(
+    operation: string,
+    body: object,
+  ): Promise<{ statusCode: number; body: { __type?: string } }> {
+    const headers = {
+      'x-amz-target': `DynamoDB_20120810.${operation}`,
+      'content-type': 'application/x-amz-json-1.0',
+      authorization:
+        'AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0',
+      'x-amz-date': '20260101T000000Z',
+    };
+    const answer = await this.forward(headers, Buffer.from(JSON.stringify(body)));
+    return {
+      statusCode: answer.statusCode,
+      body: JSON.parse(answer.body.toString('utf8')) as { __type?: string },
+    };
+  }
+
+  private forward(headers: http.IncomingHttpHeaders, body: Buffer): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const { host, connection, 'transfer-encoding': chunked, ...rest } = headers;
+      const request = http.request(
+        {
+          host: '127.0.0.1',
+          port: this.enginePort,
+          method: 'POST',
+          path: '/',
+          agent: this.agent,
+          headers: { ...rest, 'content-length': body.length },
+        },
+        response => {
+          readBody(response).then(
+            answer =>
+              resolve({ statusCode: response.statusCode ?? 500, headers: response.headers, body: answer }),
+            reject,
+          );
+        },
+      );
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+}
+
+interface TableProperties {
+  AttributeDefinitions: object[];
+  KeySchema: object[];
+  GlobalSecondaryIndexes?: { IndexName: string; KeySchema: object[]; Projection: object }[];
+  LocalSecondaryIndexes?: object[];
+  TimeToLiveSpecification?: { Enabled?: boolean };
+  StreamSpecification?: object;
+}
+
+function tableName({ properties, name }: Resource): string {
+  return typeof properties.TableName === 'string' ? properties.TableName : name;
+}

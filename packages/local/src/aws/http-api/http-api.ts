@@ -1,0 +1,302 @@
+/**
+ * API Gateway's HTTP APIs: routes to functions, with events of payload format 2.0.
+ * https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+ *
+ * Authorizers, custom domains and throttling are not enforced here; the run says so at start.
+ */
+import { randomUUID } from 'node:crypto';
+import type * as http from 'node:http';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { matchRoute } from './routes';
+import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
+import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
+import { listen, readBody, type RunningServer } from '../../util/server';
+import { Lambda } from '../lambda/lambda';
+
+interface Cors {
+  AllowOrigins?: string[];
+  AllowMethods?: string[];
+  AllowHeaders?: string[];
+  ExposeHeaders?: string[];
+  AllowCredentials?: boolean;
+  MaxAge?: number;
+}
+
+interface Api {
+  readonly resource: Resource;
+  readonly server: RunningServer;
+  /** Route key, for instance `GET /hello/{user}`, to the function's name. */
+  readonly routes: Map<string, string>;
+  cors?: Cors;
+}
+
+/** https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html */
+const MAX_BODY_BYTES = 10 * 1024 * 1024;
+const INTEGRATION_TIMEOUT_MS = 30_000;
+
+const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml|[^;]*\+json|[^;]*\+xml)\b)/i;
+
+export class HttpApis implements Service {
+  public readonly types = [
+    'AWS::ApiGatewayV2::Api',
+    'AWS::ApiGatewayV2::Route',
+    'AWS::ApiGatewayV2::Integration',
+    'AWS::ApiGatewayV2::Stage',
+    'AWS::ApiGatewayV2::Authorizer',
+  ];
+  private readonly apis = new Map<string, Api>();
+  private readonly integrations = new Map<string, string>();
+
+  /** @param firstPort the port of the first API, the others take the next ones; 0 picks free ones */
+  public constructor(
+    private readonly context: Context,
+    private readonly firstPort: number,
+  ) {}
+
+  public async start(resources: Resource[]): Promise<void> {
+    let port = this.firstPort;
+    for (const resource of resources.filter(({ type }) => type === 'AWS::ApiGatewayV2::Api')) {
+      const server = await listen(
+        (request, response) => this.serve(resource.logicalId, request, response),
+        port,
+      );
+      this.apis.set(resource.logicalId, { resource, server, routes: new Map() });
+      if (port !== 0) port++;
+    }
+  }
+
+  /** Where each API listens and what it routes. */
+  public get listening(): { name: string; url: string; routes: string[] }[] {
+    return [...this.apis.values()].map(({ resource, server, routes }) => ({
+      name: resource.name,
+      url: server.url,
+      routes: [...routes.keys()],
+    }));
+  }
+
+  public ref({ logicalId }: Resource): string {
+    return logicalId;
+  }
+
+  public attribute(resource: Resource, name: string): unknown {
+    if (name === 'ApiEndpoint') return this.apis.get(resource.logicalId)?.server.url;
+    if (name === 'ApiId') return resource.logicalId;
+    throw unknownAttribute(resource, name);
+  }
+
+  public async create(resource: Resource): Promise<void> {
+    const properties = this.context.resolver.resolve(resource.properties) as Record<string, unknown>;
+    switch (resource.type) {
+      case 'AWS::ApiGatewayV2::Api': {
+        this.apis.get(resource.logicalId)!.cors = properties.CorsConfiguration as Cors | undefined;
+        break;
+      }
+      case 'AWS::ApiGatewayV2::Integration': {
+        this.integrations.set(resource.logicalId, String(properties.IntegrationUri));
+        break;
+      }
+      case 'AWS::ApiGatewayV2::Stage': {
+        const throttle = properties.DefaultRouteSettings as
+          | { ThrottlingRateLimit?: number; ThrottlingBurstLimit?: number }
+          | undefined;
+        if (throttle) {
+          const { ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst } = throttle;
+          this.context.notice(
+            `${resource.name}: throttle of ${rate} requests a second, burst ${burst} (not enforced here)`,
+          );
+        }
+        break;
+      }
+      case 'AWS::ApiGatewayV2::Authorizer': {
+        this.context.notice(`${resource.name}: authorizers are not run here, every caller is let in`);
+        break;
+      }
+    }
+  }
+
+  /** Routes name integrations that may come later in the template, so they are joined when everything is made. */
+  public async connect(routes: Resource[]): Promise<void> {
+    for (const { properties } of routes) {
+      const { ApiId, RouteKey, Target } = this.context.resolver.resolve(properties) as {
+        ApiId: string;
+        RouteKey: string;
+        Target?: string;
+      };
+      const uri = this.integrations.get(Target?.split('/').pop() ?? '');
+      const arn = uri && /(arn:[^:]+:lambda:[^/]+)(\/invocations)?$/.exec(uri)?.[1];
+      if (arn && this.context.service(Lambda).find(arn)) this.apis.get(ApiId)?.routes.set(RouteKey, arn);
+      else this.context.notice(`The route ${RouteKey} leads to no function that runs here`);
+    }
+  }
+
+  public async stop(): Promise<void> {
+    await Promise.all([...this.apis.values()].map(({ server }) => server.close()));
+  }
+
+  private async serve(
+    apiId: string,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ): Promise<void> {
+    const api = this.apis.get(apiId)!;
+    const started = Date.now();
+    const body = await readBody(request);
+    const origin = request.headers.origin;
+    const cors = api.cors && origin ? corsHeaders(api.cors, origin) : undefined;
+    const requestId = randomUUID();
+    const answer = await this.answer(api, request, body, requestId, cors);
+    for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, String(value));
+    for (const [name, value] of Object.entries(cors ?? {})) response.setHeader(name, value);
+    if (answer.cookies?.length) response.setHeader('set-cookie', answer.cookies);
+    response.setHeader('apigw-requestid', requestId);
+    response
+      .writeHead(answer.statusCode ?? 200)
+      .end(Buffer.from(answer.body ?? '', answer.isBase64Encoded ? 'base64' : 'utf8'));
+    this.context.log(
+      api.resource.name,
+      `${request.method} ${request.url} ${answer.statusCode} ${Date.now() - started} ms`,
+    );
+  }
+
+  private async answer(
+    api: Api,
+    request: http.IncomingMessage,
+    body: Buffer,
+    requestId: string,
+    cors?: Record<string, string>,
+  ): Promise<APIGatewayProxyStructuredResultV2> {
+    const method = request.method ?? 'GET';
+    const url = new URL(request.url ?? '/', api.server.url);
+    if (method === 'OPTIONS' && api.cors && request.headers['access-control-request-method']) {
+      return { statusCode: 204, headers: cors };
+    }
+    if (body.length > MAX_BODY_BYTES) return message(413, 'Request Entity Too Large');
+    const match = matchRoute([...api.routes.keys()], method, url.pathname);
+    if (match === 'malformed') return message(400, 'Bad Request');
+    if (!match) return message(404, 'Not Found');
+    const event = createEvent({ request, url, body, requestId, apiId: api.resource.logicalId, ...match });
+    const invocation = this.context
+      .service(Lambda)
+      .invoke(api.routes.get(match.routeKey)!, JSON.stringify(event));
+    const result = await within(INTEGRATION_TIMEOUT_MS, invocation);
+    if (!result) return message(503, 'Service Unavailable');
+    if (result.isError) return message(500, 'Internal Server Error');
+    return interpret(result.payload);
+  }
+}
+
+interface EventSource {
+  readonly request: http.IncomingMessage;
+  readonly url: URL;
+  readonly body: Buffer;
+  readonly requestId: string;
+  readonly apiId: string;
+  readonly routeKey: string;
+  readonly pathParameters: Record<string, string>;
+}
+
+function createEvent({
+  request,
+  url,
+  body,
+  requestId,
+  apiId,
+  routeKey,
+  pathParameters,
+}: EventSource): APIGatewayProxyEventV2 {
+  const { cookie, ...headers } = request.headers;
+  const isText = TEXT_TYPES.test(request.headers['content-type'] ?? 'text/plain');
+  const now = new Date();
+  const query = [...url.searchParams.keys()].map(key => [key, url.searchParams.getAll(key).join(',')]);
+  return {
+    version: '2.0',
+    routeKey,
+    rawPath: decodeURI(url.pathname),
+    rawQueryString: url.search.slice(1),
+    ...(cookie && { cookies: cookie.split('; ') }),
+    headers: {
+      ...Object.fromEntries(
+        Object.entries(headers).map(([name, value]) => [
+          name,
+          Array.isArray(value) ? value.join(',') : value,
+        ]),
+      ),
+      'x-forwarded-for': '127.0.0.1',
+      'x-forwarded-port': url.port,
+      'x-forwarded-proto': 'http',
+    },
+    ...(query.length > 0 && { queryStringParameters: Object.fromEntries(query) as Record<string, string> }),
+    requestContext: {
+      accountId: PSEUDO_PARAMETERS['AWS::AccountId'],
+      apiId,
+      domainName: request.headers.host ?? '',
+      domainPrefix: apiId,
+      http: {
+        method: request.method ?? 'GET',
+        path: decodeURI(url.pathname),
+        protocol: `HTTP/${request.httpVersion}`,
+        sourceIp: '127.0.0.1',
+        userAgent: request.headers['user-agent'] ?? '',
+      },
+      requestId,
+      routeKey,
+      stage: '$default',
+      time: now.toISOString(),
+      timeEpoch: now.getTime(),
+    },
+    ...(Object.keys(pathParameters).length > 0 && { pathParameters }),
+    ...(body.length > 0 && { body: body.toString(isText ? 'utf8' : 'base64') }),
+    isBase64Encoded: body.length > 0 && !isText,
+  };
+}
+
+/** A function may answer with a whole response, or with just the body of a 200. */
+function interpret(payload: string): APIGatewayProxyStructuredResultV2 {
+  const value = JSON.parse(payload) as unknown;
+  if (typeof value === 'object' && value !== null && 'statusCode' in value) {
+    const response = value as APIGatewayProxyStructuredResultV2;
+    const typed = Object.keys(response.headers ?? {}).some(name => name.toLowerCase() === 'content-type');
+    return response.body === undefined || typed
+      ? response
+      : { ...response, headers: { ...response.headers, 'content-type': 'text/plain' } };
+  }
+  return {
+    statusCode: 200,
+    headers: { 'content-type': 'application/json' },
+    body: typeof value === 'string' ? value : JSON.stringify(value),
+  };
+}
+
+function corsHeaders(cors: Cors, origin: string): Record<string, string> {
+  const allowed = cors.AllowOrigins ?? [];
+  if (!allowed.includes('*') && !allowed.includes(origin)) return {};
+  return {
+    'access-control-allow-origin': allowed.includes('*') ? '*' : origin,
+    ...(cors.AllowMethods && { 'access-control-allow-methods': cors.AllowMethods.join(',') }),
+    ...(cors.AllowHeaders && { 'access-control-allow-headers': cors.AllowHeaders.join(',') }),
+    ...(cors.ExposeHeaders && { 'access-control-expose-headers': cors.ExposeHeaders.join(',') }),
+    ...(cors.AllowCredentials && { 'access-control-allow-credentials': 'true' }),
+    ...(cors.MaxAge !== undefined && { 'access-control-max-age': String(cors.MaxAge) }),
+  };
+}
+
+/** The promise's value, or undefined when it takes longer. */
+async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<undefined>(resolve => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function message(statusCode: number, text: string): APIGatewayProxyStructuredResultV2 {
+  return {
+    statusCode,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ message: text }),
+  };
+}

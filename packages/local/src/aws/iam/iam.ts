@@ -1,0 +1,164 @@
+/**
+ * Who may do what: every function has an access key of its own, and a call that its synthesized role does not allow is denied.
+ *
+ * Only identity policies of the template count. Resource policies, permissions boundaries and the content of AWS managed
+ * policies are not evaluated. An access key that belongs to no function is the developer's, who may do everything.
+ */
+import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { runSimulation } from '@cloud-copilot/iam-simulate';
+import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
+
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+}
+
+export interface Call {
+  /** The function that called. */
+  readonly caller: string;
+  readonly action: string;
+  readonly resource: string;
+  readonly allowed: boolean;
+}
+
+interface Principal {
+  readonly name: string;
+  readonly roleArn: string;
+}
+
+type PolicyDocument = { Statement: unknown };
+type RequestContext = Record<string, string | string[]>;
+
+export class AccessDenied extends Error {
+  public constructor(principal: Principal, action: string, resource: string) {
+    super(
+      `User: ${principal.roleArn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${principal.name} is not authorized to perform: ` +
+        `${action} on resource: ${resource} because no identity-based policy allows the ${action} action`,
+    );
+    this.name = 'AccessDenied';
+  }
+}
+
+export class Iam {
+  private readonly policies = new Map<string, PolicyDocument[]>();
+  private readonly principals = new Map<string, Principal>();
+  private readonly decisions = new Map<string, Promise<boolean>>();
+  private readonly seen = new Map<string, Call>();
+  private readonly seenByAws = new Map<string, Call>();
+
+  public addPolicy(roleArn: string, document: PolicyDocument): void {
+    this.policies.set(roleArn, [...(this.policies.get(roleArn) ?? []), document]);
+  }
+
+  /** The identity policies of a role. */
+  public policiesOf(roleArn: string): PolicyDocument[] {
+    return this.policies.get(roleArn) ?? [];
+  }
+
+  public createCredentials(name: string, roleArn: string): Credentials {
+    const digest = createHash('sha256').update(name).digest('hex');
+    const accessKeyId = `ASIA${digest.slice(0, 16).toUpperCase()}`;
+    this.principals.set(accessKeyId, { name, roleArn });
+    return {
+      accessKeyId,
+      secretAccessKey: `local-${digest.slice(16, 48)}`,
+      sessionToken: `local-${digest.slice(48)}`,
+    };
+  }
+
+  /** Every different call that functions have made so far. */
+  public get calls(): Call[] {
+    return [...this.seen.values()];
+  }
+
+  /** Every different call that AWS itself has made with functions' roles: no function's own code shows them. */
+  public get callsByAws(): Call[] {
+    return [...this.seenByAws.values()];
+  }
+
+  /**
+   * Throws AccessDenied where the role of the caller does not allow the action.
+   *
+   * @param context condition keys of the request, for instance `dynamodb:LeadingKeys`
+   */
+  public async authorize(
+    headers: IncomingHttpHeaders,
+    action: string,
+    resource: string,
+    context: RequestContext = {},
+  ): Promise<void> {
+    const principal = this.principals.get(accessKeyOf(headers) ?? '');
+    if (!principal) return;
+    const allowed = await this.decideOnce(principal, action, resource, context);
+    this.seen.set(JSON.stringify([principal.name, action, resource, context]), {
+      caller: principal.name,
+      action,
+      resource,
+      allowed,
+    });
+    if (!allowed) throw new AccessDenied(principal, action, resource);
+  }
+
+  /** Whether the caller may do that, where an answer depends on it. It is no call: it does not count among `calls`. */
+  public async allows(headers: IncomingHttpHeaders, action: string, resource: string): Promise<boolean> {
+    const principal = this.principals.get(accessKeyOf(headers) ?? '');
+    return !principal || this.decideOnce(principal, action, resource, {});
+  }
+
+  /** Like `authorize`, for calls that AWS itself makes with a function's role, such as those of its SQS poller. */
+  public async authorizeAws(name: string, roleArn: string, action: string, resource: string): Promise<void> {
+    const principal = { name, roleArn };
+    const allowed = await this.decideOnce(principal, action, resource, {});
+    this.seenByAws.set(JSON.stringify([name, action, resource]), { caller: name, action, resource, allowed });
+    if (!allowed) throw new AccessDenied(principal, action, resource);
+  }
+
+  private decideOnce(
+    principal: Principal,
+    action: string,
+    resource: string,
+    context: RequestContext,
+  ): Promise<boolean> {
+    const key = JSON.stringify([principal, action, resource, context]);
+    const decision = this.decisions.get(key) ?? this.decide(principal, action, resource, context);
+    this.decisions.set(key, decision);
+    return decision;
+  }
+
+  private async decide(
+    principal: Principal,
+    action: string,
+    resource: string,
+    context: RequestContext,
+  ): Promise<boolean> {
+    const result = await runSimulation(
+      {
+        request: {
+          action,
+          resource: { resource, accountId: PSEUDO_PARAMETERS['AWS::AccountId'] },
+          principal: principal.roleArn,
+          contextVariables: context,
+        },
+        identityPolicies: this.policiesOf(principal.roleArn).map((policy, index) => ({
+          name: `policy-${index}`,
+          policy,
+        })),
+        serviceControlPolicies: [],
+        resourceControlPolicies: [],
+      },
+      {},
+    );
+    if (result.resultType === 'error') {
+      throw new Error(
+        `The policies of ${principal.roleArn} cannot be evaluated for ${action}: ${JSON.stringify(result.errors)}`,
+      );
+    }
+    return result.overallResult === 'Allowed';
+  }
+}
+
+function accessKeyOf(headers: IncomingHttpHeaders): string | undefined {
+  return /Credential=([^/]+)\//.exec(headers.authorization ?? '')?.[1];
+}

@@ -1,0 +1,242 @@
+/**
+ * The part of Lambda that polls queues and hands their messages to functions.
+ * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+ *
+ * Queues only, without event filters and without a pool that grows and shrinks: up to `MaximumConcurrency` batches run at once, else
+ * five, as with a mapping that has just been made. What a function does not settle comes back after the queue's visibility timeout.
+ */
+import type { FunctionConfig } from './function-config';
+import { Lambda } from './lambda';
+import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
+import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
+import type { Message, Queue } from '../sqs/queue';
+import { Sqs, systemAttributes } from '../sqs/sqs';
+
+interface MappingProperties {
+  EventSourceArn?: string;
+  FunctionName: string;
+  BatchSize?: number;
+  MaximumBatchingWindowInSeconds?: number;
+  FunctionResponseTypes?: string[];
+  ScalingConfig?: { MaximumConcurrency?: number };
+  Enabled?: boolean;
+  FilterCriteria?: { Filters?: unknown[] };
+}
+
+/** The calls that the poller makes with the function's role. */
+const POLLER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
+const POLL_SECONDS = 20;
+const MAX_RECEIVE = 10;
+const DEFAULT_CONCURRENCY = 5;
+/** Of the messages that one event may hold; Lambda takes 6 MB. */
+const MAX_BATCH_BYTES = 6 * 1000 * 1000;
+
+export class EventSourceMappings implements Service {
+  public readonly types = ['AWS::Lambda::EventSourceMapping'];
+  private readonly stopping: AbortController[] = [];
+  private readonly pollers: Promise<void>[] = [];
+
+  public constructor(private readonly context: Context) {}
+
+  public async start(): Promise<void> {
+    // The queues and functions do it.
+  }
+
+  public ref({ logicalId }: Resource): string {
+    return logicalId;
+  }
+
+  public attribute(resource: Resource, name: string): unknown {
+    if (name === 'Id') return resource.logicalId;
+    throw unknownAttribute(resource, name);
+  }
+
+  public async create(resource: Resource): Promise<void> {
+    const properties = this.context.resolver.resolve(resource.properties) as MappingProperties;
+    if (!properties.EventSourceArn?.includes(':sqs:')) {
+      return this.context.notice(`${resource.name}: only queues are polled here`);
+    }
+    if (properties.FilterCriteria?.Filters?.length) {
+      throw new Error(`${resource.name}: the local runner does not filter messages (FilterCriteria)`);
+    }
+    const config = this.context.service(Lambda).find(properties.FunctionName);
+    if (!config) {
+      return this.context.notice(
+        `${resource.name}: its function does not run here, so its queue is not polled`,
+      );
+    }
+    const queue = this.context.service(Sqs).queue(properties.EventSourceArn);
+    checkMapping(resource.name, properties, queue, config);
+    for (const action of POLLER_ACTIONS) {
+      await this.context.iam.authorizeAws(config.name, config.roleArn, action, queue.arn);
+    }
+    if (properties.Enabled === false) return;
+    const deliver = (event: string) => this.context.service(Lambda).invoke(config.name, event);
+    const log = (line: string) => this.context.log(config.name, line);
+    const stopping = new AbortController(); // each poller's own: with a shared one its listeners would pile up
+    this.stopping.push(stopping);
+    this.pollers.push(
+      poll({ queue, properties, deliver, log, context: this.context, signal: stopping.signal }),
+    );
+  }
+
+  public async stop(): Promise<void> {
+    for (const stopping of this.stopping) stopping.abort();
+    await Promise.all(this.pollers);
+  }
+}
+
+interface Poller {
+  readonly queue: Queue;
+  readonly properties: MappingProperties;
+  readonly context: Context;
+  readonly signal: AbortSignal;
+  deliver(event: string): Promise<{ payload: string; isError: boolean }>;
+  log(line: string): void;
+}
+
+/** What Lambda itself refuses when a mapping is made. */
+function checkMapping(
+  name: string,
+  properties: MappingProperties,
+  { settings }: Queue,
+  config: FunctionConfig,
+): void {
+  const { BatchSize = 10, MaximumBatchingWindowInSeconds: window = 0, ScalingConfig } = properties;
+  const fail = (message: string) => {
+    throw new Error(`${name}: ${message}`);
+  };
+  if (settings.visibilitySeconds < config.timeoutSeconds) {
+    fail(
+      `the queue's visibility timeout (${settings.visibilitySeconds} seconds) is less than the function's timeout (${config.timeoutSeconds} seconds)`,
+    );
+  }
+  if (BatchSize > (settings.fifo ? 10 : 10_000)) fail(`BatchSize ${BatchSize} is too large`);
+  if (BatchSize > 10 && window < 1) {
+    fail('MaximumBatchingWindowInSeconds must be at least 1 where BatchSize is greater than 10');
+  }
+  if (settings.fifo && window > 0) fail('a FIFO queue has no batching window');
+  if (ScalingConfig?.MaximumConcurrency !== undefined && ScalingConfig.MaximumConcurrency < 2) {
+    fail('MaximumConcurrency must be at least 2');
+  }
+}
+
+/** Runs until the signal; each batch goes its own way while the next one is read. */
+async function poll(poller: Poller): Promise<void> {
+  const {
+    properties: { ScalingConfig },
+    signal,
+  } = poller;
+  const limit = ScalingConfig?.MaximumConcurrency ?? DEFAULT_CONCURRENCY;
+  const running = new Set<Promise<void>>();
+  const stopped = new Promise<void>(resolve =>
+    signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
+  while (!signal.aborted) {
+    if (running.size >= limit) {
+      await Promise.race([...running, stopped]);
+      continue;
+    }
+    const messages = await readBatch(poller);
+    if (messages.length === 0) continue;
+    const batch: Promise<void> = handOver(poller, messages)
+      .catch((error: Error) => {
+        if (!signal.aborted) poller.log(`The batch failed: ${error.message}`);
+      })
+      .finally(() => running.delete(batch));
+    running.add(batch);
+  }
+}
+
+/** Waits for a first message, then as long as the batching window says for more. */
+async function readBatch({ queue, properties, context: { clock }, signal }: Poller): Promise<Message[]> {
+  const { BatchSize: size = 10, MaximumBatchingWindowInSeconds: window = 0 } = properties;
+  const receive = (until: number, max: number) =>
+    queue.receiveUntil(until, signal, Math.min(max, MAX_RECEIVE));
+  const batch = await receive(clock.now() + POLL_SECONDS * 1000, size);
+  const deadline = clock.now() + window * 1000;
+  let bytes = sizeOf(batch);
+  while (
+    window > 0 &&
+    batch.length > 0 &&
+    batch.length < size &&
+    bytes < MAX_BATCH_BYTES &&
+    !signal.aborted
+  ) {
+    const more = await receive(deadline, size - batch.length);
+    batch.push(...more);
+    bytes += sizeOf(more);
+    if (more.length === 0 && clock.now() >= deadline) break;
+  }
+  return batch;
+}
+
+function sizeOf(messages: Message[]): number {
+  return messages.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
+}
+
+async function handOver(
+  { queue, properties, deliver, log, signal }: Poller,
+  messages: Message[],
+): Promise<void> {
+  const { payload, isError } = await deliver(
+    JSON.stringify({ Records: messages.map(message => recordOf(queue, message)) }),
+  );
+  if (signal.aborted) return;
+  const failed = isError
+    ? messages.map(({ id }) => id)
+    : properties.FunctionResponseTypes?.includes('ReportBatchItemFailures')
+      ? failedIn(payload, messages)
+      : [];
+  if (failed.length > 0) log(`${failed.length} of ${messages.length} messages go back to ${queue.name}`);
+  for (const { id, receipt } of messages) {
+    if (failed.includes(id)) continue;
+    try {
+      queue.delete(receipt!);
+    } catch (error) {
+      log(`A message of ${queue.name} was handled, but too late to be deleted: ${(error as Error).message}`);
+    }
+  }
+}
+
+/**
+ * The ids of a partial failure; what cannot be understood means that the whole batch has failed.
+ * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
+ */
+function failedIn(payload: string, messages: Message[]): string[] {
+  const all = messages.map(({ id }) => id);
+  const answer = JSON.parse(payload || 'null') as {
+    batchItemFailures?: { itemIdentifier?: string }[] | null;
+  } | null;
+  const failures = answer?.batchItemFailures;
+  if (failures === undefined || failures === null) return [];
+  if (!Array.isArray(failures)) return all;
+  const ids = failures.map(failure => failure?.itemIdentifier);
+  return ids.every(id => id !== undefined && all.includes(id)) ? (ids as string[]) : all;
+}
+
+function recordOf(queue: Queue, message: Message): object {
+  return {
+    messageId: message.id,
+    receiptHandle: message.receipt,
+    body: message.body,
+    attributes: systemAttributes(message),
+    messageAttributes: Object.fromEntries(
+      Object.entries(message.attributes).map(([name, { DataType, StringValue, BinaryValue }]) => [
+        name,
+        {
+          stringValue: StringValue,
+          binaryValue: BinaryValue,
+          stringListValues: [],
+          binaryListValues: [],
+          dataType: DataType,
+        },
+      ]),
+    ),
+    md5OfBody: message.md5,
+    md5OfMessageAttributes: message.attributesMd5,
+    eventSource: 'aws:sqs',
+    eventSourceARN: queue.arn,
+    awsRegion: PSEUDO_PARAMETERS['AWS::Region'],
+  };
+}

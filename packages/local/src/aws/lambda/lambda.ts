@@ -1,0 +1,398 @@
+/**
+ * AWS Lambda: runs each function of the template in a child process, and answers the documented Invoke call.
+ * https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type * as http from 'node:http';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { buildSync } from 'esbuild';
+import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
+import { Environment, type ExecutionEnvironment } from './environment/environment';
+import { ExtendedEnvironment, type ExtendedEnvironmentOptions } from './environment/extended-environment';
+import { Guardian } from './environment/guardian';
+import type { FunctionConfig } from './function-config';
+import { Layers, whyNotExecutable } from './layers';
+import { Pool } from './pool';
+import type { InvocationResult } from './runtime/runtime-process';
+import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
+import { listen, readBody, type RunningServer } from '../../util/server';
+import { answerError, answerJson, ServiceError } from '../aws-json';
+
+export interface LambdaOptions {
+  /** The Node.js program that runs the functions. */
+  readonly nodePath: string;
+  /** How many events of one function run at once. */
+  readonly concurrency: number;
+  /** The folder or file of an asset, by its S3 object key. */
+  readonly assetPath: (objectKey: string) => string | undefined;
+  /** Values that replace those of the template: by function name, or for all functions under `Parameters`. */
+  readonly environmentOverrides: Record<string, Record<string, string>>;
+  /** How Lambda treats extensions, for tests that vary it. */
+  readonly extensions?: Pick<
+    ExtendedEnvironmentOptions,
+    'errorTypes' | 'initializationType' | 'initTimeoutMs' | 'onLifecycle' | 'telemetry'
+  >;
+}
+
+interface FunctionProperties {
+  FunctionName?: string;
+  Code: { S3Key?: string; ZipFile?: string };
+  Handler?: string;
+  Runtime?: string;
+  MemorySize?: number;
+  Timeout?: number;
+  Environment?: { Variables?: Record<string, unknown> };
+  Role: string;
+  LoggingConfig?: { LogFormat?: string; ApplicationLogLevel?: string };
+  Layers?: string[];
+}
+
+interface LayerProperties {
+  Content: { S3Key?: string };
+}
+
+/** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
+
+const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
+
+export class Lambda implements Service {
+  public readonly types = [
+    'AWS::Lambda::LayerVersion',
+    'AWS::Lambda::Function',
+    'AWS::Lambda::Version',
+    'AWS::Lambda::Alias',
+  ];
+  public readonly endpoint = { name: 'lambda', url: () => this.server.url };
+  private server!: RunningServer;
+  private readonly functions = new Map<string, { config: FunctionConfig; pool: Pool }>();
+  private readonly folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-'));
+  private readonly runtimeFile = path.join(this.folder, 'node-runtime.js');
+  private readonly layers = new Layers(this.folder);
+  private readonly guardian = new Guardian();
+
+  public constructor(
+    private readonly context: Context,
+    private readonly options: LambdaOptions,
+  ) {}
+
+  public async start(resources: Resource[]): Promise<void> {
+    for (const layer of resources.filter(({ type }) => type === 'AWS::Lambda::LayerVersion')) {
+      this.addLayer(layer);
+    }
+    buildSync({
+      entryPoints: [path.join(__dirname, 'runtime', 'node-runtime.ts')],
+      outfile: this.runtimeFile,
+      platform: 'node',
+      target: 'node20',
+      format: 'cjs',
+      logLevel: 'error',
+      tsconfigRaw: {},
+    });
+    this.server = await listen((request, response) => this.serve(request, response));
+  }
+
+  public get configs(): FunctionConfig[] {
+    return [...this.functions.values()].map(({ config }) => config);
+  }
+
+  public ref(resource: Resource): string {
+    if (resource.type === 'AWS::Lambda::Function') return functionName(resource);
+    if (resource.type === 'AWS::Lambda::LayerVersion') {
+      return this.context.arn('lambda', `layer:${resource.name}:1`);
+    }
+    const qualifier = resource.type === 'AWS::Lambda::Alias' ? String(resource.properties.Name) : '1';
+    return `${this.functionArn(this.functionOf(resource))}:${qualifier}`;
+  }
+
+  public attribute(resource: Resource, name: string): unknown {
+    if (name === 'Arn' && resource.type === 'AWS::Lambda::Function') {
+      return this.functionArn(functionName(resource));
+    }
+    if (name === 'Version' && resource.type === 'AWS::Lambda::Version') return '1';
+    throw unknownAttribute(resource, name);
+  }
+
+  public async create(resource: Resource): Promise<void> {
+    if (resource.type !== 'AWS::Lambda::Function') return;
+    const config = this.configOf(resource);
+    if (!config.runtime.startsWith('nodejs')) {
+      this.context.notice(`${config.name}: the runtime ${config.runtime} is not run here`);
+      return;
+    }
+    const command = [
+      this.options.nodePath,
+      `--max-old-space-size=${Math.floor(config.memoryMiB * 0.9)}`,
+      this.runtimeFile,
+    ];
+    const extensions = this.extensionsOf(config);
+    this.functions.set(config.name, {
+      config,
+      pool: new Pool(() => this.startEnvironment(config, command, extensions), this.options.concurrency),
+    });
+  }
+
+  /** @param name a function's name, logical id, or ARN, with or without a version or alias */
+  public find(name: string): FunctionConfig | undefined {
+    const plain = name.startsWith('arn:') ? name.split(':')[6] : name.split(':')[0];
+    const wanted = plain.replace(/\//g, '-');
+    return this.functions.get(wanted)?.config ?? this.configs.find(({ logicalId }) => logicalId === plain);
+  }
+
+  public async invoke(name: string, event: string): Promise<InvocationResult> {
+    const config = this.find(name);
+    if (!config) {
+      throw new ServiceError(
+        'ResourceNotFoundException',
+        `Function not found: ${name}. There are: ${[...this.functions.keys()].join(', ')}`,
+        404,
+      );
+    }
+    return this.functions.get(config.name)!.pool.invoke(event);
+  }
+
+  /** Starts the functions anew whose code lies there. */
+  public async renew(codePath: string): Promise<string[]> {
+    const changed = [...this.functions.values()].filter(({ config }) => config.codePath === codePath);
+    await Promise.all(changed.map(({ pool }) => pool.renew()));
+    return changed.map(({ config }) => config.name);
+  }
+
+  public async stop(): Promise<void> {
+    await this.server?.close();
+    await Promise.all([...this.functions.values()].map(({ pool }) => pool.stop()));
+    await this.guardian.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    try {
+      const match =
+        request.method === 'POST' && INVOKE.exec(new URL(request.url ?? '/', 'http://local').pathname);
+      if (!match) {
+        throw new ServiceError(
+          'NotImplemented',
+          `The local stand-in for Lambda does Invoke only, not ${request.method} ${request.url}`,
+          501,
+        );
+      }
+      const name = decodeURIComponent(match[1]);
+      const body = await readBody(request);
+      await this.context.iam.authorize(
+        request.headers,
+        'lambda:InvokeFunction',
+        this.functionArn(this.find(name)?.name ?? name),
+      );
+      if (body.length > MAX_PAYLOAD_BYTES) {
+        throw new ServiceError('RequestTooLargeException', `${body.length} byte payload is too large`, 413);
+      }
+      await this.answerInvoke(
+        name,
+        body.toString('utf8') || '{}',
+        String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse'),
+        response,
+      );
+    } catch (error) {
+      if (error instanceof ServiceError) response.setHeader('x-amzn-errortype', error.code);
+      answerError(response, error);
+    }
+  }
+
+  private async answerInvoke(
+    name: string,
+    event: string,
+    type: string,
+    response: http.ServerResponse,
+  ): Promise<void> {
+    const config = this.find(name);
+    try {
+      JSON.parse(event);
+    } catch {
+      throw new ServiceError('InvalidRequestContentException', 'Could not parse request body into json');
+    }
+    if (config && type === 'DryRun') return void response.writeHead(204).end();
+    if (config && type === 'Event') {
+      void this.invoke(name, event).then(
+        ({ isError, payload }) =>
+          isError && this.context.log(config.name, `The asynchronous event failed: ${payload}`),
+      );
+      return answerJson(response, 202, '');
+    }
+    const { payload, isError } = await this.invoke(name, event);
+    response
+      .writeHead(200, {
+        'content-type': 'application/json',
+        'x-amz-executed-version': '$LATEST',
+        ...(isError && { 'x-amz-function-error': 'Unhandled' }),
+      })
+      .end(payload);
+  }
+
+  private async startEnvironment(
+    config: FunctionConfig,
+    command: string[],
+    extensions: string[],
+  ): Promise<ExecutionEnvironment> {
+    // Every environment has a /tmp of its own in Lambda; here the variable leads to one. It outlives a reset.
+    const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
+    const env = { ...this.childEnvironment(config), TMPDIR: temporary };
+    const onLog = (line: string) => this.context.log(config.name, line);
+    const environment =
+      extensions.length === 0
+        ? await Environment.start({ config, command, env, onLog })
+        : await ExtendedEnvironment.start({
+            config,
+            command,
+            env,
+            onLog,
+            extensions,
+            extensionEnv: extensionEnvironment(env, temporary),
+            guardian: this.guardian,
+            accountId: PSEUDO_PARAMETERS['AWS::AccountId'],
+            ...this.options.extensions,
+          });
+    void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
+    return environment;
+  }
+
+  private addLayer(resource: Resource): void {
+    const {
+      Content: { S3Key },
+    } = this.context.resolver.resolve(resource.properties) as LayerProperties;
+    const content = S3Key && this.options.assetPath(S3Key);
+    if (!content) {
+      throw new Error(
+        `The content of the layer ${resource.name} is not in the cloud assembly: only assets are unpacked here`,
+      );
+    }
+    this.layers.add(this.ref(resource), content);
+  }
+
+  /** The extensions that can run here; of the others it is said why not. */
+  private extensionsOf({ name, layers }: FunctionConfig): string[] {
+    for (const arn of layers.filter(layer => !this.layers.has(layer))) {
+      this.context.notice(`${name}: the layer ${arn} is not in this app, so it is not there`);
+    }
+    return this.layers.extensionsOf(layers).filter(file => {
+      const why = whyNotExecutable(file);
+      if (why) {
+        this.context.notice(
+          `${name}: the extension ${path.basename(file)} does not run here, because ${why}`,
+        );
+      }
+      return !why;
+    });
+  }
+
+  private configOf(resource: Resource): FunctionConfig {
+    const properties = this.context.resolver.resolve(resource.properties) as FunctionProperties;
+    const name = functionName(resource);
+    const variables = Object.entries(properties.Environment?.Variables ?? {}).map(([key, value]) => [
+      key,
+      String(value),
+    ]);
+    return {
+      name,
+      arn: this.functionArn(name),
+      logicalId: resource.logicalId,
+      codePath: this.codePath(name, properties.Code),
+      handler: properties.Handler ?? '',
+      runtime: properties.Runtime ?? 'none (a container image)',
+      memoryMiB: properties.MemorySize ?? 128,
+      timeoutSeconds: properties.Timeout ?? 3,
+      environment: {
+        ...(Object.fromEntries(variables) as Record<string, string>),
+        ...this.options.environmentOverrides.Parameters,
+        ...this.options.environmentOverrides[name],
+      },
+      roleArn: properties.Role,
+      jsonLogs: properties.LoggingConfig?.LogFormat === 'JSON',
+      logLevel: properties.LoggingConfig?.ApplicationLogLevel ?? 'INFO',
+      layers: properties.Layers ?? [],
+    };
+  }
+
+  private codePath(name: string, { S3Key, ZipFile }: FunctionProperties['Code']): string {
+    if (ZipFile !== undefined) {
+      const folder = mkdtempSync(path.join(this.folder, 'inline-'));
+      writeFileSync(path.join(folder, 'index.js'), ZipFile);
+      return folder;
+    }
+    const found = S3Key && this.options.assetPath(S3Key);
+    if (!found) {
+      throw new Error(
+        `The code of ${name} is not in the cloud assembly: only assets and inline code run here`,
+      );
+    }
+    return found;
+  }
+
+  /** https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime */
+  private childEnvironment(config: FunctionConfig): Record<string, string> {
+    const { accessKeyId, secretAccessKey, sessionToken } = this.context.iam.createCredentials(
+      config.name,
+      config.roleArn,
+    );
+    return {
+      ...config.environment,
+      ...this.context.endpoints(),
+      _HANDLER: config.handler,
+      AWS_REGION: PSEUDO_PARAMETERS['AWS::Region'],
+      AWS_DEFAULT_REGION: PSEUDO_PARAMETERS['AWS::Region'],
+      AWS_EXECUTION_ENV: `AWS_Lambda_${config.runtime}`,
+      AWS_LAMBDA_FUNCTION_NAME: config.name,
+      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(config.memoryMiB),
+      AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+      AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
+      AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${config.name}`,
+      AWS_LAMBDA_LOG_STREAM_NAME: 'local',
+      AWS_LAMBDA_LOG_FORMAT: config.jsonLogs ? 'JSON' : 'Text',
+      ...(config.jsonLogs && {
+        AWS_LAMBDA_LOG_LEVEL: config.environment.AWS_LAMBDA_LOG_LEVEL ?? config.logLevel,
+      }),
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_SESSION_TOKEN: sessionToken,
+      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // it would speak of this machine's Node.js, not of the deployed one
+      LAMBDA_TASK_ROOT: config.codePath,
+      LANG: 'en_US.UTF-8',
+      TZ: ':UTC',
+      PATH: '/usr/local/bin:/usr/bin:/bin',
+    };
+  }
+
+  private functionArn(name: string): string {
+    return this.context.arn('lambda', `function:${name}`);
+  }
+
+  /** The function that a version or an alias belongs to. */
+  private functionOf({ properties }: Resource): string {
+    const name = String(this.context.resolver.resolve(properties.FunctionName));
+    return name.startsWith('arn:') ? name.split(':')[6] : name;
+  }
+}
+
+function functionName({ properties, name }: Resource): string {
+  return typeof properties.FunctionName === 'string' ? properties.FunctionName : name;
+}
+
+/** What an extension does not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-environment-variables */
+const HIDDEN_FROM_EXTENSIONS = [
+  '_HANDLER',
+  'LAMBDA_TASK_ROOT',
+  'AWS_EXECUTION_ENV',
+  'AWS_LAMBDA_LOG_GROUP_NAME',
+  'AWS_LAMBDA_LOG_STREAM_NAME',
+  'AWS_LAMBDA_LOG_FORMAT',
+  'AWS_LAMBDA_LOG_LEVEL',
+];
+
+function extensionEnvironment(env: Record<string, string>, folder: string): Record<string, string> {
+  return {
+    ...Object.fromEntries(Object.entries(env).filter(([name]) => !HIDDEN_FROM_EXTENSIONS.includes(name))),
+    // Environments share this machine's network and its /tmp, so an extension of ours is told where its own place is.
+    CRASH_REPORTER_LISTEN_HOST: '127.0.0.1',
+    CRASH_REPORTER_STATE_DIR: path.join(folder, '.crash-reporter'),
+  };
+}

@@ -1,0 +1,56 @@
+/** How an AWS service takes part in a local run. */
+import type { Iam } from './aws/iam/iam';
+import type { Resolver } from './template/intrinsics';
+import type { Clock } from './util/clock';
+
+/** A resource of the template. */
+export interface Resource {
+  readonly logicalId: string;
+  readonly type: string;
+  /** A readable name: the construct's path where the template tells it, else the logical id. */
+  readonly name: string;
+  /** As in the template; `Context.resolve` makes values of it. */
+  readonly properties: Record<string, unknown>;
+}
+
+export interface Context {
+  readonly iam: Iam;
+  readonly resolver: Resolver;
+  readonly clock: Clock;
+  /** Where a developer reads what happens; `source` is a function's or a service's name. */
+  log(source: string, line: string): void;
+  /** Says at start what of a resource is not done locally. */
+  notice(text: string): void;
+  /** `AWS_ENDPOINT_URL_…` variables of all services. */
+  endpoints(): Record<string, string>;
+  arn(service: string, resource: string): string;
+  /** A service that takes part, by its class. */
+  service<T extends Service>(type: abstract new (...args: never[]) => T): T;
+}
+
+/**
+ * One service. The run opens every port first (`start`), so that resources may name each other's addresses in any order; then it
+ * makes the resources (`create`), in the order in which the services are listed.
+ */
+export interface Service {
+  /** The resource types that it runs. */
+  readonly types: readonly string[];
+  /** Its endpoint's name in `AWS_ENDPOINT_URL_<NAME>` and in `--json`, where SDKs can talk to it. */
+  readonly endpoint?: {
+    readonly name: string /** SDKs of AWS do not call it. */;
+    readonly notAws?: boolean;
+    url(): string;
+  };
+  start(resources: Resource[]): Promise<void>;
+  ref(resource: Resource): unknown;
+  attribute(resource: Resource, name: string): unknown;
+  create(resource: Resource): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The error for an attribute that a service does not know. */
+export function unknownAttribute(resource: Resource, name: string): Error {
+  return new Error(
+    `The local runner does not know the attribute ${name} of ${resource.type} (${resource.name})`,
+  );
+}

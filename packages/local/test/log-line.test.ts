@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { readable } from '../src/cli/log-line';
+
+test.each([
+  ['plain text', 'plain text'],
+  [
+    '{"timestamp":"t","level":"INFO","requestId":"r","message":"answered","status":204}',
+    'INFO answered status=204',
+  ],
+  ['{"level":"ERROR","message":{"errorType":"TypeError"}}', 'ERROR {"errorType":"TypeError"}'],
+  [
+    '{"_aws":{"CloudWatchMetrics":[{"Metrics":[{"Name":"A"},{"Name":"B"}]}]},"FunctionName":"f","A":1,"B":2}',
+    'METRICS A=1 B=2',
+  ],
+  ['{"some":"json"}', '{"some":"json"}'],
+  ['7', '7'],
+])('%s is shown as %s', (line, shown) => expect(readable(line)).toBe(shown));
