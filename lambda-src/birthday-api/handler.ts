@@ -48,7 +48,7 @@ export function createPutHandler({ store, clock, log, timeZone, hashKey }: Ports
         '`dateOfBirth` must be a calendar date written YYYY-MM-DD, for instance "1978-06-18"',
       );
     }
-    if (!isBefore(date, dateIn(timeZone, clock.now()))) {
+    if (!isBefore(date, dateIn(timeZone, new Date(clock.now())))) {
       throw new HttpError(400, `\`dateOfBirth\` must be before today (${timeZone})`);
     }
     await store.put(await keyOf(user, hashKey), dateOfBirth);
@@ -77,7 +77,7 @@ export function createGetHandler({
         'The stored date of birth is not a date written YYYY-MM-DD: who else writes to this table?',
       );
     }
-    const days = daysUntilBirthday(date, dateIn(timeZone, clock.now()), leapDayRule);
+    const days = daysUntilBirthday(date, dateIn(timeZone, new Date(clock.now())), leapDayRule);
     return json(200, { message: greeting(user, days) });
   });
 }

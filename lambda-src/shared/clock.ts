@@ -2,19 +2,18 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 /** The time of day, passed in so that tests choose it. */
 export interface Clock {
-  now(): Date;
+  /** Milliseconds since 1970. */
+  now(): number;
 }
 
 /** What a retry needs beside the work: passed in, so that tests need not wait. */
-export interface Timing {
-  /** Milliseconds since 1970. */
-  now(): number;
+export interface Timing extends Clock {
   /** Rejects when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   random(): number;
 }
 
-export const systemClock: Clock = { now: () => new Date() };
+export const systemClock: Clock = { now: Date.now };
 
 export const systemTiming: Timing = {
   now: Date.now,

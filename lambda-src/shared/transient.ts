@@ -22,5 +22,6 @@ export function isTransientCode(code: string | undefined): boolean {
 export function isTransient(error: unknown): boolean {
   const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
   const status = $metadata?.httpStatusCode;
-  return status === undefined || isTransientStatus(status) || isTransientCode(name);
+  if (status === undefined || isTransientStatus(status)) return true;
+  return (status === 400 || status === 409) && isTransientCode(name);
 }

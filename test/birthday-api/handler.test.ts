@@ -26,7 +26,7 @@ beforeEach(() => {
   };
   ports = {
     store,
-    clock: { now: () => NOW },
+    clock: { now: () => NOW.getTime() },
     log: createLog('DEBUG', line => lines.push(line)),
     timeZone: 'UTC',
   };
@@ -166,7 +166,7 @@ describe('GET', () => {
 
   test('keeps 29 February by the rule', async () => {
     await put('leap', '{"dateOfBirth":"2000-02-29"}');
-    const clock = { now: () => new Date('2027-02-28T12:00:00Z') };
+    const clock = { now: () => Date.parse('2027-02-28T12:00:00Z') };
     expect(messageOf(await get('leap', { clock }, 'FEBRUARY_28'))).toBe('Hello, leap! Happy birthday!');
     expect(messageOf(await get('leap', { clock }, 'MARCH_1'))).toBe(
       'Hello, leap! Your birthday is in 1 day(s)',

@@ -514,8 +514,8 @@ describe('the accept decision', () => {
         ],
       }),
     );
-    expect(result.messages).toMatchObject([{ deliveryId: 'a?b', pusher: `x??${'y'.repeat(253)}` }]);
-    expect(result.skipped).toMatchObject([{ ref: 'refs/heads/a?b' }]);
+    expect(result.messages).toMatchObject([{ deliveryId: 'a b', pusher: `x ${'y'.repeat(253)}…` }]);
+    expect(result.skipped).toMatchObject([{ ref: 'refs/heads/a b' }]);
   });
 });
 

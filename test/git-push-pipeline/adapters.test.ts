@@ -65,7 +65,7 @@ describe('the webhook secret', () => {
     const put = (SecretString: string) =>
       client.send(new PutSecretValueCommand({ SecretId: 'webhook', SecretString }));
     let now = 0;
-    const secrets = webhookSecrets(client, 'webhook', { now: () => new Date(now) });
+    const secrets = webhookSecrets(client, 'webhook', { now: () => now });
     try {
       await put('first');
       await put('second');

@@ -40,7 +40,7 @@ beforeEach(() => {
   now = Date.UTC(2026, 10, 21);
   ports = {
     store,
-    clock: { now: () => new Date(now) },
+    clock: { now: () => now },
     randomBytes,
     randomId: randomUUID,
     sha256: text => createHash('sha256').update(text).digest('hex'),

@@ -88,7 +88,7 @@ function ports(): Ports {
       },
     },
     deadLetters: {
-      send: async (body, reason) => {
+      send: async ({ body }, { reason }) => {
         dead.push({ body, reason });
       },
     },

@@ -1,4 +1,4 @@
-import type { Timing } from '../../lambda-src/webhook-runner/core/ports';
+import type { Timing } from '../../lambda-src/shared/clock';
 
 interface Timer {
   readonly at: number;

@@ -46,7 +46,7 @@ export function createHandler(ports: Ports): AcceptHandler {
   const { clock, log, policy, codeCommitUrlSuffix } = ports;
   return async (event, context) => {
     const requestLog = log.with({ requestId: context.awsRequestId });
-    const now = clock.now().getTime();
+    const now = clock.now();
     if ('detail-type' in event) {
       if (codeCommitUrlSuffix === undefined) {
         throw new Error('An event of CodeCommit came, but no CodeCommit repository is configured');

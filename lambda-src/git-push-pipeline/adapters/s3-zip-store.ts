@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { isTransient } from '../../shared/transient';
 import { sha256OfFile } from '../git/commit-zip';
 import { GitError } from '../git/errors';
 import type { StoredObject, ZipStore } from '../work/handler';
@@ -48,7 +49,7 @@ export function s3ZipStore(
           const status =
             (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;
           if (onlyIfNew && status === 412) return stored();
-          if (attempt === MAX_ATTEMPTS || signal.aborted || !isTransient(status)) throw error;
+          if (attempt === MAX_ATTEMPTS || signal.aborted || !isTransient(error)) throw error;
         } finally {
           body.destroy();
         }
@@ -56,11 +57,6 @@ export function s3ZipStore(
       }
     },
   };
-}
-
-/** No answer at all, a conflict of two conditional writes, too many requests, or S3's own trouble. */
-function isTransient(status: number): boolean {
-  return status === 0 || status === 409 || status === 429 || status >= 500;
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -19,7 +19,7 @@ export function webhookSecrets(
 ): () => Promise<readonly string[]> {
   let kept: { readonly at: number; readonly values: Promise<readonly string[]> } | undefined;
   return () => {
-    const now = clock.now().getTime();
+    const now = clock.now();
     if (kept === undefined || now - kept.at >= KEPT_MS) {
       const values = Promise.all([
         read(client, secretArn, 'AWSCURRENT'),

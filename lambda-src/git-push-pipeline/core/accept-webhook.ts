@@ -14,6 +14,7 @@ import {
   type RepositoryAddress,
   type RepositoryPattern,
 } from '../../../src/git-push-pipeline/repository-address';
+import { printable } from '../../shared/printable';
 
 export interface AcceptPolicy {
   /** Any of these proves a sender; two at once while a secret is rotated. */
@@ -185,8 +186,4 @@ function matchesAny(name: string, patterns: readonly string[] | undefined): bool
 
 function refusal(status: number, message: string, provider?: PushProvider): Acceptance {
   return { status, message, provider, messages: [], skipped: [] };
-}
-
-function printable(text: string, length: number): string {
-  return text.replace(/[\0-\x1f\x7f\u2028\u2029]/g, '?').slice(0, length);
 }

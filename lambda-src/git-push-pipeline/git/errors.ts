@@ -1,3 +1,5 @@
+import { printable } from '../../shared/printable';
+
 /** What went wrong with a fetch or a zip. `message` never holds a credential and is safe to log. */
 export type GitErrorCode =
   | 'AUTH'
@@ -47,14 +49,9 @@ export class GitError extends Error {
 
 const MAX_TEXT = 300;
 
-/** Text from outside made fit for one log line: printable ASCII, clipped, with every known secret blanked. */
+/** Text from outside made fit for one log line, with every known secret blanked. */
 export function safeText(text: string, secrets: readonly string[] = []): string {
-  let safe = text;
-  for (const secret of secrets) {
-    if (secret.length > 0) safe = safe.split(secret).join('***');
-  }
-  safe = safe.replace(/[^\x20-\x7e]+/g, ' ').trim();
-  return safe.length > MAX_TEXT ? `${safe.slice(0, MAX_TEXT)}...` : safe;
+  return printable(text, MAX_TEXT, secrets);
 }
 
 export function errorCode(error: unknown): string {

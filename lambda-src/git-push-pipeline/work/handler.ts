@@ -1,5 +1,6 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import {
+  DEAD_LETTER_ATTRIBUTE,
   type FailedDetail,
   METRIC,
   type PublishedDetail,
@@ -10,6 +11,8 @@ import { parseAddress } from '../../../src/git-push-pipeline/repository-address'
 import type { Clock } from '../../shared/clock';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
+import { createQueueWorker, type Delivery, type Verdict } from '../../shared/queue-worker';
+import type { DeadLetters } from '../../shared/sqs-dead-letters';
 import { InvalidMessageError, isoTime, metadata, parsePushMessage } from '../core/domain';
 import type { CommitZip, PushedCommit, RefState, ZipOptions } from '../git/commit-zip';
 import { errorText, GitError, safeText } from '../git/errors';
@@ -38,11 +41,6 @@ export interface ZipStore {
 export interface PushEvents {
   published(detail: PublishedDetail, queueArn: string): Promise<void>;
   failed(detail: FailedDetail, queueArn: string): Promise<void>;
-}
-
-/** Where a push goes that cannot be done. */
-export interface DeadLetters {
-  send(record: SQSRecord, code: string, reason: string): Promise<void>;
 }
 
 /** The queue's own say in when a push is tried again. */
@@ -86,34 +84,19 @@ class PushFailure extends Error {
 export function createHandler(
   ports: Ports,
 ): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
-  return async (event, context) => {
-    const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
-    for (const record of event.Records) {
-      ports.cleanUp();
-      const log = ports.log.with({ requestId: context.awsRequestId, messageId: record.messageId });
-      try {
-        if (await handle(record, context, { ...ports, log })) continue;
-      } catch (error) {
-        // Not even the failure could be told: the queue's own redrive stands behind this.
-        log.error('a failed push could not be reported', {
-          error: errorName(error),
-          reason: safeText(errorText(error)),
-        });
-      } finally {
-        ports.cleanUp();
-      }
-      batchItemFailures.push({ itemIdentifier: record.messageId });
-    }
-    return { batchItemFailures };
-  };
+  return createQueueWorker<PushMessage>({
+    log: ports.log,
+    parse: parsePushMessage,
+    ids: idsOf,
+    work: (message, delivery) => handle(message, delivery, { ...ports, log: delivery.log }),
+    unreadable: (error, delivery) => fail(error, undefined, delivery, { ...ports, log: delivery.log }),
+    cleanUp: ports.cleanUp,
+  });
 }
 
-/** @returns whether the message is done with; otherwise it is to come again */
-async function handle(record: SQSRecord, context: Context, ports: Ports): Promise<boolean> {
-  const attempt = Number(record.attributes.ApproximateReceiveCount);
-  let message: PushMessage | undefined;
+async function handle(message: PushMessage, delivery: Delivery, ports: Ports): Promise<Verdict> {
+  const { attempt, record, context } = delivery;
   try {
-    message = parsePushMessage(record.body);
     // Whatever ended the tries before (no time, no memory, a crash) could not say so itself.
     if (attempt > ports.maxReceiveCount) {
       throw new PushFailure(
@@ -123,20 +106,28 @@ async function handle(record: SQSRecord, context: Context, ports: Ports): Promis
       );
     }
     await publish(message, record, context, ports);
-    return true;
+    return 'done';
   } catch (error) {
-    const failure = failureOf(error);
-    const last = !failure.retryable || attempt >= ports.maxReceiveCount;
-    ports.log[last ? 'error' : 'warn'](last ? 'push failed' : 'push will be tried again', {
-      ...idsOf(message),
-      code: failure.code,
-      reason: failure.message,
-      attempt,
-    });
-    if (last) await report(failure, message, record, attempt, ports);
-    else await postpone(record, RETRY_AFTER_SECONDS * attempt, ports);
-    return last;
+    return fail(error, message, delivery, ports);
   }
+}
+
+/** Tries again later, or reports what cannot be done. */
+async function fail(
+  error: unknown,
+  message: PushMessage | undefined,
+  { attempt, record, log }: Delivery,
+  ports: Ports,
+): Promise<Verdict> {
+  const failure = failureOf(error);
+  const last = !failure.retryable || attempt >= ports.maxReceiveCount;
+  log[last ? 'error' : 'warn'](last ? 'push failed' : 'push will be tried again', {
+    code: failure.code,
+    reason: failure.message,
+  });
+  if (last) await report(failure, message, record, attempt, ports);
+  else await postpone(record, RETRY_AFTER_SECONDS * attempt, ports);
+  return last ? 'done' : 'again';
 }
 
 async function publish(
@@ -147,7 +138,7 @@ async function publish(
 ): Promise<void> {
   const { clock, store, events, metrics, log, keyTemplate } = ports;
   const remaining = context.getRemainingTimeInMillis();
-  const now = clock.now().getTime();
+  const now = clock.now();
   const git = ports.git(now + remaining * (1 - KEPT_FOR_UPLOAD));
   const push: PushedCommit = {
     address: parseAddress(message.repository),
@@ -159,7 +150,7 @@ async function publish(
   // A key of one commit holds what it says for good; a key that moves must not move back.
   const state = typeof zip === 'string' ? zip : onlyIfNew ? 'current' : await git.refState(push);
   if (typeof zip === 'string' || state !== 'current') {
-    log.info(state, idsOf(message));
+    log.info(state);
     metrics({ [METRIC.pushesSuperseded]: 1 });
     return;
   }
@@ -178,7 +169,7 @@ async function publish(
     }),
     onlyIfNew,
     signal: AbortSignal.timeout(
-      Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now().getTime())),
+      Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now())),
     ),
   });
   await events.published(
@@ -198,7 +189,6 @@ async function publish(
     record.eventSourceARN,
   );
   log.info('published', {
-    ...idsOf(message),
     key,
     versionId,
     sha256,
@@ -253,7 +243,10 @@ async function report(
     },
     record.eventSourceARN,
   );
-  await ports.deadLetters.send(record, code, reason);
+  await ports.deadLetters.send(record, {
+    [DEAD_LETTER_ATTRIBUTE.code]: code,
+    [DEAD_LETTER_ATTRIBUTE.reason]: reason,
+  });
   ports.metrics({ [METRIC.pushesFailed]: 1 });
 }
 
@@ -278,13 +271,6 @@ function errorName(error: unknown): string {
   return error instanceof Error ? error.name : 'Error';
 }
 
-function idsOf(message: PushMessage | undefined): Record<string, unknown> {
-  return message === undefined
-    ? {}
-    : {
-        repository: message.repository,
-        ref: message.ref,
-        after: message.after,
-        deliveryId: message.deliveryId,
-      };
+function idsOf({ repository, ref, after, deliveryId }: PushMessage): Record<string, unknown> {
+  return { repository, ref, after, deliveryId };
 }

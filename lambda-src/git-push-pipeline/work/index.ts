@@ -19,11 +19,12 @@ import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
 import { readSecret } from '../../shared/secret';
+import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { codeCommitCredentials } from '../adapters/codecommit-credentials';
 import { eventBridgeEvents } from '../adapters/event-bridge-events';
 import { credentialsFor } from '../adapters/host-credentials';
 import { s3ZipStore } from '../adapters/s3-zip-store';
-import { sqsDeadLetters, sqsRetries } from '../adapters/sqs-queues';
+import { sqsRetries } from '../adapters/sqs-retries';
 import { GitClient, type GitConnection } from '../git/commit-zip';
 import { limitsFor } from '../git/limits';
 
@@ -54,7 +55,7 @@ async function connection(address: RepositoryAddress): Promise<GitConnection> {
           address,
           await s3.config.credentials(),
           requireEnv(env, 'AWS_REGION'),
-          Date.now(),
+          systemClock.now(),
         )
       : await credentialsFor(address, references, arn => readSecret(secrets, arn));
   return { network, credentials };

@@ -9,6 +9,7 @@ import {
   TransactWriteItemsCommand,
 } from '@aws-sdk/client-dynamodb';
 import { requestKey, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
+import { isTransientCode } from '../../shared/transient';
 import type { CodeItem, CodeStore, RequestRecord, Write, WriteResult } from '../core/issue';
 
 export interface StoreOptions {
@@ -97,7 +98,7 @@ async function writeAll(
       if (!(error instanceof TransactionCanceledException)) throw error;
       const result = outcomeOf(error.CancellationReasons ?? [], puts, write.nonce);
       if (result) return result;
-      if (!isTransient(error.CancellationReasons ?? [])) throw error;
+      if (!mayPass(error.CancellationReasons ?? [])) throw error;
       // Others want the same items at the same time: draw new codes, or in the end say that none was found. Nothing was written.
       if (attempt === CONFLICT_ATTEMPTS) {
         return { outcome: 'taken', codes: write.items.map(({ code }) => code) };
@@ -127,10 +128,8 @@ function outcomeOf(reasons: CancellationReason[], puts: Put[], nonce: string): W
   return { outcome: 'taken', codes: [...new Set(failed.map(({ put }) => put.code!))] };
 }
 
-function isTransient(reasons: CancellationReason[]): boolean {
-  return reasons.every(({ Code }) =>
-    ['None', 'TransactionConflict', 'ThrottlingError', 'ProvisionedThroughputExceeded'].includes(Code ?? ''),
-  );
+function mayPass(reasons: CancellationReason[]): boolean {
+  return reasons.every(({ Code }) => Code === 'None' || isTransientCode(Code));
 }
 
 /** The items that one code takes: itself, and where it expires but must never come again, what remembers it. */

@@ -82,7 +82,7 @@ export async function issueCodes(
   const { format, store } = ports;
   const space = format.alphabet.length ** request.length;
   const nonce = ports.randomId();
-  const now = ports.clock.now();
+  const now = new Date(ports.clock.now());
   const seconds = Math.floor(now.getTime() / 1000);
   const record =
     request.idempotencyKey === undefined

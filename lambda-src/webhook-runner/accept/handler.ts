@@ -24,7 +24,7 @@ export function createHandler({ queue, clock, log, rules, apiKey }: Ports): Http
     const parsed = parseRunRequest(bodyBytes(event).toString('utf8'), rules);
     if ('message' in parsed) throw new HttpError(400, parsed.message);
     const { request } = parsed;
-    await queue.send({ request, checkpoint: newCheckpoint(clock.now().getTime()), hop: 0 }, 0);
+    await queue.send({ request, checkpoint: newCheckpoint(clock.now()), hop: 0 }, 0);
     requestLog.info('accepted', { webhookId: request.webhook_id });
     const answer: RunAccepted = { status: 'accepted', webhook_id: request.webhook_id };
     return json(202, answer);

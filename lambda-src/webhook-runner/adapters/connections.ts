@@ -11,9 +11,10 @@ import type {
   RunRequest,
 } from '../../../src/webhook-runner/contract';
 import { createAddressGuard } from '../../shared/address-guard';
+import type { Timing } from '../../shared/clock';
 import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
 import { authOf } from '../core/auth-secret';
-import type { Connections, Destination, Timing } from '../core/ports';
+import type { Connections, Destination } from '../core/ports';
 import { mappingRequest } from '../core/run-request';
 
 export interface ConnectOptions {

@@ -1,5 +1,6 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import { isTransient, NO_OWN_BODY, recordsText } from '../core/batch-text';
+import { isTransient, isTransientCode } from '../../shared/transient';
+import { NO_OWN_BODY, recordsText } from '../core/batch-text';
 import type { Destination } from '../core/ports';
 
 export interface EventBusTarget {
@@ -34,7 +35,7 @@ export function eventBridgeDestination(
         if (!FailedEntryCount) return { kind: 'delivered' };
         const code = Entries?.[0]?.ErrorCode ?? 'no reason';
         return {
-          kind: /Throttl|Internal/.test(code) ? 'retry' : 'refused',
+          kind: isTransientCode(code) ? 'retry' : 'refused',
           reason: `the event bus refused the batch: ${code}`,
         };
       } catch (error) {

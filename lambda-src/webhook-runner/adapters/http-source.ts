@@ -1,11 +1,13 @@
 import * as zlib from 'node:zlib';
 import type { RetryPolicy } from '../../../src/webhook-runner/contract';
 import { BlockedAddressError } from '../../shared/address-guard';
+import type { Timing } from '../../shared/clock';
 import { HttpRequestError } from '../../shared/guarded-http';
 import type { HttpClient, HttpStream } from '../../shared/guarded-http';
+import { isTransientStatus } from '../../shared/transient';
 import { backoffDelay, retryAfterMs } from '../core/backoff';
 import { SourceError } from '../core/ports';
-import type { Source, SourcePosition, SourceStream, Timing } from '../core/ports';
+import type { Source, SourcePosition, SourceStream } from '../core/ports';
 
 export interface HttpSourceOptions {
   readonly url: string;
@@ -14,7 +16,6 @@ export interface HttpSourceOptions {
   readonly idleTimeoutMs: number;
 }
 
-const RETRIED_STATUS = new Set([408, 429, 500, 502, 503, 504]);
 const EXPIRED_STATUS = new Set([400, 401, 403, 410]);
 const MAX_ETAG_LENGTH = 200;
 /** A control character: no JSON text begins with it. */
@@ -99,7 +100,7 @@ class Download implements SourceStream {
           headers: this.headers(),
           signal: this.signal,
         });
-        if (!RETRIED_STATUS.has(response.status)) {
+        if (!isTransientStatus(response.status)) {
           this.response = response;
           this.accept(response);
           return;

@@ -1,6 +1,7 @@
 import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import type { MappingRequest } from '../../../src/webhook-runner/contract';
-import { isTransient, NO_OWN_BODY, recordsText } from '../core/batch-text';
+import { isTransient } from '../../shared/transient';
+import { NO_OWN_BODY, recordsText } from '../core/batch-text';
 import { parseLambdaAnswer } from '../core/lambda-answer';
 import type { Destination } from '../core/ports';
 

@@ -1,5 +1,6 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { isTransient, NO_OWN_BODY, recordsText } from '../core/batch-text';
+import { isTransient } from '../../shared/transient';
+import { NO_OWN_BODY, recordsText } from '../core/batch-text';
 import type { Destination } from '../core/ports';
 
 /** Each batch is one message: a JSON array, with webhook id and idempotency key as attributes (a FIFO queue deduplicates by the latter). */

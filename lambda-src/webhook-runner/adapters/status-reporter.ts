@@ -5,10 +5,11 @@ import type {
   StatusProtocol,
 } from '../../../src/webhook-runner/contract';
 import { DEFAULT_STATUS_PROTOCOL } from '../../../src/webhook-runner/contract';
+import type { Timing } from '../../shared/clock';
 import type { HttpClient } from '../../shared/guarded-http';
 import { HttpRequestError } from '../../shared/guarded-http';
 import { backoffDelay } from '../core/backoff';
-import type { Effort, Report, Reporter, Timing } from '../core/ports';
+import type { Effort, Report, Reporter } from '../core/ports';
 import { statusUrl } from '../core/run-request';
 
 export interface StatusReporterOptions {

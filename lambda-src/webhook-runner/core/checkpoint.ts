@@ -35,9 +35,3 @@ export function idempotencyKey(webhookId: string, etag: string | undefined, offs
     .update(JSON.stringify([webhookId, etag ?? '', offset]))
     .digest('hex');
 }
-
-/** One line of bounded length: texts from outside end up in reports and logs. */
-export function printable(text: string, length: number): string {
-  const line = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
-  return line.length > length ? `${line.slice(0, length - 1)}…` : line;
-}

@@ -1,12 +1,5 @@
 import type { Checkpoint, RunState } from '../../../src/webhook-runner/contract';
-
-export interface Timing {
-  /** Milliseconds since 1970. */
-  now(): number;
-  /** Rejects when the signal aborts. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  random(): number;
-}
+import type { Timing } from '../../shared/clock';
 
 export interface SourcePosition {
   readonly offset: number;
@@ -121,8 +114,4 @@ export interface Connections {
   readonly destination: Destination;
   readonly reporter: Reporter;
   close(): void;
-}
-
-export interface DeadLetters {
-  send(body: string, reason: string): Promise<void>;
 }

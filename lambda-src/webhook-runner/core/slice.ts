@@ -3,12 +3,13 @@ import { backoffDelay } from './backoff';
 import { ContentError } from './batch';
 import type { AssemblerOptions, Batch } from './batch';
 import { BatchAssembler } from './batch-assembler';
-import { fitting, idempotencyKey, printable } from './checkpoint';
+import { fitting, idempotencyKey } from './checkpoint';
 import { outcomeOf } from './outcome';
 import type { Delivery, SlicePorts, SourceStream } from './ports';
 import { SourceError } from './ports';
 import { RateLimiter } from './rate-limiter';
 import type { Checkpoint, RunnerSettings } from '../../../src/webhook-runner/contract';
+import { printable } from '../../shared/printable';
 
 export interface SliceOptions {
   readonly webhookId: string;

@@ -1,6 +1,7 @@
-import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import {
   type Checkpoint,
+  DEAD_LETTER_REASON_ATTRIBUTE,
   MAX_DELAY_SECONDS,
   MAX_HOPS,
   MAX_TRIES,
@@ -9,18 +10,14 @@ import {
   type RunnerSettings,
   type RunRequest,
 } from '../../../src/webhook-runner/contract';
+import type { Timing } from '../../shared/clock';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
-import { printable } from '../core/checkpoint';
+import { errorFields } from '../../shared/printable';
+import { createQueueWorker, type Delivery, type Verdict } from '../../shared/queue-worker';
+import type { DeadLetters } from '../../shared/sqs-dead-letters';
 import { advance, failed, isOver } from '../core/drive';
-import {
-  type Connections,
-  type DeadLetters,
-  type Lease,
-  LeaseLost,
-  type Leases,
-  type Timing,
-} from '../core/ports';
+import { type Connections, type Lease, LeaseLost, type Leases } from '../core/ports';
 import { lineHandling, type RecordMapper } from '../core/record-mapping';
 import type { RunQueue } from '../core/run-queue';
 import { mappingRequest } from '../core/run-request';
@@ -56,54 +53,39 @@ const UNFENCED: Leases = {
 export function createHandler(
   ports: Ports,
 ): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
-  return async (event, context) => {
-    const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
-    for (const record of event.Records) {
-      const message = parseMessage(record.body);
-      const log = ports.log.with({
-        requestId: context.awsRequestId,
-        messageId: record.messageId,
-        webhookId: message?.request.webhook_id,
-        hop: message?.hop,
-      });
-      try {
-        if (await handle(record, message, context, { ...ports, log })) continue;
-      } catch (error) {
-        const level = error instanceof LeaseLost ? 'warn' : 'error';
-        log[level]('the slice will be tried again', { error: nameOf(error), reason: textOf(error) });
-      }
-      batchItemFailures.push({ itemIdentifier: record.messageId });
-    }
-    return { batchItemFailures };
-  };
+  return createQueueWorker<RunMessage>({
+    log: ports.log,
+    parse: parseMessage,
+    ids: ({ request, hop }) => ({ webhookId: request.webhook_id, hop }),
+    work: (message, delivery) => handle(message, delivery, { ...ports, log: delivery.log }),
+    unreadable: async (error, { record, log }) => {
+      log.error('the message is no run', errorFields(error));
+      await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: 'The message is no run.' });
+      return 'done';
+    },
+    isExpected: error => error instanceof LeaseLost,
+  });
 }
 
-/** Answers whether the message is done with; otherwise it is to come again. */
 async function handle(
-  record: SQSRecord,
-  message: RunMessage | undefined,
-  context: Context,
+  message: RunMessage,
+  { record, attempt, context }: Delivery,
   ports: Ports,
-): Promise<boolean> {
+): Promise<Verdict> {
   const { log } = ports;
-  if (message === undefined) {
-    log.error('the message is no run');
-    await ports.deadLetters.send(record.body, 'The message is no run.');
-    return true;
-  }
   const runId = `${message.request.webhook_id}#${message.checkpoint.startedAt}`;
   const leasedUntil = ports.now() + context.getRemainingTimeInMillis() + LEASE_MARGIN_MS;
-  const reason = reasonToGiveUp(record, message);
+  const reason = reasonToGiveUp(attempt, message);
   let { leases } = ports;
   const lease = await leases.acquire(runId, message.hop, leasedUntil).catch((error: unknown) => {
     if (reason === undefined) throw error;
-    log.error('the last report goes out without a lease', { error: nameOf(error), reason: textOf(error) });
+    log.error('the last report goes out without a lease', errorFields(error));
     leases = UNFENCED;
     return leases.acquire(runId, message.hop, leasedUntil);
   });
   if (typeof lease === 'string') {
     log.warn('a duplicate message', { state: lease });
-    return lease === 'stale';
+    return lease === 'stale' ? 'done' : 'again';
   }
   const begin = further(lease.checkpoint, message.checkpoint);
   const slicePorts = { ...ports, leases };
@@ -118,11 +100,11 @@ async function handle(
   });
   if (reason !== undefined) {
     log.error('given up', { reason });
-    await ports.deadLetters.send(record.body, reason);
+    await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: reason });
   }
   await settle(message, runId, lease, end, reason !== undefined, slicePorts);
   count(begin, end, ports);
-  return true;
+  return 'done';
 }
 
 interface SliceInput {
@@ -207,10 +189,9 @@ function further(saved: Checkpoint | undefined, sent: Checkpoint): Checkpoint {
   return saved && (saved.records > sent.records || saved.outcome) ? saved : sent;
 }
 
-function reasonToGiveUp({ attributes }: SQSRecord, { hop }: RunMessage): string | undefined {
-  const receives = Number(attributes.ApproximateReceiveCount);
-  if (receives > MAX_TRIES) {
-    return `The run was given up after ${receives - 1} tries that ended without an answer.`;
+function reasonToGiveUp(attempt: number, { hop }: RunMessage): string | undefined {
+  if (attempt > MAX_TRIES) {
+    return `The run was given up after ${attempt - 1} tries that ended without an answer.`;
   }
   return hop > MAX_HOPS ? `The run was given up after ${MAX_HOPS} slices.` : undefined;
 }
@@ -227,26 +208,10 @@ function count(begin: Checkpoint, end: Checkpoint, { metrics, now }: Ports): voi
   });
 }
 
-function parseMessage(body: string): RunMessage | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return undefined;
+function parseMessage(body: string): RunMessage {
+  const { request, checkpoint, hop } = (JSON.parse(body) ?? {}) as Partial<RunMessage>;
+  if (typeof request?.webhook_id !== 'string' || checkpoint?.version !== 1 || !Number.isInteger(hop)) {
+    throw new TypeError('it lacks a request, a checkpoint of version 1, or the number of its slice');
   }
-  const { request, checkpoint, hop } = (value ?? {}) as Partial<RunMessage>;
-  const whole = typeof request?.webhook_id === 'string' && checkpoint?.version === 1 && Number.isInteger(hop);
-  return whole ? (value as RunMessage) : undefined;
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : 'Error';
-}
-
-/** Errors of ours name no path, query or token. */
-function textOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error), 300).replace(
-    /https?:\/\/\S+/g,
-    'a URL',
-  );
+  return { request, checkpoint, hop: hop! };
 }

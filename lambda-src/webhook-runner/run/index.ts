@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module';
 import * as path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { LambdaClient } from '@aws-sdk/client-lambda';
@@ -15,13 +14,14 @@ import {
   type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
 import { awsClient } from '../../shared/aws-client';
+import { systemTiming } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
 import { cachedSecret } from '../../shared/secret';
+import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { createConnect } from '../adapters/connections';
 import { dynamodbLeases } from '../adapters/dynamodb-lease';
-import { sqsDeadLetters } from '../adapters/sqs-dead-letters';
 import { sqsRunQueue } from '../adapters/sqs-run-queue';
 import { mapperOf } from '../core/record-mapping';
 
@@ -29,18 +29,13 @@ const { env } = process;
 const settings = JSON.parse(requireEnv(env, ENV.settings)) as RunnerSettings;
 const secretArn = env[ENV.destinationSecretArn];
 const sqs = awsClient(SQSClient, 'quick');
-const timing = {
-  now: Date.now,
-  sleep: (ms: number, signal?: AbortSignal) => wait(ms, undefined, { signal }),
-  random: Math.random,
-};
 
 export const handler = createHandler({
-  ...timing,
+  ...systemTiming,
   connect: createConnect({
     settings,
     destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
-    timing,
+    timing: systemTiming,
     secret: secretArn ? cachedSecret(awsClient(SecretsManagerClient, 'quick'), secretArn) : undefined,
     // The core asks again itself, within its rate limit.
     clients: {
@@ -51,7 +46,11 @@ export const handler = createHandler({
   }),
   queue: sqsRunQueue(sqs, requireEnv(env, ENV.queueUrl)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
-  leases: dynamodbLeases(awsClient(DynamoDBClient, 'quick'), requireEnv(env, ENV.leaseTableName), Date.now),
+  leases: dynamodbLeases(
+    awsClient(DynamoDBClient, 'quick'),
+    requireEnv(env, ENV.leaseTableName),
+    systemTiming.now,
+  ),
   settings,
   mapper:
     settings.mapping?.kind === 'module'

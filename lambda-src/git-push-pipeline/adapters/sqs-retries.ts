@@ -1,0 +1,16 @@
+import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import type { Retries } from '../work/handler';
+
+export function sqsRetries(client: SQSClient, queueUrl: string): Retries {
+  return {
+    async postpone({ receiptHandle }, seconds) {
+      await client.send(
+        new ChangeMessageVisibilityCommand({
+          QueueUrl: queueUrl,
+          ReceiptHandle: receiptHandle,
+          VisibilityTimeout: seconds,
+        }),
+      );
+    },
+  };
+}
