@@ -2,13 +2,13 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { selfSigned } from './self-signed';
 import { createAddressGuard } from '../../lambda-src/shared/address-guard';
 import { hostAllowed } from '../../lambda-src/shared/allowed-hosts';
 import { createHttpClient } from '../../lambda-src/shared/guarded-http';
 import type { HttpClient, HttpClientOptions } from '../../lambda-src/shared/guarded-http';
 import { serve } from '../webhook-runner/servers';
 import type { Handler } from '../webhook-runner/servers';
+import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 const open: Array<{ close(): unknown }> = [];
 afterEach(async () => {
@@ -257,7 +257,7 @@ describe('over TLS', () => {
     name: string,
     handler: http.RequestListener = (_request, response) => response.end('safe'),
   ) {
-    const { key, cert } = selfSigned(name);
+    const { key, cert } = selfSignedCertificate(name);
     const local = https.createServer({ key, cert }, handler);
     await new Promise<void>(resolve => local.listen(0, '127.0.0.1', resolve));
     open.push({
