@@ -22,6 +22,12 @@ func failsWith(id, message string) string {
 		fmt.Sprintf(`{"errorType":"Error","errorMessage":%q,"stack":["Error: x","    at f (/var/task/index.js:1:2)"]}`, message)), Done(id, "error", "Runtime.ExitError", 12))
 }
 
+// throws is an invocation whose handler failed, which to Lambda is a success.
+func throws(id, message string) string {
+	return Batch(Start(id), Log("2026-11-21T02:30:00.000Z\t"+id+"\tERROR\tInvoke Error \t"+
+		fmt.Sprintf(`{"errorType":"Error","errorMessage":%q,"stack":["Error: x","    at f (/var/task/index.js:1:2)"]}`, message)), Done(id, "success", "", 12))
+}
+
 func TestSplitRecordAcrossTwoPosts(t *testing.T) {
 	lambda, sink := environment(t)
 	lambda.Post(healthy("nodejs:20.v22"))

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"cdk-serverless-blocks/crash-reporter/internal/awsapi"
+	"cdk-serverless-blocks/crash-reporter/internal/crash"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
 )
 
@@ -24,6 +26,10 @@ const (
 	envSampleRate    = "CRASH_REPORTER_SAMPLE_RATE"
 	envRedact        = "CRASH_REPORTER_REDACT"
 	envBreadcrumbs   = "CRASH_REPORTER_BREADCRUMBS"
+	envPerMinute     = "CRASH_REPORTER_MAX_REPORTS_PER_MINUTE"
+	envWindow        = "CRASH_REPORTER_SAME_CRASH_WINDOW"
+	envIgnore        = "CRASH_REPORTER_IGNORE"
+	envMetrics       = "CRASH_REPORTER_METRICS"
 	envLogGroup      = "CRASH_REPORTER_LOG_GROUP"
 	envStateDir      = "CRASH_REPORTER_STATE_DIR"
 	envListenHost    = "CRASH_REPORTER_LISTEN_HOST"
@@ -38,6 +44,10 @@ type Config struct {
 	HandlerErrors bool
 	Breadcrumbs   bool
 	SampleRate    float64
+	PerMinute     int
+	Window        time.Duration
+	Ignore        []crash.IgnoreRule
+	Metrics       bool
 	Redact        []string
 	StateDir      string
 	ListenHost    string
@@ -88,6 +98,13 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 		} else {
 			warn(envSampleRate, "a number from 0 to 1")
 		}
+	}
+	boolean(getenv, envMetrics, &c.Metrics, warn)
+	c.PerMinute = integer(getenv, envPerMinute, 10, 1, 60, warn)
+	c.Window = time.Duration(integer(getenv, envWindow, 60, 0, 86400, warn)) * time.Second
+	if raw := getenv(envIgnore); raw != "" && json.Unmarshal([]byte(raw), &c.Ignore) != nil {
+		c.Ignore = nil
+		warn(envIgnore, `a JSON list of rules, such as [{"type":"AbortError"},{"message":"socket hang up*"}]`)
 	}
 	for _, name := range strings.FieldsFunc(getenv(envRedact), func(r rune) bool { return r == ',' || r == ' ' }) {
 		c.Redact = append(c.Redact, name)
@@ -148,6 +165,19 @@ func boolean(getenv func(string) string, name string, into *bool, warn func(stri
 	default:
 		warn(name, "true or false")
 	}
+}
+
+func integer(getenv func(string) string, name string, missing, least, most int, warn func(string, string)) int {
+	raw := strings.TrimSpace(getenv(name))
+	if raw == "" {
+		return missing
+	}
+	n, err := strconv.Atoi(raw)
+	if err != nil || n < least || n > most {
+		warn(name, fmt.Sprintf("a whole number from %d to %d", least, most))
+		return missing
+	}
+	return n
 }
 
 func or(values ...string) string {

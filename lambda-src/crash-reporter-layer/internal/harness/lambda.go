@@ -293,6 +293,16 @@ func (l *Lambda) Spooled() []string {
 	return files
 }
 
+// WaitSpooled waits until so many events are spooled.
+func (l *Lambda) WaitSpooled(n int) {
+	l.T.Helper()
+	for end := time.Now().Add(10 * time.Second); len(l.Spooled()) != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			l.T.Fatalf("waited in vain for %d spooled events, there are %d; output: %s", n, len(l.Spooled()), l.Output())
+		}
+	}
+}
+
 func newUUID() string {
 	f, err := os.Open("/proc/sys/kernel/random/uuid")
 	if err != nil {

@@ -23,6 +23,8 @@ type Envelope struct {
 	Auth   string
 	Gzip   bool
 	At     time.Time
+	// Report is the client report's discarded events by reason, nil if there is none.
+	Report map[string]int
 }
 
 // Sink is a strict Sentry: it unpacks and parses every envelope by the grammar,
@@ -31,7 +33,8 @@ type Sink struct {
 	t        testing.TB
 	server   *httptest.Server
 	mu       sync.Mutex
-	received []Envelope
+	received []Envelope // those with an event
+	reported map[string]int
 	changed  chan struct{}
 	// Answer handles delivery number n (from 1); it returns true when it has
 	// written an answer itself. Set it before the first delivery.
@@ -40,7 +43,7 @@ type Sink struct {
 
 // NewSink starts a sink on a free loopback port.
 func NewSink(t testing.TB, secure bool) *Sink {
-	s := &Sink{t: t, changed: make(chan struct{})}
+	s := &Sink{t: t, changed: make(chan struct{}), reported: map[string]int{}}
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.server.Config.ErrorLog = quiet
 	if secure {
@@ -75,18 +78,36 @@ func (s *Sink) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.received = append(s.received, envelope)
+	if envelope.Event != nil {
+		s.received = append(s.received, envelope)
+	}
 	n := len(s.received)
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
-	if s.Answer != nil && s.Answer(n, w, r) {
+	if envelope.Event != nil && s.Answer != nil && s.Answer(n, w, r) {
 		return
 	}
+	s.mu.Lock()
+	for reason, quantity := range envelope.Report {
+		s.reported[reason] += quantity
+	}
+	s.mu.Unlock()
 	fmt.Fprintf(w, `{"id":%q}`, envelope.Event["event_id"])
 }
 
-// Received returns every delivery so far, repeated ones too.
+// Reported is the sum of the client reports the sink has taken.
+func (s *Sink) Reported() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := map[string]int{}
+	for reason, quantity := range s.reported {
+		sum[reason] = quantity
+	}
+	return sum
+}
+
+// Received returns every delivery of an event so far, repeated ones too.
 func (s *Sink) Received() []Envelope {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,30 +175,71 @@ func parseEnvelope(r *http.Request, body []byte) (Envelope, error) {
 	if err != nil || time.Since(sentAt) > time.Minute {
 		return e, fmt.Errorf("sent_at %v", e.Header["sent_at"])
 	}
-	itemHeader, rest, ok := bytes.Cut(rest, []byte("\n"))
-	var item struct {
-		Type        string
-		Length      *int
-		ContentType string `json:"content_type"`
+	for len(rest) > 0 {
+		if rest, err = e.item(rest); err != nil {
+			return e, err
+		}
 	}
-	if !ok || json.Unmarshal(itemHeader, &item) != nil || item.Type != "event" || item.Length == nil || item.ContentType != "application/json" {
-		return e, fmt.Errorf("item header %q", itemHeader)
-	}
-	if *item.Length > len(rest) {
-		return e, fmt.Errorf("length %d of %d", *item.Length, len(rest))
-	}
-	e.Raw = rest[:*item.Length]
-	if string(rest[*item.Length:]) != "\n" {
-		return e, fmt.Errorf("%d bytes after the item", len(rest)-*item.Length)
-	}
-	if err := json.Unmarshal(e.Raw, &e.Event); err != nil {
-		return e, err
+	if e.Event == nil {
+		if _, has := e.Header["event_id"]; has || e.Report == nil {
+			return e, fmt.Errorf("an envelope without an event: %s", body)
+		}
+		return e, nil
 	}
 	id := fmt.Sprint(e.Event["event_id"])
 	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || e.Header["event_id"] != id {
 		return e, fmt.Errorf("event_id %q, in the header %v", id, e.Header["event_id"])
 	}
 	return e, checkEvent(e.Event)
+}
+
+// item reads the next item of an envelope.
+func (e *Envelope) item(rest []byte) ([]byte, error) {
+	head, rest, ok := bytes.Cut(rest, []byte("\n"))
+	var item struct {
+		Type        string
+		Length      *int
+		ContentType string `json:"content_type"`
+	}
+	if !ok || json.Unmarshal(head, &item) != nil || item.Length == nil || item.ContentType != "application/json" {
+		return nil, fmt.Errorf("item header %q", head)
+	}
+	if *item.Length >= len(rest) || rest[*item.Length] != '\n' {
+		return nil, fmt.Errorf("length %d of %d", *item.Length, len(rest))
+	}
+	body, rest := rest[:*item.Length], rest[*item.Length+1:]
+	switch {
+	case item.Type == "event" && e.Event == nil:
+		e.Raw = body
+		return rest, json.Unmarshal(body, &e.Event)
+	case item.Type == "client_report" && e.Report == nil:
+		return rest, e.readReport(body)
+	}
+	return nil, fmt.Errorf("an item of the type %q too many", item.Type)
+}
+
+func (e *Envelope) readReport(body []byte) error {
+	var report struct {
+		Timestamp string
+		Events    []struct {
+			Reason, Category string
+			Quantity         int
+		} `json:"discarded_events"`
+	}
+	if err := json.Unmarshal(body, &report); err != nil {
+		return err
+	}
+	if _, err := time.Parse(time.RFC3339, report.Timestamp); err != nil || len(report.Events) == 0 {
+		return fmt.Errorf("client report %s", body)
+	}
+	e.Report = map[string]int{}
+	for _, d := range report.Events {
+		if d.Reason == "" || d.Category != "error" || d.Quantity < 1 {
+			return fmt.Errorf("client report %s", body)
+		}
+		e.Report[d.Reason] += d.Quantity
+	}
+	return nil
 }
 
 // checkEvent holds the rules of Sentry's event schema that are easy to break.

@@ -21,10 +21,10 @@ func TestFlushReturnsWhenTheErrorIsSentWhoeverSendsIt(t *testing.T) {
 		b.o.Tracker = crash.New(crash.Options{HandlerErrors: true})
 		b.ingest.Sink = b.Reporter
 		send := b.o.Send
-		b.o.Send = func(ctx context.Context, dsn sentry.DSN, id string, payload []byte) sentry.Result {
+		b.o.Send = func(ctx context.Context, dsn sentry.DSN, m sentry.Message) sentry.Result {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			return send(ctx, dsn, id, payload)
+			return send(ctx, dsn, m)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		go b.Run(ctx)

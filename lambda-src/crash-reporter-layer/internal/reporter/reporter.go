@@ -4,7 +4,6 @@ package reporter
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -36,25 +35,25 @@ type DSNSource func(ctx context.Context) (sentry.DSN, error)
 
 // Options are the parts a Reporter works with.
 type Options struct {
-	Tracker    *crash.Tracker
-	Ledger     *state.Ledger
-	Spool      *state.Spool
-	Redactor   *redact.Redactor
-	DSN        DSNSource
-	Send       func(ctx context.Context, dsn sentry.DSN, id string, payload []byte) sentry.Result
+	Tracker  *crash.Tracker
+	Ledger   *state.Ledger
+	Spool    *state.Spool
+	Redactor *redact.Redactor
+	DSN      DSNSource
+	// DSNIsStored: the DSN is read from where it is kept, so that another value may be there later.
+	DSNIsStored bool
+	Send        func(ctx context.Context, dsn sentry.DSN, message sentry.Message) sentry.Result
+	Ignore      []crash.IgnoreRule
+	// PerMinute is the ledger's limit, for the log.
+	PerMinute int
+	// Metrics writes CloudWatch metrics into the log.
+	Metrics    bool
 	Function   func() sentry.Function
 	SampleRate float64
 	Now        func() time.Time
 	Log        func(string)
-}
-
-// queued is an event on its way.
-type queued struct {
-	id          string
-	payload     []byte
-	fingerprint string
-	suppressed  int
-	spooled     bool
+	// Print writes a line as it is.
+	Print func(string)
 }
 
 // Reporter is fed by the telemetry listener and driven by Run.
@@ -69,17 +68,30 @@ type Reporter struct {
 
 	inFlight context.CancelFunc // ends what Run is sending
 
-	sendMu  sync.Mutex // one event at a time
-	queue   []queued
-	dsn     *sentry.DSN
-	retryAt time.Time
-	backoff time.Duration
-	logged  map[string]bool
+	admitMu sync.Mutex          // taken after sendMu
+	arrived []admitted          // not queued yet
+	last    map[string]heldBack // by fingerprint: the last crash that was held back
+	metered state.Account       // the book as the metrics have it
+
+	sendMu   sync.Mutex // one event at a time
+	queue    []queued
+	dsn      *sentry.DSN
+	rereadAt time.Time // when the DSN may be read anew
+	retryAt  time.Time
+	backoff  time.Duration
+	logged   map[string]bool
+	sentNow  map[string]bool // fingerprints of which this process sent one
+	began    state.Account   // the book when this process began
+	told     state.Account   // the book as it was last put into the log
+	toldAt   time.Time
 }
 
 // New returns a Reporter.
 func New(o Options) *Reporter {
-	return &Reporter{o: o, wake: make(chan struct{}, 1), done: map[string]time.Time{}, changed: make(chan struct{}), logged: map[string]bool{}}
+	r := &Reporter{o: o, wake: make(chan struct{}, 1), done: map[string]time.Time{}, changed: make(chan struct{}), logged: map[string]bool{}, last: map[string]heldBack{}, sentNow: map[string]bool{}}
+	r.began = o.Ledger.Account()
+	r.told, r.metered, r.toldAt = r.began, r.began, o.Now()
+	return r
 }
 
 // WantsLog is part of telemetry.Sink.
@@ -96,7 +108,10 @@ func (r *Reporter) Observe(e telemetry.Event) {
 	} else {
 		r.saw("")
 	}
-	if !r.o.Tracker.NextDue().IsZero() {
+	if due := r.o.Tracker.NextDue(); !due.IsZero() {
+		if !due.After(r.o.Now()) {
+			r.admit(r.due)
+		}
 		r.poke()
 	}
 }
@@ -131,9 +146,7 @@ func (r *Reporter) Run(ctx context.Context) {
 	r.inFlight = cancel
 	r.mu.Unlock()
 	r.sendMu.Lock()
-	for _, item := range r.o.Spool.Leftovers(r.o.Now()) {
-		r.queue = append(r.queue, queued{id: item.ID, payload: item.Payload, spooled: true})
-	}
+	r.takeLeftovers()
 	r.sendMu.Unlock()
 	for ctx.Err() == nil {
 		r.work(ctx, r.due, sendTimeout, false)
@@ -185,8 +198,9 @@ func (r *Reporter) WaitDone(ctx context.Context, requestID string) bool {
 func (r *Reporter) Flush(ctx context.Context) {
 	r.sendMu.Lock() // Run may be sending just this request's error
 	defer r.sendMu.Unlock()
-	if reports := r.due(); len(reports) > 0 {
-		r.deliver(ctx, reports, sendTimeout, false)
+	r.admit(r.due)
+	if r.hasArrived() {
+		r.deliver(ctx, sendTimeout, false)
 	}
 }
 
@@ -204,6 +218,7 @@ func (r *Reporter) Shutdown(reason string, budget time.Duration) {
 		r.waitQuiet(ctx)
 	}
 	r.work(ctx, func() []crash.Report { return r.o.Tracker.Shutdown(reason, r.o.Now()) }, shutdownSendTimeout, true)
+	r.closeBook(ctx, reason == "spindown")
 }
 
 // waitQuiet lets telemetry that was already on its way arrive. Lambda emits
@@ -228,129 +243,17 @@ func (r *Reporter) waitQuiet(ctx context.Context) {
 
 func (r *Reporter) due() []crash.Report { return r.o.Tracker.Due(r.o.Now()) }
 
-// work takes reports and sends them. They are taken under the lock: otherwise
-// Flush or Shutdown could come between the taking and the sending, find
-// nothing, and let the environment be frozen or end.
+func (r *Reporter) hasArrived() bool {
+	r.admitMu.Lock()
+	defer r.admitMu.Unlock()
+	return len(r.arrived) > 0
+}
+
+// work admits crashes and sends what is to be sent.
 func (r *Reporter) work(ctx context.Context, take func() []crash.Report, timeout time.Duration, urgent bool) {
 	r.sendMu.Lock()
 	defer r.sendMu.Unlock()
-	r.deliver(ctx, take(), timeout, urgent)
-}
-
-// deliver turns reports into events and sends what is queued.
-func (r *Reporter) deliver(ctx context.Context, reports []crash.Report, timeout time.Duration, urgent bool) {
-	for _, report := range reports {
-		r.enqueue(report)
-	}
-	if len(r.queue) == 0 || (!urgent && len(reports) == 0 && r.o.Now().Before(r.retryAt)) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for len(r.queue) > 0 && ctx.Err() == nil {
-		if !r.sendFirst(ctx) {
-			return
-		}
-	}
-}
-
-func (r *Reporter) enqueue(report crash.Report) {
-	fn := r.o.Function()
-	if !r.sampled(report) {
-		return
-	}
-	fingerprint := fingerprintOf(fn.Name, report)
-	send, suppressed := r.o.Ledger.Admit(state.Crash{Fingerprint: fingerprint, Init: report.Phase == crash.PhaseInit, InitRetry: report.InitRetry, Lost: report.ReportsDropped}, r.o.Now())
-	if !send {
-		return
-	}
-	if len(r.queue) >= maxQueue {
-		r.o.Ledger.Refused(fingerprint, suppressed)
-		return
-	}
-	id := newEventID()
-	r.redact(&report)
-	payload, err := sentry.Encode(sentry.BuildEvent(id, fn, report, suppressed))
-	if err != nil {
-		r.logOnce("a crash could not be encoded")
-		return
-	}
-	payload = sentry.Fit(payload, maxPayload)
-	r.queue = append(r.queue, queued{id: id, payload: payload, fingerprint: fingerprint, suppressed: suppressed, spooled: r.o.Spool.Save(id, payload)})
-}
-
-// redact takes secrets out of what somebody wrote freely. What the event is made
-// of (names, files, the fingerprint) stays: it holds none, and without it the
-// event is of no use.
-func (r *Reporter) redact(report *crash.Report) {
-	report.Value = r.o.Redactor.Text(report.Value)
-	for i := range report.Exceptions {
-		e := &report.Exceptions[i]
-		e.Value = r.o.Redactor.Text(e.Value)
-		for j := range e.Frames {
-			e.Frames[j].Source = r.o.Redactor.Code(e.Frames[j].Source)
-		}
-	}
-	for i := range report.Crumbs {
-		report.Crumbs[i].Text = r.o.Redactor.Text(report.Crumbs[i].Text)
-	}
-}
-
-// sendFirst sends the head of the queue. It returns false when it is no use to go on now.
-func (r *Reporter) sendFirst(ctx context.Context) bool {
-	q := r.queue[0]
-	if r.o.Ledger.Limited(r.o.Now()) {
-		r.drop(q, true)
-		return true
-	}
-	if r.dsn == nil {
-		dsn, err := r.o.DSN(ctx)
-		if err != nil {
-			r.logOnce("the DSN could not be read: " + err.Error())
-			r.later()
-			return false
-		}
-		r.dsn = &dsn
-	}
-	result := r.o.Send(ctx, *r.dsn, q.id, q.payload)
-	if result.Silence > 0 {
-		r.o.Ledger.Limit(r.o.Now().Add(result.Silence), r.o.Now())
-	}
-	switch result.Outcome {
-	case sentry.Delivered:
-		r.drop(q, false)
-	case sentry.Limited:
-		r.drop(q, true)
-	case sentry.Rejected:
-		r.logOnce(fmt.Sprintf("Sentry refused a crash: %v", result.Err))
-		r.drop(q, false)
-	case sentry.Failed:
-		r.logOnce(fmt.Sprintf("a crash could not be sent yet: %v", result.Err))
-		r.later()
-		return false
-	}
-	r.backoff = 0
-	return true
-}
-
-func (r *Reporter) drop(q queued, count bool) {
-	if count && q.fingerprint != "" {
-		r.o.Ledger.Refused(q.fingerprint, q.suppressed)
-	}
-	if q.spooled {
-		r.o.Spool.Delete(q.id, len(q.payload))
-	}
-	r.queue = append(r.queue[:0], r.queue[1:]...)
-}
-
-func (r *Reporter) later() {
-	r.backoff = min(max(r.backoff*2, firstRetry), lastRetry)
-	r.retryAt = r.o.Now().Add(r.backoff)
-}
-
-func (r *Reporter) logOnce(text string) {
-	if !r.logged[text] && len(r.logged) < 16 {
-		r.logged[text] = true
-		r.o.Log(r.o.Redactor.Text(text))
-	}
+	r.admit(take)
+	r.deliver(ctx, timeout, urgent)
+	r.tellSometimes()
 }

@@ -25,7 +25,10 @@ type bench struct {
 	mu      sync.Mutex
 	now     time.Time
 	result  sentry.Result
+	answer  func(sentry.DSN) sentry.Result // instead of result
 	sent    []map[string]any
+	reports []string
+	lines   []string
 	options Options
 }
 
@@ -37,15 +40,25 @@ func newBench(dir string) *bench {
 		return b.now
 	}
 	b.options = Options{
-		Tracker: crash.New(crash.Options{Self: "crash-reporter"}), Ledger: state.OpenLedger(dir, b.now), Spool: state.OpenSpool(dir),
-		Redactor: redact.New(nil, nil, nil), SampleRate: 1, Now: clock, Log: func(string) {},
+		Tracker: crash.New(crash.Options{Self: "crash-reporter"}), Ledger: state.OpenLedger(dir, state.Limits{PerMinute: 10, Window: time.Minute}, b.now), Spool: state.OpenSpool(dir),
+		Redactor: redact.New(nil, nil, nil), SampleRate: 1, Now: clock, PerMinute: 10, Log: func(line string) { b.lines = append(b.lines, line) }, Print: func(line string) { b.lines = append(b.lines, line) },
 		Function: func() sentry.Function { return sentry.Function{Name: "my-fn"} },
 		DSN:      func(context.Context) (sentry.DSN, error) { return sentry.ParseDSN("http://k@127.0.0.1/1") },
-		Send: func(_ context.Context, _ sentry.DSN, _ string, payload []byte) sentry.Result {
-			var event map[string]any
-			_ = json.Unmarshal(payload, &event)
-			b.sent = append(b.sent, event)
-			return b.result
+		Send: func(_ context.Context, dsn sentry.DSN, m sentry.Message) sentry.Result {
+			result := b.result
+			if b.answer != nil {
+				result = b.answer(dsn)
+			}
+			if len(m.Event) > 0 {
+				var event map[string]any
+				_ = json.Unmarshal(m.Event, &event)
+				b.sent = append(b.sent, event)
+			}
+			if len(m.Report) > 0 && result.Outcome == sentry.Delivered {
+				b.reports = append(b.reports, string(m.Report))
+				result.ReportTaken = true
+			}
+			return result
 		},
 	}
 	b.Reporter = New(b.options)
@@ -67,7 +80,7 @@ func (b *bench) crash(id string) {
 }
 
 // retry is what Run does when its timer fires.
-func (b *bench) retry() { b.deliver(context.Background(), nil, time.Second, false) }
+func (b *bench) retry() { b.deliver(context.Background(), time.Second, false) }
 
 func TestARateLimitIsKeptForItsTimeAndItsCrashesAreCounted(t *testing.T) {
 	b := newBench(t.TempDir())
@@ -154,7 +167,7 @@ func TestFailedDeliveryBacksOffAndIsTriedAgainWithTheSameID(t *testing.T) {
 	if len(b.sent) != 2 || b.sent[0]["event_id"] != b.sent[1]["event_id"] {
 		t.Errorf("sent %d times", len(b.sent))
 	}
-	if left := b.options.Spool.Leftovers(b.now); len(left) != 0 {
+	if left, _ := b.options.Spool.Leftovers(b.now); len(left) != 0 {
 		t.Errorf("still spooled: %v", left)
 	}
 }
@@ -286,7 +299,8 @@ func FuzzPost(f *testing.F) {
 		b.ingest.Read(strings.NewReader(string(second)))
 		b.pass(time.Second)
 		b.Flush(context.Background())
-		b.deliver(context.Background(), b.o.Tracker.Shutdown(reason, b.now), time.Second, true)
+		b.admit(func() []crash.Report { return b.o.Tracker.Shutdown(reason, b.now) })
+		b.deliver(context.Background(), time.Second, true)
 		for _, event := range b.sent {
 			if values, _ := Dig(event, "exception", "values").([]any); len(values) == 0 {
 				t.Errorf("event without exception: %v", event)

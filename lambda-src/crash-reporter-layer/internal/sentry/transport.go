@@ -30,6 +30,8 @@ const (
 	Limited
 	// Failed: not delivered, worth another try later.
 	Failed
+	// Unauthorized: the server does not know the key.
+	Unauthorized
 )
 
 // Result is an outcome and what the server asks for.
@@ -37,29 +39,67 @@ type Result struct {
 	Outcome Outcome
 	// Silence is how long the server wants no errors; it may come with any outcome.
 	Silence time.Duration
+	// ReportTaken: the server has the client report, too.
+	ReportTaken bool
 	// Err says why it failed. It never holds the DSN.
 	Err error
+}
+
+// Message is what one envelope holds: an event, a client report, or both.
+type Message struct {
+	ID     string
+	Event  []byte
+	Report []byte
 }
 
 // Transport posts envelopes.
 type Transport struct {
 	HTTP *http1.Client
 	Now  func() time.Time
+
+	noReports bool // the server is too old for client reports
 }
 
-// Send posts one event. The context bounds everything; a network error or a
-// 5xx is tried once more if there is time.
-func (t *Transport) Send(ctx context.Context, dsn DSN, id string, payload []byte) Result {
+// Send posts a message. The context bounds everything; a network error or a 5xx
+// is tried once more if there is time. A server that refuses the client report
+// gets the event without it, and no other report.
+func (t *Transport) Send(ctx context.Context, dsn DSN, m Message) Result {
+	if t.noReports {
+		m.Report = nil
+	}
+	if len(m.Event) == 0 && len(m.Report) == 0 {
+		return Result{Outcome: Rejected, Err: errors.New("nothing to send")}
+	}
+	result := t.send(ctx, dsn, m)
+	if len(m.Report) == 0 {
+		return result
+	}
+	if result.Outcome != Rejected {
+		result.ReportTaken = result.Outcome == Delivered
+		return result
+	}
+	if len(m.Event) == 0 {
+		t.noReports = true
+		return result
+	}
+	m.Report = nil
+	if result = t.send(ctx, dsn, m); result.Outcome == Delivered {
+		t.noReports = true
+	}
+	return result
+}
+
+func (t *Transport) send(ctx context.Context, dsn DSN, m Message) Result {
 	var result Result
 	slimmed := false
 	for attempt := 0; attempt < 2; attempt++ {
-		resp, err := t.post(ctx, dsn, id, payload)
+		resp, err := t.post(ctx, dsn, m)
 		if err != nil {
 			result = Result{Outcome: Failed, Err: err}
 		} else {
 			result = judge(resp, t.Now())
-			if resp.Status == 413 && !slimmed {
-				payload, slimmed = Slim(payload), true
+			if resp.Status == 413 && !slimmed && len(m.Event) > 0 {
+				m.Event, slimmed = Slim(m.Event), true
 				continue
 			}
 		}
@@ -78,6 +118,9 @@ func judge(resp *http1.Response, now time.Time) Result {
 		result.Outcome = Delivered
 	case resp.Status == 429:
 		result.Outcome = Limited
+	case resp.Status == 401 || resp.Status == 403:
+		result.Outcome = Unauthorized
+		result.Err = fmt.Errorf("status %d", resp.Status)
 	case resp.Status >= 500:
 		result.Outcome = Failed
 		result.Err = fmt.Errorf("status %d", resp.Status)
@@ -88,8 +131,8 @@ func judge(resp *http1.Response, now time.Time) Result {
 	return result
 }
 
-func (t *Transport) post(ctx context.Context, dsn DSN, id string, payload []byte) (*http1.Response, error) {
-	body, err := envelope(id, payload, t.Now())
+func (t *Transport) post(ctx context.Context, dsn DSN, m Message) (*http1.Response, error) {
+	body, err := envelope(m, t.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -107,23 +150,31 @@ func (t *Transport) post(ctx context.Context, dsn DSN, id string, payload []byte
 	return t.HTTP.Do(ctx, request)
 }
 
-// envelope wraps one event. sent_at is the time of sending, not of the crash:
+// envelope wraps a message. sent_at is the time of sending, not of the crash:
 // the server corrects clock drift with it.
-func envelope(id string, payload []byte, now time.Time) ([]byte, error) {
-	if len(payload) == 0 {
-		return nil, errors.New("empty event")
+func envelope(m Message, now time.Time) ([]byte, error) {
+	head := map[string]any{"sent_at": now.UTC().Format("2006-01-02T15:04:05.000Z"), "sdk": map[string]string{"name": Name, "version": Version}}
+	if len(m.Event) > 0 {
+		head["event_id"] = m.ID
 	}
-	header, err := json.Marshal(map[string]any{"event_id": id, "sent_at": now.UTC().Format("2006-01-02T15:04:05.000Z"),
-		"sdk": map[string]string{"name": Name, "version": Version}})
+	header, err := json.Marshal(head)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	b.Grow(len(payload) + 256)
+	b.Grow(len(m.Event) + len(m.Report) + 512)
 	b.Write(header)
-	fmt.Fprintf(&b, "\n{\"type\":\"event\",\"length\":%d,\"content_type\":\"application/json\"}\n", len(payload))
-	b.Write(payload)
 	b.WriteByte('\n')
+	for _, item := range []struct {
+		kind string
+		body []byte
+	}{{"event", m.Event}, {"client_report", m.Report}} {
+		if len(item.body) > 0 {
+			fmt.Fprintf(&b, "{\"type\":%q,\"length\":%d,\"content_type\":\"application/json\"}\n", item.kind, len(item.body))
+			b.Write(item.body)
+			b.WriteByte('\n')
+		}
+	}
 	return b.Bytes(), nil
 }
 

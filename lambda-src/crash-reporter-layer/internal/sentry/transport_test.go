@@ -2,6 +2,7 @@ package sentry
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,7 +26,7 @@ func TestASecondAttemptIsMadeOnlyWhereItIsWelcomeAndInTime(t *testing.T) {
 		"overload of something else":    {503, "60:transaction:key", 20 * time.Second, 2, Failed},
 		"limited":                       {429, "", 20 * time.Second, 1, Limited},
 		"refused":                       {400, "", 20 * time.Second, 1, Rejected},
-		"the project is gone":           {403, "", 20 * time.Second, 1, Rejected},
+		"the project is gone":           {403, "", 20 * time.Second, 1, Unauthorized},
 		"too large, and with less, too": {413, "", 20 * time.Second, 2, Rejected},
 	} {
 		attempts := 0
@@ -41,7 +42,7 @@ func TestASecondAttemptIsMadeOnlyWhereItIsWelcomeAndInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), c.budget)
-		result := (&Transport{HTTP: &http1.Client{}, Now: time.Now}).Send(ctx, dsn, "id", []byte(`{"exception":{}}`))
+		result := (&Transport{HTTP: &http1.Client{}, Now: time.Now}).Send(ctx, dsn, Message{ID: "id", Event: []byte(`{"exception":{}}`)})
 		cancel()
 		server.Close()
 		if attempts != c.attempts || result.Outcome != c.outcome {
@@ -50,5 +51,32 @@ func TestASecondAttemptIsMadeOnlyWhereItIsWelcomeAndInTime(t *testing.T) {
 		if result.Err != nil && strings.Contains(result.Err.Error(), "key@") {
 			t.Errorf("%s: the error holds the DSN: %v", name, result.Err)
 		}
+	}
+}
+
+// An old server that knows no client reports must not cost the event.
+func TestAServerThatRefusesClientReportsGetsTheEventWithoutOne(t *testing.T) {
+	var bodies []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies = append(bodies, string(body))
+		if strings.Contains(string(body), "client_report") {
+			w.WriteHeader(422)
+		}
+	}))
+	defer server.Close()
+	dsn, err := ParseDSN(strings.Replace(server.URL, "://", "://key@", 1) + "/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &Transport{HTTP: &http1.Client{}, Now: time.Now}
+	message := Message{ID: "id", Event: []byte(`{"exception":{}}`), Report: ClientReport([]Discarded{{"sample_rate", "error", 2}}, time.Now())}
+	for i := 0; i < 2; i++ {
+		if result := transport.Send(context.Background(), dsn, message); result.Outcome != Delivered || result.ReportTaken {
+			t.Errorf("%+v", result)
+		}
+	}
+	if len(bodies) != 3 || strings.Contains(bodies[2], "client_report") {
+		t.Errorf("%d deliveries: %q", len(bodies), bodies)
 	}
 }

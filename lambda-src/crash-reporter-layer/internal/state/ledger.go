@@ -14,11 +14,8 @@ import (
 )
 
 const (
-	sameCrashWindow = time.Minute
 	// twinWindow: the second initialization of one crash follows within the invocation.
 	twinWindow      = 15 * time.Minute
-	bucketSize      = 10
-	bucketPerMinute = 10
 	maxFingerprints = 64
 	maxLedger       = 64 << 10
 	maxLimit        = 24 * time.Hour
@@ -37,19 +34,31 @@ type ledgerData struct {
 	Tokens       float64         `json:"tokens"`
 	Refilled     int64           `json:"refilled"`
 	LimitedUntil int64           `json:"limitedUntil"`
+	Account      Account         `json:"account"`
+	Unreported   map[Reason]int  `json:"unreported,omitempty"`
+	ReportedAt   int64           `json:"reportedAt"`
+}
+
+// Limits are how much is sent.
+type Limits struct {
+	// PerMinute is how many crashes are sent a minute, and at once.
+	PerMinute int
+	// Window is how long after a crash the same one is only counted.
+	Window time.Duration
 }
 
 // Ledger remembers what was reported. A generation is one life of this
 // process; several generations share an execution environment.
 type Ledger struct {
-	mu   sync.Mutex
-	path string
-	data ledgerData
+	mu     sync.Mutex
+	path   string
+	limits Limits
+	data   ledgerData
 }
 
 // OpenLedger reads the ledger in dir and counts this process as a new generation.
-func OpenLedger(dir string, now time.Time) *Ledger {
-	l := &Ledger{path: filepath.Join(dir, "ledger.json")}
+func OpenLedger(dir string, limits Limits, now time.Time) *Ledger {
+	l := &Ledger{path: filepath.Join(dir, "ledger.json"), limits: limits}
 	_ = os.MkdirAll(dir, 0o700)
 	if raw, err := readSmall(l.path, maxLedger); err == nil {
 		if json.Unmarshal(raw, &l.data) != nil {
@@ -67,7 +76,7 @@ func OpenLedger(dir string, now time.Time) *Ledger {
 func (l *Ledger) forgetFuture(now time.Time) {
 	limit := now.UnixMilli()
 	if l.data.Refilled > limit || l.data.Refilled == 0 {
-		l.data.Tokens, l.data.Refilled = bucketSize, limit
+		l.data.Tokens, l.data.Refilled = float64(l.limits.PerMinute), limit
 	}
 	for fp, s := range l.data.Fingerprints {
 		if s.Last > limit {
@@ -76,6 +85,12 @@ func (l *Ledger) forgetFuture(now time.Time) {
 	}
 	if l.data.LimitedUntil > now.Add(maxLimit).UnixMilli() {
 		l.data.LimitedUntil = 0
+	}
+	if l.data.ReportedAt > limit {
+		l.data.ReportedAt = 0
+	}
+	if !l.data.Account.valid() {
+		l.data.Account, l.data.Unreported = Account{}, nil
 	}
 }
 
@@ -86,54 +101,77 @@ type Crash struct {
 	InitRetry   bool
 	// Lost is how many other crashes were dropped unread before this one.
 	Lost int
+	// HoldBack is why it is not to be sent in any case; empty if it may be.
+	HoldBack Reason
 }
 
-// Admit decides whether a crash is sent now. If so, it returns how many like
-// it were held back since the last one that was sent.
-func (l *Ledger) Admit(c Crash, now time.Time) (send bool, suppressed int) {
+// Decision is what becomes of a crash.
+type Decision struct {
+	Send bool
+	// Suppressed is how many like it were held back since the last one that was sent.
+	Suppressed int
+	// Reason says why it is held back; empty where it is another signal of a crash that is counted already.
+	Reason Reason
+}
+
+// Admit enters a crash in the book and decides whether it is sent now.
+func (l *Ledger) Admit(c Crash, now time.Time) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.save()
+	if c.Lost > 0 {
+		l.data.Account.Crashes += c.Lost
+		l.holdBack(Queue, c.Lost)
+	}
 	if c.InitRetry && l.data.InitCrash != 0 && l.data.InitCrash == l.data.Generation-1 &&
 		now.UnixMilli()-l.data.InitCrashAt < twinWindow.Milliseconds() {
 		l.data.InitCrash = 0
-		return false, 0 // the same crash seen again, no second one to count
+		return Decision{} // the same crash seen again, no second one to count
 	}
 	if c.Init && !c.InitRetry {
 		l.data.InitCrash, l.data.InitCrashAt = l.data.Generation, now.UnixMilli()
 	}
+	l.data.Account.Crashes++
 	s, known := l.data.Fingerprints[c.Fingerprint]
-	recent := known && s.Last != 0 && now.UnixMilli()-s.Last < sameCrashWindow.Milliseconds()
-	if recent || l.data.LimitedUntil > now.UnixMilli() || !l.takeToken(now) {
-		s.Count += 1 + c.Lost
-		l.put(c.Fingerprint, s)
-		return false, 0
+	if reason := l.reason(c, s, known, now); reason != "" {
+		l.holdBack(reason, 1)
+		if reason != Ignored && reason != Sampled {
+			s.Count += 1 + c.Lost
+			l.put(c.Fingerprint, s)
+		}
+		return Decision{Reason: reason}
 	}
-	suppressed = s.Count
 	l.put(c.Fingerprint, seen{Last: now.UnixMilli()})
-	return true, suppressed
+	return Decision{Send: true, Suppressed: s.Count + c.Lost}
 }
 
-// Refused takes back an admitted crash that Sentry's rate limit threw away, so
-// that the next one counts it.
-func (l *Ledger) Refused(fingerprint string, suppressed int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.put(fingerprint, seen{Count: suppressed + 1})
-	l.save()
+func (l *Ledger) reason(c Crash, s seen, known bool, now time.Time) Reason {
+	switch {
+	case c.HoldBack != "":
+		return c.HoldBack
+	case known && s.Last != 0 && now.UnixMilli()-s.Last < l.limits.Window.Milliseconds():
+		return Duplicate
+	case l.data.LimitedUntil > now.UnixMilli():
+		return Silenced
+	case !l.takeToken(now):
+		return Limited
+	}
+	return ""
 }
 
-// Limit keeps silent until the given time.
-func (l *Ledger) Limit(until, now time.Time) {
+// Limit keeps silent until the given time. It says whether that is news.
+func (l *Ledger) Limit(until, now time.Time) (begins bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if latest := now.Add(maxLimit); until.After(latest) {
 		until = latest
 	}
+	begins = l.data.LimitedUntil <= now.UnixMilli()
 	if ms := until.UnixMilli(); ms > l.data.LimitedUntil {
 		l.data.LimitedUntil = ms
 		l.save()
 	}
+	return begins
 }
 
 // Limited says whether Sentry wants silence.
@@ -145,7 +183,8 @@ func (l *Ledger) Limited(now time.Time) bool {
 
 func (l *Ledger) takeToken(now time.Time) bool {
 	minutes := float64(now.UnixMilli()-l.data.Refilled) / 60000
-	l.data.Tokens = min(bucketSize, l.data.Tokens+max(minutes, 0)*bucketPerMinute)
+	perMinute := float64(l.limits.PerMinute)
+	l.data.Tokens = min(perMinute, l.data.Tokens+max(minutes, 0)*perMinute)
 	l.data.Refilled = now.UnixMilli()
 	if l.data.Tokens < 1 {
 		return false

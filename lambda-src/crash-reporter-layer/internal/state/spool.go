@@ -58,16 +58,15 @@ func (s *Spool) Delete(id string, size int) {
 	}
 }
 
-// Leftovers returns the events of earlier processes that are worth sending and
-// deletes the others.
-func (s *Spool) Leftovers(now time.Time) []Item {
+// Leftovers returns the events of earlier processes that are worth sending. It
+// deletes the others, and returns how many those were.
+func (s *Spool) Leftovers(now time.Time) (items []Item, dropped int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return nil
+		return nil, 0
 	}
-	var items []Item
 	s.size = 0
 	for _, entry := range entries {
 		id, ok := strings.CutSuffix(entry.Name(), suffix)
@@ -82,12 +81,13 @@ func (s *Spool) Leftovers(now time.Time) []Item {
 		raw, err := readSmall(path, maxItem)
 		if err != nil || !validID(id) || !json.Valid(raw) || now.Sub(info.ModTime()) > maxAge || s.size+int64(len(raw)) > maxSpool {
 			_ = os.Remove(path)
+			dropped++
 			continue
 		}
 		s.size += int64(len(raw))
 		items = append(items, Item{ID: id, Payload: raw})
 	}
-	return items
+	return items, dropped
 }
 
 func validID(id string) bool {

@@ -10,42 +10,44 @@ import (
 
 var now = time.Unix(1_800_000_000, 0)
 
+var limits = Limits{PerMinute: 10, Window: time.Minute}
+
 func TestTheLedgerSurvivesTheProcess(t *testing.T) {
 	dir := t.TempDir()
-	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "a"}, now); !send {
+	if d := OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "a"}, now); !d.Send {
 		t.Fatal("the first crash is held back")
 	}
-	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "a"}, now.Add(59*time.Second)); send {
+	if d := OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "a"}, now.Add(59*time.Second)); d.Send {
 		t.Error("the same crash is sent again within a minute")
 	}
-	send, suppressed := OpenLedger(dir, now.Add(time.Minute)).Admit(Crash{Fingerprint: "a"}, now.Add(61*time.Second))
-	if !send || suppressed != 1 {
-		t.Errorf("after a minute: %v, %d suppressed", send, suppressed)
+	d := OpenLedger(dir, limits, now.Add(time.Minute)).Admit(Crash{Fingerprint: "a"}, now.Add(61*time.Second))
+	if !d.Send || d.Suppressed != 1 {
+		t.Errorf("after a minute: %+v", d)
 	}
 }
 
 func TestTheSecondInitializationIsTheSameCrashOnce(t *testing.T) {
 	dir := t.TempDir()
-	first := OpenLedger(dir, now)
+	first := OpenLedger(dir, limits, now)
 	first.Admit(Crash{Fingerprint: "a", Init: true}, now)
-	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(2*time.Minute)); send {
+	if d := OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(2*time.Minute)); d.Send {
 		t.Error("the second process reported the crash again")
 	}
-	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(3*time.Minute)); !send {
+	if d := OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(3*time.Minute)); !d.Send {
 		t.Error("a later crash is held back")
 	}
 }
 
 func TestAnInitializationThatFailsLaterIsAnotherCrash(t *testing.T) {
 	dir := t.TempDir()
-	OpenLedger(dir, now).Admit(Crash{Fingerprint: "a", Init: true}, now)
-	OpenLedger(dir, now) // started well
-	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(2*time.Minute)); !send {
+	OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "a", Init: true}, now)
+	OpenLedger(dir, limits, now) // started well
+	if d := OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(2*time.Minute)); !d.Send {
 		t.Error("it is taken for the crash of two processes ago")
 	}
 	dir = t.TempDir()
-	OpenLedger(dir, now).Admit(Crash{Fingerprint: "a", Init: true}, now)
-	if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(16*time.Minute)); !send {
+	OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "a", Init: true}, now)
+	if d := OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "other", Init: true, InitRetry: true}, now.Add(16*time.Minute)); !d.Send {
 		t.Error("it is taken for a crash of a quarter of an hour ago: an invocation takes no longer")
 	}
 }
@@ -56,7 +58,7 @@ func TestABrokenOrHostileLedgerIsReplaced(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "ledger.json"), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if send, _ := OpenLedger(dir, now).Admit(Crash{Fingerprint: "a"}, now); !send {
+		if d := OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "a"}, now); !d.Send {
 			t.Errorf("%s: the crash is held back", name)
 		}
 	}
@@ -73,7 +75,7 @@ func TestALinkInPlaceOfTheLedgerIsNotFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	OpenLedger(dir, now).Admit(Crash{Fingerprint: "a"}, now)
+	OpenLedger(dir, limits, now).Admit(Crash{Fingerprint: "a"}, now)
 	if raw, _ := os.ReadFile(target); string(raw) != "keep" {
 		t.Errorf("the target holds %q", raw)
 	}
@@ -81,7 +83,7 @@ func TestALinkInPlaceOfTheLedgerIsNotFollowed(t *testing.T) {
 
 func TestTheLedgerStaysSmall(t *testing.T) {
 	dir := t.TempDir()
-	l := OpenLedger(dir, now)
+	l := OpenLedger(dir, limits, now)
 	for i := 0; i < 500; i++ {
 		l.Admit(Crash{Fingerprint: strings.Repeat("f", i)}, now.Add(time.Duration(i)*time.Minute))
 	}
@@ -102,14 +104,14 @@ func TestSpoolKeepsWhatIsYoungAndValid(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("no json"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	items := OpenSpool(dir).Leftovers(time.Now())
-	if len(items) != 1 || items[0].ID != id || string(items[0].Payload) != `{"a":1}` {
+	items, dropped := OpenSpool(dir).Leftovers(time.Now())
+	if dropped != 1 || len(items) != 1 || items[0].ID != id || string(items[0].Payload) != `{"a":1}` {
 		t.Errorf("leftovers %v", items)
 	}
 	if _, err := os.Stat(bad); err == nil {
 		t.Error("the broken file is still there")
 	}
-	if items := OpenSpool(dir).Leftovers(time.Now().Add(25 * time.Hour)); len(items) != 0 {
+	if items, dropped := OpenSpool(dir).Leftovers(time.Now().Add(25 * time.Hour)); len(items) != 0 || dropped != 1 {
 		t.Errorf("after a day %v", items)
 	}
 }
