@@ -1,19 +1,12 @@
-import {
-  awscdk,
-  DependencyType,
-  javascript,
-  JsonFile,
-  TextFile,
-  typescript,
-  vscode as projenVscode,
-} from 'projen';
+import { awscdk, javascript, JsonFile, TextFile, typescript, vscode as projenVscode } from 'projen';
 import { ReleaseTrigger } from 'projen/lib/release';
 import { TYPES } from './scripts/commits';
 
-/** The lowest CDK that has everything `src/` uses; `npm run test:lowest-cdk` proves it. */
+/**
+ * The lowest CDK of the range. The library is compiled against it, because what it was compiled against is what the packages of the
+ * other languages ask for. The tests run with a current one, which lies in test/current-cdk/.
+ */
 const LOWEST_CDK = '2.190.0';
-/** The CDK that this repository develops and tests with. */
-const CDK = '2.276.0';
 
 const project = new awscdk.AwsCdkConstructLibrary({
   name: 'cdk-serverless-blocks',
@@ -44,7 +37,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
   packageManager: javascript.NodePackageManager.NPM,
   runner: typescript.TypeScriptRunner.tsx(),
   cdkVersion: LOWEST_CDK,
-  constructsVersion: '10.0.5',
+  constructsVersion: '10.5.0', // what projen and current CDKs ask for
   jsiiVersion: '~6.0.16',
   typescriptVersion: '~6.0.3',
   minNodeVersion: '20.19.0',
@@ -80,7 +73,16 @@ const project = new awscdk.AwsCdkConstructLibrary({
       '.projenrc.ts',
       'vitest.config.mts',
     ],
-    compilerOptions: { noEmit: true, skipLibCheck: true },
+    compilerOptions: {
+      noEmit: true,
+      skipLibCheck: true,
+      paths: Object.fromEntries(
+        ['aws-cdk-lib', 'constructs', 'cdk-nag'].flatMap(name => [
+          [name, [`./test/current-cdk/node_modules/${name}`, `./node_modules/${name}`]],
+          [`${name}/*`, [`./test/current-cdk/node_modules/${name}/*`, `./node_modules/${name}/*`]],
+        ]),
+      ),
+    },
   },
   projenrcTsOptions: { projenCodeDir: '.projen' },
   sampleCode: false,
@@ -103,7 +105,6 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'vitest@~4.1.12',
     '@vitest/coverage-v8@~4.1.12',
     'esbuild@0.28.2',
-    'cdk-nag@~3.0.2',
     '@types/aws-lambda',
     '@types/node@^20',
     '@aws-sdk/client-dynamodb',
@@ -163,14 +164,6 @@ const project = new awscdk.AwsCdkConstructLibrary({
   npmTrustedPublishing: true,
 });
 
-// The peer range says the lowest CDK, the tests run with a current one.
-for (const [name, version] of [
-  ['aws-cdk-lib', CDK],
-  ['constructs', '10.8.1'],
-]) {
-  project.deps.removeDependency(name, DependencyType.TEST);
-  project.deps.addDependency(`${name}@${version}`, DependencyType.TEST);
-}
 // 1.13.0 lacks its platform packages, and npm ci then refuses the lock file.
 project.package.addField('overrides', { 'unrs-resolver': '1.12.2' });
 project.package.addField('workspaces', ['packages/*']);
@@ -385,17 +378,12 @@ const bundle = project.addTask('bundle', {
 });
 project.preCompileTask.spawn(bundle);
 
-project.compileTask.reset(
-  [
-    'jsii',
-    '--silence-warnings=reserved-word',
-    '--silence-warnings=metadata/missing-dev-dependency', // the lowest CDK is tested by test:lowest-cdk
-  ].join(' '),
-);
+project.compileTask.reset('jsii --silence-warnings=reserved-word');
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
 
 // `npm test` is the whole truth: what it does not see is not checked.
 project.testTask.reset();
+project.testTask.exec('tsx scripts/current-cdk.mts', { name: 'the CDK that the tests run with' });
 project.testTask.spawn(bundle);
 project.testTask.spawn(project.compileTask);
 project.testTask.exec('tsc --noEmit -p tsconfig.dev.json', { name: 'type check' });
@@ -404,6 +392,9 @@ project.testTask.exec('tsx scripts/check-commits.ts', { name: 'messages of the c
 project.testTask.spawn(tasks.tryFind('eslint')!);
 project.testTask.exec('tsx scripts/test-extension.ts', { name: 'vet, test and briefly fuzz the extension' });
 project.testTask.exec('vitest run --coverage', { name: 'unit and integration tests', receiveArgs: true });
+project.testTask.exec('CDK=lowest vitest run', {
+  name: 'construct tests with the lowest CDK of the range',
+});
 project.testTask.exec('tsx scripts/check-generated.ts', {
   name: 'generated files are up to date, README snippets compile',
 });
@@ -425,8 +416,12 @@ project.addTask('test:node24', {
 });
 project.addTask('test:lowest-cdk', {
   description:
-    'Packs the library and synthesizes every block in an empty app with the lowest CDK of the peer range',
-  exec: 'tsx scripts/try-package.ts --lowest-cdk',
+    'The construct tests with the lowest CDK of the range; then the packed library, every block in an empty app with it',
+  steps: [
+    { spawn: bundle.name },
+    { exec: 'CDK=lowest vitest run' },
+    { exec: 'tsx scripts/try-package.ts --lowest-cdk' },
+  ],
 });
 project.addTask('test:package', {
   description: 'Packs the library and synthesizes every block in an empty app, with only node on the PATH',
@@ -488,6 +483,7 @@ project.packageTask.spawn(tasks.tryFind('package:js')!);
 
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
+project.setScript('prepare', 'tsx scripts/current-cdk.mts'); // so `npm ci` is all that a clone needs
 project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/demo.ts');
 project.setScript('invoke', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/invoke.ts');
 project.setScript('push-code', 'exec node --import tsx -- demo/push-code.ts');

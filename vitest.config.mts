@@ -1,8 +1,27 @@
+import { readdirSync } from 'node:fs';
+import * as path from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { CURRENT_CDK, installCurrentCdk } from './scripts/current-cdk.mjs';
+
+/** `CDK=lowest` runs the construct tests with the lowest CDK of the range, which is the one in node_modules/. */
+const lowest = process.env.CDK === 'lowest';
+if (!lowest) installCurrentCdk();
+
+const constructTests = readdirSync('src').map(name => `test/${name}/${name}.test.ts`);
 
 export default defineConfig({
+  resolve: {
+    alias: lowest
+      ? []
+      : [
+          {
+            find: /^(aws-cdk-lib|constructs|cdk-nag)(?=\/|$)/,
+            replacement: path.join(CURRENT_CDK, 'node_modules', '$1'),
+          },
+        ],
+  },
   test: {
-    include: ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
+    include: lowest ? constructTests : ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
     // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no changed globals.
     pool: 'threads',
     isolate: false,

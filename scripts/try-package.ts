@@ -29,18 +29,17 @@ new blocks.CrashReporterLayer(stack, 'Crashes', { dsn: blocks.SentryDsn.fromPlai
 app.synth();
 `;
 
+type Versions = Partial<Record<'dependencies' | 'peerDependencies', Record<string, string>>>;
+
 function main(): void {
   const folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-package-'));
   const run = (program: string, args: string[], cwd: string, env: NodeJS.ProcessEnv = process.env) =>
     execFileSync(program, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    const project = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as Record<
-      'peerDependencies' | 'devDependencies',
-      Record<string, string>
-    >;
+    const read = (file: string) => JSON.parse(readFileSync(path.join(ROOT, file), 'utf8')) as Versions;
     const versions = process.argv.includes('--lowest-cdk')
-      ? project.peerDependencies
-      : project.devDependencies;
+      ? read('package.json').peerDependencies!
+      : read('test/current-cdk/package.json').dependencies!;
     const exact = (name: string) => `${name}@${versions[name].replace('^', '')}`;
     const [{ filename, size, entryCount }] = JSON.parse(
       run('npm', ['pack', '--json', '--pack-destination', folder], ROOT),

@@ -186,15 +186,17 @@ export class CrashReporterLayer extends Construct {
       throw new InvalidPropError(fn, imageMessage(fn.architecture));
     }
     const own = fn.node.defaultChild as lambda.CfnFunction;
-    const layers = (Stack.of(fn).resolve(own.layers) ?? []) as unknown[];
-    if (layers.length >= MAX_LAYERS) {
+    const layer = this.layerFor(fn.architecture);
+    // The CDK counts. To resolve the list of layers here would freeze it: older CDKs keep what was resolved first.
+    try {
+      fn.addLayers(layer);
+    } catch (error) {
       throw new InvalidPropError(
         fn,
-        `A function has at most ${MAX_LAYERS} layers and this one has ${layers.length}: remove one, or leave the function out of the CrashReporterLayer`,
+        `A function has at most ${MAX_LAYERS} layers: remove one, or leave the function out of the CrashReporterLayer (${(error as Error).message})`,
       );
     }
     reporters.set(fn, this);
-    fn.addLayers(this.layerFor(fn.architecture));
     for (const [name, value] of Object.entries(this.environmentOf(fn, own))) fn.addEnvironment(name, value);
     this.props.dsn._grantRead(fn);
   }

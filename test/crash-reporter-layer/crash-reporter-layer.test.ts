@@ -345,7 +345,7 @@ describe('what cannot be done', () => {
       ),
     );
     expect(() => reporter(stack).addTo(fn(stack, 'Full', { layers: five }))).toThrow(
-      'A function has at most 5 layers and this one has 5',
+      'A function has at most 5 layers: remove one',
     );
     const four = fn(stack, 'Four', { layers: five.slice(0, 4) });
     new CrashReporterLayer(stack, 'More', { dsn: DSN }).addTo(four);
