@@ -118,7 +118,6 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@aws-sdk/client-customer-profiles', // recipes of examples/webhook-runner
     'cdk-localhost@0.0.0', // packages/local
     'dynalite@4.0.0',
-    '@cloud-copilot/iam-simulate',
     '@biomejs/biome@2.6.8', // exact: another version may lay the whole tree out anew
     'ssh2@^1.17.0',
     '@types/ssh2@^1.15.6',

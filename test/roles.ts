@@ -1,5 +1,5 @@
 import type { Template } from 'aws-cdk-lib/assertions';
-import type { PolicyDocument, Statement } from '../packages/local/src/aws/iam/evaluate';
+import type { PolicyDocument, Statement } from 'cdk-localhost/iam/evaluate';
 
 /** Where a stack of a test is deployed. */
 export interface Place {

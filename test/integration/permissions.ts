@@ -10,7 +10,7 @@ export function unusedGrants(system: System, functionName: string): string[] {
   if (!config) throw new Error(`There is no function ${functionName}`);
   const statements = system.iam
     .policiesOf(config.roleArn)
-    .flatMap(({ Statement }) => Statement as { Action: string | string[] }[]);
+    .flatMap(({ Statement }) => Statement as unknown as { Action: string | string[] }[]);
   const granted = new Set(statements.flatMap(({ Action }) => Action));
   const used = new Set(
     [...system.iam.calls, ...system.iam.callsByAws]

@@ -3,6 +3,7 @@ import { answerError, notImplemented } from './aws/aws-json';
 import { DynamoDb } from './aws/dynamodb/dynamodb';
 import { EventBridge } from './aws/event-bridge/event-bridge';
 import { HttpApis } from './aws/http-api/http-api';
+import type { PolicyDocument } from './aws/iam/evaluate';
 import { Iam } from './aws/iam/iam';
 import { EventSourceMappings } from './aws/lambda/event-source-mappings';
 import { Lambda, type LambdaOptions } from './aws/lambda/lambda';
@@ -209,7 +210,7 @@ export class System {
       };
       if (resource.type === 'AWS::IAM::Role') {
         for (const { PolicyDocument } of resolver.resolve(properties.Policies ?? []) as {
-          PolicyDocument: { Statement: unknown };
+          PolicyDocument: PolicyDocument;
         }[]) {
           this.iam.addPolicy(arnOf(resource), PolicyDocument);
         }
@@ -217,10 +218,7 @@ export class System {
         for (const roleName of resolver.resolve(properties.Roles ?? []) as string[]) {
           const role = resources.find(({ type, name }) => type === 'AWS::IAM::Role' && name === roleName);
           if (role) {
-            this.iam.addPolicy(
-              arnOf(role),
-              resolver.resolve(properties.PolicyDocument) as { Statement: unknown },
-            );
+            this.iam.addPolicy(arnOf(role), resolver.resolve(properties.PolicyDocument) as PolicyDocument);
           }
         }
       }

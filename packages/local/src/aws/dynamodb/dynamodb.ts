@@ -9,6 +9,7 @@ import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import dynalite from 'dynalite';
 import { answerError, answerJson, notImplemented, operationOf } from '../aws-json';
+import { LeadingKeys } from './leading-keys';
 import { type TransactBody, transactActions, Transactions } from './transactions';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { Lock } from '../../util/lock';
@@ -54,6 +55,7 @@ export class DynamoDb implements Service {
   private readonly lock = new Lock();
   private readonly transactions = new Transactions((operation, body) => this.call(operation, body));
   private readonly agent = new http.Agent({ keepAlive: true });
+  private readonly leadingKeys = new LeadingKeys();
   private readonly inFlight = new Set<Promise<void>>();
 
   public constructor(private readonly context: Context) {}
@@ -98,6 +100,7 @@ export class DynamoDb implements Service {
     if (made.statusCode !== 200) {
       throw new Error(`The table ${resource.name} cannot be made: ${JSON.stringify(made.body)}`);
     }
+    this.leadingKeys.add(tableName(resource), properties);
     if (properties.TimeToLiveSpecification) {
       this.context.notice(`${resource.name}: items do not expire here (time to live)`);
     }
@@ -118,7 +121,13 @@ export class DynamoDb implements Service {
       if (!OPERATIONS.has(operation)) throw notImplemented('DynamoDB', operation);
       const parsed = JSON.parse(body.toString('utf8') || '{}') as Body & TransactBody;
       for (const { action, table } of this.actionsOf(operation, parsed)) {
-        await this.context.iam.authorize(request.headers, `dynamodb:${action}`, this.tableArn(table));
+        const leading = this.leadingKeys.of(operation, parsed, action, table);
+        await this.context.iam.authorize(
+          request.headers,
+          `dynamodb:${action}`,
+          this.tableArn(table),
+          leading.length > 0 ? { 'dynamodb:LeadingKeys': leading } : {},
+        );
       }
       if (operation === 'TransactWriteItems') {
         return answerJson(response, 200, await this.lock.alone(() => this.transactions.write(parsed)));

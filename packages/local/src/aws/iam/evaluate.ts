@@ -55,12 +55,25 @@ export function evaluate(policies: readonly PolicyDocument[], request: Request):
   return { allowed: by?.Effect === 'Allow', by };
 }
 
-function fits(statement: Statement, { action, resource, context = {} }: Request): boolean {
-  const { Action, NotAction, Resource, NotResource, Condition = {} } = statement;
+/** The statement that comes closest to allowing a request that is denied: the first Allow of that action. */
+export function nearestStatement(
+  policies: readonly PolicyDocument[],
+  { action }: Request,
+): Statement | undefined {
+  const statements = policies.flatMap(({ Statement: list }) => list as Statement | Statement[]);
+  return statements.find(statement => statement.Effect === 'Allow' && isOfAction(statement, action));
+}
+
+function isOfAction({ Action, NotAction }: Statement, action: string): boolean {
   const actions = listOf(Action ?? NotAction, 'a statement without Action or NotAction');
+  const listed = actions.some(pattern => like(pattern.toLowerCase(), action.toLowerCase()));
+  return listed === (Action !== undefined);
+}
+
+function fits(statement: Statement, { action, resource, context = {} }: Request): boolean {
+  const { Resource, NotResource, Condition = {} } = statement;
   const resources = listOf(Resource ?? NotResource, 'a statement without Resource or NotResource');
-  const ofAction = actions.some(pattern => like(pattern.toLowerCase(), action.toLowerCase()));
-  if (ofAction !== (Action !== undefined)) return false;
+  if (!isOfAction(statement, action)) return false;
   if (resources.some(pattern => likeArn(pattern, resource)) !== (Resource !== undefined)) return false;
   return Object.entries(Condition).every(([operator, keys]) =>
     Object.entries(keys).every(([key, expected]) => holds(operator, valuesOf(context, key), expected)),

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { runSimulation } from '@cloud-copilot/iam-simulate';
+import { evaluate, nearestStatement, type PolicyDocument, type Statement } from './evaluate';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 
 export interface Credentials {
@@ -28,8 +28,17 @@ interface Principal {
   readonly roleArn: string;
 }
 
-type PolicyDocument = { Statement: unknown };
 type RequestContext = Record<string, string | string[]>;
+
+/** What IAM sets on every request of a function. Keys that are neither here nor given by a service count as missing. */
+const SET_BY_IAM = {
+  'aws:RequestedRegion': PSEUDO_PARAMETERS['AWS::Region'],
+  'aws:PrincipalAccount': PSEUDO_PARAMETERS['AWS::AccountId'],
+  'aws:ResourceAccount': PSEUDO_PARAMETERS['AWS::AccountId'],
+  'aws:PrincipalType': 'AssumedRole',
+  'aws:SecureTransport': 'true', // every SDK speaks HTTPS to AWS
+  'aws:ViaAWSService': 'false',
+};
 
 export class AccessDenied extends Error {
   public constructor(principal: Principal, action: string, resource: string) {
@@ -44,7 +53,7 @@ export class AccessDenied extends Error {
 export class Iam {
   private readonly policies = new Map<string, PolicyDocument[]>();
   private readonly principals = new Map<string, Principal>();
-  private readonly decisions = new Map<string, Promise<boolean>>();
+  private readonly decisions = new Map<string, boolean>();
   private readonly seen = new Map<string, Call>();
   private readonly seenByAws = new Map<string, Call>();
 
@@ -91,8 +100,8 @@ export class Iam {
   ): Promise<void> {
     const principal = this.principals.get(accessKeyOf(headers) ?? '');
     if (!principal) return;
-    const allowed = await this.decideOnce(principal, action, resource, context);
-    this.seen.set(JSON.stringify([principal.name, action, resource, context]), {
+    const allowed = this.decideOnce(principal, action, resource, context);
+    this.seen.set(JSON.stringify([principal.name, action, resource, allowed]), {
       caller: principal.name,
       action,
       resource,
@@ -110,52 +119,29 @@ export class Iam {
   /** Like `authorize`, for calls that AWS itself makes with a function's role, such as those of its SQS poller. */
   public async authorizeAws(name: string, roleArn: string, action: string, resource: string): Promise<void> {
     const principal = { name, roleArn };
-    const allowed = await this.decideOnce(principal, action, resource, {});
+    const allowed = this.decideOnce(principal, action, resource, {});
     this.seenByAws.set(JSON.stringify([name, action, resource]), { caller: name, action, resource, allowed });
     if (!allowed) throw new AccessDenied(principal, action, resource);
   }
 
-  private decideOnce(
-    principal: Principal,
-    action: string,
-    resource: string,
-    context: RequestContext,
-  ): Promise<boolean> {
-    const key = JSON.stringify([principal, action, resource, context]);
-    const decision = this.decisions.get(key) ?? this.decide(principal, action, resource, context);
-    this.decisions.set(key, decision);
-    return decision;
+  /** The statement of a role that comes closest to allowing the action: same action, other resource or condition. */
+  public nearest(roleArn: string, action: string, resource: string): Statement | undefined {
+    return nearestStatement(this.policiesOf(roleArn), { action, resource });
   }
 
-  private async decide(
-    principal: Principal,
+  private decideOnce(
+    { roleArn }: Principal,
     action: string,
     resource: string,
     context: RequestContext,
-  ): Promise<boolean> {
-    const result = await runSimulation(
-      {
-        request: {
-          action,
-          resource: { resource, accountId: PSEUDO_PARAMETERS['AWS::AccountId'] },
-          principal: principal.roleArn,
-          contextVariables: context,
-        },
-        identityPolicies: this.policiesOf(principal.roleArn).map((policy, index) => ({
-          name: `policy-${index}`,
-          policy,
-        })),
-        serviceControlPolicies: [],
-        resourceControlPolicies: [],
-      },
-      {},
-    );
-    if (result.resultType === 'error') {
-      throw new Error(
-        `The policies of ${principal.roleArn} cannot be evaluated for ${action}: ${JSON.stringify(result.errors)}`,
-      );
-    }
-    return result.overallResult === 'Allowed';
+  ): boolean {
+    const request = { action, resource, context: { ...SET_BY_IAM, ...context } };
+    const decide = () => evaluate(this.policiesOf(roleArn), request).allowed;
+    if (Object.keys(context).length > 0) return decide(); // keys of items: too many to keep
+    const key = JSON.stringify([roleArn, action, resource]);
+    const decision = this.decisions.get(key) ?? decide();
+    this.decisions.set(key, decision);
+    return decision;
   }
 }
 
