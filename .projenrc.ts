@@ -477,7 +477,13 @@ project.addTask('bench:handlers', {
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],
 });
 
+project.addTask('third-party', {
+  description:
+    'Writes NOTICE and the bill of materials (sbom.cdx.json) of what the bundles and the extension contain',
+  exec: 'tsx scripts/third-party.ts',
+});
 project.packageTask.reset();
+project.packageTask.exec('tsx scripts/third-party.ts'); // with the version of the release
 project.packageTask.spawn(tasks.tryFind('package:js')!);
 
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`

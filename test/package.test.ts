@@ -5,6 +5,7 @@ import * as path from 'node:path';
 import { expect, test } from 'vitest';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import { BUNDLES } from '../scripts/bundle';
+import { thirdParty, withoutBuildVersions } from '../scripts/third-party';
 
 const ROOT = path.resolve(__dirname, '..');
 
@@ -22,8 +23,10 @@ test('the package holds the constructs, the bundles and the reference, and nothi
       '.jsii',
       'API.md',
       'LICENSE',
+      'NOTICE',
       'README.md',
       'lib/index.js',
+      'sbom.cdx.json',
       'lib/index.d.ts',
       'package.json',
     ]),
@@ -38,12 +41,27 @@ test('the package holds the constructs, the bundles and the reference, and nothi
     'API.md',
     'CHANGELOG.md',
     'LICENSE',
+    'NOTICE',
     'README.md',
     'SECURITY.md',
     'assets',
     'lib',
     'package.json',
+    'sbom.cdx.json',
   ]);
+});
+
+test('NOTICE and the bill of materials list what is shipped, each with a licence that allows it', async () => {
+  const { notice, sbom } = await thirdParty();
+  const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
+  const how = 'run `npx projen third-party` and look at what changed';
+  expect(read('NOTICE'), how).toBe(notice);
+  expect(withoutBuildVersions(read('sbom.cdx.json')), how).toBe(withoutBuildVersions(sbom));
+  const { components } = JSON.parse(sbom) as { components: { name: string; version: string }[] };
+  for (const { name } of components) expect(notice).toContain(`\n${name}`);
+  expect(components.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['Go standard library', 'golang.org/x/crypto/x509roots/fallback', 'ssh2']),
+  );
 });
 
 test('the package installs nothing but itself', () => {

@@ -1,0 +1,199 @@
+/**
+ * Writes NOTICE, with the licence texts of everything that is bundled in the handlers or linked into the extension, and sbom.cdx.json,
+ * the same as a CycloneDX bill of materials. Only what is shipped is listed: a package counts if bytes of it are in a bundle.
+ *
+ * A licence that is not in ALLOWED is an error. test/package.test.ts compares both files; a release writes the bill of materials again,
+ * with its own version and that of the Go that built the extension.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { build } from 'esbuild';
+import { OPTIONS } from './bundle';
+
+const ROOT = path.resolve(__dirname, '..');
+const EXTENSION = 'lambda-src/crash-reporter-layer';
+/** Licences (SPDX) that allow to ship a part in a package under Apache-2.0, given its text. */
+const ALLOWED = ['Apache-2.0', 'MIT', 'BSD-3-Clause', 'BSD-2-Clause', 'ISC', '0BSD', 'Unlicense'];
+/** Packages whose package.json names no licence, and what their licence file says. */
+const UNNAMED: Readonly<Record<string, string>> = { ssh2: 'MIT', asn1: 'MIT' };
+
+const GO_LIBRARY = 'Go standard library';
+
+export interface Part {
+  readonly name: string;
+  readonly version: string;
+  readonly licence: string;
+  /** What its licence and notice files say; empty if it ships none. */
+  readonly texts: string[];
+  readonly purl: string;
+}
+
+export interface ThirdParty {
+  readonly notice: string;
+  readonly sbom: string;
+}
+
+const read = (file: string) => readFileSync(file, 'utf8').replaceAll('\r\n', '\n').trim();
+
+function licenceTexts(folder: string): string[] {
+  return readdirSync(folder)
+    .filter(name => /^(licen[cs]e|copying|notice|copyright)(\.|-|$)/i.test(name))
+    .sort()
+    .map(name => read(path.join(folder, name)));
+}
+
+/** Some packages of AWS ship no licence file: they get the text of the licence that they name. */
+function withText(texts: string[], name: string, licence: string): string[] {
+  if (texts.length > 0) return texts;
+  if (licence === 'Apache-2.0') return [read(path.join(ROOT, 'LICENSE'))];
+  throw new Error(`${name} ships no licence text: add it to scripts/third-party.ts from its repository`);
+}
+
+/** The npm packages with bytes in a bundle. */
+async function bundledPackages(): Promise<Part[]> {
+  const { metafile } = await build({ ...OPTIONS, write: false, metafile: true });
+  const folders = new Set<string>();
+  for (const { inputs } of Object.values(metafile.outputs)) {
+    for (const [input, { bytesInOutput }] of Object.entries(inputs)) {
+      const [, folder] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
+      if (folder && bytesInOutput > 0) folders.add(path.join(ROOT, folder));
+    }
+  }
+  return [...folders].map(folder => {
+    const { name, version, license } = JSON.parse(read(path.join(folder, 'package.json'))) as Record<
+      string,
+      string
+    >;
+    return {
+      name,
+      version,
+      licence: license ?? UNNAMED[name] ?? 'unknown',
+      texts: withText(licenceTexts(folder), name, license),
+      purl: `pkg:npm/${name.replace('@', '%40')}@${version}`,
+    };
+  });
+}
+
+/** Go itself and the modules that are linked into the extension. */
+function linkedModules(): Part[] {
+  const go = (...args: string[]) =>
+    execFileSync('go', args, { cwd: path.join(ROOT, EXTENSION), encoding: 'utf8' }).trim();
+  const modules = go(
+    'list',
+    '-deps',
+    '-f',
+    '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}',
+    '.',
+  )
+    .split('\n')
+    .filter(Boolean);
+  const parts = [...new Set(modules)].map(line => {
+    const [name, version, folder] = line.split(' ');
+    // A module within a repository has the licence of the repository.
+    const texts = [folder, path.dirname(folder)].filter(existsSync).flatMap(licenceTexts);
+    return { name, version, licence: 'BSD-3-Clause', texts, purl: `pkg:golang/${name}@${version}` };
+  });
+  const version = go('env', 'GOVERSION').replace(/^go/, '');
+  const standard = {
+    name: GO_LIBRARY,
+    version,
+    licence: 'BSD-3-Clause',
+    purl: `pkg:golang/std@${version}`,
+  };
+  return [{ ...standard, texts: licenceTexts(go('env', 'GOROOT')) }, ...parts];
+}
+
+/** The bill of materials without what depends on the machine and the release: the version of Go and our own. */
+export function withoutBuildVersions(sbom: string): string {
+  return sbom
+    .replaceAll(/(cdk-serverless-blocks@|pkg:golang\/std@)[^"]+/g, '$1*')
+    .replaceAll(/("name": "(?:cdk-serverless-blocks|Go standard library)",\s+"version": ")[^"]+/g, '$1*');
+}
+
+/** Each text once, with the parts that it is the licence of. */
+export function renderNotice(parts: readonly Part[]): string {
+  const byText = new Map<string, Part[]>();
+  for (const part of parts) {
+    const text = part.texts.join('\n\n');
+    byText.set(text, [...(byText.get(text) ?? []), part]);
+  }
+  const sections = [...byText].map(([text, owners]) => {
+    const names = owners.map(
+      ({ name, version, licence }) => `${name}${name === GO_LIBRARY ? '' : ` ${version}`} (${licence})`,
+    );
+    return `${'='.repeat(80)}\n${names.join('\n')}\n${'-'.repeat(80)}\n\n${text}\n`;
+  });
+  return `cdk-serverless-blocks
+Copyright the cdk-serverless-blocks authors. Apache License 2.0, see LICENSE.
+
+The functions' bundles and the extension in assets/ contain the software below, under these licences.
+Written by \`npx projen third-party\`.
+
+${sections.join('\n')}`;
+}
+
+/** CycloneDX 1.6. No serial number and no time, so that the same parts give the same file. */
+export function renderSbom(parts: readonly Part[], version: string): string {
+  const own = `pkg:npm/cdk-serverless-blocks@${version}`;
+  return `${JSON.stringify(
+    {
+      $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
+      bomFormat: 'CycloneDX',
+      specVersion: '1.6',
+      version: 1,
+      metadata: {
+        component: {
+          type: 'library',
+          'bom-ref': own,
+          name: 'cdk-serverless-blocks',
+          version,
+          licenses: [{ license: { id: 'Apache-2.0' } }],
+          purl: own,
+        },
+      },
+      components: parts.map(part => ({
+        type: 'library',
+        'bom-ref': part.purl,
+        name: part.name,
+        version: part.version,
+        licenses: [{ license: { id: part.licence } }],
+        purl: part.purl,
+      })),
+      dependencies: [
+        { ref: own, dependsOn: parts.map(part => part.purl) },
+        ...parts.map(({ purl }) => ({ ref: purl })),
+      ],
+    },
+    undefined,
+    2,
+  )}\n`;
+}
+
+export async function thirdParty(): Promise<ThirdParty> {
+  const parts = [...(await bundledPackages()), ...linkedModules()].sort((a, b) => (a.purl < b.purl ? -1 : 1));
+  const foreign = parts.filter(({ licence }) => !ALLOWED.includes(licence));
+  if (foreign.length > 0) {
+    throw new Error(
+      `${foreign.map(({ name, licence }) => `${name} (${licence})`).join(', ')}: a licence that scripts/third-party.ts does not allow in what is shipped. ` +
+        'Take another package, or, if its terms fit Apache-2.0, add it to ALLOWED there.',
+    );
+  }
+  const { version } = JSON.parse(read(path.join(ROOT, 'package.json'))) as { version: string };
+  return { notice: renderNotice(parts), sbom: renderSbom(parts, version) };
+}
+
+async function main(): Promise<void> {
+  const { notice, sbom } = await thirdParty();
+  writeFileSync(path.join(ROOT, 'NOTICE'), notice);
+  writeFileSync(path.join(ROOT, 'sbom.cdx.json'), sbom);
+  const { components } = JSON.parse(sbom) as { components: unknown[] };
+  process.stdout.write(`NOTICE and sbom.cdx.json list the ${components.length} parts that are shipped.\n`);
+}
+
+if (require.main === module) {
+  main().catch((error: Error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  });
+}
