@@ -49,14 +49,10 @@ describe('an envelope', () => {
       /32 lower-case/,
     ],
     ['a time with an offset', envelope({ header: { sent_at: '2026-11-21T02:30:00+01:00' } }), /sent_at/],
-    ['another item', envelope({ item: { type: 'session' } }), /must be an event/],
+    ['another item', envelope({ item: { type: 'session' } }), /must be one event or one client_report/],
     ['a length that is too long', envelope({ item: { length: 99_999 } }), /longer than the envelope/],
-    ['a length that is too short', envelope({ item: { length: 5 } }), /nothing but a line feed/],
-    [
-      'two items',
-      Buffer.concat([envelope(), Buffer.from('{"type":"event"}\n{}\n')]),
-      /nothing but a line feed/,
-    ],
+    ['a length that is too short', envelope({ item: { length: 5 } }), /must be a line feed/],
+    ['two items', Buffer.concat([envelope(), Buffer.from('{"type":"event"}\n{}\n')]), /not another event/],
     ['two ids', envelope({ event: { event_id: '0'.repeat(32) } }), /differs/],
     [
       'an empty stack trace',

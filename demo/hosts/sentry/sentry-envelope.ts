@@ -29,7 +29,9 @@ export interface SentryException {
 
 export interface Envelope {
   readonly header: Readonly<Record<string, unknown>>;
-  readonly event: SentryEvent;
+  readonly event?: SentryEvent;
+  /** What a client report says was not sent, by reason. */
+  readonly discarded?: Readonly<Record<string, number>>;
 }
 
 const EVENT_ID = /^[0-9a-f]{32}$/;
@@ -42,27 +44,60 @@ const MAX_EVENT_BYTES = 1024 * 1024;
 export function parseEnvelope(bytes: Buffer): Envelope {
   const [headerLine, afterHeader] = lineAt(bytes, 0);
   const header = objectOf(headerLine, 'the envelope header');
-  if (!EVENT_ID.test(String(header.event_id))) {
-    throw new Error('event_id in the envelope header must be 32 lower-case hexadecimal digits');
-  }
   if (!UTC_TIME.test(String(header.sent_at))) throw new Error('sent_at must be a time in UTC');
-  const [itemLine, start] = lineAt(bytes, afterHeader);
+  let event: SentryEvent | undefined;
+  let discarded: Record<string, number> | undefined;
+  for (let at = afterHeader; at < bytes.length; ) {
+    const { type, body, next } = itemAt(bytes, at);
+    at = next;
+    if (type === 'event' && !event) event = body as unknown as SentryEvent;
+    else if (type === 'client_report' && !discarded) discarded = readClientReport(body);
+    else throw new Error(`an item must be one event or one client_report, not another ${String(type)}`);
+  }
+  if (event) {
+    if (!EVENT_ID.test(String(header.event_id))) {
+      throw new Error('event_id in the envelope header must be 32 lower-case hexadecimal digits');
+    }
+    if (event.event_id !== header.event_id) throw new Error('event_id differs between envelope and event');
+    checkEvent(event);
+  } else if (!discarded) {
+    throw new Error('the envelope has no item');
+  }
+  return { header, event, discarded };
+}
+
+function itemAt(bytes: Buffer, at: number): { type: unknown; body: Record<string, unknown>; next: number } {
+  const [itemLine, start] = lineAt(bytes, at);
   const item = objectOf(itemLine, 'the item header');
-  if (item.type !== 'event') throw new Error(`the item must be an event, not ${String(item.type)}`);
   const end = item.length === undefined ? endOfLine(bytes, start) : start + Number(item.length);
   if (!Number.isInteger(end) || end > bytes.length) throw new Error('length is longer than the envelope');
-  if (end < bytes.length && (bytes[end] !== NEWLINE || end + 1 < bytes.length)) {
-    throw new Error('after the event there must be nothing but a line feed');
-  }
+  if (end < bytes.length && bytes[end] !== NEWLINE)
+    throw new Error('after an item there must be a line feed');
   if (end - start > MAX_EVENT_BYTES) throw new Error('the event is larger than 1 MiB');
-  const event = objectOf(bytes.toString('utf8', start, end), 'the event') as unknown as SentryEvent;
-  if (event.event_id !== header.event_id) throw new Error('event_id differs between envelope and event');
-  checkEvent(event);
-  return { header, event };
+  return { type: item.type, body: objectOf(bytes.toString('utf8', start, end), 'the event'), next: end + 1 };
+}
+
+function readClientReport({ timestamp, discarded_events }: Record<string, unknown>): Record<string, number> {
+  if (
+    !UTC_TIME.test(String(timestamp)) ||
+    !Array.isArray(discarded_events) ||
+    discarded_events.length === 0
+  ) {
+    throw new Error('a client report has a timestamp and discarded_events');
+  }
+  const discarded: Record<string, number> = {};
+  for (const { reason, category, quantity } of discarded_events as Record<string, unknown>[]) {
+    if (typeof reason !== 'string' || category !== 'error' || !Number.isInteger(quantity)) {
+      throw new Error('a discarded event has a reason, the category error and a quantity');
+    }
+    discarded[reason] = (discarded[reason] ?? 0) + Number(quantity);
+  }
+  return discarded;
 }
 
 /** An envelope that a sink took. */
 export interface Delivery extends Envelope {
+  readonly event: SentryEvent;
   readonly receivedAt: Date;
   readonly path: string;
   readonly auth: string;

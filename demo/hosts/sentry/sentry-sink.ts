@@ -34,6 +34,8 @@ export class SentrySink {
 
   /** What arrived and was taken, oldest first; the same event twice is there twice. */
   public readonly deliveries: Delivery[] = [];
+  /** What the client reports said was not sent, by reason. */
+  public readonly discarded: Record<string, number> = {};
   /** Envelopes that were posted, taken or not. */
   public attempts = 0;
   /** Says how the n-th envelope (from 1) is answered; undefined takes it. */
@@ -108,7 +110,12 @@ export class SentrySink {
         request.headers['content-encoding'] === 'gzip'
           ? gunzipSync(posted, { maxOutputLength: MAX_ENVELOPE_BYTES })
           : posted;
-      this.keep({ ...parseEnvelope(bytes), receivedAt: new Date(), path, auth });
+      const { header, event, discarded = {} } = parseEnvelope(bytes);
+      for (const [reason, quantity] of Object.entries(discarded)) {
+        this.discarded[reason] = (this.discarded[reason] ?? 0) + quantity;
+      }
+      if (!event) return answer(response, 200, {});
+      this.keep({ header, event, receivedAt: new Date(), path, auth });
     } catch (error) {
       return answer(response, 400, { detail: (error as Error).message });
     }
