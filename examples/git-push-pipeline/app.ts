@@ -39,7 +39,7 @@ export function addPushes(stack: Stack, gitHost?: GitHost): GitPushPipeline {
           credentials: { 'github.com': GitCredentials.httpsToken(token) },
         }),
   });
-  new CfnOutput(stack, 'GitPushPipelineWebhookUrl', { value: pushes.webhookUrl });
+  new CfnOutput(stack, 'GitPushPipelineWebhookUrl', { value: pushes.url });
   new CfnOutput(stack, 'GitPushPipelineBucket', { value: pushes.bucket.bucketName });
   new CfnOutput(stack, 'GitPushPipelineQueue', { value: pushes.queue.queueUrl });
   return pushes;

@@ -50,7 +50,7 @@ export function addWebhookRunner(stack: Stack, hosts?: WebhookHosts): WebhookRun
           allowedHosts: ['files.example.com', 'callback.example.com'],
         }),
   });
-  new CfnOutput(stack, 'WebhookRunnerUrl', { value: runner.runUrl });
+  new CfnOutput(stack, 'WebhookRunnerUrl', { value: `${runner.url}/run` });
   return runner;
 }
 

@@ -1,6 +1,6 @@
 import { type RemovalPolicy, Token } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -14,7 +14,7 @@ import type { ApiOptions } from '../shared/api-options';
 import { createDeploymentTarget } from '../shared/deployment';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import type { HandlerProps } from '../shared/handler-props';
-import { createHttpApi } from '../shared/http-api';
+import { createHttpApi, type HttpFront } from '../shared/http-api';
 import { grantSecretValue } from '../shared/secret';
 import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
 import type { TableBilling } from '../shared/table-billing';
@@ -130,11 +130,11 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
  *     GET /hello/{user}                                  200 {"message":"Hello, {user}! Your birthday is in N day(s)"}
  */
 export class BirthdayApi extends Construct implements ec2.IConnectable {
-  /** The address of the API, without a slash at the end: `https://…`. */
-  public readonly url: string;
-
   /** The HTTP API. */
-  public readonly api: apigwv2.HttpApi;
+  public readonly api: apigwv2.IHttpApi;
+
+  /** The API's own domain, where `domain` was given: records can point at its `regionalDomainName`. */
+  public readonly domain?: apigwv2.IDomainName;
 
   /** The table: string partition key `Id` (hash of the user name), attribute `DateOfBirth` (`YYYY-MM-DD`). */
   public readonly table: dynamodb.ITable;
@@ -149,6 +149,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
   public readonly functions: lambda.Function[];
 
   private readonly encryptionKey?: kms.IKey;
+  private readonly front: HttpFront;
 
   public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
     super(scope, id);
@@ -194,7 +195,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
     }
 
     const path = `/hello/{${USER_PARAMETER}}`;
-    const front = createHttpApi(
+    this.front = createHttpApi(
       this,
       'Api',
       [
@@ -211,8 +212,13 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
       ],
       props,
     );
-    this.api = front.api;
-    this.url = front.url;
+    this.api = this.front.api;
+    this.domain = this.front.domain;
+  }
+
+  /** The address of the API, without a slash at the end: `https://…`. */
+  public get url(): string {
+    return this.front.url;
   }
 
   /**
@@ -246,7 +252,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.api.metricCount({ statistic: cloudwatch.Stats.SUM, ...options });
+    return this.front.metricRequests(options);
   }
 
   /**
@@ -255,7 +261,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.api.metricClientError({ statistic: cloudwatch.Stats.SUM, ...options });
+    return this.front.metricClientErrors(options);
   }
 
   /**
@@ -264,7 +270,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.api.metricServerError({ statistic: cloudwatch.Stats.SUM, ...options });
+    return this.front.metricServerErrors(options);
   }
 
   /**
@@ -273,7 +279,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.api.metricLatency(options);
+    return this.front.metricLatency(options);
   }
 
   private validateProps(props: BirthdayApiProps): void {

@@ -32,7 +32,7 @@ import {
 } from './repository-address';
 import { hasWildcard, validateProps } from './validate-props';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
-import { createHttpApi } from '../shared/http-api';
+import { createHttpApi, type HttpFront } from '../shared/http-api';
 import { grantKey } from '../shared/key';
 import { handlerMetric } from '../shared/metric';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
@@ -61,7 +61,10 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
   public readonly deadLetterQueue: sqs.IQueue;
 
   /** The HTTP API of the webhook. Undefined where there are only CodeCommit repositories. */
-  public readonly api?: apigwv2.HttpApi;
+  public readonly api?: apigwv2.IHttpApi;
+
+  /** The API's own domain, where `domain` was given: records can point at its `regionalDomainName`. */
+  public readonly domain?: apigwv2.IDomainName;
 
   /** The function that checks webhooks and queues pushes. */
   public readonly acceptFunction: lambda.Function;
@@ -76,7 +79,8 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
   private readonly keyTemplate: string;
   private readonly encryptionKey?: kms.IKey;
   private readonly eventBus?: events.IEventBus;
-  private readonly address?: string;
+  private readonly front?: HttpFront;
+  private readonly path: string;
 
   public constructor(scope: Construct, id: string, props: GitPushPipelineProps) {
     super(scope, id);
@@ -113,28 +117,31 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
     this.workFunction = this.createWorkFunction(props, maxReceiveCount);
     this.functions = [this.acceptFunction, this.workFunction];
     this.addCodeCommit(props);
+    this.path = props.path ?? '/';
     if (props.repositories.length > 0) {
-      const path = props.path ?? '/';
-      const front = createHttpApi(
+      this.front = createHttpApi(
         this,
         'Api',
-        [{ method: apigwv2.HttpMethod.POST, path, target: this.acceptFunction }],
+        [{ method: apigwv2.HttpMethod.POST, path: this.path, target: this.acceptFunction }],
         props,
       );
-      this.api = front.api;
-      this.address = front.url + path;
+      this.api = this.front.api;
+      this.domain = this.front.domain;
     }
   }
 
-  /** The address to give to the git host: `https://…/`. */
+  /** The address to give to the git host: `https://…/`. Throws where `repositories` is empty, since CodeCommit needs none. */
+  public get url(): string {
+    return this.webhookFront('url').url + this.path;
+  }
+
+  /**
+   * The address to give to the git host.
+   *
+   * @deprecated `url`, which every block has
+   */
   public get webhookUrl(): string {
-    if (this.address === undefined) {
-      throw new InvalidPropError(
-        this,
-        'There is no `webhookUrl`: `repositories` is empty, and CodeCommit needs none',
-      );
-    }
-    return this.address;
+    return this.url;
   }
 
   /**
@@ -257,6 +264,52 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  /**
+   * How many requests the API received.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.webhookFront('metricRequests').metricRequests(options);
+  }
+
+  /**
+   * How many requests were refused as the caller's mistake (4xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.webhookFront('metricClientErrors').metricClientErrors(options);
+  }
+
+  /**
+   * How many requests failed as our mistake (5xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.webhookFront('metricServerErrors').metricServerErrors(options);
+  }
+
+  /**
+   * The time from a request's arrival to its answer, in milliseconds.
+   *
+   * @default - the average over 5 minutes
+   */
+  public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.webhookFront('metricLatency').metricLatency(options);
+  }
+
+  private webhookFront(member: string): HttpFront {
+    if (!this.front) {
+      throw new InvalidPropError(
+        this,
+        `There is no \`${member}\`: \`repositories\` is empty, and CodeCommit needs no webhook`,
+      );
+    }
+    return this.front;
   }
 
   private createAcceptFunction(props: GitPushPipelineProps): lambda.Function {

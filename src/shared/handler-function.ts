@@ -3,10 +3,10 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { assetPath } from './assets';
 import type { HandlerProps } from './handler-props';
+import { createLogGroup, type LogProps } from './log-group';
 import { NODEJS_RUNTIME } from './runtime';
 import {
   InvalidPropError,
@@ -102,13 +102,9 @@ export function createHandlerFunction(
   scope: Construct,
   id: string,
   own: HandlerFunctionProps,
-  props: HandlerProps,
+  props: HandlerProps & LogProps,
 ): lambda.Function {
-  const logGroup =
-    props.logGroup ??
-    new logs.LogGroup(scope, `${id}Logs`, {
-      retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-    });
+  const logGroup = props.logGroup ?? createLogGroup(scope, `${id}Logs`, props);
   const role = new iam.Role(scope, `${id}Role`, {
     assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
     description: `Execution role: ${own.description}`,

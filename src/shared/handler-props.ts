@@ -1,4 +1,4 @@
-import type { Duration } from 'aws-cdk-lib';
+import type { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -70,11 +70,27 @@ export interface HandlerProps {
 
   /**
    * How long the new log groups keep their lines, the API's access log among them. It is set on the log group itself: no custom
-   * resource is involved. With `logGroup` the access log keeps its month.
+   * resource is involved. With `logGroup` the access log keeps its month, or is `accessLogGroup`.
    *
    * @default - logs.RetentionDays.ONE_MONTH
    */
   readonly logRetention?: logs.RetentionDays;
+
+  /**
+   * A KMS key for the new log groups, the API's access log among them. Lets CloudWatch Logs use it by its key policy; for an imported
+   * key, whose policy cannot be changed from here, a warning at synth has the statement.
+   *
+   * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+   * @default - the encryption that CloudWatch Logs has anyway
+   */
+  readonly logEncryptionKey?: kms.IKey;
+
+  /**
+   * What happens to the new log groups when they are removed from the stack.
+   *
+   * @default - the block's `removalPolicy` where that is set, otherwise RemovalPolicy.RETAIN
+   */
+  readonly logRemovalPolicy?: RemovalPolicy;
 
   /**
    * The VPC in which the functions run. Adds the six `ec2` actions on network interfaces that Lambda demands, on `*`, and denies

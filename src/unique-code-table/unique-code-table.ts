@@ -12,7 +12,7 @@ import { ENV, EXPORT, METRIC, METRIC_NAMESPACE, TABLE } from './contract';
 import type { ApiOptions } from '../shared/api-options';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import type { HandlerProps } from '../shared/handler-props';
-import { createHttpApi } from '../shared/http-api';
+import { createHttpApi, type HttpFront } from '../shared/http-api';
 import { handlerMetric } from '../shared/metric';
 import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
 import type { TableBilling } from '../shared/table-billing';
@@ -271,10 +271,12 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   public readonly functions: lambda.Function[];
 
   /** The HTTP API, where there is one. */
-  public readonly api?: apigwv2.HttpApi;
+  public readonly api?: apigwv2.IHttpApi;
 
-  /** The address of the API, without a slash at the end: codes are issued at `<url>/codes`. */
-  public readonly url?: string;
+  /** The API's own domain, where `domain` was given: records can point at its `regionalDomainName`. */
+  public readonly domain?: apigwv2.IDomainName;
+
+  private readonly front?: HttpFront;
 
   protected readonly encryptionKey?: kms.IKey;
 
@@ -319,13 +321,21 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
 
     if (props.httpApi) {
       const route = { method: apigwv2.HttpMethod.POST, path: '/codes', target: issueFunction };
-      const front = createHttpApi(this, 'Api', [route], {
+      this.front = createHttpApi(this, 'Api', [route], {
         ...props.httpApi,
         logRetention: props.logRetention,
+        logEncryptionKey: props.logEncryptionKey,
+        logRemovalPolicy: props.logRemovalPolicy,
+        removalPolicy: props.removalPolicy,
       });
-      this.api = front.api;
-      this.url = front.url;
+      this.api = this.front.api;
+      this.domain = this.front.domain;
     }
+  }
+
+  /** The address of the API, without a slash at the end: codes are issued at `<url>/codes`. Undefined without `httpApi`. */
+  public get url(): string | undefined {
+    return this.front?.url;
   }
 
   /**
@@ -333,6 +343,49 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
    */
   public get connections(): ec2.Connections {
     return connectionsOf(this, this.functions);
+  }
+
+  /**
+   * How many requests the API received.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.apiFront('metricRequests').metricRequests(options);
+  }
+
+  /**
+   * How many requests were refused as the caller's mistake (4xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.apiFront('metricClientErrors').metricClientErrors(options);
+  }
+
+  /**
+   * How many requests failed as our mistake (5xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.apiFront('metricServerErrors').metricServerErrors(options);
+  }
+
+  /**
+   * The time from a request's arrival to its answer, in milliseconds.
+   *
+   * @default - the average over 5 minutes
+   */
+  public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.apiFront('metricLatency').metricLatency(options);
+  }
+
+  private apiFront(member: string): HttpFront {
+    if (!this.front) {
+      throw new InvalidPropError(this, `\`${member}\` needs \`httpApi\`: there is no API to measure`);
+    }
+    return this.front;
   }
 
   private checkSpace(format: CodeFormat, expectedCodes: number | undefined): void {

@@ -27,7 +27,7 @@ import { contentHash, type RecordMapping } from './record-mapping';
 import { validateProps } from './validate-props';
 import { assetPath } from '../shared/assets';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
-import { createHttpApi } from '../shared/http-api';
+import { createHttpApi, type HttpFront } from '../shared/http-api';
 import { handlerMetric } from '../shared/metric';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
 import { grantSecretValue } from '../shared/secret';
@@ -47,11 +47,13 @@ const MAX_SETTINGS_LENGTH = 3000;
  * batches at the destination's pace, reports to `callback_url`, and goes on in another invocation where the time of one is not enough.
  */
 export class WebhookRunner extends Construct implements ec2.IConnectable {
-  /** The address to give to the platform: `https://…/run`. */
-  public readonly runUrl: string;
-
   /** The HTTP API. */
-  public readonly api: apigwv2.HttpApi;
+  public readonly api: apigwv2.IHttpApi;
+
+  /** The API's own domain, where `domain` was given: records can point at its `regionalDomainName`. */
+  public readonly domain?: apigwv2.IDomainName;
+
+  private readonly front: HttpFront;
 
   /** The queue in which runs wait for their next slice. */
   public readonly queue: sqs.Queue;
@@ -103,14 +105,28 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
     this.acceptFunction = this.createAcceptFunction(props);
     this.runFunction = this.createRunFunction(props);
     this.functions = [this.acceptFunction, this.runFunction];
-    const front = createHttpApi(
+    this.front = createHttpApi(
       this,
       'Api',
       [{ method: apigwv2.HttpMethod.POST, path: '/run', target: this.acceptFunction }],
       props,
     );
-    this.api = front.api;
-    this.runUrl = `${front.url}/run`;
+    this.api = this.front.api;
+    this.domain = this.front.domain;
+  }
+
+  /** The address of the API, without a slash at the end: runs are started by `POST <url>/run`. */
+  public get url(): string {
+    return this.front.url;
+  }
+
+  /**
+   * The address to give to the platform: `https://…/run`.
+   *
+   * @deprecated `url`, which every block has, and `/run`
+   */
+  public get runUrl(): string {
+    return `${this.url}/run`;
   }
 
   /**
@@ -175,6 +191,42 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(options);
+  }
+
+  /**
+   * How many requests the API received.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.front.metricRequests(options);
+  }
+
+  /**
+   * How many requests were refused as the caller's mistake (4xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.front.metricClientErrors(options);
+  }
+
+  /**
+   * How many requests failed as our mistake (5xx).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.front.metricServerErrors(options);
+  }
+
+  /**
+   * The time from a request's arrival to its answer, in milliseconds.
+   *
+   * @default - the average over 5 minutes
+   */
+  public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.front.metricLatency(options);
   }
 
   private createAcceptFunction(props: WebhookRunnerProps): lambda.Function {

@@ -327,7 +327,7 @@ test('existing resources are used as they are', () => {
   template.resourceCountIs('AWS::SQS::Queue', 2);
   expect(block.bucket.bucketName).toBe('zips');
   template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'POST /pushes' });
-  expect(block.webhookUrl).toMatch(/\/pushes$/);
+  expect(block.url).toMatch(/\/pushes$/);
 });
 
 test('with CodeCommit alone there is no API', () => {
@@ -337,7 +337,7 @@ test('with CodeCommit alone there is no API', () => {
     codeCommitRepositories: [new codecommit.Repository(stack, 'Repository', { repositoryName: 'app' })],
   }));
   template.resourceCountIs('AWS::ApiGatewayV2::Api', 0);
-  expect(() => block.webhookUrl).toThrow(/no `webhookUrl`/);
+  expect(() => block.url).toThrow(/no `url`/);
   expect(() => block.connections).toThrow(/`vpc`/);
 });
 

@@ -264,8 +264,7 @@ test('a dry run maps and reports as the real one, and sends nothing', async () =
   const dryAssembly = synthesize(app => {
     const stack = new Stack(app, 'Dry');
     new CfnOutput(stack, 'Url', {
-      value: addDataverse(stack, { dryRun: true, allowedHosts: ['127.0.0.1'], allowPrivateHosts: true })
-        .runUrl,
+      value: `${addDataverse(stack, { dryRun: true, allowedHosts: ['127.0.0.1'], allowPrivateHosts: true }).url}/run`,
     });
   });
   let dry: System | undefined;

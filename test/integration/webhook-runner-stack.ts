@@ -82,7 +82,7 @@ export class RunnerStack {
       runTimeout: Duration.seconds(10),
       ...props,
     });
-    new CfnOutput(stack, `${id}Url`, { value: runner.runUrl });
+    new CfnOutput(stack, `${id}Url`, { value: `${runner.url}/run` });
     new CfnOutput(stack, `${id}Queue`, { value: runner.queue.queueUrl });
     new CfnOutput(stack, `${id}Dead`, { value: runner.deadLetterQueue.queueUrl });
   }
