@@ -6,6 +6,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
+import { readZip } from 'cdk-localhost/zip';
 import { ROOT } from '../demo/example/synth';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import {
@@ -15,7 +16,6 @@ import {
   startScripted,
   type Workbench,
 } from '../test/crash-reporter-layer/environment';
-import { readZip } from 'cdk-localhost/zip';
 
 interface Figure {
   readonly name: string;

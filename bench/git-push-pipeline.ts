@@ -4,10 +4,10 @@ import * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 import * as esbuild from 'esbuild';
 import { runExample } from '../demo/example/example';
 import { GIT_ENV, gitText, serveHttps } from '../demo/hosts/git/git-server';
-import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 interface Size {
   readonly files: number;

@@ -10,9 +10,9 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { System } from 'cdk-localhost/system';
 import { ROOT, synthesizeExamples } from '../demo/example/synth';
 import { CodeFormat } from '../src';
-import { System } from 'cdk-localhost/system';
 
 interface Case {
   readonly name: string;

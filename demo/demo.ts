@@ -1,4 +1,9 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
+import { HttpApis } from 'cdk-localhost/http-api';
+import { PSEUDO_PARAMETERS } from 'cdk-localhost/intrinsics';
+import { Lambda } from 'cdk-localhost/lambda';
+import { readable } from 'cdk-localhost/log-line';
+import type { SystemOptions } from 'cdk-localhost/system';
 import { BLOCKS, blockOutputs, curl } from './example/blocks';
 import { type Example, runAssembly, runExample } from './example/example';
 import { watchBundles } from './example/watch';
@@ -8,11 +13,6 @@ import { type DemoOptions, parseOptions, USAGE } from './options';
 import { tourOfPushes } from './tour/push-tour';
 import { takeTour } from './tour/tour';
 import { tourOfRuns } from './tour/webhook-tour';
-import { HttpApis } from 'cdk-localhost/http-api';
-import { PSEUDO_PARAMETERS } from 'cdk-localhost/intrinsics';
-import { Lambda } from 'cdk-localhost/lambda';
-import { readable } from 'cdk-localhost/log-line';
-import type { SystemOptions } from 'cdk-localhost/system';
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));

@@ -1,9 +1,9 @@
 /** `npm run invoke -- <function> -e event.json`: runs one function of the example app once and prints its answer. */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { runExample } from './example/example';
 import { Lambda } from 'cdk-localhost/lambda';
 import { readable } from 'cdk-localhost/log-line';
+import { runExample } from './example/example';
 
 const USAGE = `Runs one function of the example app once: its answer on stdout, its logs on stderr.
 

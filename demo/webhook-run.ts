@@ -15,6 +15,8 @@ import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import * as vm from 'node:vm';
 import { Stack } from 'aws-cdk-lib';
+import { readable } from 'cdk-localhost/log-line';
+import { System } from 'cdk-localhost/system';
 import { synthesize } from './example/synth';
 import { type ReceivedStatus, WebhookHost } from './hosts/webhook/webhook-host';
 import { endOfRun, startRun } from './tour/webhook-tour';
@@ -22,8 +24,6 @@ import { addWebhookRunner } from '../examples/webhook-runner/app';
 import { mapperOf } from '../lambda-src/webhook-runner/core/record-mapping';
 import { RecordMapping } from '../src';
 import { ENV, type RunnerSettings } from '../src/webhook-runner/contract';
-import { readable } from 'cdk-localhost/log-line';
-import { System } from 'cdk-localhost/system';
 
 const USAGE = `Runs a file through WebhookRunner on localhost: the real bundles, no AWS account.
 

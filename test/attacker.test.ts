@@ -1,9 +1,9 @@
 import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
+import { evaluate, type PolicyDocument, type Request, type Statement } from 'cdk-localhost/iam/evaluate';
 import { describe, expect, test } from 'vitest';
 import { BLOCK_CASES } from './blocks';
 import { ACCOUNT, functionRoles, listOf, PLACES, type Place, type Role, statementsOf } from './roles';
-import { evaluate, type PolicyDocument, type Request, type Statement } from 'cdk-localhost/iam/evaluate';
 
 /**
  * Somebody runs code of theirs in a function of a block, with its role. What can they do? Nothing but what the function does: each

@@ -1,12 +1,12 @@
 /** Runs the example app, with what a person would set by hand after a deployment, and the hosts that it talks to. */
 import { rmSync } from 'node:fs';
+import { SecretsManager } from 'cdk-localhost/secrets-manager';
+import { System, type SystemOptions } from 'cdk-localhost/system';
 import { BLOCKS, blockOutputs } from './blocks';
 import { hasExtension, synthesizeExamples } from './synth';
 import { LocalGitHost } from '../hosts/git/git-host';
 import { Sentry } from '../hosts/sentry/sentry';
 import { WebhookHost } from '../hosts/webhook/webhook-host';
-import { SecretsManager } from 'cdk-localhost/secrets-manager';
-import { System, type SystemOptions } from 'cdk-localhost/system';
 
 export interface Example {
   readonly system: System;

@@ -1,9 +1,9 @@
 /** `--watch`: builds a bundle again when its source changes, and restarts the functions that run it. */
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
+import type { Lambda } from 'cdk-localhost/lambda';
 import { context } from 'esbuild';
 import { OPTIONS } from '../../scripts/bundle';
-import type { Lambda } from 'cdk-localhost/lambda';
 
 export async function watchBundles(
   lambda: Lambda,

@@ -1,11 +1,11 @@
 /** The part of the tour that pushes with git and shows what lies in the bucket then. */
 import { once } from 'node:events';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { EVENT_SOURCE, type FailedDetail, type PublishedDetail } from '../../src/git-push-pipeline/contract';
-import type { LocalGitHost } from '../hosts/git/git-host';
 import { EventBridge } from 'cdk-localhost/event-bridge';
 import type { System } from 'cdk-localhost/system';
 import { listZip } from 'cdk-localhost/zip';
+import { EVENT_SOURCE, type FailedDetail, type PublishedDetail } from '../../src/git-push-pipeline/contract';
+import type { LocalGitHost } from '../hosts/git/git-host';
 
 const PATIENCE_MS = 60_000;
 

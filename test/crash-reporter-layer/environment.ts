@@ -1,8 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { buildSync } from 'esbuild';
-import { SentrySink } from '../../demo/hosts/sentry/sentry-sink';
 import {
   ExtendedEnvironment,
   type ExtendedEnvironmentOptions,
@@ -12,6 +10,8 @@ import type { TelemetryEvent } from 'cdk-localhost/lambda/extensions/telemetry-q
 import type { InvocationResult } from 'cdk-localhost/lambda/runtime/runtime-process';
 import type { Step } from 'cdk-localhost/lambda/runtime/scripted-runtime';
 import { readZip } from 'cdk-localhost/zip';
+import { buildSync } from 'esbuild';
+import { SentrySink } from '../../demo/hosts/sentry/sentry-sink';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 /** The layer that can run here. */

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
+import { readZip } from 'cdk-localhost/zip';
 import { describe, expect, test } from 'vitest';
 import { GO_VERSION, LAYER_ZIPS } from '../../scripts/build-extension';
 import { writeZip } from '../../scripts/zip';
 import { ENV, EXTENSION, LAYER_ZIP, MODE, TAG } from '../../src/crash-reporter-layer/contract';
-import { readZip } from 'cdk-localhost/zip';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 const read = (zip: string) => readFileSync(path.join(ROOT, 'assets', zip));

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { expect, test } from 'vitest';
 import { listen, readBody } from 'cdk-localhost/server';
+import { expect, test } from 'vitest';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 

@@ -7,9 +7,9 @@ import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
+import type { TelemetryEvent } from 'cdk-localhost/lambda/extensions/telemetry-queue';
 import { createWorkbench, startScripted, type Workbench } from './environment';
 import type { SentryException } from '../../demo/hosts/sentry/sentry-envelope';
-import type { TelemetryEvent } from 'cdk-localhost/lambda/extensions/telemetry-queue';
 
 interface Case {
   readonly name: string;

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import * as path from 'node:path';
+import type { Step } from 'cdk-localhost/lambda/runtime/scripted-runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   createWorkbench,
@@ -11,7 +12,6 @@ import {
   type Workbench,
 } from './environment';
 import type { SentryEvent } from '../../demo/hosts/sentry/sentry-envelope';
-import type { Step } from 'cdk-localhost/lambda/runtime/scripted-runtime';
 
 /** Scenarios of a crash through the emulated Lambda, with the extension as it ships. Lambda words errors in two ways: each is tried. */
 

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import * as path from 'node:path';
+import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   createWorkbench,
@@ -11,7 +12,6 @@ import {
   type Workbench,
 } from './environment';
 import { SentrySink, type SinkAnswer } from '../../demo/hosts/sentry/sentry-sink';
-import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 /** What Sentry can do to the extension, what the extension can do to its function, and what a function can do to Sentry. */
 

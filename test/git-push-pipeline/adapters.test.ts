@@ -5,15 +5,15 @@ import { ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { S3 } from 'cdk-localhost/s3';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { credentialsFor } from '../../lambda-src/git-push-pipeline/adapters/host-credentials';
 import { s3ZipStore } from '../../lambda-src/git-push-pipeline/adapters/s3-zip-store';
 import { webhookSecrets } from '../../lambda-src/git-push-pipeline/adapters/webhook-secrets';
 import type { CredentialReference } from '../../src/git-push-pipeline/contract';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
-import { S3 } from 'cdk-localhost/s3';
-import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
-import { clientFor } from 'cdk-localhost/testing/stand-ins';
 
 describe('credentials of a host', () => {
   const references: CredentialReference[] = [

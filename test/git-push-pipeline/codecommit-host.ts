@@ -2,8 +2,8 @@
 import * as crypto from 'node:crypto';
 import * as http from 'node:http';
 import * as net from 'node:net';
-import { closeServer, listen, type Listening, portOf, serveHttps } from '../../demo/hosts/git/git-server';
 import { selfSignedCertificate } from 'cdk-localhost/self-signed';
+import { closeServer, listen, type Listening, portOf, serveHttps } from '../../demo/hosts/git/git-server';
 
 const REGION = 'us-east-1';
 export const HOST = `git-codecommit.${REGION}.amazonaws.com`;

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { type Certificate, selfSignedCertificate } from 'cdk-localhost/self-signed';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fetchToZip, listZip, loopbackGuard, lsTree, type RemoteOptions, unzip, withRemote } from './harness';
 import { createSampleRepository, noise } from './sample-repository';
@@ -19,7 +20,6 @@ import {
 } from '../../lambda-src/git-push-pipeline/git/commit-zip';
 import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
-import { type Certificate, selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 describe('a fetched commit as a zip', () => {
   let root: string;

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import * as net from 'node:net';
+import { type Certificate, selfSignedCertificate } from 'cdk-localhost/self-signed';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type RemoteOptions, withRemote } from './harness';
 import { createSampleRepository } from './sample-repository';
@@ -16,7 +17,6 @@ import {
   temporaryDirectory,
 } from '../../demo/hosts/git/git-server';
 import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
-import { type Certificate, selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 export const TOKEN = 's3cret-t0ken';
 

@@ -3,6 +3,12 @@ import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-sec
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import webhookExamples from '@octokit/webhooks-examples';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { Lambda } from 'cdk-localhost/lambda';
+import { S3 } from 'cdk-localhost/s3';
+import { Sqs } from 'cdk-localhost/sqs';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   azurePush,
@@ -15,12 +21,6 @@ import {
 import { LocalGitHost } from '../../demo/hosts/git/git-host';
 import { addPushes } from '../../examples/git-push-pipeline/app';
 import { lambdaContext } from '../events';
-import { EventBridge } from 'cdk-localhost/event-bridge';
-import { Lambda } from 'cdk-localhost/lambda';
-import { S3 } from 'cdk-localhost/s3';
-import { Sqs } from 'cdk-localhost/sqs';
-import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
-import { clientFor } from 'cdk-localhost/testing/stand-ins';
 
 /** Both bundles' own index.ts, in this process, with what the construct sets; and official samples through the accept bundle. */
 const AUTHORIZATION = { accessKeyId: 'AWS_ACCESS_KEY_ID', secretAccessKey: 'AWS_SECRET_ACCESS_KEY' } as const;

@@ -3,12 +3,12 @@ import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { CfnOutput, SecretValue } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
 import { BirthdayApi } from '../../src';
 import { sampleEvent } from '../events';
-import { startStack } from 'cdk-localhost/testing/stack';
 
 const client = { region: 'us-east-1', credentials: { accessKeyId: 'developer', secretAccessKey: 'local' } };
 

@@ -3,6 +3,11 @@ import * as path from 'node:path';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Stack } from 'aws-cdk-lib';
 import * as codecommit from 'aws-cdk-lib/aws-codecommit';
+import { type BusEvent, EventBridge } from 'cdk-localhost/event-bridge';
+import { Lambda } from 'cdk-localhost/lambda';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
+import { listZip } from 'cdk-localhost/zip';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { gitText, temporaryDirectory } from '../../demo/hosts/git/git-server';
@@ -14,11 +19,6 @@ import {
   startCodeCommit,
 } from '../git-push-pipeline/codecommit-host';
 import { createSampleRepository } from '../git-push-pipeline/sample-repository';
-import { type BusEvent, EventBridge } from 'cdk-localhost/event-bridge';
-import { Lambda } from 'cdk-localhost/lambda';
-import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
-import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
-import { listZip } from 'cdk-localhost/zip';
 
 const WORKER = 'Pushes-WorkHandler';
 const EVENT = JSON.parse(

@@ -1,4 +1,6 @@
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { Lambda } from 'cdk-localhost/lambda';
+import { startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
@@ -6,8 +8,6 @@ import { Sentry } from '../../demo/hosts/sentry/sentry';
 import type { SentryEvent } from '../../demo/hosts/sentry/sentry-envelope';
 import { CRASHES } from '../../examples/crash-reporter-layer/crashes';
 import { BirthdayApi, CrashReporterLayer, SentryDsn } from '../../src';
-import { Lambda } from 'cdk-localhost/lambda';
-import { startStack } from 'cdk-localhost/testing/stack';
 
 let example: RunningExample;
 let events: SentryEvent[];

@@ -1,5 +1,5 @@
-import { runExample } from '../../demo/example/example';
 import type { System, SystemOptions } from 'cdk-localhost/system';
+import { runExample } from '../../demo/example/example';
 
 export interface RunningExample {
   readonly system: System;

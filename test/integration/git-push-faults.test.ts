@@ -1,11 +1,11 @@
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { StartMessageMoveTaskCommand } from '@aws-sdk/client-sqs';
+import type { SystemOptions } from 'cdk-localhost/system';
+import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Running, WORKER } from './running-pushes';
 import { generateSshKey } from '../../demo/hosts/git/git-server';
-import type { SystemOptions } from 'cdk-localhost/system';
 import { noise } from '../git-push-pipeline/sample-repository';
-import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
 
 /** What the git host does to requests for packs. */
 let fault: 'none' | 'hang' | 'truncate' | 'corrupt' = 'none';

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { S3 } from 'cdk-localhost/s3';
+import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { Running, VISIBILITY_SECONDS, WORKER } from './running-pushes';
 import { noise } from '../git-push-pipeline/sample-repository';
-import { EventBridge } from 'cdk-localhost/event-bridge';
-import { S3 } from 'cdk-localhost/s3';
-import { eventually } from 'cdk-localhost/testing/stand-ins';
 
 /** The processes that run the work function. */
 function workers(): number[] {

@@ -5,12 +5,12 @@ import * as path from 'node:path';
 import { promisify } from 'node:util';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import * as s3 from 'aws-cdk-lib/aws-s3';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ProgressLine } from '../../demo/example/push-progress';
-import { LocalGitHost } from '../../demo/hosts/git/git-host';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { listZip } from 'cdk-localhost/zip';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ProgressLine } from '../../demo/example/push-progress';
+import { LocalGitHost } from '../../demo/hosts/git/git-host';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 let host: LocalGitHost;

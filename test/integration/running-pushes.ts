@@ -1,15 +1,15 @@
 import { GetObjectCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { Stack } from 'aws-cdk-lib';
-import { LocalGitHost } from '../../demo/hosts/git/git-host';
-import type { HttpsGitOptions } from '../../demo/hosts/git/git-server';
-import { addPushes, type GitHost } from '../../examples/git-push-pipeline/app';
 import { EventBridge } from 'cdk-localhost/event-bridge';
 import { Sqs } from 'cdk-localhost/sqs';
 import type { SystemOptions } from 'cdk-localhost/system';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor, eventually, TurnedClock } from 'cdk-localhost/testing/stand-ins';
 import { listZip } from 'cdk-localhost/zip';
+import { LocalGitHost } from '../../demo/hosts/git/git-host';
+import type { HttpsGitOptions } from '../../demo/hosts/git/git-server';
+import { addPushes, type GitHost } from '../../examples/git-push-pipeline/app';
 
 export const WORKER = 'Pushes-WorkHandler';
 /** The work function's timeout and half a minute. */

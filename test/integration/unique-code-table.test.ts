@@ -1,12 +1,12 @@
 import { DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { CfnOutput, Duration } from 'aws-cdk-lib';
+import { startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningExample, startExample } from './example';
 import { deniedCalls, unusedGrants } from './permissions';
 import { CodeFormat, UniqueCodeTable } from '../../src';
 import { sampleEvent } from '../events';
-import { startStack } from 'cdk-localhost/testing/stack';
 
 const client = { region: 'us-east-1', credentials: { accessKeyId: 'developer', secretAccessKey: 'local' } };
 

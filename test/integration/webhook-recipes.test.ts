@@ -1,6 +1,8 @@
 import { rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { SecretsManager } from 'cdk-localhost/secrets-manager';
+import { System } from 'cdk-localhost/system';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls } from './permissions';
 import { synthesize } from '../../demo/example/synth';
@@ -18,8 +20,6 @@ import {
   RedshiftDataStandIn,
 } from '../webhook-runner/aws-stand-ins';
 import { type LocalServer, serve, Sink } from '../webhook-runner/servers';
-import { SecretsManager } from 'cdk-localhost/secrets-manager';
-import { System } from 'cdk-localhost/system';
 
 const API_KEY = 'recipes-key';
 const WRITE_KEY = 'rudderstack-write-key';

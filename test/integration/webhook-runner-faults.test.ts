@@ -2,13 +2,13 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import * as path from 'node:path';
 import type { Stack } from 'aws-cdk-lib';
+import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { allIds, BATCH, lines, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
 import { samplePeople } from '../../demo/hosts/webhook/webhook-host';
 import { RecordMapping } from '../../src';
 import { MAX_TRIES } from '../../src/webhook-runner/contract';
-import { eventually } from 'cdk-localhost/testing/stand-ins';
 
 /** What becomes of a run under faults: through the real bundles. */
 let runners: RunnerStack;

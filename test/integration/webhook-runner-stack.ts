@@ -11,6 +11,8 @@ import {
 } from '@aws-sdk/client-sqs';
 import { CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor, TurnedClock } from 'cdk-localhost/testing/stand-ins';
 import { expect } from 'vitest';
 import { samplePeople, WebhookHost } from '../../demo/hosts/webhook/webhook-host';
 import { endOfRun, startRun } from '../../demo/tour/webhook-tour';
@@ -23,8 +25,6 @@ import {
   type RunnerSettings,
   type RunRequest,
 } from '../../src/webhook-runner/contract';
-import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
-import { clientFor, TurnedClock } from 'cdk-localhost/testing/stand-ins';
 
 export const RECORDS = 3000;
 export const BATCH = 100;

@@ -3,14 +3,14 @@ import { CfnOutput, type Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { allIds, API_KEY, lines, RECORDS, RunnerStack, TOKEN } from './webhook-runner-stack';
 import { startRun } from '../../demo/tour/webhook-tour';
 import { DestinationAuth, WebhookDestination } from '../../src';
 import { MAX_HOPS } from '../../src/webhook-runner/contract';
-import { EventBridge } from 'cdk-localhost/event-bridge';
-import { eventually } from 'cdk-localhost/testing/stand-ins';
 
 /** What a runner does where nothing fails, and what it refuses: through the real bundles. */
 let runners: RunnerStack;

@@ -1,6 +1,7 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createAddressGuard } from '../../lambda-src/shared/address-guard';
 import { hostAllowed } from '../../lambda-src/shared/allowed-hosts';
@@ -8,7 +9,6 @@ import { createHttpClient } from '../../lambda-src/shared/guarded-http';
 import type { HttpClient, HttpClientOptions } from '../../lambda-src/shared/guarded-http';
 import { serve } from '../webhook-runner/servers';
 import type { Handler } from '../webhook-runner/servers';
-import { selfSignedCertificate } from 'cdk-localhost/self-signed';
 
 const open: Array<{ close(): unknown }> = [];
 afterEach(async () => {

@@ -3,11 +3,11 @@ import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import { readBody } from 'cdk-localhost/server';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { dynamodbStore, type StoreOptions } from '../../lambda-src/unique-code-table/adapters/dynamodb-store';
 import type { CodeStore, Write } from '../../lambda-src/unique-code-table/core/issue';
-import { readBody } from 'cdk-localhost/server';
-import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 
 const NOW = 1_800_000_000;
 

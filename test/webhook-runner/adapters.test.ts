@@ -9,6 +9,9 @@ import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
 import { dynamodbLeases } from '../../lambda-src/webhook-runner/adapters/dynamodb-lease';
@@ -25,9 +28,6 @@ import {
   LEASE_TABLE,
   type RunRequest,
 } from '../../src/webhook-runner/contract';
-import { EventBridge } from 'cdk-localhost/event-bridge';
-import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
-import { clientFor } from 'cdk-localhost/testing/stand-ins';
 
 /** The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses. */
 const SECRET = 'hunter2';

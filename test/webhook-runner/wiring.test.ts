@@ -6,14 +6,14 @@ import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { Duration } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import { Lambda } from 'cdk-localhost/lambda';
+import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
+import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { samplePeople, WebhookHost } from '../../demo/hosts/webhook/webhook-host';
 import { DestinationAuth, RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
 import { ENV, type RunMessage } from '../../src/webhook-runner/contract';
 import { lambdaContext } from '../events';
-import { Lambda } from 'cdk-localhost/lambda';
-import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
-import { clientFor } from 'cdk-localhost/testing/stand-ins';
 
 /** Both bundles' own index.ts, in this process, with what the construct sets. */
 const CREDENTIALS = { id: 'AWS_ACCESS_KEY_ID', key: 'AWS_SECRET_ACCESS_KEY' } as const;

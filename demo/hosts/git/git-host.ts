@@ -4,6 +4,9 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
+import { SecretsManager } from 'cdk-localhost/secrets-manager';
+import { selfSignedCertificate } from 'cdk-localhost/self-signed';
+import type { System } from 'cdk-localhost/system';
 import {
   generateSshKey,
   git,
@@ -16,9 +19,6 @@ import {
   temporaryDirectory,
 } from './git-server';
 import type { GitHost } from '../../../examples/git-push-pipeline/app';
-import { SecretsManager } from 'cdk-localhost/secrets-manager';
-import { selfSignedCertificate } from 'cdk-localhost/self-signed';
-import type { System } from 'cdk-localhost/system';
 
 const REPOSITORY = 'demo.git';
 const CERTIFICATE = 'certificate.pem';

@@ -5,8 +5,8 @@ import * as https from 'node:https';
 import type * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { type Connection, Server as SshServer, utils } from 'ssh2';
 import type { Certificate } from 'cdk-localhost/self-signed';
+import { type Connection, Server as SshServer, utils } from 'ssh2';
 
 /** Real git, untouched by whatever configuration the machine has. */
 export const GIT_ENV: NodeJS.ProcessEnv = {

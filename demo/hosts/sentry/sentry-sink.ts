@@ -3,9 +3,9 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { readBody } from 'cdk-localhost/server';
 import { type Delivery, parseEnvelope, type SentryEvent } from './sentry-envelope';
 import { type CrashButton, sentryPage } from './sentry-page';
-import { readBody } from 'cdk-localhost/server';
 
 /** What a test wants Sentry to do. */
 export type SinkAnswer =

@@ -1,6 +1,6 @@
 /** The Sentry sink as a part of a local run. No resource makes it: functions reach it by the DSN that they are given. */
-import { SentrySink } from './sentry-sink';
 import { type Resource, type Service, unknownAttribute } from 'cdk-localhost/service';
+import { SentrySink } from './sentry-sink';
 
 export class Sentry implements Service {
   public readonly types = [];

@@ -3,12 +3,12 @@ import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import type * as http from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Behaviour, BEHAVIOUR_HELP, behaviourOf, isPossible } from './webhook-behaviour';
-import type { WebhookHosts } from '../../../examples/webhook-runner/app';
-import type { RunRequest, RunStatus } from '../../../src/webhook-runner/contract';
 import { SecretsManager } from 'cdk-localhost/secrets-manager';
 import { listen, readBody, type RunningServer } from 'cdk-localhost/server';
 import type { System } from 'cdk-localhost/system';
+import { type Behaviour, BEHAVIOUR_HELP, behaviourOf, isPossible } from './webhook-behaviour';
+import type { WebhookHosts } from '../../../examples/webhook-runner/app';
+import type { RunRequest, RunStatus } from '../../../src/webhook-runner/contract';
 
 export interface ReceivedBatch {
   readonly key: string;
