@@ -1,24 +1,27 @@
 /** How an AWS service takes part in a local run. */
 import type { Iam } from './aws/iam/iam';
-import type { Resolver } from './template/intrinsics';
+import type { Journal } from './journal';
 import type { Clock } from './util/clock';
 
 /** A resource of the template. */
 export interface Resource {
+  /** As in the template; the stack is in front where several have the same. */
   readonly logicalId: string;
   readonly type: string;
-  /** A readable name: the construct's path where the template tells it, else the logical id. */
+  /** A readable name: the construct's path where the template tells it, else the logical id. Unique in a run. */
   readonly name: string;
-  /** As in the template; `Context.resolve` makes values of it. */
+  /** As in the template. */
   readonly properties: Record<string, unknown>;
+  /** Makes a value of an expression of its template. */
+  resolve(value: unknown): unknown;
 }
 
 export interface Context {
   readonly iam: Iam;
-  readonly resolver: Resolver;
   readonly clock: Clock;
+  readonly journal: Journal;
   /** Where a developer reads what happens; `source` is a function's or a service's name. */
-  log(source: string, line: string): void;
+  log(source: string, line: string, invocation?: string): void;
   /** Says at start what of a resource is not done locally. */
   notice(text: string): void;
   /** `AWS_ENDPOINT_URL_…` variables of all services. */

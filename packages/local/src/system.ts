@@ -10,15 +10,19 @@ import { Lambda, type LambdaOptions } from './aws/lambda/lambda';
 import { S3 } from './aws/s3/s3';
 import { SecretsManager } from './aws/secrets-manager/secrets-manager';
 import { Sqs } from './aws/sqs/sqs';
+import { Journal } from './journal';
 import { type Context, type Resource, type Service, unknownAttribute } from './service';
-import { readAssembly, type Stack } from './template/assembly';
-import { PSEUDO_PARAMETERS, Resolver, type Template, type TemplateResource } from './template/intrinsics';
+import { type Assembly, readAssembly, type Stack } from './template/assembly';
+import { PSEUDO_PARAMETERS, type Template } from './template/intrinsics';
+import { Scopes } from './template/scopes';
 import { type Clock, SYSTEM_CLOCK } from './util/clock';
 import { listen, type RunningServer } from './util/server';
 
 export interface SystemOptions {
   /** The folder that `cdk synth` wrote. */
   readonly assembly: string;
+  /** Which of its stacks run, with `*` for any characters; all of them by default. */
+  readonly stacks?: readonly string[];
   /** The port of the first HTTP API; the others take the next ones. 0 picks free ones. */
   readonly port?: number;
   /** The Node.js program that runs the functions. */
@@ -33,7 +37,7 @@ export interface SystemOptions {
   readonly clock?: Clock;
   /** How Lambda treats extensions, for tests that vary it. */
   readonly extensions?: LambdaOptions['extensions'];
-  /** A last change to the template before it runs, for tests. */
+  /** A last change to each stack's template before it runs, for tests. */
   readonly transform?: (template: Template) => void;
 }
 
@@ -59,18 +63,25 @@ export class System {
     }
   }
 
-  public readonly iam = new Iam();
+  public readonly journal = new Journal();
+  public readonly iam = new Iam(this.journal);
   /** What a developer should know about this run. */
   public readonly notices: string[] = [];
   private readonly services: Service[] = [];
+  private allResources: readonly Resource[] = [];
   private readonly outputValues: Record<string, string> = {};
   private unknownService!: RunningServer;
 
   private constructor(private readonly options: SystemOptions) {}
 
-  /** The outputs of all stacks, by logical id. */
+  /** The outputs of the stacks, by name; with the stack's in front where there are several. */
   public get outputs(): Readonly<Record<string, string>> {
     return this.outputValues;
+  }
+
+  /** Everything that the templates hold, run or not. */
+  public get resources(): readonly Resource[] {
+    return this.allResources;
   }
 
   /** The services that SDKs can talk to, by name. */
@@ -105,24 +116,16 @@ export class System {
   }
 
   private async startAll(): Promise<void> {
-    const stacks = readAssembly(this.options.assembly);
-    if (stacks.length !== 1) {
-      throw new Error(
-        `A local run needs a cloud assembly of one stack, ${this.options.assembly} has ${stacks.length}`,
-      );
-    }
-    const [stack] = stacks;
-    this.options.transform?.(stack.template);
-    const resources = resourcesOf(stack);
-    const resolver: Resolver = new Resolver(stack.template, {
-      ref: logicalId => this.ref(resources, logicalId),
-      attribute: (logicalId, name) => this.attribute(resources, logicalId, name),
+    const assembly = readAssembly(this.options.assembly);
+    const stacks = this.chosen(assembly);
+    for (const { template } of stacks) this.options.transform?.(template);
+    this.createServices(assembly);
+    const scopes = new Scopes(assembly, stacks, {
+      ref: resource => this.serviceOf(resource)?.ref(resource) ?? resource.name,
+      attribute: (resource, name) => this.attribute(resource, name),
     });
-    const wanted = resources.filter(({ logicalId }) => {
-      const { Condition } = stack.template.Resources![logicalId];
-      return Condition === undefined || resolver.condition(Condition);
-    });
-    this.createServices(stack, resolver);
+    const wanted = scopes.resources;
+    this.allResources = wanted;
     this.unknownService = await listen(async (request, response) => {
       answerError(
         response,
@@ -135,7 +138,7 @@ export class System {
     for (const service of this.services) {
       await service.start(wanted.filter(({ type }) => service.types.includes(type)));
     }
-    this.readPolicies(wanted, resolver);
+    this.readPolicies(wanted);
     for (const service of this.services) {
       for (const resource of wanted.filter(({ type }) => service.types.includes(type))) {
         await service.create(resource);
@@ -144,17 +147,31 @@ export class System {
     await this.service(HttpApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGatewayV2::Route'));
     this.noticeTheRest(wanted);
     this.checkOverrides();
-    for (const [name, output] of Object.entries(stack.template.Outputs ?? {})) {
-      this.outputValues[name] = String(resolver.resolve(output.Value));
-    }
+    Object.assign(this.outputValues, scopes.outputs());
   }
 
-  private createServices(stack: Stack, resolver: Resolver): void {
+  /** The stacks that are to run. */
+  private chosen({ stacks }: Assembly): readonly Stack[] {
+    const { stacks: patterns, assembly } = this.options;
+    if (stacks.length === 0) throw new Error(`${assembly} has no stacks`);
+    if (!patterns) return stacks;
+    const found = stacks.filter(({ id, name }) =>
+      patterns.some(pattern => [id, name].some(text => glob(pattern).test(text))),
+    );
+    if (found.length > 0) return found;
+    const ids = stacks.map(({ id }) => id).join(', ');
+    throw new Error(`No stack is called ${patterns.join(' or ')}. There are: ${ids}`);
+  }
+
+  private createServices({ assetPath }: Assembly): void {
     const context: Context = {
       iam: this.iam,
-      resolver,
       clock: this.options.clock ?? SYSTEM_CLOCK,
-      log: this.options.log ?? (() => undefined),
+      journal: this.journal,
+      log: (source, line, invocation) => {
+        this.journal.record({ kind: 'log', source, line, invocation });
+        this.options.log?.(source, line);
+      },
       notice: text => {
         this.notices.push(text);
       },
@@ -174,7 +191,7 @@ export class System {
       new Lambda(context, {
         nodePath: this.options.nodePath ?? process.execPath,
         concurrency: this.options.concurrency ?? 4,
-        assetPath: stack.assetPath,
+        assetPath,
         environmentOverrides: this.options.environmentOverrides ?? {},
         extensions: this.options.extensions,
       }),
@@ -184,13 +201,7 @@ export class System {
     );
   }
 
-  private ref(resources: Resource[], logicalId: string): unknown {
-    const resource = find(resources, logicalId);
-    return this.serviceOf(resource)?.ref(resource) ?? resource.name;
-  }
-
-  private attribute(resources: Resource[], logicalId: string, name: string): unknown {
-    const resource = find(resources, logicalId);
+  private attribute(resource: Resource, name: string): unknown {
     const service = this.serviceOf(resource);
     if (service) return service.attribute(resource, name);
     if (name !== 'Arn') throw unknownAttribute(resource, name);
@@ -201,7 +212,7 @@ export class System {
     return this.services.find(({ types }) => types.includes(type));
   }
 
-  private readPolicies(resources: Resource[], resolver: Resolver): void {
+  private readPolicies(resources: Resource[]): void {
     for (const resource of resources) {
       const properties = resource.properties as {
         Roles?: unknown;
@@ -209,16 +220,16 @@ export class System {
         PolicyDocument?: unknown;
       };
       if (resource.type === 'AWS::IAM::Role') {
-        for (const { PolicyDocument } of resolver.resolve(properties.Policies ?? []) as {
+        for (const { PolicyDocument } of resource.resolve(properties.Policies ?? []) as {
           PolicyDocument: PolicyDocument;
         }[]) {
           this.iam.addPolicy(arnOf(resource), PolicyDocument);
         }
       } else if (resource.type === 'AWS::IAM::Policy' || resource.type === 'AWS::IAM::ManagedPolicy') {
-        for (const roleName of resolver.resolve(properties.Roles ?? []) as string[]) {
+        for (const roleName of resource.resolve(properties.Roles ?? []) as string[]) {
           const role = resources.find(({ type, name }) => type === 'AWS::IAM::Role' && name === roleName);
           if (role) {
-            this.iam.addPolicy(arnOf(role), resolver.resolve(properties.PolicyDocument) as PolicyDocument);
+            this.iam.addPolicy(arnOf(role), resource.resolve(properties.PolicyDocument) as PolicyDocument);
           }
         }
       }
@@ -245,27 +256,10 @@ export class System {
   }
 }
 
-function resourcesOf({ name: stackName, template }: Stack): Resource[] {
-  return Object.entries(template.Resources ?? {}).map(([logicalId, resource]) => ({
-    logicalId,
-    type: resource.Type,
-    name: readableName(stackName, logicalId, resource),
-    properties: resource.Properties ?? {},
-  }));
-}
-
-/** `Demo/Birthdays/Table/Resource` becomes `Birthdays-Table`. */
-function readableName(stackName: string, logicalId: string, { Metadata }: TemplateResource): string {
-  const constructPath = Metadata?.['aws:cdk:path'];
-  if (typeof constructPath !== 'string') return logicalId;
-  const parts = constructPath.split('/').filter(part => part !== 'Resource' && part !== 'Default');
-  return (parts[0] === stackName ? parts.slice(1) : parts).join('-').replace(/[^A-Za-z0-9_-]/g, '_');
-}
-
-function find(resources: Resource[], logicalId: string): Resource {
-  const found = resources.find(resource => resource.logicalId === logicalId);
-  if (!found) throw new Error(`The template has no resource ${logicalId}`);
-  return found;
+/** `Prod*` for all that begins so. */
+function glob(pattern: string): RegExp {
+  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${escaped.replace(/\*/g, '.*').replace(/\?/g, '.')}$`);
 }
 
 /** The ARN of a resource that no service runs: good enough for policies, which only compare it. */

@@ -5,7 +5,7 @@ export type Template = {
   Conditions?: Record<string, unknown>;
   Mappings?: Record<string, Record<string, Record<string, unknown>>>;
   Parameters?: Record<string, { Default?: unknown }>;
-  Outputs?: Record<string, { Value: unknown; Condition?: string }>;
+  Outputs?: Record<string, { Value: unknown; Condition?: string; Export?: { Name: unknown } }>;
 };
 
 export type TemplateResource = {
@@ -18,8 +18,14 @@ export type TemplateResource = {
 
 /** What `Ref` and `Fn::GetAtt` of a resource give. */
 export interface ResourceLookup {
+  /** The pseudo parameters that are the stack's own. */
+  readonly pseudo?: Readonly<Record<string, string>>;
   ref(logicalId: string): unknown;
   attribute(logicalId: string, name: string): unknown;
+  /** What the parent of a nested stack hands it. */
+  parameter?(name: string): { value: unknown } | undefined;
+  /** What another stack exports under that name. */
+  importValue?(name: string): unknown;
 }
 
 /** The account and region in which a local run pretends to be. */
@@ -97,6 +103,11 @@ export class Resolver {
         }
         return this.evaluate(found);
       }
+      case 'Fn::ImportValue':
+        if (!this.resources.importValue) {
+          throw new Error('The local runner does not know Fn::ImportValue here');
+        }
+        return this.resources.importValue(String(this.evaluate(argument)));
       case 'Fn::GetAZs':
         return ['a', 'b', 'c'].map(zone => `${PSEUDO_PARAMETERS['AWS::Region']}${zone}`);
       case 'Fn::If': {
@@ -136,7 +147,11 @@ export class Resolver {
 
   private ref(name: string): unknown {
     if (name === 'AWS::NoValue') return NO_VALUE;
+    const own = this.resources.pseudo?.[name];
+    if (own !== undefined) return own;
     if (name in PSEUDO_PARAMETERS) return PSEUDO_PARAMETERS[name as keyof typeof PSEUDO_PARAMETERS];
+    const handed = this.resources.parameter?.(name);
+    if (handed) return handed.value;
     const parameter = this.template.Parameters?.[name];
     if (parameter) {
       if (parameter.Default === undefined) {

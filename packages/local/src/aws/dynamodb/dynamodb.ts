@@ -82,7 +82,7 @@ export class DynamoDb implements Service {
   }
 
   public async create(resource: Resource): Promise<void> {
-    const properties = this.context.resolver.resolve(resource.properties) as TableProperties;
+    const properties = resource.resolve(resource.properties) as TableProperties;
     const made = await this.call('CreateTable', {
       TableName: tableName(resource),
       AttributeDefinitions: properties.AttributeDefinitions,

@@ -103,7 +103,16 @@ export class EventBridge implements Service {
   /** Gives an event to the rules of a bus. Those of AWS itself (`aws.codecommit`) come from nobody here: tests emit them. */
   public emit(event: BusEvent, bus = 'default'): void {
     this.events.push({ bus, event });
-    for (const rule of this.rules) if (rule.bus === bus && rule.matches(event)) this.deliver(rule, event);
+    const matching = this.rules.filter(rule => rule.bus === bus && rule.matches(event));
+    this.context.journal.record({
+      kind: 'event',
+      bus,
+      source: event.source,
+      detailType: event['detail-type'],
+      detail: JSON.stringify(event.detail),
+      matched: matching.map(({ name }) => name),
+    });
+    for (const rule of matching) this.deliver(rule, event);
   }
 
   public ref(resource: Resource): string {
@@ -119,7 +128,7 @@ export class EventBridge implements Service {
   public async create(resource: Resource): Promise<void> {
     if (resource.type === 'AWS::Events::EventBus') this.buses.add(nameOf(resource));
     if (resource.type !== 'AWS::Events::Rule') return;
-    const properties = this.context.resolver.resolve(resource.properties) as RuleProperties;
+    const properties = resource.resolve(resource.properties) as RuleProperties;
     if (properties.ScheduleExpression) {
       this.context.notice(`${resource.name}: rules do not run on a schedule here`);
     }
@@ -245,7 +254,7 @@ export class EventBridge implements Service {
       this.context.service(Sqs).queue(Arn).send({ body: input, groupId: SqsParameters?.MessageGroupId });
       return 'delivered';
     }
-    const { isError, payload } = await this.context.service(Lambda).invoke(Arn, input);
+    const { isError, payload } = await this.context.service(Lambda).invoke(Arn, input, 'event');
     if (isError) throw new Error(payload);
     return 'delivered';
   }
@@ -262,9 +271,7 @@ export class EventBridge implements Service {
   }
 
   private ruleArn(resource: Resource): string {
-    const bus = busName(
-      this.context.resolver.resolve(resource.properties.EventBusName) as string | undefined,
-    );
+    const bus = busName(resource.resolve(resource.properties.EventBusName) as string | undefined);
     return this.context.arn('events', `rule/${bus === 'default' ? '' : `${bus}/`}${nameOf(resource)}`);
   }
 }

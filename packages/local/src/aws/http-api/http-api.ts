@@ -85,7 +85,7 @@ export class HttpApis implements Service {
   }
 
   public async create(resource: Resource): Promise<void> {
-    const properties = this.context.resolver.resolve(resource.properties) as Record<string, unknown>;
+    const properties = resource.resolve(resource.properties) as Record<string, unknown>;
     switch (resource.type) {
       case 'AWS::ApiGatewayV2::Api': {
         this.apis.get(resource.logicalId)!.cors = properties.CorsConfiguration as Cors | undefined;
@@ -116,8 +116,8 @@ export class HttpApis implements Service {
 
   /** Routes name integrations that may come later in the template, so they are joined when everything is made. */
   public async connect(routes: Resource[]): Promise<void> {
-    for (const { properties } of routes) {
-      const { ApiId, RouteKey, Target } = this.context.resolver.resolve(properties) as {
+    for (const route of routes) {
+      const { ApiId, RouteKey, Target } = route.resolve(route.properties) as {
         ApiId: string;
         RouteKey: string;
         Target?: string;
@@ -152,10 +152,11 @@ export class HttpApis implements Service {
     response
       .writeHead(answer.statusCode ?? 200)
       .end(Buffer.from(answer.body ?? '', answer.isBase64Encoded ? 'base64' : 'utf8'));
-    this.context.log(
-      api.resource.name,
-      `${request.method} ${request.url} ${answer.statusCode} ${Date.now() - started} ms`,
-    );
+    const ms = Date.now() - started;
+    const { method = 'GET', url = '/' } = request;
+    const status = answer.statusCode ?? 200;
+    this.context.journal.record({ kind: 'request', api: api.resource.name, method, path: url, status, ms });
+    this.context.log(api.resource.name, `${method} ${url} ${status} ${ms} ms`);
   }
 
   private async answer(
@@ -177,7 +178,7 @@ export class HttpApis implements Service {
     const event = createEvent({ request, url, body, requestId, apiId: api.resource.logicalId, ...match });
     const invocation = this.context
       .service(Lambda)
-      .invoke(api.routes.get(match.routeKey)!, JSON.stringify(event));
+      .invoke(api.routes.get(match.routeKey)!, JSON.stringify(event), `${method} ${url.pathname}`);
     const result = await within(INTEGRATION_TIMEOUT_MS, invocation);
     if (!result) return message(503, 'Service Unavailable');
     if (result.isError) return message(500, 'Internal Server Error');

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { evaluate, nearestStatement, type PolicyDocument, type Statement } from './evaluate';
+import type { Journal } from '../../journal';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 
 export interface Credentials {
@@ -26,6 +27,8 @@ export interface Call {
 interface Principal {
   readonly name: string;
   readonly roleArn: string;
+  /** The invocation that runs in the environment with this access key. */
+  invocation?: string;
 }
 
 type RequestContext = Record<string, string | string[]>;
@@ -57,6 +60,8 @@ export class Iam {
   private readonly seen = new Map<string, Call>();
   private readonly seenByAws = new Map<string, Call>();
 
+  public constructor(private readonly journal?: Journal) {}
+
   public addPolicy(roleArn: string, document: PolicyDocument): void {
     this.policies.set(roleArn, [...(this.policies.get(roleArn) ?? []), document]);
   }
@@ -66,8 +71,11 @@ export class Iam {
     return this.policies.get(roleArn) ?? [];
   }
 
-  public createCredentials(name: string, roleArn: string): Credentials {
-    const digest = createHash('sha256').update(name).digest('hex');
+  /** @param environment tells several keys of one function apart */
+  public createCredentials(name: string, roleArn: string, environment = ''): Credentials {
+    const digest = createHash('sha256')
+      .update(name + environment)
+      .digest('hex');
     const accessKeyId = `ASIA${digest.slice(0, 16).toUpperCase()}`;
     this.principals.set(accessKeyId, { name, roleArn });
     return {
@@ -75,6 +83,12 @@ export class Iam {
       secretAccessKey: `local-${digest.slice(16, 48)}`,
       sessionToken: `local-${digest.slice(48)}`,
     };
+  }
+
+  /** From now on, calls with this key belong to that invocation. */
+  public setInvocation(accessKeyId: string, invocation: string | undefined): void {
+    const principal = this.principals.get(accessKeyId);
+    if (principal) principal.invocation = invocation;
   }
 
   /** Every different call that functions have made so far. */
@@ -106,6 +120,18 @@ export class Iam {
       action,
       resource,
       allowed,
+    });
+    this.journal?.record({
+      kind: 'call',
+      caller: principal.name,
+      action,
+      resource,
+      allowed,
+      invocation: principal.invocation,
+      ...(!allowed && {
+        nearest: this.nearest(principal.roleArn, action, resource),
+        missing: { Effect: 'Allow', Action: action, Resource: resource },
+      }),
     });
     if (!allowed) throw new AccessDenied(principal, action, resource);
   }

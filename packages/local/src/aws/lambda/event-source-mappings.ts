@@ -52,7 +52,7 @@ export class EventSourceMappings implements Service {
   }
 
   public async create(resource: Resource): Promise<void> {
-    const properties = this.context.resolver.resolve(resource.properties) as MappingProperties;
+    const properties = resource.resolve(resource.properties) as MappingProperties;
     if (!properties.EventSourceArn?.includes(':sqs:')) {
       return this.context.notice(`${resource.name}: only queues are polled here`);
     }
@@ -71,7 +71,8 @@ export class EventSourceMappings implements Service {
       await this.context.iam.authorizeAws(config.name, config.roleArn, action, queue.arn);
     }
     if (properties.Enabled === false) return;
-    const deliver = (event: string) => this.context.service(Lambda).invoke(config.name, event);
+    const deliver = (event: string) =>
+      this.context.service(Lambda).invoke(config.name, event, `queue ${queue.name}`);
     const log = (line: string) => this.context.log(config.name, line);
     const stopping = new AbortController(); // each poller's own: with a shared one its listeners would pile up
     this.stopping.push(stopping);

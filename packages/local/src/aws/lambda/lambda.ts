@@ -13,6 +13,7 @@ import { ExtendedEnvironment, type ExtendedEnvironmentOptions } from './environm
 import { Guardian } from './environment/guardian';
 import type { FunctionConfig } from './function-config';
 import { Layers, whyNotExecutable } from './layers';
+import { observed } from './observed';
 import { Pool } from './pool';
 import type { InvocationResult } from './runtime/runtime-process';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
@@ -140,7 +141,8 @@ export class Lambda implements Service {
     return this.functions.get(wanted)?.config ?? this.configs.find(({ logicalId }) => logicalId === plain);
   }
 
-  public async invoke(name: string, event: string): Promise<InvocationResult> {
+  /** @param cause what the event comes from, as the page shows it */
+  public async invoke(name: string, event: string, cause = 'invoke'): Promise<InvocationResult> {
     const config = this.find(name);
     if (!config) {
       throw new ServiceError(
@@ -149,7 +151,7 @@ export class Lambda implements Service {
         404,
       );
     }
-    return this.functions.get(config.name)!.pool.invoke(event);
+    return this.functions.get(config.name)!.pool.invoke(event, cause);
   }
 
   /** Starts the functions anew whose code lies there. */
@@ -236,8 +238,20 @@ export class Lambda implements Service {
   ): Promise<ExecutionEnvironment> {
     // Every environment has a /tmp of its own in Lambda; here the variable leads to one. It outlives a reset.
     const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
-    const env = { ...this.childEnvironment(config), TMPDIR: temporary };
-    const onLog = (line: string) => this.context.log(config.name, line);
+    const { accessKeyId, ...credentials } = this.context.iam.createCredentials(
+      config.name,
+      config.roleArn,
+      path.basename(temporary), // an environment runs one event at a time, so a key tells which one a call belongs to
+    );
+    const env = {
+      ...this.childEnvironment(config),
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+      AWS_SESSION_TOKEN: credentials.sessionToken,
+      TMPDIR: temporary,
+    };
+    let running: string | undefined;
+    const onLog = (line: string) => this.context.log(config.name, line, running);
     const environment =
       extensions.length === 0
         ? await Environment.start({ config, command, env, onLog })
@@ -253,13 +267,16 @@ export class Lambda implements Service {
             ...this.options.extensions,
           });
     void environment.exited.then(() => rmSync(temporary, { recursive: true, force: true }));
-    return environment;
+    return observed(environment, config.name, this.context.journal, invocation => {
+      running = invocation;
+      this.context.iam.setInvocation(accessKeyId, invocation);
+    });
   }
 
   private addLayer(resource: Resource): void {
     const {
       Content: { S3Key },
-    } = this.context.resolver.resolve(resource.properties) as LayerProperties;
+    } = resource.resolve(resource.properties) as LayerProperties;
     const content = S3Key && this.options.assetPath(S3Key);
     if (!content) {
       throw new Error(
@@ -286,7 +303,7 @@ export class Lambda implements Service {
   }
 
   private configOf(resource: Resource): FunctionConfig {
-    const properties = this.context.resolver.resolve(resource.properties) as FunctionProperties;
+    const properties = resource.resolve(resource.properties) as FunctionProperties;
     const name = functionName(resource);
     const variables = Object.entries(properties.Environment?.Variables ?? {}).map(([key, value]) => [
       key,
@@ -330,10 +347,6 @@ export class Lambda implements Service {
 
   /** https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime */
   private childEnvironment(config: FunctionConfig): Record<string, string> {
-    const { accessKeyId, secretAccessKey, sessionToken } = this.context.iam.createCredentials(
-      config.name,
-      config.roleArn,
-    );
     return {
       ...config.environment,
       ...this.context.endpoints(),
@@ -351,9 +364,6 @@ export class Lambda implements Service {
       ...(config.jsonLogs && {
         AWS_LAMBDA_LOG_LEVEL: config.environment.AWS_LAMBDA_LOG_LEVEL ?? config.logLevel,
       }),
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      AWS_SESSION_TOKEN: sessionToken,
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // it would speak of this machine's Node.js, not of the deployed one
       LAMBDA_TASK_ROOT: config.codePath,
       LANG: 'en_US.UTF-8',
@@ -367,8 +377,8 @@ export class Lambda implements Service {
   }
 
   /** The function that a version or an alias belongs to. */
-  private functionOf({ properties }: Resource): string {
-    const name = String(this.context.resolver.resolve(properties.FunctionName));
+  private functionOf(resource: Resource): string {
+    const name = String(resource.resolve(resource.properties.FunctionName));
     return name.startsWith('arn:') ? name.split(':')[6] : name;
   }
 }

@@ -124,7 +124,7 @@ export class S3 implements Service {
 
   public async create(resource: Resource): Promise<void> {
     if (resource.type !== 'AWS::S3::Bucket') return;
-    const properties = this.context.resolver.resolve(resource.properties) as BucketProperties;
+    const properties = resource.resolve(resource.properties) as BucketProperties;
     const name = bucketName(resource);
     this.buckets.set(
       name,

@@ -51,7 +51,7 @@ export class SecretsManager implements Service {
   }
 
   public async create(resource: Resource): Promise<void> {
-    const properties = this.context.resolver.resolve(resource.properties) as SecretProperties;
+    const properties = resource.resolve(resource.properties) as SecretProperties;
     const secret: Secret = { arn: this.ref(resource), name: secretName(resource), versions: [] };
     addVersion(secret, properties.SecretString ?? generate(properties.GenerateSecretString ?? {}));
     this.secrets.push(secret);

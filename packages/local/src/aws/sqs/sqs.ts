@@ -130,7 +130,7 @@ export class Sqs implements Service {
     const name = queueName(resource);
     this.queues.set(
       name,
-      this.newQueue(name, this.context.resolver.resolve(resource.properties) as Record<string, unknown>),
+      this.newQueue(name, resource.resolve(resource.properties) as Record<string, unknown>),
     );
   }
 

@@ -13,7 +13,8 @@ export interface ExecutionEnvironment {
   readonly isAlive: boolean;
   /** Settled once it is gone. */
   readonly exited: Promise<void>;
-  invoke(event: string, requestId?: string): Promise<InvocationResult>;
+  /** @param cause what the event comes from */
+  invoke(event: string, cause?: string, requestId?: string): Promise<InvocationResult>;
   stop(): Promise<void>;
 }
 
@@ -70,7 +71,11 @@ export class Environment implements ExecutionEnvironment {
     return this.alive;
   }
 
-  public async invoke(event: string, requestId: string = randomUUID()): Promise<InvocationResult> {
+  public async invoke(
+    event: string,
+    _cause?: string,
+    requestId: string = randomUUID(),
+  ): Promise<InvocationResult> {
     const {
       runtime,
       options: {

@@ -106,7 +106,11 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     return this.settled;
   }
 
-  public async invoke(event: string, requestId: string = randomUUID()): Promise<InvocationResult> {
+  public async invoke(
+    event: string,
+    _cause?: string,
+    requestId: string = randomUUID(),
+  ): Promise<InvocationResult> {
     await this.settled;
     return new Promise((resolve, reject) => {
       this.settled = this.run({ event, requestId }, resolve).catch(reject);
