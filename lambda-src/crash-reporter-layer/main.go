@@ -48,14 +48,17 @@ func main() {
 		log("cannot register: " + err.Error())
 		os.Exit(1)
 	}
-	handler := &handler{errorsMode: errorsMode}
+	handler := &handler{}
 	if text := safe.Do(func() { tune(); handler.reporter = start(api, registration) }); text != "" {
 		log(text + "; staying idle")
+	}
+	if errorsMode && handler.reporter != nil {
+		handler.gate = &extension.Gate{Telemetry: handler.reporter, Log: log}
 	}
 	for ended := false; !ended; {
 		if text := safe.Do(func() { api.Run(context.Background(), handler, log); ended = true }); text != "" {
 			log(text)
-			handler.reporter = nil
+			handler.reporter, handler.gate = nil, nil
 		}
 	}
 }
@@ -156,26 +159,18 @@ func listen(api *extension.API, host string, sink telemetry.Sink) error {
 
 // handler connects Lambda's events with the reporter, which is nil when idle.
 type handler struct {
-	reporter   *reporter.Reporter
-	errorsMode bool
+	reporter *reporter.Reporter
+	gate     *extension.Gate // in errors mode
 }
 
 // Invoke holds the environment until the runtime is done and its errors are
 // sent; without it they would be frozen until the next invocation.
 func (h *handler) Invoke(ctx context.Context, requestID string) {
-	if h.reporter == nil || !h.errorsMode {
+	if h.gate == nil {
 		return
 	}
-	sent := make(chan struct{})
-	safe.Go(func() {
-		defer close(sent)
-		if h.reporter.WaitDone(ctx, requestID) {
-			h.reporter.Flush(ctx)
-		}
-	}, log)
-	select {
-	case <-sent:
-	case <-ctx.Done():
+	if text := safe.Do(func() { h.gate.Hold(ctx, requestID) }); text != "" {
+		log(text)
 	}
 }
 

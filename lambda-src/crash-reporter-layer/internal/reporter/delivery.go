@@ -71,14 +71,15 @@ func (r *Reporter) admit(take func() []crash.Report) {
 	}
 }
 
-// deliver makes events of the crashes that arrived and sends what is queued.
-func (r *Reporter) deliver(ctx context.Context, timeout time.Duration, urgent bool) {
+// deliver makes events of the crashes that arrived and sends what is queued. It
+// is false when something could not be sent.
+func (r *Reporter) deliver(ctx context.Context, timeout time.Duration, urgent bool) bool {
 	r.admitMu.Lock()
 	arrived := r.arrived
 	r.arrived = nil
 	r.admitMu.Unlock()
 	if len(arrived)+len(r.queue) == 0 || (!urgent && len(arrived) == 0 && r.o.Now().Before(r.retryAt)) {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -92,6 +93,7 @@ func (r *Reporter) deliver(ctx context.Context, timeout time.Duration, urgent bo
 	for sending && len(r.queue) > 0 && ctx.Err() == nil {
 		sending = r.sendFirst(ctx)
 	}
+	return len(r.queue) == 0
 }
 
 func (r *Reporter) queueEvent(report crash.Report, fingerprint string, suppressed int) {

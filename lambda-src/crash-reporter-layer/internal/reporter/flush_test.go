@@ -29,7 +29,7 @@ func TestFlushReturnsWhenTheErrorIsSentWhoeverSendsIt(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		go b.Run(ctx)
 		go b.ingest.Read(strings.NewReader(post))
-		if !b.WaitDone(ctx, id) {
+		if _, ok := b.WaitEnd(ctx, id, 0); !ok {
 			t.Fatal("runtimeDone was not seen")
 		}
 		b.Flush(ctx)

@@ -30,6 +30,21 @@ const (
 	lastRetry     = time.Minute
 )
 
+// mutex can be waited for with a limit.
+type mutex chan struct{}
+
+func (m mutex) Lock()   { m <- struct{}{} }
+func (m mutex) Unlock() { <-m }
+
+func (m mutex) lockBefore(ctx context.Context) bool {
+	select {
+	case m <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // DSNSource gives the DSN when the first crash needs it.
 type DSNSource func(ctx context.Context) (sentry.DSN, error)
 
@@ -64,6 +79,7 @@ type Reporter struct {
 	mu       sync.Mutex
 	lastSeen time.Time            // of telemetry
 	done     map[string]time.Time // requests whose runtimeDone was seen
+	drops    int                  // reports of dropped telemetry
 	changed  chan struct{}        // closed and replaced at each observation
 
 	inFlight context.CancelFunc // ends what Run is sending
@@ -73,7 +89,7 @@ type Reporter struct {
 	last    map[string]heldBack // by fingerprint: the last crash that was held back
 	metered state.Account       // the book as the metrics have it
 
-	sendMu   sync.Mutex // one event at a time
+	sendMu   mutex // one event at a time
 	queue    []queued
 	dsn      *sentry.DSN
 	rereadAt time.Time // when the DSN may be read anew
@@ -88,7 +104,7 @@ type Reporter struct {
 
 // New returns a Reporter.
 func New(o Options) *Reporter {
-	r := &Reporter{o: o, wake: make(chan struct{}, 1), done: map[string]time.Time{}, changed: make(chan struct{}), logged: map[string]bool{}, last: map[string]heldBack{}, sentNow: map[string]bool{}}
+	r := &Reporter{o: o, wake: make(chan struct{}, 1), sendMu: make(mutex, 1), done: map[string]time.Time{}, changed: make(chan struct{}), logged: map[string]bool{}, last: map[string]heldBack{}, sentNow: map[string]bool{}}
 	r.began = o.Ledger.Account()
 	r.told, r.metered, r.toldAt = r.began, r.began, o.Now()
 	return r
@@ -103,9 +119,12 @@ func (r *Reporter) WantsLog(raw []byte) bool {
 // Observe is part of telemetry.Sink.
 func (r *Reporter) Observe(e telemetry.Event) {
 	r.o.Tracker.Observe(e, r.o.Now())
-	if e.Type == "platform.runtimeDone" {
+	switch e.Type {
+	case "platform.runtimeDone":
 		r.saw(e.RequestID)
-	} else {
+	case "platform.logsDropped", "platform.telemetryDropped":
+		r.sawDrop()
+	default:
 		r.saw("")
 	}
 	if due := r.o.Tracker.NextDue(); !due.IsZero() {
@@ -127,6 +146,18 @@ func (r *Reporter) saw(doneRequest string) {
 		clear(r.done)
 	}
 	r.done[doneRequest] = r.lastSeen
+	r.wakeWaiting()
+}
+
+func (r *Reporter) sawDrop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lastSeen = r.o.Now()
+	r.drops++
+	r.wakeWaiting()
+}
+
+func (r *Reporter) wakeWaiting() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -175,33 +206,43 @@ func (r *Reporter) untilNext() (wait time.Duration, pending bool) {
 	return max(wait, time.Millisecond), pending
 }
 
-// WaitDone waits until Lambda said that the request's runtime is done.
-func (r *Reporter) WaitDone(ctx context.Context, requestID string) bool {
+// WaitEnd waits until Lambda said that the request's runtime is done, and
+// returns when it did. ok is false when the context ends first, or when
+// telemetry was dropped after that many drops: then the end may never come.
+func (r *Reporter) WaitEnd(ctx context.Context, requestID string, drops int) (at time.Time, ok bool) {
 	for {
 		r.mu.Lock()
-		_, done := r.done[requestID]
-		changed := r.changed
+		at, done := r.done[requestID]
+		dropped, changed := r.drops > drops, r.changed
 		r.mu.Unlock()
-		if done {
-			return true
+		if done || dropped {
+			return at, done
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return time.Time{}, false
 		case <-changed:
 		}
 	}
 }
 
-// Flush sends what is due now and returns when it is sent or the context ends.
-// It does not try again what failed before: an invocation waits for it.
-func (r *Reporter) Flush(ctx context.Context) {
-	r.sendMu.Lock() // Run may be sending just this request's error
+// Drops is how often Lambda said that it dropped telemetry.
+func (r *Reporter) Drops() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.drops
+}
+
+// Flush sends what is due now and returns when it is sent or the context ends:
+// then it is false. It does not try again what failed before: an invocation
+// waits for it.
+func (r *Reporter) Flush(ctx context.Context) bool {
+	if !r.sendMu.lockBefore(ctx) { // Run may be sending just this request's error, to a server that hangs
+		return false
+	}
 	defer r.sendMu.Unlock()
 	r.admit(r.due)
-	if r.hasArrived() {
-		r.deliver(ctx, sendTimeout, false)
-	}
+	return !r.hasArrived() || r.deliver(ctx, sendTimeout, false)
 }
 
 // Shutdown sends everything. budget is what Lambda leaves until the kill.
