@@ -545,6 +545,7 @@ project.setScript('prepare', 'tsx scripts/current-cdk.mts'); // so `npm ci` is a
 project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/demo.ts');
 project.setScript('invoke', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/invoke.ts');
 project.setScript('push-code', 'exec node --import tsx -- demo/push-code.ts');
+project.setScript('new-block', 'tsx scripts/new-block.ts');
 project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
 project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx -- demo/webhook-run.ts');
 
