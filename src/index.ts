@@ -1,5 +1,6 @@
 export * from './shared/api-options';
 export * from './shared/handler-props';
+export * from './shared/monitoring';
 export * from './shared/table-billing';
 export * from './birthday-api';
 export * from './unique-code-table';

@@ -10,11 +10,13 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { ENV, EXPORT, TABLE, USER_PARAMETER } from './contract';
+import { addBlockWidgets, createAlarms, frontRules, functionRules } from '../shared/alarms';
 import type { ApiOptions } from '../shared/api-options';
 import { createDeploymentTarget } from '../shared/deployment';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import type { HandlerProps } from '../shared/handler-props';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
+import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { grantSecretValue } from '../shared/secret';
 import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
 import type { TableBilling } from '../shared/table-billing';
@@ -129,7 +131,7 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
  *     PUT /hello/{user}   {"dateOfBirth":"YYYY-MM-DD"}   204
  *     GET /hello/{user}                                  200 {"message":"Hello, {user}! Your birthday is in N day(s)"}
  */
-export class BirthdayApi extends Construct implements ec2.IConnectable {
+export class BirthdayApi extends Construct implements ec2.IConnectable, IWatchable {
   /** The HTTP API. */
   public readonly api: apigwv2.IHttpApi;
 
@@ -280,6 +282,28 @@ export class BirthdayApi extends Construct implements ec2.IConnectable {
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.front.metricLatency(options);
+  }
+
+  /**
+   * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
+   *
+   * @param options who hears of them, and what is different
+   */
+  public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
+    return createAlarms(this, [...frontRules(this.front), ...functionRules(this.functions)], options);
+  }
+
+  /**
+   * Puts this block's graphs on a dashboard.
+   *
+   * @param dashboard any dashboard; `BlocksDashboard` makes one over many blocks
+   */
+  public addWidgets(dashboard: cloudwatch.Dashboard): void {
+    addBlockWidgets(this, dashboard, {
+      front: this.front,
+      functions: this.functions,
+      own: {},
+    });
   }
 
   private validateProps(props: BirthdayApiProps): void {

@@ -31,8 +31,18 @@ import {
   type RepositoryPattern,
 } from './repository-address';
 import { hasWildcard, validateProps } from './validate-props';
+import {
+  addBlockWidgets,
+  type AlarmRule,
+  createAlarms,
+  deadLetterRule,
+  frontRules,
+  functionRules,
+  oneIsTooMuch,
+} from '../shared/alarms';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
+import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { grantKey } from '../shared/key';
 import { handlerMetric } from '../shared/metric';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
@@ -50,7 +60,7 @@ const DEFAULT_MAX_RECEIVE_COUNT = 2;
  * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function that fetches exactly the
  * pushed commit and stores it. Failures are told as events and kept in a dead-letter queue.
  */
-export class GitPushPipeline extends Construct implements ec2.IConnectable {
+export class GitPushPipeline extends Construct implements ec2.IConnectable, IWatchable {
   /** The bucket of the zips. */
   public readonly bucket: s3.IBucket;
 
@@ -300,6 +310,57 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable {
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.webhookFront('metricLatency').metricLatency(options);
+  }
+
+  /**
+   * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
+   *
+   * @param options who hears of them, and what is different
+   */
+  public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
+    return createAlarms(this, this.alarmRules(), options);
+  }
+
+  /**
+   * Puts this block's graphs on a dashboard.
+   *
+   * @param dashboard any dashboard; `BlocksDashboard` makes one over many blocks
+   */
+  public addWidgets(dashboard: cloudwatch.Dashboard): void {
+    addBlockWidgets(this, dashboard, {
+      front: this.front,
+      functions: this.functions,
+      own: {
+        Pushes: [
+          this.metricPushesPublished({ label: 'published' }),
+          this.metricPushesFailed({ label: 'failed' }),
+        ],
+        'Oldest push in the queue, seconds': [this.metricQueueAge()],
+        'Dead letters': [this.metricDeadLetters()],
+      },
+    });
+  }
+
+  private alarmRules(): AlarmRule[] {
+    return [
+      oneIsTooMuch(
+        'PushesFailed',
+        this.metricPushesFailed(),
+        'A push could not be published.',
+        'A push gave no zip',
+      ),
+      deadLetterRule(this.metricDeadLetters(), 'Look at what failed'),
+      {
+        id: 'QueueAge',
+        metric: this.metricQueueAge(),
+        threshold: 2 * (this.workFunction.timeout ?? Duration.minutes(5)).toSeconds(),
+        datapoints: [1, 1],
+        why: 'A push has been waiting for longer than twice what the work on one may take.',
+        runbook: 'Pushes wait',
+      },
+      ...frontRules(this.front),
+      ...functionRules(this.functions),
+    ];
   }
 
   private webhookFront(member: string): HttpFront {

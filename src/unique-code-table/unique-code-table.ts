@@ -1,6 +1,6 @@
 import { Annotations, Duration, type RemovalPolicy, Token } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
-import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type * as iam from 'aws-cdk-lib/aws-iam';
@@ -9,10 +9,19 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct, type IConstruct } from 'constructs';
 import { CodeFormat } from './code-format';
 import { ENV, EXPORT, METRIC, METRIC_NAMESPACE, TABLE } from './contract';
+import {
+  addBlockWidgets,
+  type AlarmRule,
+  createAlarms,
+  frontRules,
+  functionRules,
+  oneIsTooMuch,
+} from '../shared/alarms';
 import type { ApiOptions } from '../shared/api-options';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import type { HandlerProps } from '../shared/handler-props';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
+import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { handlerMetric } from '../shared/metric';
 import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
 import type { TableBilling } from '../shared/table-billing';
@@ -234,7 +243,7 @@ abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable
  * The function takes `{"usedBy"?, "length"?, "reference"?, "description"?, "count"?, "idempotencyKey"?}` and answers
  * `{"code":"…"}`, or `{"codes":["…"]}` where `count` was given. It is invoked directly, by Step Functions, or behind an API Gateway.
  */
-export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable {
+export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable, IWatchable {
   /** The environment variable in which `bindTo` tells a function whom to invoke, unless it is told another. */
   public static readonly FUNCTION_NAME_VARIABLE = 'UNIQUE_CODE_FUNCTION_NAME';
 
@@ -379,6 +388,61 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.apiFront('metricLatency').metricLatency(options);
+  }
+
+  /**
+   * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
+   *
+   * @param options who hears of them, and what is different
+   */
+  public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
+    return createAlarms(this, this.alarmRules(), options);
+  }
+
+  /**
+   * Puts this block's graphs on a dashboard.
+   *
+   * @param dashboard any dashboard; `BlocksDashboard` makes one over many blocks
+   */
+  public addWidgets(dashboard: cloudwatch.Dashboard): void {
+    addBlockWidgets(this, dashboard, {
+      front: this.front,
+      functions: this.functions,
+      own: {
+        Codes: [
+          this.metricCodesIssued({ label: 'issued' }),
+          this.metricCollisions({ label: 'drawn and taken' }),
+        ],
+        Exhausted: [this.metricExhausted({ label: 'no free code' })],
+      },
+    });
+  }
+
+  private alarmRules(): AlarmRule[] {
+    const collisions = new cloudwatch.MathExpression({
+      expression: 'IF(i + c >= 20, 100 * c / (i + c), 0)',
+      usingMetrics: { i: this.metricCodesIssued(), c: this.metricCollisions() },
+      period: Duration.minutes(5),
+      label: 'Drawn codes that were taken, %',
+    });
+    return [
+      oneIsTooMuch(
+        'Exhausted',
+        this.metricExhausted(),
+        'No free code was found for a request.',
+        '409 `No free code was found`',
+      ),
+      {
+        id: 'CollisionRate',
+        metric: collisions,
+        threshold: 50,
+        datapoints: [3, 3],
+        why: 'Half of the codes that are drawn are taken already.',
+        runbook: 'Half of the codes that are drawn are taken',
+      },
+      ...frontRules(this.front),
+      ...functionRules(this.functions),
+    ];
   }
 
   private apiFront(member: string): HttpFront {

@@ -25,9 +25,19 @@ import {
 import type { WebhookRunnerProps } from './props';
 import { contentHash, type RecordMapping } from './record-mapping';
 import { validateProps } from './validate-props';
+import {
+  addBlockWidgets,
+  type AlarmRule,
+  createAlarms,
+  deadLetterRule,
+  frontRules,
+  functionRules,
+  oneIsTooMuch,
+} from '../shared/alarms';
 import { assetPath } from '../shared/assets';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
+import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { handlerMetric } from '../shared/metric';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
 import { grantSecretValue } from '../shared/secret';
@@ -46,7 +56,7 @@ const MAX_SETTINGS_LENGTH = 3000;
  * An HTTP API whose `POST /run` answers at once, a queue, and a function that streams the NDJSON file behind `data_url`, delivers it in
  * batches at the destination's pace, reports to `callback_url`, and goes on in another invocation where the time of one is not enough.
  */
-export class WebhookRunner extends Construct implements ec2.IConnectable {
+export class WebhookRunner extends Construct implements ec2.IConnectable, IWatchable {
   /** The HTTP API. */
   public readonly api: apigwv2.IHttpApi;
 
@@ -227,6 +237,47 @@ export class WebhookRunner extends Construct implements ec2.IConnectable {
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.front.metricLatency(options);
+  }
+
+  /**
+   * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
+   *
+   * @param options who hears of them, and what is different
+   */
+  public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
+    return createAlarms(this, this.alarmRules(), options);
+  }
+
+  /**
+   * Puts this block's graphs on a dashboard.
+   *
+   * @param dashboard any dashboard; `BlocksDashboard` makes one over many blocks
+   */
+  public addWidgets(dashboard: cloudwatch.Dashboard): void {
+    addBlockWidgets(this, dashboard, {
+      front: this.front,
+      functions: this.functions,
+      own: {
+        'Records delivered': [this.metricRecordsDelivered()],
+        Failures: [this.metricBatchesFailed({ label: 'batches' }), this.metricRunsFailed({ label: 'runs' })],
+        'Dead letters': [this.metricDeadLetters()],
+      },
+    });
+  }
+
+  private alarmRules(): AlarmRule[] {
+    return [
+      oneIsTooMuch('RunsFailed', this.metricRunsFailed(), 'A run ended as failed.', 'A run ended as failed'),
+      oneIsTooMuch(
+        'BatchesFailed',
+        this.metricBatchesFailed(),
+        'The destination refused a batch for good.',
+        'The destination refused records',
+      ),
+      deadLetterRule(this.metricDeadLetters(), 'A message in the dead-letter queue'),
+      ...frontRules(this.front),
+      ...functionRules(this.functions),
+    ];
   }
 
   private createAcceptFunction(props: WebhookRunnerProps): lambda.Function {
