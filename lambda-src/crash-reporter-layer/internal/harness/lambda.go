@@ -296,9 +296,20 @@ func (l *Lambda) Spooled() []string {
 // WaitSpooled waits until so many events are spooled.
 func (l *Lambda) WaitSpooled(n int) {
 	l.T.Helper()
-	for end := time.Now().Add(10 * time.Second); len(l.Spooled()) != n; time.Sleep(time.Millisecond) {
+	l.poll(func() bool { return len(l.Spooled()) == n }, "spooled events")
+}
+
+// WaitOutput waits until the extension has printed a text.
+func (l *Lambda) WaitOutput(text string) {
+	l.T.Helper()
+	l.poll(func() bool { return strings.Contains(l.Output(), text) }, text)
+}
+
+func (l *Lambda) poll(condition func() bool, what string) {
+	l.T.Helper()
+	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			l.T.Fatalf("waited in vain for %d spooled events, there are %d; output: %s", n, len(l.Spooled()), l.Output())
+			l.T.Fatalf("waited in vain for %s; spooled %d, output %q", what, len(l.Spooled()), l.Output())
 		}
 	}
 }
