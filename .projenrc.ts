@@ -101,6 +101,10 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'esbuild@0.28.2',
     '@types/aws-lambda',
     '@types/node@^20',
+    // AWS's own signer and rules of retrying, in every handler: exact, as test/shared/aws compares them with the SDK's.
+    '@smithy/core@3.41.0',
+    '@smithy/signature-v4@5.7.5',
+    '@smithy/types@4.20.0',
     '@aws-sdk/client-dynamodb',
     '@aws-sdk/client-secrets-manager',
     '@aws-sdk/client-lambda',

@@ -2,7 +2,8 @@ import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SQSClient, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { awsClient, type CallKind } from '../../lambda-src/shared/aws-client';
+import type { CallKind } from '../../lambda-src/shared/aws/limits';
+import { awsClient } from '../../lambda-src/shared/aws-client';
 
 /** Accepts every request and never answers one. */
 class SilentServer {
