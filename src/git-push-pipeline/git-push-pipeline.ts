@@ -107,6 +107,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
         encryption: props.encryptionKey ? s3.BucketEncryption.KMS : s3.BucketEncryption.S3_MANAGED,
         encryptionKey: props.encryptionKey,
         bucketKeyEnabled: props.encryptionKey ? true : undefined,
+        serverAccessLogsBucket: props.serverAccessLogsBucket,
         blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
         objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         enforceSSL: true,

@@ -84,6 +84,14 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly bucket?: s3.IBucket;
 
   /**
+   * A bucket for the server access logs of the new bucket. Cannot be combined with `bucket`.
+   *
+   * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html
+   * @default - reads and writes are not logged
+   */
+  readonly serverAccessLogsBucket?: s3.IBucket;
+
+  /**
    * The key of a push's zip. `{host}`, `{path}`, `{ref}` (`heads/main`, `tags/v1`) and `{commit}` are filled in.
    * With `{commit}` an object is written once and never again.
    *

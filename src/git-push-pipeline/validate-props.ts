@@ -32,6 +32,13 @@ export function validateProps(
     scope,
     props,
     'bucket',
+    'serverAccessLogsBucket',
+    'access logs are set on the bucket that you pass',
+  );
+  validateExclusive(
+    scope,
+    props,
+    'bucket',
     'removalPolicy',
     '`removalPolicy` describes a new bucket, set it on the one that you pass',
   );
