@@ -490,6 +490,11 @@ project.addTask('test:python', {
   env: { JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20' },
 });
 
+project.addTask('permissions', {
+  description: 'Writes docs/permissions.md from the templates of test/blocks.ts',
+  exec: 'vitest run test/permissions.test.ts',
+  env: { WRITE_PERMISSIONS: '1' },
+});
 project.addTask('test:aws-cli', {
   description:
     'The lines for the AWS CLI in the README, with the CLI itself (needs `aws`; -- --record keeps what it sends for the unit test)',
