@@ -1,4 +1,5 @@
 import { Token } from 'aws-cdk-lib';
+import { InvalidPropError } from './validate';
 
 /**
  * Capacity that follows the load between two limits, in capacity units.
@@ -73,6 +74,9 @@ export class TableBilling {
 function check(name: string, value: number, min: number, max: number): void {
   if (Token.isUnresolved(value) || Token.isUnresolved(max)) return;
   if (!Number.isInteger(value) || value < min || value > max) {
-    throw new Error(`\`${name}\` must be an integer from ${min} to ${max}, got ${value}`);
+    throw new InvalidPropError(
+      undefined,
+      `\`${name}\` must be an integer from ${min} to ${max}, got ${value}`,
+    );
   }
 }

@@ -1,12 +1,23 @@
 import { type Duration, Token } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
-/** An error of a block's user: it names what is wrong and where, so that the stack trace is not needed. */
+/**
+ * An error of a block's user: it names the prop, what was given, what is allowed and, where there is one, the construct's path, so that
+ * the stack trace is not needed. Of a static such as `CodeFormat.of`, which belongs to no construct yet, there is none.
+ */
 export class InvalidPropError extends Error {
-  public constructor(scope: IConstruct, message: string) {
-    super(`${message} (at ${scope.node.path || 'the app'})`);
+  public constructor(scope: IConstruct | undefined, message: string) {
+    super(scope ? `${message} (at ${scope.node.path || 'the app'})` : message);
     this.name = 'InvalidPropError';
   }
+}
+
+/** A value in a message, so that a text is not taken for a number: JavaScript and Python callers mix them up. */
+export function shown(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'bigint' || value === undefined) return String(value);
+  if (typeof value === 'object' && value !== null)
+    return `an object (${value.constructor?.name ?? 'without a class'})`;
+  return typeof value === 'function' ? 'a function' : JSON.stringify(value);
 }
 
 /** Checks a whole number. Tokens pass: their value is known only at deployment. */
@@ -19,7 +30,10 @@ export function validateInteger(
 ): void {
   if (value === undefined || Token.isUnresolved(value)) return;
   if (!Number.isInteger(value) || value < min || value > max) {
-    throw new InvalidPropError(scope, `\`${prop}\` must be an integer from ${min} to ${max}, got ${value}`);
+    throw new InvalidPropError(
+      scope,
+      `\`${prop}\` must be an integer from ${min} to ${max}, got ${shown(value)}`,
+    );
   }
 }
 
@@ -31,7 +45,14 @@ export function validateDuration(
   min: Duration,
   max: Duration,
 ): void {
-  if (value === undefined || value.isUnresolved()) return;
+  if (value === undefined) return;
+  if (typeof value?.isUnresolved !== 'function') {
+    throw new InvalidPropError(
+      scope,
+      `\`${prop}\` must be a Duration such as Duration.seconds(${min.toSeconds()}), got ${shown(value)}`,
+    );
+  }
+  if (value.isUnresolved()) return;
   const seconds = value.toSeconds({ integral: false });
   if (!Number.isInteger(seconds) || seconds < min.toSeconds() || seconds > max.toSeconds()) {
     throw new InvalidPropError(

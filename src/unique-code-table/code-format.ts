@@ -1,5 +1,6 @@
 import { Token } from 'aws-cdk-lib';
 import { type Format, isWellFormed, MAX_LENGTH } from './contract';
+import { InvalidPropError } from '../shared/validate';
 
 /**
  * The characters that codes are made of.
@@ -26,18 +27,23 @@ export class CodeAlphabet {
   public static custom(characters: string): CodeAlphabet {
     const wrong = [...characters].find(character => !/^[!-~]$/.test(character) || character === '#');
     if (wrong !== undefined) {
-      throw new Error(
+      throw new InvalidPropError(
+        undefined,
         `The alphabet holds ${JSON.stringify(wrong)}: its characters must be printable ASCII, without space and without #`,
       );
     }
     const twice = [...characters].find((character, index) => characters.indexOf(character) !== index);
     if (twice !== undefined) {
-      throw new Error(
+      throw new InvalidPropError(
+        undefined,
         `The alphabet holds ${JSON.stringify(twice)} twice: remove one, or that character comes too often`,
       );
     }
     if (characters.length < 2) {
-      throw new Error(`The alphabet must have at least 2 characters, got ${JSON.stringify(characters)}`);
+      throw new InvalidPropError(
+        undefined,
+        `The alphabet must have at least 2 characters, got ${JSON.stringify(characters)}`,
+      );
     }
     return new CodeAlphabet(characters);
   }
@@ -119,13 +125,20 @@ export class CodeFormat {
       checkCharacter = false,
     } = options;
     if (Token.isUnresolved(length) || Token.isUnresolved(prefix)) {
-      throw new Error('A CodeFormat cannot be made of tokens: the function needs it as it is');
+      throw new InvalidPropError(
+        undefined,
+        'A CodeFormat cannot be made of tokens: the function needs it as it is',
+      );
     }
     if (!Number.isInteger(length) || length < 1 || length > MAX_LENGTH) {
-      throw new Error(`\`length\` must be an integer from 1 to ${MAX_LENGTH}, got ${length}`);
+      throw new InvalidPropError(
+        undefined,
+        `\`length\` must be an integer from 1 to ${MAX_LENGTH}, got ${length}`,
+      );
     }
     if (!/^[!-~]{0,64}$/.test(prefix) || prefix.includes('#')) {
-      throw new Error(
+      throw new InvalidPropError(
+        undefined,
         `\`prefix\` must be up to 64 printable ASCII characters, without space and without #, got ${JSON.stringify(prefix)}`,
       );
     }
@@ -133,21 +146,26 @@ export class CodeFormat {
       groupSize !== undefined &&
       (!Number.isInteger(groupSize) || groupSize < 1 || groupSize > MAX_LENGTH)
     ) {
-      throw new Error(`\`groupSize\` must be an integer from 1 to ${MAX_LENGTH}, got ${groupSize}`);
+      throw new InvalidPropError(
+        undefined,
+        `\`groupSize\` must be an integer from 1 to ${MAX_LENGTH}, got ${groupSize}`,
+      );
     }
     if (options.separator !== undefined && groupSize === undefined) {
-      throw new Error('`separator` needs `groupSize`: it stands between groups');
+      throw new InvalidPropError(undefined, '`separator` needs `groupSize`: it stands between groups');
     }
     if (
       groupSize !== undefined &&
       (!/^[!-~]$/.test(separator) || separator === '#' || alphabet.characters.includes(separator))
     ) {
-      throw new Error(
+      throw new InvalidPropError(
+        undefined,
         `\`separator\` must be one printable ASCII character, not #, that the alphabet does not hold, got ${JSON.stringify(separator)}`,
       );
     }
     if (checkCharacter && alphabet.characters.length % 2 !== 0) {
-      throw new Error(
+      throw new InvalidPropError(
+        undefined,
         `\`checkCharacter\` needs an alphabet of an even number of characters, got ${alphabet.characters.length}: add or remove one`,
       );
     }

@@ -6,6 +6,7 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { DESTINATION_BYTES, type DestinationSettings, type HttpAuthSettings } from './contract';
 import { grantQueueSend } from '../shared/queue-with-dead-letters';
+import { InvalidPropError } from '../shared/validate';
 
 /**
  * How the runner gets a token by OAuth 2 client credentials.
@@ -176,15 +177,19 @@ export class WebhookDestination {
     const { url, method, headers, auth, dataKey, successStatus } = options;
     checkUrl('url', url);
     if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) {
-      throw new Error(`\`method\` must be POST, PUT or PATCH, got "${method}"`);
+      throw new InvalidPropError(undefined, `\`method\` must be POST, PUT or PATCH, got "${method}"`);
     }
     Object.keys(headers ?? {}).forEach(checkHeader);
     for (const status of successStatus ?? []) {
       if (!Number.isInteger(status) || status < 200 || status > 499) {
-        throw new Error(`\`successStatus\` must be statuses from 200 to 499, got ${status}`);
+        throw new InvalidPropError(
+          undefined,
+          `\`successStatus\` must be statuses from 200 to 499, got ${status}`,
+        );
       }
     }
-    if (dataKey === '') throw new Error('`dataKey` must not be empty: leave it out for a bare array');
+    if (dataKey === '')
+      throw new InvalidPropError(undefined, '`dataKey` must not be empty: leave it out for a bare array');
     return new WebhookDestination(
       { kind: 'http', url, method, headers, auth: auth?._settings, dataKey, successStatus },
       () => undefined,
@@ -221,7 +226,10 @@ export class WebhookDestination {
   ): WebhookDestination {
     const { source = 'webhook-runner', detailType = 'Records' } = options;
     if (source.startsWith('aws.')) {
-      throw new Error(`\`source\` must not begin with "aws.", which only AWS may use, got "${source}"`);
+      throw new InvalidPropError(
+        undefined,
+        `\`source\` must not begin with "aws.", which only AWS may use, got "${source}"`,
+      );
     }
     return new WebhookDestination(
       { kind: 'eventBus', eventBusName: bus.eventBusName, source, detailType },
@@ -273,19 +281,28 @@ export class WebhookDestination {
 function checkUrl(name: string, url: string): void {
   if (Token.isUnresolved(url)) return;
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw new Error(`\`${name}\` must be an https URL, got ${JSON.stringify(url)}`);
+    throw new InvalidPropError(undefined, `\`${name}\` must be an https URL, got ${JSON.stringify(url)}`);
   }
   const { username, password } = new URL(url);
   if (username || password) {
-    throw new Error(`\`${name}\` must not hold a user name or password: use \`auth\` with a secret`);
+    throw new InvalidPropError(
+      undefined,
+      `\`${name}\` must not hold a user name or password: use \`auth\` with a secret`,
+    );
   }
 }
 
 function checkHeader(name: string): void {
   if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
-    throw new Error(`A header's name must be one such as "X-Source", got ${JSON.stringify(name)}`);
+    throw new InvalidPropError(
+      undefined,
+      `A header's name must be one such as "X-Source", got ${JSON.stringify(name)}`,
+    );
   }
   if (name.toLowerCase() === 'authorization') {
-    throw new Error('`headers` must not hold `Authorization`: use `auth` with a secret');
+    throw new InvalidPropError(
+      undefined,
+      '`headers` must not hold `Authorization`: use `auth` with a secret',
+    );
   }
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import type { Json, MappingStep } from './contract';
+import { InvalidPropError } from '../shared/validate';
 
 const URL_MEMBERS = ['access_token', 'data_url', 'callback_url'];
 
@@ -29,12 +30,16 @@ export class RecordMapping {
   public static module(file: string): RecordMapping {
     const absolute = path.resolve(file);
     if (!/\.c?js$/.test(absolute)) {
-      throw new Error(
+      throw new InvalidPropError(
+        undefined,
         `The mapping module must be a CommonJS file, .js or .cjs, got "${file}": compile or bundle it first`,
       );
     }
     if (!existsSync(absolute)) {
-      throw new Error(`The mapping module "${file}" does not exist (looked for ${absolute})`);
+      throw new InvalidPropError(
+        undefined,
+        `The mapping module "${file}" does not exist (looked for ${absolute})`,
+      );
     }
     return new RecordMapping([], absolute);
   }
@@ -112,7 +117,8 @@ export class RecordMapping {
    */
   public fromRequest(field: string, member: string): RecordMapping {
     if (URL_MEMBERS.includes(member.replace(/^\//, '').split('/')[0])) {
-      throw new Error(
+      throw new InvalidPropError(
+        undefined,
         `A mapping cannot read \`${member}\` of the request: it must not leave with the records`,
       );
     }
@@ -135,11 +141,15 @@ export class RecordMapping {
 
   private with(step: MappingStep, ...fields: string[]): RecordMapping {
     if (this._file !== undefined) {
-      throw new Error('A mapping by a module has no further steps: write them into the module');
+      throw new InvalidPropError(
+        undefined,
+        'A mapping by a module has no further steps: write them into the module',
+      );
     }
     for (const field of fields) {
       if (field === '' || field === '/' || field.split('/').includes('__proto__')) {
-        throw new Error(
+        throw new InvalidPropError(
+          undefined,
           `A field of a mapping must be a key or a JSON Pointer such as "/properties/audience", got ${JSON.stringify(field)}`,
         );
       }
@@ -158,7 +168,10 @@ export function contentHash(...contents: readonly Buffer[]): string {
 function jsonOf(field: string, value: unknown): Json {
   const text = JSON.stringify(value);
   if (text === undefined) {
-    throw new Error(`The value of \`${field}\` must be a JSON value, got ${typeof value}`);
+    throw new InvalidPropError(
+      undefined,
+      `The value of \`${field}\` must be a JSON value, got ${typeof value}`,
+    );
   }
   return JSON.parse(text) as Json;
 }

@@ -1,4 +1,5 @@
 import { DEFAULT_STATUS_PROTOCOL, type StatusProtocol as Wire } from './contract';
+import { InvalidPropError } from '../shared/validate';
 
 /**
  * How a platform wants to be told of a run. What is left out is as in `StatusProtocol.DEFAULT`.
@@ -83,11 +84,12 @@ export class StatusProtocol {
       },
     };
     if (!['PUT', 'POST', 'PATCH'].includes(wire.method)) {
-      throw new Error(`\`method\` must be PUT, POST or PATCH, got "${wire.method}"`);
+      throw new InvalidPropError(undefined, `\`method\` must be PUT, POST or PATCH, got "${wire.method}"`);
     }
     for (const name of ['authorizationHeader', 'tenantHeader'] as const) {
       if (!HEADER_NAME.test(wire[name])) {
-        throw new Error(
+        throw new InvalidPropError(
+          undefined,
           `\`${name}\` must be a header's name such as "X-Tenant", got ${JSON.stringify(wire[name])}`,
         );
       }
