@@ -72,6 +72,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
       'scripts/**/*.ts',
       'scripts/**/*.mts',
       '.projenrc.ts',
+      'scripts/**/*.mts',
       'vitest.config.mts',
     ],
     compilerOptions: {
@@ -307,11 +308,11 @@ new JsonFile(project, '.oxlintrc.json', {
     ],
   },
 });
-const typeCheck = project.addTask('type-check', {
+project.addTask('type-check', {
   description: "Checks the types of everything (TypeScript's native compiler)",
   exec: 'node node_modules/typescript-native/bin/tsc --noEmit -p tsconfig.dev.json',
 });
-const lint = project.addTask('lint', {
+project.addTask('lint', {
   description: 'Lint rules (oxlint, with types)',
   exec: 'oxlint --type-aware --deny-warnings --tsconfig tsconfig.dev.json',
   receiveArgs: true,
@@ -438,24 +439,79 @@ project.preCompileTask.spawn(bundle);
 project.compileTask.reset('jsii --silence-warnings=reserved-word');
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
 
-// `npm test` is the whole truth: what it does not see is not checked.
-project.testTask.reset();
-project.testTask.exec('tsx scripts/current-cdk.mts', { name: 'the CDK that the tests run with' });
-project.testTask.spawn(bundle);
-project.testTask.spawn(project.compileTask);
-project.testTask.spawn(typeCheck);
-project.testTask.exec('biome check .', { name: 'layout' });
-project.testTask.exec('tsx scripts/check-commits.ts', { name: 'messages of the commits' });
-project.testTask.spawn(lint);
-project.testTask.exec('tsx scripts/test-extension.ts', { name: 'vet, test and briefly fuzz the extension' });
-project.testTask.exec('vitest run --coverage', { name: 'unit and integration tests', receiveArgs: true });
-project.testTask.exec('CDK=lowest vitest run', {
-  name: 'construct tests with the lowest CDK of the range',
+// `npm test` is the whole truth: what it does not see is not checked. scripts/test.ts runs these side by side.
+project.addTask('current-cdk', {
+  description: 'Installs the CDK that the tests run with, unless it is there',
+  exec: 'tsx scripts/current-cdk.mts',
 });
-project.testTask.exec('tsx scripts/check-generated.ts', {
-  name: 'generated files are up to date, README snippets compile',
+project.addTask('layout', { description: 'Whether every file is laid out (Biome)', exec: 'biome check .' });
+project.addTask('test:commits', {
+  description: 'The messages of the commits since the last release',
+  exec: 'tsx scripts/check-commits.ts',
 });
-project.testTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
+project.addTask('test:extension', {
+  description: 'Vets, tests and briefly fuzzes the extension',
+  exec: 'tsx scripts/test-extension.ts',
+});
+project.addTask('test:vitest', {
+  description: 'All tests of the TypeScript, with coverage (after bundle and compile)',
+  exec: 'vitest run --coverage --reporter=default --reporter=./scripts/count-reporter.mts',
+  receiveArgs: true,
+});
+project.addTask('test:lowest-constructs', {
+  description: 'The construct tests with the lowest CDK of the range',
+  exec: 'vitest run --reporter=default --reporter=./scripts/count-reporter.mts',
+  env: { CDK: 'lowest' },
+});
+project.addTask('test:generated', {
+  description: 'Whether generated files are up to date and all snippets of the pages compile',
+  exec: 'tsx scripts/check-generated.ts',
+});
+project.testTask.reset('tsx scripts/test.ts', { receiveArgs: true });
+
+/** What starts other programs (functions, git, npm, the Go extension) or goes over all blocks. */
+const NOT_UNIT = [
+  'test/integration/**',
+  'test/scripts/**',
+  'test/*.test.ts',
+  'test/crash-reporter-layer/{layer,publish-layer,scenarios,transport}.test.ts',
+  'test/git-push-pipeline/{fetch-and-zip,hostile-packs,wiring,zip-writer}.test.ts',
+  'test/webhook-runner/{recipe-functions,wiring}.test.ts',
+  'packages/local/test/{aws-cli,event-bridge,event-source-mappings,extensions,lambda}.test.ts',
+];
+const unitTests = `--exclude '${NOT_UNIT.join("' --exclude '")}'`;
+project.addTask('test:unit', {
+  description: 'The tests that start no other program',
+  exec: `vitest run ${unitTests} --reporter=default --reporter=./scripts/count-reporter.mts`,
+  receiveArgs: true,
+});
+project.addTask('test:fast', {
+  description: 'Type check and unit tests',
+  exec: 'tsx scripts/test.ts --fast',
+  receiveArgs: true,
+});
+project.addTask('test:watch', {
+  description: 'The unit tests of what is saved, again and again',
+  exec: `vitest watch ${unitTests}`,
+  receiveArgs: true,
+});
+project.addTask('test:steady', {
+  description:
+    'Ten runs of all tests in shuffled order, while two busy loops hold the processors (-- --runs 3)',
+  steps: [
+    { spawn: bundle.name },
+    { spawn: 'compile' },
+    { exec: 'tsx scripts/test-steady.ts', receiveArgs: true },
+  ],
+});
+project.addTask('test:load', {
+  description: 'UniqueCodeTable under 20,000 requests, 100 at a time',
+  steps: [
+    { spawn: bundle.name },
+    { exec: 'vitest run test/integration/unique-code-table.test.ts -t "under load"' },
+  ],
+  env: { LOAD_REQUESTS: '20000', LOAD_CODE_LENGTH: '4' },
+});
 
 project.addTask('changelog', {
   description:
@@ -585,6 +641,7 @@ project.npmignore!.exclude(
   '/vitest.config.mts',
   '/CONTRIBUTING.md',
   '/biome.jsonc',
+  '/.oxlintrc.json',
   '/.git-blame-ignore-revs',
   'cdk.out',
   '/.npmrc',

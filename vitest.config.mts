@@ -29,6 +29,7 @@ export default defineConfig({
     // No test asserts a time: these only end one that waits for what never comes, also on a machine that is busy with other things.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 120_000, interval: 10 } },
     env: {
       CDK_VALIDATION: 'false', // a second per synth; test/template.test.ts has it on
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',

@@ -42,9 +42,9 @@ import {
 } from '../shared/alarms';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
-import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { grantKey } from '../shared/key';
 import { handlerMetric } from '../shared/metric';
+import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
 import { grantSecretValue } from '../shared/secret';
 import { InvalidPropError } from '../shared/validate';

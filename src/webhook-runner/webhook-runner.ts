@@ -37,8 +37,8 @@ import {
 import { assetPath } from '../shared/assets';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
-import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { handlerMetric } from '../shared/metric';
+import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
 import { grantSecretValue } from '../shared/secret';
 import { grantTableWrite, tableFor } from '../shared/table';

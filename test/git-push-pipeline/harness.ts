@@ -31,7 +31,7 @@ export async function withRemote<T>(
   options: RemoteOptions & { directory: string },
   act: (remote: GitRemote, deadline: Deadline) => Promise<T>,
 ): Promise<T> {
-  const deadline = options.deadline ?? new Deadline(Date.now() + 15_000);
+  const deadline = options.deadline ?? new Deadline(Date.now() + 120_000);
   try {
     const { network, ...rest } = options;
     return await act(

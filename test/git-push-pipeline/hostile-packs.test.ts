@@ -33,7 +33,7 @@ describe('a pack', () => {
     piece = 65_536,
   ): Promise<T> => {
     const disk = new DiskBudget(limits);
-    const deadline = new Deadline(Date.now() + 15_000);
+    const deadline = new Deadline(Date.now() + 120_000);
     const file = new ScratchFile(directory, disk);
     let store: ObjectStore | undefined;
     try {

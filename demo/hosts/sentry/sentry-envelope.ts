@@ -71,8 +71,9 @@ function itemAt(bytes: Buffer, at: number): { type: unknown; body: Record<string
   const item = objectOf(itemLine, 'the item header');
   const end = item.length === undefined ? endOfLine(bytes, start) : start + Number(item.length);
   if (!Number.isInteger(end) || end > bytes.length) throw new Error('length is longer than the envelope');
-  if (end < bytes.length && bytes[end] !== NEWLINE)
+  if (end < bytes.length && bytes[end] !== NEWLINE) {
     throw new Error('after an item there must be a line feed');
+  }
   if (end - start > MAX_EVENT_BYTES) throw new Error('the event is larger than 1 MiB');
   return { type: item.type, body: objectOf(bytes.toString('utf8', start, end), 'the event'), next: end + 1 };
 }
