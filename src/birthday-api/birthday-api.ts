@@ -2,13 +2,13 @@ import { type RemovalPolicy, Token } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
-import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
-import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
+import { BirthdayApiBase, type BirthdayApiAttributes, type IBirthdayApi } from './birthday-api-base';
 import { ENV, EXPORT, TABLE, USER_PARAMETER } from './contract';
 import { addBlockWidgets, createAlarms, frontRules, functionRules } from '../shared/alarms';
 import type { ApiOptions } from '../shared/api-options';
@@ -18,7 +18,7 @@ import type { HandlerProps } from '../shared/handler-props';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { grantSecretValue } from '../shared/secret';
-import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
+import { tableFor, tableKey } from '../shared/table';
 import type { TableBilling } from '../shared/table-billing';
 import { InvalidPropError, validateInteger } from '../shared/validate';
 
@@ -131,7 +131,30 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
  *     PUT /hello/{user}   {"dateOfBirth":"YYYY-MM-DD"}   204
  *     GET /hello/{user}                                  200 {"message":"Hello, {user}! Your birthday is in N day(s)"}
  */
-export class BirthdayApi extends Construct implements ec2.IConnectable, IWatchable {
+export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IWatchable {
+  /**
+   * A birthday API that another stack has made, in the same account and region.
+   *
+   * @param scope the scope
+   * @param id the id
+   * @param attributes where it is
+   */
+  public static fromBirthdayApiAttributes(
+    scope: Construct,
+    id: string,
+    attributes: BirthdayApiAttributes,
+  ): IBirthdayApi {
+    class Import extends BirthdayApiBase {
+      public readonly table = dynamodb.Table.fromTableArn(this, 'Table', attributes.tableArn);
+      public readonly url = attributes.url;
+      public readonly api = apigwv2.HttpApi.fromHttpApiAttributes(this, 'Api', {
+        httpApiId: attributes.httpApiId,
+      });
+      protected readonly encryptionKey = attributes.encryptionKey;
+    }
+    return new Import(scope, id);
+  }
+
   /** The HTTP API. */
   public readonly api: apigwv2.IHttpApi;
 
@@ -150,7 +173,7 @@ export class BirthdayApi extends Construct implements ec2.IConnectable, IWatchab
   /** All functions of the block. */
   public readonly functions: lambda.Function[];
 
-  private readonly encryptionKey?: kms.IKey;
+  protected readonly encryptionKey?: kms.IKey;
   private readonly front: HttpFront;
 
   public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
@@ -228,60 +251,6 @@ export class BirthdayApi extends Construct implements ec2.IConnectable, IWatchab
    */
   public get connections(): ec2.Connections {
     return connectionsOf(this, this.functions);
-  }
-
-  /**
-   * Lets somebody read a stored birthday: `dynamodb:GetItem` on the table, and its key where it has one of its own.
-   *
-   * @param grantee who may read
-   */
-  public grantRead(grantee: iam.IGrantable): iam.Grant {
-    return grantTableRead(this.table, this.encryptionKey, grantee, 'dynamodb:GetItem');
-  }
-
-  /**
-   * Lets somebody store a birthday: `dynamodb:PutItem` on the table, and its key where it has one of its own.
-   *
-   * @param grantee who may write
-   */
-  public grantWrite(grantee: iam.IGrantable): iam.Grant {
-    return grantTableWrite(this.table, this.encryptionKey, grantee, 'dynamodb:PutItem');
-  }
-
-  /**
-   * How many requests the API received.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricRequests(options);
-  }
-
-  /**
-   * How many requests were refused as the caller's mistake (4xx).
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricClientErrors(options);
-  }
-
-  /**
-   * How many requests failed as our mistake (5xx).
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricServerErrors(options);
-  }
-
-  /**
-   * The time from a request's arrival to its answer, in milliseconds.
-   *
-   * @default - the average over 5 minutes
-   */
-  public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricLatency(options);
   }
 
   /**

@@ -1,1 +1,2 @@
 export * from './birthday-api';
+export { BirthdayApiAttributes, IBirthdayApi } from './birthday-api-base';

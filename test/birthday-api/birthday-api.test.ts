@@ -486,3 +486,18 @@ describe('refuses', () => {
     ).toThrow(/`table` and `.*` cannot be combined/);
   });
 });
+
+test('of another stack grants and measures as the one that it is', () => {
+  const stack = new Stack(new App(), 'Other', { env: { account: '123456789012', region: 'us-east-1' } });
+  const block = BirthdayApi.fromBirthdayApiAttributes(stack, 'Birthdays', {
+    tableArn: 'arn:aws:dynamodb:us-east-1:123456789012:table/Birthdays',
+    url: 'https://birthdays.example.com',
+    httpApiId: 'abc',
+    encryptionKey: kms.Key.fromKeyArn(stack, 'Key', 'arn:aws:kms:us-east-1:123456789012:key/1'),
+  });
+  const role = new iam.Role(stack, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+  block.grantRead(role);
+  expect(actionsOf(Template.fromStack(stack), 'Role')).toEqual(['dynamodb:GetItem', 'kms:Decrypt', 'kms:DescribeKey']);
+  expect(block.url).toBe('https://birthdays.example.com');
+  expect(stack.resolve(block.metricServerErrors().dimensions)).toEqual({ ApiId: 'abc' });
+});
