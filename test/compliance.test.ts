@@ -59,7 +59,7 @@ function findings(create: (stack: Stack) => void): string[] {
 }
 
 /** What an app that has to pass sets. */
-function hardened(stack: Stack): void {
+function hardenedStack(stack: Stack): void {
   const encryptionKey = new kms.Key(stack, 'Key', { enableKeyRotation: true });
   const secret = (id: string) => new secretsmanager.Secret(stack, id, { encryptionKey });
   const handlers = {
@@ -112,5 +112,5 @@ describe('every finding of every pack has an answer in docs/compliance.md, and n
   });
 
   test('with everything that hardens: a reason', () =>
-    expect(findings(hardened)).toEqual(listed('hardened')));
+    expect(findings(hardenedStack)).toEqual(listed('hardened')));
 });

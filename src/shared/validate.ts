@@ -15,8 +15,9 @@ export class InvalidPropError extends Error {
 /** A value in a message, so that a text is not taken for a number: JavaScript and Python callers mix them up. */
 export function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'bigint' || value === undefined) return String(value);
-  if (typeof value === 'object' && value !== null)
+  if (typeof value === 'object' && value !== null) {
     return `an object (${value.constructor?.name ?? 'without a class'})`;
+  }
   return typeof value === 'function' ? 'a function' : JSON.stringify(value);
 }
 

@@ -188,8 +188,9 @@ export class WebhookDestination {
         );
       }
     }
-    if (dataKey === '')
+    if (dataKey === '') {
       throw new InvalidPropError(undefined, '`dataKey` must not be empty: leave it out for a bare array');
+    }
     return new WebhookDestination(
       { kind: 'http', url, method, headers, auth: auth?._settings, dataKey, successStatus },
       () => undefined,
