@@ -1,4 +1,4 @@
-import { App, Aspects, PermissionsBoundary, Stack, Validations } from 'aws-cdk-lib';
+import { App, Aspects, PermissionsBoundary, Stack, Stage, Validations } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -101,6 +101,30 @@ describe.each(BLOCK_CASES)('$name', ({ minimal, maximal }) => {
     functions[0].grantInvoke(role);
     expect(() => app.synth()).not.toThrow();
   });
+});
+
+test('all blocks, few props and many, fit into an app of several regions and stages, and no stack needs another', () => {
+  const app = new App();
+  for (const [name, region] of [
+    ['Beta', 'eu-west-1'],
+    ['Prod', 'us-east-1'],
+    ['Prod', 'eu-west-1'],
+  ]) {
+    const stage =
+      (app.node.tryFindChild(name) as Stage | undefined) ??
+      new Stage(app, name, { env: { account: '123456789012' } });
+    const stack = new Stack(stage, region, { env: { account: '123456789012', region } });
+    for (const block of BLOCK_CASES) {
+      block.minimal(stack, `${block.name}One`);
+      block.maximal(stack, `${block.name}Two`);
+    }
+  }
+  for (const { stacks } of app.synth().nestedAssemblies.map(({ nestedAssembly }) => nestedAssembly)) {
+    for (const { dependencies, template } of stacks) {
+      expect(dependencies.filter(({ manifest }) => manifest.type === 'aws:cloudformation:stack')).toEqual([]);
+      expect(JSON.stringify(template)).not.toMatch(/Fn::ImportValue|Fn::GetStackOutput/);
+    }
+  }
 });
 
 class RecipesStack extends Stack {

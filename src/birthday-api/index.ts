@@ -1,2 +1,2 @@
 export * from './birthday-api';
-export { BirthdayApiAttributes, IBirthdayApi } from './birthday-api-base';
+export type { BirthdayApiAttributes, IBirthdayApi } from './birthday-api-base';

@@ -497,7 +497,11 @@ test('of another stack grants and measures as the one that it is', () => {
   });
   const role = new iam.Role(stack, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
   block.grantRead(role);
-  expect(actionsOf(Template.fromStack(stack), 'Role')).toEqual(['dynamodb:GetItem', 'kms:Decrypt', 'kms:DescribeKey']);
+  expect(actionsOf(Template.fromStack(stack), 'Role')).toEqual([
+    'dynamodb:GetItem',
+    'kms:Decrypt',
+    'kms:DescribeKey',
+  ]);
   expect(block.url).toBe('https://birthdays.example.com');
   expect(stack.resolve(block.metricServerErrors().dimensions)).toEqual({ ApiId: 'abc' });
 });
