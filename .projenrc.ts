@@ -65,6 +65,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     include: [
       'lambda-src/**/*.ts',
       'examples/**/*.ts',
+      'packages/*/*.ts',
       'packages/*/src/**/*.ts',
       'packages/*/test/**/*.ts',
       'demo/**/*.ts',
@@ -606,6 +607,15 @@ project.addTask('third-party', {
     'Writes NOTICE and the bill of materials (sbom.cdx.json) of what the bundles and the extension contain',
   exec: 'tsx scripts/third-party.ts',
 });
+project.addTask('build:localhost', {
+  description: 'Builds cdk-localhost, the package that runs any CDK app, into packages/local/dist',
+  exec: 'tsx packages/local/build.ts',
+});
+project.addTask('check-deployment', {
+  description: 'Requests at a constant rate while something is deployed (-- --url https://… --help)',
+  steps: [{ exec: 'tsx packages/local/src/cli/bin.ts check-deployment', receiveArgs: true }],
+});
+
 project.packageTask.reset();
 project.packageTask.exec('tsx scripts/third-party.ts'); // with the version of the release
 project.packageTask.spawn(tasks.tryFind('package:js')!);
@@ -625,7 +635,14 @@ project.github?.tryFindWorkflow('build')?.file?.addOverride('jobs.build.steps.0.
 
 // -- Files ------------------------------------------------------------------------------------------------------------
 project.gitignore.removePatterns('tsconfig.json');
-project.gitignore.exclude('/tsconfig.json', '/assets/', '/coverage/', 'cdk.out', '.jsii.tabl.json');
+project.gitignore.exclude(
+  '/tsconfig.json',
+  '/assets/',
+  '/coverage/',
+  '/packages/*/dist/',
+  'cdk.out',
+  '.jsii.tabl.json',
+);
 project.npmignore!.exclude(
   '/lambda-src/',
   '/packages/',

@@ -16,6 +16,13 @@ export interface Resource {
   resolve(value: unknown): unknown;
 }
 
+/** What a bus says of an event. */
+export interface Delivery {
+  readonly source: string;
+  readonly detailType: string;
+  readonly resources: string[];
+}
+
 export interface Context {
   readonly iam: Iam;
   readonly clock: Clock;
@@ -27,6 +34,8 @@ export interface Context {
   /** `AWS_ENDPOINT_URL_…` variables of all services. */
   endpoints(): Record<string, string>;
   arn(service: string, resource: string): string;
+  /** Hands something to a resource that takes it, for one service in the name of another. @returns false where none runs here */
+  deliver(arn: string, body: string, about: Delivery): boolean;
   /** A service that takes part, by its class. */
   service<T extends Service>(type: abstract new (...args: never[]) => T): T;
 }
@@ -48,6 +57,8 @@ export interface Service {
   ref(resource: Resource): unknown;
   attribute(resource: Resource, name: string): unknown;
   create(resource: Resource): Promise<void>;
+  /** Takes what another service sends to one of its resources. @returns false where it is none of its own */
+  deliver?(arn: string, body: string, about: Delivery): boolean;
   stop(): Promise<void>;
 }
 

@@ -33,6 +33,12 @@ export interface SystemOptions {
   /** What runs beside the services of AWS, such as a host that functions talk to. */
   readonly services?: readonly Service[];
   readonly log?: (source: string, line: string) => void;
+  /** Whether asynchronous events are tried again sixty times as soon as on AWS. */
+  readonly fastRetries?: boolean;
+  /** Whether HTTP APIs answer 429 above the rate that their stage allows. */
+  readonly throttle?: boolean;
+  /** How many seconds lie between two looks for expired items. Default: 60 */
+  readonly ttlDelaySeconds?: number;
   /** The time of queues and objects, for tests that turn it. */
   readonly clock?: Clock;
   /** How Lambda treats extensions, for tests that vary it. */
@@ -67,7 +73,7 @@ export class System {
   public readonly iam = new Iam(this.journal);
   /** What a developer should know about this run. */
   public readonly notices: string[] = [];
-  private readonly services: Service[] = [];
+  public readonly services: Service[] = [];
   private allResources: readonly Resource[] = [];
   private readonly outputValues: Record<string, string> = {};
   private unknownService!: RunningServer;
@@ -180,10 +186,11 @@ export class System {
         const { 'AWS::Region': region, 'AWS::AccountId': account } = PSEUDO_PARAMETERS;
         return `arn:${PSEUDO_PARAMETERS['AWS::Partition']}:${service}:${region}:${account}:${resource}`;
       },
+      deliver: (arn, body, about) => this.services.some(service => service.deliver?.(arn, body, about)),
       service: type => this.service(type),
     };
     this.services.push(
-      new DynamoDb(context),
+      new DynamoDb(context, this.options.ttlDelaySeconds),
       new SecretsManager(context),
       new S3(context),
       new Sqs(context),
@@ -194,9 +201,10 @@ export class System {
         assetPath,
         environmentOverrides: this.options.environmentOverrides ?? {},
         extensions: this.options.extensions,
+        fastRetries: this.options.fastRetries,
       }),
       new EventBridge(context),
-      new HttpApis(context, this.options.port ?? 0),
+      new HttpApis(context, this.options.port ?? 0, this.options.throttle),
       new EventSourceMappings(context), // last made, so that all they need is there; first stopped
     );
   }

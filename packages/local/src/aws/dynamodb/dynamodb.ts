@@ -2,7 +2,7 @@
  * DynamoDB: dynalite, behind a server that checks each caller's permissions.
  *
  * dynalite speaks the real protocol. Transactions and `ReturnValuesOnConditionCheckFailure`, which it lacks, are added here
- * (dynamodb-transactions.ts). There are no streams, no backups and no time to live; tags, encryption, deletion protection and
+ * (dynamodb-transactions.ts). There are no streams and no backups; tags, encryption, deletion protection and
  * capacity are accepted by a template and have no effect.
  */
 import * as http from 'node:http';
@@ -27,6 +27,11 @@ interface Answer {
   readonly headers: http.IncomingHttpHeaders;
   readonly body: Buffer;
 }
+
+type StoredItem = Record<string, Record<string, unknown>>;
+
+/** What expired longer ago is not deleted. */
+const FIVE_YEARS = 5 * 365 * 24 * 60 * 60;
 
 const OPERATIONS = new Set([
   'BatchGetItem',
@@ -58,7 +63,13 @@ export class DynamoDb implements Service {
   private readonly leadingKeys = new LeadingKeys();
   private readonly inFlight = new Set<Promise<void>>();
 
-  public constructor(private readonly context: Context) {}
+  private readonly stopSweeps: (() => void)[] = [];
+
+  /** @param ttlDelaySeconds between two looks for expired items */
+  public constructor(
+    private readonly context: Context,
+    private readonly ttlDelaySeconds = 60,
+  ) {}
 
   public async start(): Promise<void> {
     await new Promise<void>((resolve, reject) =>
@@ -101,17 +112,83 @@ export class DynamoDb implements Service {
       throw new Error(`The table ${resource.name} cannot be made: ${JSON.stringify(made.body)}`);
     }
     this.leadingKeys.add(tableName(resource), properties);
-    if (properties.TimeToLiveSpecification) {
-      this.context.notice(`${resource.name}: items do not expire here (time to live)`);
+    const { TimeToLiveSpecification: ttl } = properties;
+    if (ttl?.Enabled && ttl.AttributeName !== undefined) {
+      this.sweep(tableName(resource), ttl.AttributeName, properties.KeySchema as { AttributeName: string }[]);
     }
     if (properties.StreamSpecification) this.context.notice(`${resource.name}: the table has no stream here`);
   }
 
+  /** Items of a table, as they are stored. */
+  public async scan(table: string, limit: number): Promise<StoredItem[]> {
+    const { body } = await this.call('Scan', { TableName: table, Limit: limit });
+    return (body as { Items?: StoredItem[] }).Items ?? [];
+  }
+
   public async stop(): Promise<void> {
+    this.stopSweeps.forEach(stop => stop());
     await this.server?.close();
     await Promise.allSettled(this.inFlight); // the engine throws where its database is closed under a write
     this.agent.destroy();
     await new Promise<void>(resolve => this.engine.close(() => resolve()));
+  }
+
+  /**
+   * Time to live: expired items stay visible until a sweep finds them, as on AWS, where it may take days.
+   * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html
+   */
+  private sweep(table: string, attribute: string, keys: { AttributeName: string }[]): void {
+    const { clock } = this.context;
+    let cancel = () => {};
+    const next = () => {
+      cancel = clock.at(clock.now() + this.ttlDelaySeconds * 1000, () => {
+        void this.deleteExpired(table, attribute, keys)
+          .catch(() => undefined)
+          .then(next); // the next sweep tries again
+      });
+    };
+    next();
+    this.stopSweeps.push(() => {
+      cancel();
+      cancel = () => {};
+    });
+  }
+
+  private async deleteExpired(
+    table: string,
+    attribute: string,
+    keys: { AttributeName: string }[],
+  ): Promise<void> {
+    const now = Math.floor(this.context.clock.now() / 1000);
+    const expression = {
+      ExpressionAttributeNames: { '#ttl': attribute },
+      ExpressionAttributeValues: { ':now': { N: String(now) }, ':old': { N: String(now - FIVE_YEARS) } },
+    };
+    let start: StoredItem | undefined;
+    do {
+      const { body } = await this.call('Scan', {
+        TableName: table,
+        FilterExpression: '#ttl <= :now AND #ttl > :old',
+        ExclusiveStartKey: start,
+        ...expression,
+      });
+      const { Items = [], LastEvaluatedKey } = body as {
+        Items?: StoredItem[];
+        LastEvaluatedKey?: StoredItem;
+      };
+      for (const item of Items) {
+        const Key = Object.fromEntries(keys.map(({ AttributeName }) => [AttributeName, item[AttributeName]]));
+        const ConditionExpression = '#ttl <= :now'; // it may have been renewed meanwhile
+        await this.call('DeleteItem', {
+          TableName: table,
+          Key,
+          ConditionExpression,
+          ExpressionAttributeNames: expression.ExpressionAttributeNames,
+          ExpressionAttributeValues: { ':now': expression.ExpressionAttributeValues[':now'] },
+        });
+      }
+      start = LastEvaluatedKey;
+    } while (start);
   }
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -222,7 +299,7 @@ interface TableProperties {
   KeySchema: object[];
   GlobalSecondaryIndexes?: { IndexName: string; KeySchema: object[]; Projection: object }[];
   LocalSecondaryIndexes?: object[];
-  TimeToLiveSpecification?: { Enabled?: boolean };
+  TimeToLiveSpecification?: { Enabled?: boolean; AttributeName?: string };
   StreamSpecification?: object;
 }
 

@@ -11,7 +11,13 @@ import { answerError, answerJson, notImplemented, operationOf, ServiceError } fr
 import { compileInput, type TargetInput } from './input';
 import { compilePattern, type EventMatcher } from './pattern';
 import { Faults } from '../../faults';
-import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
+import {
+  type Context,
+  type Delivery as ServiceEvent,
+  type Resource,
+  type Service,
+  unknownAttribute,
+} from '../../service';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 import { listen, readBody, type RunningServer } from '../../util/server';
 import { Lambda } from '../lambda/lambda';
@@ -112,7 +118,18 @@ export class EventBridge implements Service {
       detail: JSON.stringify(event.detail),
       matched: matching.map(({ name }) => name),
     });
-    for (const rule of matching) this.deliver(rule, event);
+    for (const rule of matching) this.handOver(rule, event);
+  }
+
+  /** An event of a service of AWS that runs here. */
+  public deliver(arn: string, body: string, { source, detailType, resources }: ServiceEvent): boolean {
+    if (!arn.includes(':event-bus/')) return false;
+    const { 'AWS::AccountId': account, 'AWS::Region': region } = PSEUDO_PARAMETERS;
+    const time = new Date(this.context.clock.now()).toISOString();
+    const detail = JSON.parse(body) as unknown;
+    const event = { version: '0' as const, id: randomUUID(), 'detail-type': detailType, source, account };
+    this.emit({ ...event, time, region, resources, detail }, busName(arn));
+    return true;
   }
 
   public ref(resource: Resource): string {
@@ -229,7 +246,7 @@ export class EventBridge implements Service {
     return { EventId: event.id };
   }
 
-  private deliver({ name, targets }: Rule, event: BusEvent): void {
+  private handOver({ name, targets }: Rule, event: BusEvent): void {
     for (const { target, input } of targets) {
       const delivery: Delivery = { rule: name, target: target.Arn, input: input(event), status: 'running' };
       this.deliveries.push(delivery);
@@ -254,7 +271,7 @@ export class EventBridge implements Service {
       this.context.service(Sqs).queue(Arn).send({ body: input, groupId: SqsParameters?.MessageGroupId });
       return 'delivered';
     }
-    const { isError, payload } = await this.context.service(Lambda).invoke(Arn, input, 'event');
+    const { isError, payload } = await this.context.service(Lambda).invokeAsynchronously(Arn, input, 'event');
     if (isError) throw new Error(payload);
     return 'delivered';
   }

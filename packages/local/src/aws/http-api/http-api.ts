@@ -2,7 +2,7 @@
  * API Gateway's HTTP APIs: routes to functions, with events of payload format 2.0.
  * https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  *
- * Authorizers, custom domains and throttling are not enforced here; the run says so at start.
+ * Authorizers and custom domains are not enforced here, throttling where it is asked for; the run says so at start.
  */
 import { randomUUID } from 'node:crypto';
 import type * as http from 'node:http';
@@ -10,7 +10,9 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from '
 import { matchRoute } from './routes';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
+import type { Clock } from '../../util/clock';
 import { listen, readBody, type RunningServer } from '../../util/server';
+import { ServiceError } from '../aws-json';
 import { Lambda } from '../lambda/lambda';
 
 interface Cors {
@@ -45,12 +47,14 @@ export class HttpApis implements Service {
     'AWS::ApiGatewayV2::Authorizer',
   ];
   private readonly apis = new Map<string, Api>();
+  private readonly buckets = new Map<string, TokenBucket>();
   private readonly integrations = new Map<string, string>();
 
   /** @param firstPort the port of the first API, the others take the next ones; 0 picks free ones */
   public constructor(
     private readonly context: Context,
     private readonly firstPort: number,
+    private readonly throttles = false,
   ) {}
 
   public async start(resources: Resource[]): Promise<void> {
@@ -66,11 +70,18 @@ export class HttpApis implements Service {
   }
 
   /** Where each API listens and what it routes. */
-  public get listening(): { name: string; url: string; routes: string[] }[] {
+  public get listening(): {
+    name: string;
+    url: string;
+    routes: string[];
+    /** The ARN of each route's function. */
+    targets: { route: string; target: string }[];
+  }[] {
     return [...this.apis.values()].map(({ resource, server, routes }) => ({
       name: resource.name,
       url: server.url,
       routes: [...routes.keys()],
+      targets: [...routes].map(([route, target]) => ({ route, target })),
     }));
   }
 
@@ -99,10 +110,15 @@ export class HttpApis implements Service {
         const throttle = properties.DefaultRouteSettings as
           | { ThrottlingRateLimit?: number; ThrottlingBurstLimit?: number }
           | undefined;
-        if (throttle) {
-          const { ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst } = throttle;
+        const { ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst } = throttle ?? {};
+        if (rate !== undefined && this.throttles) {
+          this.buckets.set(
+            String(properties.ApiId),
+            new TokenBucket(rate, burst ?? rate, this.context.clock),
+          );
+        } else if (rate !== undefined) {
           this.context.notice(
-            `${resource.name}: throttle of ${rate} requests a second, burst ${burst} (not enforced here)`,
+            `${resource.name}: throttle of ${rate} requests a second, burst ${burst} (enforced with --throttle only)`,
           );
         }
         break;
@@ -175,14 +191,42 @@ export class HttpApis implements Service {
     const match = matchRoute([...api.routes.keys()], method, url.pathname);
     if (match === 'malformed') return message(400, 'Bad Request');
     if (!match) return message(404, 'Not Found');
+    if (this.buckets.get(api.resource.logicalId)?.take() === false) return message(429, 'Too Many Requests');
     const event = createEvent({ request, url, body, requestId, apiId: api.resource.logicalId, ...match });
     const invocation = this.context
       .service(Lambda)
       .invoke(api.routes.get(match.routeKey)!, JSON.stringify(event), `${method} ${url.pathname}`);
-    const result = await within(INTEGRATION_TIMEOUT_MS, invocation);
+    const result = await within(INTEGRATION_TIMEOUT_MS, invocation).catch((error: unknown) => {
+      if (error instanceof ServiceError && error.statusCode === 429) return undefined; // a throttled function
+      throw error;
+    });
     if (!result) return message(503, 'Service Unavailable');
     if (result.isError) return message(500, 'Internal Server Error');
     return interpret(result.payload);
+  }
+}
+
+/** https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html */
+class TokenBucket {
+  private tokens: number;
+  private last: number;
+
+  public constructor(
+    private readonly rate: number,
+    private readonly burst: number,
+    private readonly clock: Clock,
+  ) {
+    this.tokens = burst;
+    this.last = clock.now();
+  }
+
+  public take(): boolean {
+    const now = this.clock.now();
+    this.tokens = Math.min(this.burst, this.tokens + ((now - this.last) / 1000) * this.rate);
+    this.last = now;
+    if (this.tokens < 1) return false;
+    this.tokens--;
+    return true;
   }
 }
 

@@ -86,7 +86,7 @@ export class Iam {
   }
 
   /** From now on, calls with this key belong to that invocation. */
-  public setInvocation(accessKeyId: string, invocation: string | undefined): void {
+  public setInvocation(accessKeyId: string, invocation: string): void {
     const principal = this.principals.get(accessKeyId);
     if (principal) principal.invocation = invocation;
   }

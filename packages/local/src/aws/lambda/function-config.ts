@@ -15,4 +15,8 @@ export interface FunctionConfig {
   readonly logLevel: string;
   /** The ARNs of its layers. */
   readonly layers: readonly string[];
+  /** How many events of it may run at once; more are refused. */
+  readonly reservedConcurrency?: number;
+  /** Where asynchronous events go that it cannot do. */
+  readonly deadLetterArn?: string;
 }

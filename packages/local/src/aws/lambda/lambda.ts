@@ -2,12 +2,21 @@
  * AWS Lambda: runs each function of the template in a child process, and answers the documented Invoke call.
  * https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import type * as http from 'node:http';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { buildSync } from 'esbuild';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
+import { AsynchronousInvocations } from './asynchronous';
 import { Environment, type ExecutionEnvironment } from './environment/environment';
 import { ExtendedEnvironment, type ExtendedEnvironmentOptions } from './environment/extended-environment';
 import { Guardian } from './environment/guardian';
@@ -27,6 +36,8 @@ export interface LambdaOptions {
   readonly concurrency: number;
   /** The folder or file of an asset, by its S3 object key. */
   readonly assetPath: (objectKey: string) => string | undefined;
+  /** Whether asynchronous events are tried again sixty times as soon as on AWS. */
+  readonly fastRetries?: boolean;
   /** Values that replace those of the template: by function name, or for all functions under `Parameters`. */
   readonly environmentOverrides: Record<string, Record<string, string>>;
   /** How Lambda treats extensions, for tests that vary it. */
@@ -47,6 +58,15 @@ interface FunctionProperties {
   Role: string;
   LoggingConfig?: { LogFormat?: string; ApplicationLogLevel?: string };
   Layers?: string[];
+  ReservedConcurrentExecutions?: number;
+  DeadLetterConfig?: { TargetArn?: string };
+}
+
+interface EventInvokeConfig {
+  FunctionName: string;
+  MaximumEventAgeInSeconds?: number;
+  MaximumRetryAttempts?: number;
+  DestinationConfig?: { OnSuccess?: { Destination?: string }; OnFailure?: { Destination?: string } };
 }
 
 interface LayerProperties {
@@ -56,10 +76,15 @@ interface LayerProperties {
 /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
 const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
 
+const EVENT_INVOKE_CONFIG = 'AWS::Lambda::EventInvokeConfig';
+/** Of an account, where nobody has asked for more. */
+const ACCOUNT_CONCURRENCY = 1000;
+
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
 export class Lambda implements Service {
   public readonly types = [
+    EVENT_INVOKE_CONFIG,
     'AWS::Lambda::LayerVersion',
     'AWS::Lambda::Function',
     'AWS::Lambda::Version',
@@ -67,30 +92,31 @@ export class Lambda implements Service {
   ];
   public readonly endpoint = { name: 'lambda', url: () => this.server.url };
   private server!: RunningServer;
-  private readonly functions = new Map<string, { config: FunctionConfig; pool: Pool }>();
+  private readonly functions = new Map<string, { config: FunctionConfig; pool: Pool; running: number }>();
+  private readonly asynchronous: AsynchronousInvocations;
+  private readonly eventInvokeConfigs: (() => EventInvokeConfig)[] = [];
   private readonly folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-'));
   private readonly runtimeFile = path.join(this.folder, 'node-runtime.js');
+  private readonly sdkFolder = path.join(this.folder, 'runtime-modules');
   private readonly layers = new Layers(this.folder);
   private readonly guardian = new Guardian();
 
   public constructor(
     private readonly context: Context,
     private readonly options: LambdaOptions,
-  ) {}
+  ) {
+    this.asynchronous = new AsynchronousInvocations(context, options.fastRetries ? 60 : 1);
+  }
 
   public async start(resources: Resource[]): Promise<void> {
     for (const layer of resources.filter(({ type }) => type === 'AWS::Lambda::LayerVersion')) {
       this.addLayer(layer);
     }
-    buildSync({
-      entryPoints: [path.join(__dirname, 'runtime', 'node-runtime.ts')],
-      outfile: this.runtimeFile,
-      platform: 'node',
-      target: 'node20',
-      format: 'cjs',
-      logLevel: 'error',
-      tsconfigRaw: {},
-    });
+    await writeRuntime(this.runtimeFile);
+    linkSdk(this.sdkFolder);
+    for (const { properties, resolve } of resources.filter(({ type }) => type === EVENT_INVOKE_CONFIG)) {
+      this.eventInvokeConfigs.push(() => resolve(properties) as EventInvokeConfig);
+    }
     this.server = await listen((request, response) => this.serve(request, response));
   }
 
@@ -100,6 +126,7 @@ export class Lambda implements Service {
 
   public ref(resource: Resource): string {
     if (resource.type === 'AWS::Lambda::Function') return functionName(resource);
+    if (resource.type === EVENT_INVOKE_CONFIG) return resource.logicalId;
     if (resource.type === 'AWS::Lambda::LayerVersion') {
       return this.context.arn('lambda', `layer:${resource.name}:1`);
     }
@@ -130,6 +157,7 @@ export class Lambda implements Service {
     const extensions = this.extensionsOf(config);
     this.functions.set(config.name, {
       config,
+      running: 0,
       pool: new Pool(() => this.startEnvironment(config, command, extensions), this.options.concurrency),
     });
   }
@@ -137,12 +165,40 @@ export class Lambda implements Service {
   /** @param name a function's name, logical id, or ARN, with or without a version or alias */
   public find(name: string): FunctionConfig | undefined {
     const plain = name.startsWith('arn:') ? name.split(':')[6] : name.split(':')[0];
+    if (plain === undefined) return undefined; // the ARN of something else
     const wanted = plain.replace(/\//g, '-');
     return this.functions.get(wanted)?.config ?? this.configs.find(({ logicalId }) => logicalId === plain);
   }
 
   /** @param cause what the event comes from, as the page shows it */
-  public async invoke(name: string, event: string, cause = 'invoke'): Promise<InvocationResult> {
+  public async invoke(
+    name: string,
+    event: string,
+    cause = 'invoke',
+    requestId: string = randomUUID(),
+  ): Promise<InvocationResult & { readonly invocation: string }> {
+    const config = this.existing(name);
+    const found = this.functions.get(config.name)!;
+    this.checkConcurrency(config, found.running);
+    found.running++;
+    try {
+      const result = await found.pool.invoke(event, cause, requestId);
+      return { ...result, invocation: requestId };
+    } finally {
+      found.running--;
+    }
+  }
+
+  public deliver(arn: string, body: string): boolean {
+    const config = arn.includes(':lambda:') ? this.find(arn) : undefined;
+    if (!config) return false;
+    this.invokeAsynchronously(config.name, body, 'destination').catch((error: Error) =>
+      this.context.log(config.name, `The asynchronous event was lost: ${error.message}`),
+    );
+    return true;
+  }
+
+  private existing(name: string): FunctionConfig {
     const config = this.find(name);
     if (!config) {
       throw new ServiceError(
@@ -151,7 +207,41 @@ export class Lambda implements Service {
         404,
       );
     }
-    return this.functions.get(config.name)!.pool.invoke(event, cause);
+    return config;
+  }
+
+  /** As `invoke`, and what fails is tried again. @returns how the first attempt ended */
+  public async invokeAsynchronously(name: string, event: string, cause: string): Promise<InvocationResult> {
+    const config = this.existing(name);
+    const { MaximumEventAgeInSeconds, MaximumRetryAttempts, DestinationConfig } =
+      this.eventInvokeConfigs
+        .map(read => read())
+        .find(({ FunctionName }) => this.find(FunctionName) === config) ?? {};
+    const settings = {
+      maximumAgeSeconds: MaximumEventAgeInSeconds,
+      maximumRetryAttempts: MaximumRetryAttempts,
+      onSuccess: DestinationConfig?.OnSuccess?.Destination,
+      onFailure: DestinationConfig?.OnFailure?.Destination,
+      deadLetters: config.deadLetterArn,
+    };
+    return this.asynchronous.start(config, settings, event, (text, requestId) =>
+      this.invoke(config.name, text, cause, requestId),
+    );
+  }
+
+  /** https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html */
+  private checkConcurrency({ reservedConcurrency, name }: FunctionConfig, running: number): void {
+    const others = [...this.functions.values()].filter(
+      ({ config }) => config.reservedConcurrency === undefined,
+    );
+    const reserved = this.configs.reduce((sum, config) => sum + (config.reservedConcurrency ?? 0), 0);
+    const isThrottled =
+      reservedConcurrency === undefined
+        ? others.reduce((sum, fn) => sum + fn.running, 0) >= ACCOUNT_CONCURRENCY - reserved
+        : running >= reservedConcurrency;
+    if (!isThrottled) return;
+    this.context.log(name, 'Throttled: as many events run as its concurrency allows');
+    throw new ServiceError('TooManyRequestsException', 'Rate Exceeded.', 429);
   }
 
   /** Starts the functions anew whose code lies there. */
@@ -162,6 +252,7 @@ export class Lambda implements Service {
   }
 
   public async stop(): Promise<void> {
+    this.asynchronous.stop();
     await this.server?.close();
     await Promise.all([...this.functions.values()].map(({ pool }) => pool.stop()));
     await this.guardian.stop();
@@ -215,9 +306,8 @@ export class Lambda implements Service {
     }
     if (config && type === 'DryRun') return void response.writeHead(204).end();
     if (config && type === 'Event') {
-      void this.invoke(name, event).then(
-        ({ isError, payload }) =>
-          isError && this.context.log(config.name, `The asynchronous event failed: ${payload}`),
+      this.invokeAsynchronously(name, event, 'asynchronous').catch((error: Error) =>
+        this.context.log(config.name, `The asynchronous event was lost: ${error.message}`),
       );
       return answerJson(response, 202, '');
     }
@@ -327,6 +417,8 @@ export class Lambda implements Service {
       jsonLogs: properties.LoggingConfig?.LogFormat === 'JSON',
       logLevel: properties.LoggingConfig?.ApplicationLogLevel ?? 'INFO',
       layers: properties.Layers ?? [],
+      reservedConcurrency: properties.ReservedConcurrentExecutions,
+      deadLetterArn: properties.DeadLetterConfig?.TargetArn,
     };
   }
 
@@ -366,6 +458,7 @@ export class Lambda implements Service {
       }),
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // it would speak of this machine's Node.js, not of the deployed one
       LAMBDA_TASK_ROOT: config.codePath,
+      NODE_PATH: this.sdkFolder,
       LANG: 'en_US.UTF-8',
       TZ: ':UTC',
       PATH: '/usr/local/bin:/usr/bin:/bin',
@@ -380,6 +473,31 @@ export class Lambda implements Service {
   private functionOf(resource: Resource): string {
     const name = String(resource.resolve(resource.properties.FunctionName));
     return name.startsWith('arn:') ? name.split(':')[6] : name;
+  }
+}
+
+/** The runtime of functions: built beforehand in the package, and by esbuild where this repository runs it. */
+async function writeRuntime(file: string): Promise<void> {
+  const built = path.join(__dirname, 'node-runtime.js');
+  if (existsSync(built)) return copyFileSync(built, file);
+  const { buildSync } = await import('esbuild');
+  buildSync({
+    entryPoints: [path.join(__dirname, 'runtime', 'node-runtime.ts')],
+    outfile: file,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    logLevel: 'error',
+    tsconfigRaw: {},
+  });
+}
+
+/** Lambda's Node.js runtimes bring the AWS SDK with them, and nothing else; here it is that of the app. */
+function linkSdk(folder: string): void {
+  mkdirSync(folder);
+  for (const scope of ['@aws-sdk', '@smithy']) {
+    const installed = path.resolve('node_modules', scope);
+    if (existsSync(installed)) symlinkSync(installed, path.join(folder, scope), 'junction');
   }
 }
 

@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { ExecutionEnvironment } from './environment/environment';
 import type { Journal } from '../../journal';
 
-/** @param running is told which invocation runs now */
+/** @param running is told which invocation runs now; what comes late, such as its last log line, is still its own */
 export function observed(
   environment: ExecutionEnvironment,
   name: string,
   journal: Journal,
-  running: (invocation: string | undefined) => void,
+  running: (invocation: string) => void,
 ): ExecutionEnvironment {
   let cold = true;
   return {
@@ -32,7 +32,6 @@ export function observed(
       } finally {
         const ms = Math.round(performance.now() - started);
         journal.record({ kind: 'end', invocation, function: name, ms, outcome, answer });
-        running(undefined);
       }
     },
   };

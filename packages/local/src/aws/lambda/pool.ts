@@ -17,13 +17,13 @@ export class Pool {
     private readonly max: number,
   ) {}
 
-  public async invoke(event: string, cause?: string): Promise<InvocationResult> {
+  public async invoke(event: string, cause?: string, requestId?: string): Promise<InvocationResult> {
     while (this.taken >= this.max) await new Promise<void>(resolve => this.waiting.push(resolve));
     this.taken++;
     const { generation } = this;
     try {
       const environment = await this.take();
-      const result = await environment.invoke(event, cause);
+      const result = await environment.invoke(event, cause, requestId);
       if (environment.isAlive && generation === this.generation) this.idle.push(environment);
       else if (environment.isAlive) await environment.stop();
       return result;

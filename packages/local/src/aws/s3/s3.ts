@@ -103,6 +103,11 @@ export class S3 implements Service {
     this.faults.failNext(operation, times, statusCode);
   }
 
+  /** A bucket by its name. */
+  public bucket(name: string): Bucket {
+    return this.bucketOf({ bucket: name });
+  }
+
   public ref(resource: Resource): string {
     return bucketName(resource);
   }

@@ -107,6 +107,17 @@ export class Sqs implements Service {
     return found;
   }
 
+  public deliver(arn: string, body: string): boolean {
+    if (!arn.includes(':sqs:')) return false;
+    this.queue(arn).send({ body });
+    return true;
+  }
+
+  /** Moves all messages of a dead-letter queue back to where they came from. */
+  public redrive(name: string): object {
+    return this.moveTasks.start(this.queue(name), undefined, this.context.clock.now());
+  }
+
   /** On this stand-in's own address: SDKs prefer the host of a queue's URL to every endpoint that they are given. */
   public ref(resource: Resource): string {
     return this.urlOf(queueName(resource));

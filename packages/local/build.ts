@@ -1,0 +1,85 @@
+/** Builds the package that is published: one file without dependencies, the runtime of functions, and the page. */
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { type BuildOptions, buildSync, build, type Plugin } from 'esbuild';
+
+const ROOT = path.resolve(__dirname, '..', '..');
+const SHARED: BuildOptions = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  minify: true,
+  logLevel: 'error',
+  legalComments: 'eof',
+  define: { 'require.main': 'undefined' }, // in one file every module would take itself for the program
+  tsconfigRaw: {},
+};
+
+/** dynalite keeps its tables in memory here; `level` is the engine for disks, with native code. */
+const dynalite: Plugin = {
+  name: 'dynalite',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^level$/ }, () => ({ path: 'level', namespace: 'absent' }));
+    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({
+      contents:
+        'exports.Level = class { constructor() { throw new Error("Tables are kept in memory only"); } };',
+    }));
+    // It loads operations by a computed name without an extension, which a bundle cannot find.
+    onLoad({ filter: /dynalite[\\/]index\.js$/ }, ({ path: file }) => ({
+      contents: readFileSync(file, 'utf8').replace(
+        /require\('(\.\/(?:actions|validations)\/)' \+ action\)/g,
+        "require('$1' + action + '.js')",
+      ),
+    }));
+  },
+};
+
+/** @param folder is made anew */
+export async function buildPackage(folder: string): Promise<{ inputs: string[] }> {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(path.join(folder, 'commands'), { recursive: true });
+  const { metafile } = await build({
+    ...SHARED,
+    entryPoints: [path.join(__dirname, 'src/cli/bin.ts')],
+    outfile: path.join(folder, 'cdk-localhost.js'),
+    banner: { js: '#!/usr/bin/env node' },
+    external: ['esbuild'],
+    plugins: [dynalite],
+    metafile: true,
+    absWorkingDir: ROOT,
+  });
+  buildSync({
+    ...SHARED,
+    entryPoints: [path.join(__dirname, 'src/aws/lambda/runtime/node-runtime.ts')],
+    outfile: path.join(folder, 'node-runtime.js'),
+  });
+  copyFileSync(path.join(__dirname, 'src/page/page.html'), path.join(folder, 'page.html'));
+  copyFileSync(path.join(__dirname, 'README.md'), path.join(folder, 'README.md'));
+  copyFileSync(path.join(ROOT, 'LICENSE'), path.join(folder, 'LICENSE'));
+  const { name, version, description, license, engines } = JSON.parse(
+    readFileSync(path.join(__dirname, 'package.json'), 'utf8'),
+  ) as Record<string, string>;
+  const published = {
+    name,
+    version,
+    description,
+    license,
+    engines,
+    bin: { 'cdk-localhost': 'cdk-localhost.js' },
+    keywords: ['aws-cdk', 'cdk', 'lambda', 'localhost', 'serverless'],
+  };
+  writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
+  return { inputs: Object.keys(metafile.inputs) };
+}
+
+if (require.main === module) {
+  const folder = path.join(__dirname, 'dist');
+  buildPackage(folder).then(
+    () => process.stdout.write(`${folder}\n`),
+    (error: Error) => {
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = 1;
+    },
+  );
+}

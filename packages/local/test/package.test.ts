@@ -1,0 +1,137 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { App, NestedStack, Stack } from 'aws-cdk-lib';
+import { AttributeType, Table } from 'aws-cdk-lib/aws-dynamodb';
+import { Code, Function, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildPackage } from '../build';
+
+/** The packed tarball, installed into an empty app that has nothing of this repository. */
+const folder = mkdtempSync(path.join(tmpdir(), 'cdk-localhost-package-'));
+const ROOT = path.resolve(__dirname, '../../..');
+const app = path.join(folder, 'app');
+let inputs: string[];
+
+beforeAll(async () => {
+  const dist = path.join(folder, 'dist');
+  ({ inputs } = await buildPackage(dist));
+  const npm = (cwd: string, ...args: string[]) => execFileSync('npm', args, { cwd, encoding: 'utf8' });
+  const tarball = npm(dist, 'pack', '--silent', '--pack-destination', folder).trim();
+  const outdir = path.join(app, 'cdk.out');
+  const built = new App({
+    outdir,
+    context: { 'aws:cdk:enable-path-metadata': true },
+    analyticsReporting: false,
+  });
+  const stack = new Stack(built, 'Shop');
+  const table = new Table(new NestedStack(stack, 'Data'), 'Items', {
+    partitionKey: { name: 'id', type: AttributeType.STRING },
+  });
+  const fn = new Function(stack, 'Hello', {
+    runtime: Runtime.NODEJS_20_X,
+    handler: 'index.handler',
+    code: Code.fromInline(
+      'exports.handler = async event => { console.log("hello"); if (event.fail) throw new Error("no"); return process.env.TABLE; };',
+    ),
+    environment: { TABLE: table.tableName },
+  });
+  table.grantReadData(fn);
+  built.synth();
+  writeFileSync(path.join(app, 'package.json'), '{"name":"app","version":"1.0.0"}');
+  npm(app, 'install', '--offline', '--ignore-scripts', '--no-audit', '--no-fund', path.join(folder, tarball));
+}, 60_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const bin = () => path.join(app, 'node_modules/.bin/cdk-localhost');
+const run = (args: string[], input = '') => {
+  const { status, stdout, stderr } = spawnSync(bin(), args, { cwd: app, encoding: 'utf8', input });
+  return { status, stdout, stderr };
+};
+
+test('depends on nothing, is small, and holds nothing that may not be shipped', () => {
+  const installed = path.join(app, 'node_modules/cdk-localhost');
+  expect(
+    Object.keys(JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8')) as object),
+  ).not.toContain('dependencies');
+  expect(statSync(path.join(installed, 'cdk-localhost.js')).size).toBeLessThan(450_000);
+  const packages = [
+    ...new Set(inputs.flatMap(file => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? [])),
+  ];
+  expect(packages).toContain('dynalite');
+  for (const name of packages) {
+    const { license } = JSON.parse(
+      readFileSync(path.join(ROOT, 'node_modules', name, 'package.json'), 'utf8'),
+    ) as { license?: string | { type: string } };
+    expect(typeof license === 'object' ? license.type : license, name).toMatch(
+      /^(MIT|Apache-2\.0|ISC|BSD-[23]-Clause|0BSD|Python-2\.0)$/,
+    );
+  }
+});
+
+describe('every command', () => {
+  test.each(['up', 'invoke', 'logs', 'doctor', 'check-deployment'])('%s has a page of help', command => {
+    const { status, stdout } = run([command, '--help']);
+    expect(status).toBe(0);
+    expect(stdout).toContain(`cdk-localhost ${command}`);
+  });
+
+  test('is listed, and one that does not exist is answered by the list', () => {
+    expect(run(['--help']).stdout).toMatch(/up {16}run an app/);
+    expect(run(['start'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('There are: up, invoke'),
+    });
+    expect(run(['completion']).stdout).toContain('complete -F');
+  });
+
+  test.each([
+    [['up', '--app', 'package.json'], 2, /not a cloud assembly/],
+    [['up', '--app', 'exit 3'], 2, /`exit 3` failed with exit status 3/],
+    [['up', '--app', 'true'], 2, /wrote no cloud assembly/],
+    [['up', '--stack', 'Absent'], 1, /No stack is called Absent. There are: Shop/],
+    [['up', '--port', 'x'], 2, /--port must be an integer/],
+    [['up', '--what'], 2, /Unknown option/],
+    [['logs'], 2, /Nothing runs here/],
+    [['invoke', 'Absent'], 1, /There are: Hello/],
+    [['invoke', 'Hello', '-e', 'absent.json'], 2, /cannot be read/],
+  ])('says what is wrong with %j', (args, status, message) =>
+    expect(run(args)).toMatchObject({ status, stderr: expect.stringMatching(message) }),
+  );
+});
+
+test('doctor finds everything there', () => expect(run(['doctor'])).toMatchObject({ status: 0 }));
+
+test('invoke starts the app for one event', () => {
+  expect(run(['invoke', 'Hello', '-e', '-'], '{}')).toMatchObject({
+    status: 0,
+    stdout: '"Data-Items"\n',
+    stderr: expect.stringContaining('hello'),
+  });
+  expect(run(['invoke', 'Hello', '-e', '-'], '{"fail":true}')).toMatchObject({ status: 1 });
+});
+
+test('up runs until it is told to stop; invoke and logs speak to it', async () => {
+  const child = spawn(bin(), ['up', '--port', '0', '--page-port', '0', '--json'], { cwd: app });
+  try {
+    const line = await new Promise<string>((resolve, reject) => {
+      let stderr = '';
+      child.stderr.on('data', chunk => {
+        stderr += String(chunk);
+      });
+      child.stdout.once('data', chunk => resolve(String(chunk)));
+      child.once('exit', () => reject(new Error(stderr)));
+    });
+    const { page } = JSON.parse(line) as { page: string };
+    expect(await (await fetch(page)).text()).toContain('<title>cdk-localhost</title>');
+    expect(run(['invoke']).stdout).toBe('Hello\n');
+    expect(run(['invoke', 'Hello']).stdout).toBe('"Data-Items"\n');
+    expect(run(['logs', 'Hello']).stdout).toContain('hello');
+  } finally {
+    const ended = new Promise(resolve => child.once('exit', resolve));
+    child.kill('SIGINT');
+    expect(await ended).toBe(0);
+  }
+  expect(run(['logs']).stderr).toContain('Nothing runs here');
+});
