@@ -28,7 +28,10 @@ export class DemoStack extends Stack {
     const birthdays = new BirthdayApi(this, 'Birthdays', { removalPolicy: RemovalPolicy.DESTROY });
     new CfnOutput(this, 'BirthdayApiUrl', { value: birthdays.url });
 
-    const codes = new UniqueCodeTable(this, 'Codes', { httpApi: {}, removalPolicy: RemovalPolicy.DESTROY });
+    const codes = new UniqueCodeTable(this, 'Codes', {
+      httpApi: { allowAnonymous: true },
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     new CfnOutput(this, 'UniqueCodeTableUrl', { value: codes.url! });
 
     addPushes(this, props.gitHost);

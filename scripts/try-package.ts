@@ -15,7 +15,7 @@ const blocks = require('cdk-serverless-blocks');
 const app = new App({ outdir: 'cdk.out' });
 const stack = new Stack(app, 'Consumer');
 new blocks.BirthdayApi(stack, 'Birthdays');
-new blocks.UniqueCodeTable(stack, 'Codes', { httpApi: {} });
+new blocks.UniqueCodeTable(stack, 'Codes', { httpApi: { allowAnonymous: true } });
 new blocks.GitPushPipeline(stack, 'Pushes', {
   repositories: ['github.com/acme/*'],
   webhookSecret: blocks.WebhookSecret.fromSecret(new Secret(stack, 'WebhookSecret')),

@@ -69,7 +69,7 @@ export const BLOCK_CASES: BlockCase[] = [
     minimal: (stack, id) => new UniqueCodeTable(stack, id),
     maximal: (stack, id) =>
       new UniqueCodeTable(stack, id, {
-        httpApi: {},
+        httpApi: { allowAnonymous: true },
         timeToLive: Duration.days(30),
         encryptionKey: new kms.Key(stack, `${id}Key`),
         tracing: lambda.Tracing.ACTIVE,

@@ -13,4 +13,7 @@ export function sampleEvent(
   return { ...event, ...changes };
 }
 
-export const lambdaContext = { awsRequestId: 'request-1' } as Context;
+export const lambdaContext = {
+  awsRequestId: 'request-1',
+  getRemainingTimeInMillis: () => 10_000,
+} as Context;

@@ -21,7 +21,7 @@ birthdays = BirthdayApi(stack, "Birthdays", time_zone="Europe/Madrid")
 birthdays.metric_server_errors().create_alarm(stack, "Failing", threshold=1, evaluation_periods=1)
 CfnOutput(stack, "Url", value=birthdays.url)
 
-UniqueCodeTable(stack, "Codes", http_api={})
+UniqueCodeTable(stack, "Codes", http_api={"allow_anonymous": True})
 
 pushes = GitPushPipeline(
     stack,

@@ -16,7 +16,7 @@ export class VoucherStack extends Stack {
       }),
       expectedCodes: 1_000_000,
       timeToLive: Duration.days(365),
-      httpApi: {},
+      httpApi: { allowAnonymous: true },
       removalPolicy: RemovalPolicy.DESTROY, // an example may forget its vouchers
     });
     new CfnOutput(this, 'UniqueCodeTableUrl', { value: vouchers.url! });

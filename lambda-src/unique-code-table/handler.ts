@@ -4,64 +4,131 @@ import type {
   APIGatewayProxyStructuredResultV2 as HttpResponse,
   Context,
 } from 'aws-lambda';
-import { InvalidInput, type Limits, parseRequest } from './core/domain';
-import { CodeSpaceExhausted, IdempotencyKeyReused, issueCodes, type IssuePorts } from './core/issue';
+import { type Caller, principalOf } from './core/principal';
+import { invalidInput, Refusal } from './core/refusal';
+import { DeadlinePassed } from './core/until-deadline';
 import { METRIC } from '../../src/unique-code-table/contract';
+import type { Clock } from '../shared/clock';
 import { HttpError, json, jsonObjectBody } from '../shared/http';
 import type { Log } from '../shared/log';
 import type { Metrics } from '../shared/metrics';
 
-export interface Ports extends IssuePorts {
-  readonly limits: Limits;
+/** What a verb answers, over HTTP with this status. */
+export interface Answer {
+  readonly status: number;
+  readonly body: object;
+  /** Whether this is the answer to an earlier, equal request. */
+  readonly repeated?: boolean;
+  /** For the log: no code, nothing personal. */
+  readonly log?: Record<string, unknown>;
+  /** What is counted beside `Done`. */
+  readonly metrics?: Record<string, number>;
+}
+
+/** One verb: reads its input, does its one thing, answers. Refusals are thrown. */
+export type VerbHandler = (input: unknown, caller: Caller) => Promise<Answer>;
+
+export interface Ports {
+  readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
-type Answer = { code: string } | { codes: string[] };
 type HttpEvent = APIGatewayProxyEvent | APIGatewayProxyEventV2;
+
+/** Of the function's time, for the answer itself. */
+const MARGIN = 1000; // milliseconds
+/** API Gateway waits for 30 seconds, and callers for less. */
+const LONGEST = 20_000; // milliseconds
 
 /** Answers a request of an API Gateway, of payload format 1.0 or 2.0, or a direct one with the bare input. */
 export function createHandler(
+  verb: VerbHandler,
   ports: Ports,
-): (event: unknown, context: Context) => Promise<HttpResponse | Answer> {
+): (event: unknown, context: Context) => Promise<object> {
   return async (event, context) => {
     const log = ports.log.with({ requestId: context.awsRequestId });
-    return isHttpEvent(event) ? answerHttp(event, ports, log) : issue(event, ports, log);
+    const remaining = context.getRemainingTimeInMillis();
+    const left = Math.min(LONGEST, Math.max(remaining - MARGIN, remaining / 2));
+    const deadline = ports.clock.now() + left;
+    return isHttpEvent(event)
+      ? answerHttp(event, verb, deadline, ports, log)
+      : (await run(verb, event, { http: false, principal: '', deadline }, ports, log)).body;
   };
 }
 
-async function issue(input: unknown, ports: Ports, log: Log): Promise<Answer> {
-  const request = parseRequest(input, ports.limits);
-  const tally = { attempts: 0, collisions: 0 };
+async function run(
+  verb: VerbHandler,
+  input: unknown,
+  caller: Caller,
+  ports: Ports,
+  log: Log,
+): Promise<Answer> {
   try {
-    const { codes, repeated } = await issueCodes(request, ports, tally);
-    count(ports, tally, repeated ? 0 : codes.length, 0);
-    log.info('issued', { count: codes.length, repeated, ...tally });
-    return request.batch ? { codes } : { code: codes[0] };
+    const answer = await verb(input, caller);
+    ports.metrics({ [METRIC.done]: 1, ...answer.metrics });
+    log.info('done', { repeated: answer.repeated ?? false, ...answer.log });
+    return answer;
   } catch (error) {
-    count(ports, tally, 0, error instanceof CodeSpaceExhausted ? 1 : 0);
-    throw error;
+    const refusal = error instanceof DeadlinePassed ? notInTime(error) : error;
+    if (refusal instanceof Refusal) {
+      ports.metrics({ [refusal.status === 503 ? METRIC.notInTime : METRIC.refused]: 1 });
+      const cause = refusal.cause instanceof Error ? { cause: refusal.cause.message } : {};
+      log[refusal.status === 503 ? 'warn' : 'info']('refused', {
+        error: refusal.name,
+        status: refusal.status,
+        ...cause,
+      });
+    }
+    throw refusal;
   }
+}
+
+function notInTime(cause: DeadlinePassed): Refusal {
+  const refusal = new Refusal(
+    'NotInTime',
+    503,
+    'The table did not answer in time, so this was done or not. Ask for it again, with the same idempotency key where there is one: ' +
+      'it has one effect',
+    1,
+  );
+  refusal.cause = cause;
+  return refusal;
 }
 
 /** The caller's mistakes become answers; anything else is thrown and counts as an error of the function. */
-async function answerHttp(event: HttpEvent, ports: Ports, log: Log): Promise<HttpResponse> {
+async function answerHttp(
+  event: HttpEvent,
+  verb: VerbHandler,
+  deadline: number,
+  ports: Ports,
+  log: Log,
+): Promise<HttpResponse> {
   try {
-    return json(201, await issue(inputOf(event), ports, log));
+    const principal = principalOf(event.requestContext as Parameters<typeof principalOf>[0]);
+    const { status, body, repeated } = await run(
+      verb,
+      inputOf(event),
+      { http: true, principal, deadline },
+      ports,
+      log,
+    );
+    const response = json(status, body);
+    return repeated
+      ? { ...response, headers: { ...response.headers, 'idempotent-replayed': 'true' } }
+      : response;
   } catch (error) {
-    const statusCode = statusOf(error);
-    if (statusCode === undefined) throw error;
-    log.info('refused', { status: statusCode });
-    return json(statusCode, { message: (error as Error).message });
+    if (error instanceof HttpError) {
+      ports.metrics({ [METRIC.refused]: 1 });
+      log.info('refused', { status: error.statusCode });
+      return json(error.statusCode, { error: 'InvalidInput', message: error.message });
+    }
+    if (!(error instanceof Refusal)) throw error;
+    const response = json(error.status, { error: error.name, message: error.message });
+    return error.retryAfter === undefined
+      ? response
+      : { ...response, headers: { ...response.headers, 'retry-after': String(error.retryAfter) } };
   }
-}
-
-function statusOf(error: unknown): number | undefined {
-  if (error instanceof HttpError) return error.statusCode;
-  if (error instanceof InvalidInput) return 400;
-  if (error instanceof CodeSpaceExhausted) return 409;
-  if (error instanceof IdempotencyKeyReused) return 422;
-  return undefined;
 }
 
 /** The body, with the key of the header `Idempotency-Key` where there is one. */
@@ -72,27 +139,11 @@ function inputOf(event: HttpEvent): Record<string, unknown> {
   )?.[1];
   if (header === undefined) return input;
   if (input.idempotencyKey !== undefined && input.idempotencyKey !== header) {
-    throw new InvalidInput(
-      'The header Idempotency-Key and the member `idempotencyKey` differ: send one of them',
-    );
+    throw invalidInput('The header Idempotency-Key and the member `idempotencyKey` differ: send one of them');
   }
   return { ...input, idempotencyKey: header };
 }
 
 function isHttpEvent(event: unknown): event is HttpEvent {
   return typeof event === 'object' && event !== null && 'requestContext' in event;
-}
-
-function count(
-  { metrics }: Ports,
-  { attempts, collisions }: { attempts: number; collisions: number },
-  issued: number,
-  exhausted: number,
-): void {
-  metrics({
-    [METRIC.codesIssued]: issued,
-    [METRIC.attempts]: attempts,
-    [METRIC.collisions]: collisions,
-    [METRIC.exhausted]: exhausted,
-  });
 }

@@ -1,5 +1,5 @@
 import { Token } from 'aws-cdk-lib';
-import { type Format, isWellFormed, MAX_LENGTH } from './contract';
+import { type Format, isWellFormed, MAX_LENGTH, normalizeCode } from './contract';
 import { InvalidPropError } from '../shared/validate';
 
 /**
@@ -66,11 +66,18 @@ export interface CodeFormatOptions {
   readonly alphabet?: CodeAlphabet;
 
   /**
-   * How many random characters a code has, from 1 to 256. A caller may ask for another length.
+   * How many random characters a code has, from 1 to 256. A caller may ask for a longer one, and down to `minLength` for a shorter one.
    *
    * @default 8
    */
   readonly length?: number;
+
+  /**
+   * The fewest random characters that a caller may ask for, from 1 to `length`. A shorter code is guessed sooner.
+   *
+   * @default - `length`; a table without a `format` takes 1
+   */
+  readonly minLength?: number;
 
   /**
    * What every code begins with, for instance `ORDER-`: up to 64 printable ASCII characters, without space and without `#`.
@@ -107,8 +114,8 @@ export interface CodeFormatOptions {
  * The form of codes: alphabet, length, prefix, groups, check character.
  */
 export class CodeFormat {
-  /** Eight characters of `A` to `Z` and `0` to `9`. */
-  public static readonly DEFAULT = CodeFormat.of({});
+  /** Eight characters of `A` to `Z` and `0` to `9`; a caller may ask for any length. */
+  public static readonly DEFAULT = CodeFormat.of({ minLength: 1 });
 
   /**
    * A format of one's own. Throws where the options make no sense.
@@ -123,8 +130,9 @@ export class CodeFormat {
       groupSize,
       separator = '-',
       checkCharacter = false,
+      minLength = length,
     } = options;
-    if (Token.isUnresolved(length) || Token.isUnresolved(prefix)) {
+    if (Token.isUnresolved(length) || Token.isUnresolved(minLength) || Token.isUnresolved(prefix)) {
       throw new InvalidPropError(
         undefined,
         'A CodeFormat cannot be made of tokens: the function needs it as it is',
@@ -134,6 +142,12 @@ export class CodeFormat {
       throw new InvalidPropError(
         undefined,
         `\`length\` must be an integer from 1 to ${MAX_LENGTH}, got ${length}`,
+      );
+    }
+    if (!Number.isInteger(minLength) || minLength < 1 || minLength > length) {
+      throw new InvalidPropError(
+        undefined,
+        `\`minLength\` must be an integer from 1 to \`length\`, ${length}, got ${minLength}`,
       );
     }
     if (!/^[!-~]{0,64}$/.test(prefix) || prefix.includes('#')) {
@@ -172,6 +186,7 @@ export class CodeFormat {
     return new CodeFormat({
       alphabet: alphabet.characters,
       length,
+      minLength,
       prefix,
       groupSize: groupSize ?? 0,
       separator,
@@ -191,15 +206,27 @@ export class CodeFormat {
   }
 
   /**
-   * Whether a text looks like a code of this format, with the right check character where there is one. It does not say whether the
-   * code was ever handed out.
+   * Whether a text is a code of this format to the letter, with the right check character where there is one. It does not say whether
+   * the code was ever handed out. What somebody typed goes through `normalize` first.
    *
    * In a function of your own, where the CDK is no company, import the same check from
    * `cdk-serverless-blocks/lib/unique-code-table/contract` as `isWellFormed(code, format)`.
    *
-   * @param code what somebody typed
+   * @param code a code as it was issued
    */
   public isWellFormed(code: string): boolean {
     return isWellFormed(code, this._format);
+  }
+
+  /**
+   * The code that somebody means who typed it, or undefined where it cannot be one of this format. Case, blanks, dashes, full-width
+   * forms and look-alikes that the alphabet lacks (`O` for `0`, `I` and `L` for `1`) do not matter.
+   *
+   * In a function of your own import it from `cdk-serverless-blocks/lib/unique-code-table/contract` as `normalizeCode(text, format)`.
+   *
+   * @param text what somebody typed, scanned or pasted
+   */
+  public normalize(text: string): string | undefined {
+    return normalizeCode(text, this._format);
   }
 }

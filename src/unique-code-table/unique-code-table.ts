@@ -1,14 +1,18 @@
-import { Annotations, Duration, type RemovalPolicy, Token } from 'aws-cdk-lib';
+import { Annotations, Duration, Token } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
-import type * as iam from 'aws-cdk-lib/aws-iam';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { Construct, type IConstruct } from 'constructs';
+import type { Construct } from 'constructs';
 import { CodeFormat } from './code-format';
-import { ENV, EXPORT, METRIC, METRIC_NAMESPACE, TABLE } from './contract';
+import { type CodeIndex, CodeVerb, indexOf, VERB, verbOf } from './code-verb';
+import { ENV, EXPORT, INDEX, MAX_REDEMPTIONS, MAX_TRANSACTION_ITEMS, TABLE } from './contract';
+import { drawsPerCode, roundsPerBatch, writeUnitsPerBatch } from './figures';
+import type { UniqueCodeTableAttributes, UniqueCodeTableProps } from './props';
+import { type IUniqueCodeTable, UniqueCodeTableBase } from './unique-code-table-base';
 import {
   addBlockWidgets,
   type AlarmRule,
@@ -17,234 +21,26 @@ import {
   functionRules,
   oneIsTooMuch,
 } from '../shared/alarms';
-import type { ApiOptions } from '../shared/api-options';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
-import type { HandlerProps } from '../shared/handler-props';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
-import { handlerMetric } from '../shared/metric';
+import { grantKey, TABLE_KEY } from '../shared/key';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
-import { grantTableRead, grantTableWrite, tableFor, tableKey } from '../shared/table';
-import type { TableBilling } from '../shared/table-billing';
-import { InvalidPropError, validateDuration } from '../shared/validate';
+import { tableFor, tableKey } from '../shared/table';
+import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
 
-/** How often one request draws anew when its code is taken. */
-const ATTEMPTS = 5;
-
-/**
- * Properties of a `UniqueCodeTable`.
- */
-export interface UniqueCodeTableProps extends HandlerProps {
-  /**
-   * What codes look like.
-   *
-   * @default - CodeFormat.DEFAULT, eight characters of `A` to `Z` and `0` to `9`
-   */
-  readonly format?: CodeFormat;
-
-  /**
-   * How many codes there will be at a time. Nothing is reserved: where the format has too few codes for that many, a warning at synth
-   * gives the figures, or an error where it cannot be.
-   *
-   * @default - no check
-   */
-  readonly expectedCodes?: number;
-
-  /**
-   * An existing table. Its partition key must be the string attribute `Code`, it must have no sort key, and its time to live
-   * attribute must be `TimeToExist`. Cannot be combined with `billing`, `removalPolicy` and `pointInTimeRecovery`.
-   *
-   * @default - a new table
-   */
-  readonly table?: dynamodb.ITable;
-
-  /**
-   * How the new table is paid for.
-   *
-   * @default - TableBilling.onDemand()
-   */
-  readonly billing?: TableBilling;
-
-  /**
-   * The KMS key of the new table. With an imported `table`: the key that it is encrypted with. Adds `kms:Decrypt`, `kms:DescribeKey`,
-   * `kms:Encrypt`, `kms:GenerateDataKey*` and `kms:ReEncrypt*` on that key to the function's role.
-   *
-   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
-   * @default - the key that DynamoDB owns
-   */
-  readonly encryptionKey?: kms.IKey;
-
-  /**
-   * What happens to the new table, and the codes in it, when the construct is removed from the stack.
-   *
-   * @default RemovalPolicy.RETAIN
-   */
-  readonly removalPolicy?: RemovalPolicy;
-
-  /**
-   * Whether the new table can be restored to any second of the last 35 days.
-   *
-   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html
-   * @default true
-   */
-  readonly pointInTimeRecovery?: boolean;
-
-  /**
-   * How long a code is kept, at least one second. DynamoDB deletes its item within a few days after.
-   *
-   * The code is still never handed out again, unless `reuseExpiredCodes`: a second, small item remembers it for ever. Batches are then
-   * limited to 50 codes (49 with an idempotency key).
-   *
-   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
-   * @default - for ever
-   */
-  readonly timeToLive?: Duration;
-
-  /**
-   * Whether a code may be handed out again after its `timeToLive`. Needs `timeToLive`.
-   *
-   * @default false
-   */
-  readonly reuseExpiredCodes?: boolean;
-
-  /**
-   * How long a repeated request with the same idempotency key gets the same answer, at least one second.
-   *
-   * @default Duration.hours(24)
-   */
-  readonly idempotencyWindow?: Duration;
-
-  /**
-   * An HTTP API with the route `POST /codes`; `{}` takes the defaults.
-   *
-   * @default - no API: the function is invoked directly
-   */
-  readonly httpApi?: ApiOptions;
-}
+/** Share of the space from which on issuing costs so much more that the user has to know. */
+const CROWDED = 0.5;
 
 /**
- * What is needed to use a `UniqueCodeTable` that another stack has made.
- */
-export interface UniqueCodeTableAttributes {
-  /** The ARN of the table. */
-  readonly tableArn: string;
-
-  /** The ARN of the function that issues codes. */
-  readonly issueFunctionArn: string;
-
-  /**
-   * The KMS key of the table, where it has one of its own.
-   *
-   * @default - the key that DynamoDB owns
-   */
-  readonly encryptionKey?: kms.IKey;
-}
-
-/**
- * A table of unique codes, made here or elsewhere.
- */
-export interface IUniqueCodeTable extends IConstruct {
-  /** The table: string partition key `Code`. */
-  readonly table: dynamodb.ITable;
-
-  /** The function that issues codes. */
-  readonly issueFunction: lambda.IFunction;
-
-  /**
-   * Lets somebody issue codes: `lambda:InvokeFunction` on the function.
-   *
-   * @param grantee who may issue
-   */
-  grantIssue(grantee: iam.IGrantable): iam.Grant;
-
-  /**
-   * Lets somebody look a code up: `dynamodb:GetItem` on the table, and its key where it has one of its own.
-   *
-   * @param grantee who may read
-   */
-  grantRead(grantee: iam.IGrantable): iam.Grant;
-
-  /**
-   * Lets a function issue codes, and tells it in an environment variable which function to invoke for that.
-   *
-   * @param fn a function of yours
-   * @param variable the name of the variable; a function that uses two tables needs two. Default: `UniqueCodeTable.FUNCTION_NAME_VARIABLE`
-   */
-  bindTo(fn: lambda.Function, variable?: string): iam.Grant;
-
-  /**
-   * How many codes were issued.
-   *
-   * @default - the sum over 5 minutes
-   */
-  metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
-
-  /**
-   * How many drawn codes were taken already. More than a few mean that the space fills up.
-   *
-   * @default - the sum over 5 minutes
-   */
-  metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
-
-  /**
-   * How many requests found no free code.
-   *
-   * @default - the sum over 5 minutes
-   */
-  metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
-}
-
-/** Which table each variable of a consumer means. */
-const BINDINGS = new WeakMap<lambda.Function, Map<string, UniqueCodeTableBase>>();
-
-abstract class UniqueCodeTableBase extends Construct implements IUniqueCodeTable {
-  public abstract readonly table: dynamodb.ITable;
-  public abstract readonly issueFunction: lambda.IFunction;
-  protected abstract readonly encryptionKey?: kms.IKey;
-
-  public grantIssue(grantee: iam.IGrantable): iam.Grant {
-    return this.issueFunction.grantInvoke(grantee);
-  }
-
-  public grantRead(grantee: iam.IGrantable): iam.Grant {
-    return grantTableRead(this.table, this.encryptionKey, grantee, 'dynamodb:GetItem');
-  }
-
-  public bindTo(fn: lambda.Function, variable: string = UniqueCodeTable.FUNCTION_NAME_VARIABLE): iam.Grant {
-    const bound = BINDINGS.get(fn) ?? new Map<string, UniqueCodeTableBase>();
-    BINDINGS.set(fn, bound);
-    if ((bound.get(variable) ?? this) !== this) {
-      throw new InvalidPropError(
-        this,
-        `${fn.node.path} is bound to another table by ${variable}: give \`bindTo\` another \`variable\``,
-      );
-    }
-    bound.set(variable, this);
-    fn.addEnvironment(variable, this.issueFunction.functionName);
-    return this.grantIssue(fn);
-  }
-
-  public metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.issueFunction, METRIC_NAMESPACE, METRIC.codesIssued, options);
-  }
-
-  public metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.issueFunction, METRIC_NAMESPACE, METRIC.collisions, options);
-  }
-
-  public metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.issueFunction, METRIC_NAMESPACE, METRIC.exhausted, options);
-  }
-}
-
-/**
- * Codes that are never handed out twice: a DynamoDB table, and a function that draws a code and writes it down on the condition that
- * it is new.
+ * Codes that are never handed out twice, and what happens to them: a DynamoDB table, and a function for each thing that can be done
+ * with a code.
  *
- * The function takes `{"usedBy"?, "length"?, "reference"?, "description"?, "count"?, "idempotencyKey"?}` and answers
- * `{"code":"…"}`, or `{"codes":["…"]}` where `count` was given. It is invoked directly, by Step Functions, or behind an API Gateway.
+ * The issuing function draws a code and writes it down on the condition that it is new. It takes `{"usedBy"?, "length"?, "reference"?,
+ * "description"?, "count"?, "idempotencyKey"?}` and answers `{"code":"…"}`, or `{"codes":["…"]}` where `count` was given. The functions
+ * are invoked directly, by Step Functions, or behind an API Gateway.
  */
 export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable, IWatchable {
-  /** The environment variable in which `bindTo` tells a function whom to invoke, unless it is told another. */
+  /** The environment variable in which `bindTo` names the function that issues codes, unless it is given another. */
   public static readonly FUNCTION_NAME_VARIABLE = 'UNIQUE_CODE_FUNCTION_NAME';
 
   /**
@@ -261,11 +57,31 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   ): IUniqueCodeTable {
     class Import extends UniqueCodeTableBase {
       public readonly table = dynamodb.Table.fromTableArn(this, 'Table', attributes.tableArn);
-      public readonly issueFunction = lambda.Function.fromFunctionAttributes(this, 'Handler', {
-        functionArn: attributes.issueFunctionArn,
-        sameEnvironment: true,
-      });
+      public readonly issueFunction = this.handler('Handler', attributes.issueFunctionArn);
       protected readonly encryptionKey = attributes.encryptionKey;
+      private readonly others = new Map(
+        Object.entries(attributes.functionArns ?? {}).map(([verb, arn]) => [
+          verb,
+          this.handler(VERB[verbOf(verb as CodeVerb)].id, arn),
+        ]),
+      );
+
+      /** @internal */
+      protected _find(verb: CodeVerb): lambda.IFunction | undefined {
+        return verb === CodeVerb.ISSUE ? this.issueFunction : this.others.get(verb);
+      }
+
+      private handler(name: string, functionArn: string): lambda.IFunction {
+        return lambda.Function.fromFunctionAttributes(this, name, { functionArn, sameEnvironment: true });
+      }
+    }
+    const values: string[] = Object.values(CodeVerb);
+    const unknown = Object.keys(attributes.functionArns ?? {}).find(verb => !values.includes(verb));
+    if (unknown !== undefined) {
+      throw new InvalidPropError(
+        scope,
+        `\`functionArns\` has the key ${unknown}: its keys are values of CodeVerb, ${values.join(', ')}`,
+      );
     }
     return new Import(scope, id);
   }
@@ -276,7 +92,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /** The function that issues codes. */
   public readonly issueFunction: lambda.IFunction;
 
-  /** All functions of the block: the one that issues codes. */
+  /** All functions of the block: one for each verb. */
   public readonly functions: lambda.Function[];
 
   /** The HTTP API, where there is one. */
@@ -289,48 +105,52 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
 
   protected readonly encryptionKey?: kms.IKey;
 
+  private readonly byVerb = new Map<CodeVerb, lambda.Function>();
+
   public constructor(scope: Construct, id: string, props: UniqueCodeTableProps = {}) {
     super(scope, id);
-    validateHandlerProps(this, props);
-    validateDuration(this, 'timeToLive', props.timeToLive, Duration.seconds(1), Duration.days(36_500));
-    validateDuration(
-      this,
-      'idempotencyWindow',
-      props.idempotencyWindow,
-      Duration.seconds(1),
-      Duration.days(3650),
-    );
-    if (props.reuseExpiredCodes && !props.timeToLive) {
-      throw new InvalidPropError(this, '`reuseExpiredCodes` needs `timeToLive`: without it no code expires');
-    }
+    this.validateProps(props);
     const format = props.format ?? CodeFormat.DEFAULT;
-    this.checkSpace(format, props.expectedCodes);
+    const indexes = [...new Set(props.indexes ?? [])];
+    this.checkSpace(format, props);
     this.encryptionKey = tableKey(props);
     this.table = tableFor(this, 'Table', TABLE.key, props, TABLE.timeToExist);
-    const issueFunction = createHandlerFunction(
-      this,
-      'IssueHandler',
-      {
-        description: 'Issues codes that are never handed out twice',
-        asset: 'unique-code-table',
-        export: EXPORT.issue,
-        environment: {
-          [ENV.tableName]: this.table.tableName,
-          [ENV.format]: JSON.stringify(format._format),
-          [ENV.idempotencyWindow]: String((props.idempotencyWindow ?? Duration.hours(24)).toSeconds()),
-          ...(props.timeToLive && { [ENV.timeToLive]: String(props.timeToLive.toSeconds()) }),
-          ...(props.reuseExpiredCodes && { [ENV.reuseExpiredCodes]: 'true' }),
-        },
-      },
-      props,
+    // To a table of the user's nothing is added.
+    if (!props.table) for (const index of indexes) addIndex(this.table as dynamodb.Table, index);
+
+    const verbs = Object.values(CodeVerb).filter(
+      verb => verb === CodeVerb.ISSUE || props.verbs?.includes(verb),
     );
-    this.issueFunction = issueFunction;
-    this.functions = [issueFunction];
-    grantTableWrite(this.table, this.encryptionKey, issueFunction, 'dynamodb:PutItem');
+    const environment = {
+      [ENV.tableName]: this.table.tableName,
+      [ENV.format]: JSON.stringify(format._format),
+      [ENV.idempotencyWindow]: String((props.idempotencyWindow ?? Duration.hours(24)).toSeconds()),
+      [ENV.maxRedemptions]: String(props.maxRedemptions ?? 1),
+      ...(props.timeToLive && { [ENV.timeToLive]: String(props.timeToLive.toSeconds()) }),
+      ...(props.reuseExpiredCodes && { [ENV.reuseExpiredCodes]: 'true' }),
+      ...(indexes.length > 0 && { [ENV.indexes]: indexes.join(',') }),
+    };
+    for (const verb of verbs) {
+      const { id: handlerId, description } = VERB[verbOf(verb)];
+      const fn = createHandlerFunction(
+        this,
+        handlerId,
+        { description, asset: 'unique-code-table', export: EXPORT[verbOf(verb)], environment },
+        props,
+      );
+      this.byVerb.set(verb, fn);
+      this.grantOwnAction(verb, fn, indexes);
+    }
+    this.issueFunction = this.functionFor(CodeVerb.ISSUE);
+    this.functions = [...this.byVerb.values()];
 
     if (props.httpApi) {
-      const route = { method: apigwv2.HttpMethod.POST, path: '/codes', target: issueFunction };
-      this.front = createHttpApi(this, 'Api', [route], {
+      const routes = [...this.byVerb].map(([verb, target]) => ({
+        method: apigwv2.HttpMethod.POST, // a code is a bearer's secret: it travels in the body, never in a path
+        path: VERB[verbOf(verb)].path,
+        target,
+      }));
+      this.front = createHttpApi(this, 'Api', routes, {
         ...props.httpApi,
         logRetention: props.logRetention,
         logEncryptionKey: props.logEncryptionKey,
@@ -348,7 +168,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   }
 
   /**
-   * The network connections of the function. Throws where the block has no `vpc`.
+   * The network connections of the functions. Throws where the block has no `vpc`.
    */
   public get connections(): ec2.Connections {
     return connectionsOf(this, this.functions);
@@ -418,10 +238,33 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     });
   }
 
+  /** @internal */
+  protected _find(verb: CodeVerb): lambda.IFunction | undefined {
+    return this.byVerb.get(verb);
+  }
+
+  /** The one thing that a verb's function may do to the table. */
+  private grantOwnAction(verb: CodeVerb, fn: lambda.Function, indexes: CodeIndex[]): void {
+    const { action } = VERB[verbOf(verb)];
+    const isRead = action === 'dynamodb:GetItem' || action === 'dynamodb:Query';
+    grantKey(this.encryptionKey, 'dynamodb', fn, ...(isRead ? TABLE_KEY.read : TABLE_KEY.write));
+    const { tableArn } = this.table;
+    iam.Grant.addToPrincipal({
+      grantee: fn,
+      actions: [action],
+      resourceArns:
+        action === 'dynamodb:Query' ? indexes.map(index => `${tableArn}/index/${index}`) : [tableArn],
+      // Whoever changes codes cannot change what remembers requests.
+      ...(action === 'dynamodb:UpdateItem' && {
+        conditions: { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['#request#*'] } },
+      }),
+    });
+  }
+
   private alarmRules(): AlarmRule[] {
-    const collisions = new cloudwatch.MathExpression({
-      expression: 'IF(i + c >= 20, 100 * c / (i + c), 0)',
-      usingMetrics: { i: this.metricCodesIssued(), c: this.metricCollisions() },
+    const taken = new cloudwatch.MathExpression({
+      expression: 'IF(d >= 20, 100 * c / d, 0)',
+      usingMetrics: { c: this.metricCollisions(), d: this.metricDraws() },
       period: Duration.minutes(5),
       label: 'Drawn codes that were taken, %',
     });
@@ -429,12 +272,12 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
       oneIsTooMuch(
         'Exhausted',
         this.metricExhausted(),
-        'No free code was found for a request.',
-        '409 `No free code was found`',
+        'There was no free code for a request.',
+        '409 `CodeSpaceExhausted`',
       ),
       {
         id: 'CollisionRate',
-        metric: collisions,
+        metric: taken,
         threshold: 50,
         datapoints: [3, 3],
         why: 'Half of the codes that are drawn are taken already.',
@@ -452,7 +295,40 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     return this.front;
   }
 
-  private checkSpace(format: CodeFormat, expectedCodes: number | undefined): void {
+  private validateProps(props: UniqueCodeTableProps): void {
+    validateHandlerProps(this, props);
+    validateDuration(this, 'timeToLive', props.timeToLive, Duration.seconds(1), Duration.days(36_500));
+    validateDuration(
+      this,
+      'idempotencyWindow',
+      props.idempotencyWindow,
+      Duration.seconds(1),
+      Duration.days(3650),
+    );
+    validateInteger(this, 'maxRedemptions', props.maxRedemptions, 1, MAX_REDEMPTIONS);
+    if (props.reuseExpiredCodes && !props.timeToLive) {
+      throw new InvalidPropError(this, '`reuseExpiredCodes` needs `timeToLive`: without it no code expires');
+    }
+    if (props.verbs?.includes(CodeVerb.LIST) && !props.indexes?.length) {
+      throw new InvalidPropError(this, 'CodeVerb.LIST needs `indexes`: it lists what an index holds');
+    }
+    const { httpApi } = props;
+    if (httpApi && !httpApi.authorizer && !httpApi.allowAnonymous) {
+      throw new InvalidPropError(
+        this,
+        '`httpApi` needs an `authorizer`: without one, anybody could issue codes. Where that is wanted, say `allowAnonymous: true`',
+      );
+    }
+    if (httpApi?.authorizer && httpApi.allowAnonymous) {
+      throw new InvalidPropError(
+        this,
+        '`httpApi.authorizer` and `httpApi.allowAnonymous` cannot be combined: the authorizer says who may call',
+      );
+    }
+  }
+
+  private checkSpace(format: CodeFormat, props: UniqueCodeTableProps): void {
+    const { expectedCodes } = props;
     if (expectedCodes === undefined || Token.isUnresolved(expectedCodes)) return;
     if (!Number.isInteger(expectedCodes) || expectedCodes < 1) {
       throw new InvalidPropError(this, `\`expectedCodes\` must be a positive integer, got ${expectedCodes}`);
@@ -466,14 +342,30 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
       );
     }
     const fill = expectedCodes / space;
-    const failing = fill ** ATTEMPTS;
-    if (failing < 1e-6) return;
-    const percent = (share: number) => `${Number((share * 100).toPrecision(2))} %`;
+    if (fill < CROWDED) return;
+    const itemsPerCode = props.timeToLive && !props.reuseExpiredCodes ? 2 : 1;
+    const batch = MAX_TRANSACTION_ITEMS / itemsPerCode;
+    const figure = (value: number) => String(Number(value.toPrecision(2)));
+    const cost =
+      fill === 1
+        ? 'the last codes are found by trying nearly all others, and then there is none'
+        : `one code takes ${figure(drawsPerCode(fill))} draws in the mean, and a batch of ${batch} takes ` +
+          `${figure(roundsPerBatch(fill, batch))} rounds and ${figure(writeUnitsPerBatch(fill, batch, itemsPerCode))} write units`;
     Annotations.of(this).addWarningV2(
       'cdk-serverless-blocks:unique-code-table.small-space',
-      `With ${expectedCodes} of ${space} codes handed out, ${percent(fill)} of all draws meet a taken code, and ${percent(failing)} of all requests ` +
-        `end in 409 after ${ATTEMPTS} draws. The first such meeting is as likely as not after ${Math.ceil(Math.sqrt(2 * Math.LN2 * space))} codes. ` +
+      `With ${expectedCodes} of ${space} codes handed out, ${cost}; and every ${figure(space / expectedCodes)} guesses hit a code. ` +
         'Take a longer `length` or a larger alphabet',
     );
   }
+}
+
+/** Only keys and the end of each code: what happens to a code later does not touch the index. */
+function addIndex(table: dynamodb.Table, index: CodeIndex): void {
+  table.addGlobalSecondaryIndex({
+    indexName: index,
+    partitionKey: { name: INDEX[indexOf(index)], type: dynamodb.AttributeType.STRING },
+    sortKey: { name: TABLE.createdOn, type: dynamodb.AttributeType.STRING },
+    projectionType: dynamodb.ProjectionType.INCLUDE,
+    nonKeyAttributes: [TABLE.timeToExist],
+  });
 }

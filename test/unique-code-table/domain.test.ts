@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { drawCodes, drawRandom, parseRequest } from '../../lambda-src/unique-code-table/core/domain';
+import { drawCodes, drawRandom } from '../../lambda-src/unique-code-table/core/draw';
+import { type IssueRules, parseIssue } from '../../lambda-src/unique-code-table/core/issue';
 import { CodeAlphabet, CodeFormat } from '../../src';
 
 const format = CodeFormat.DEFAULT._format;
-const limits = { defaultLength: 8, itemsPerCode: 1 };
+const rules: IssueRules = { format, itemsPerCode: 1, idempotencyWindow: 60, indexes: [] };
+const NOW = 1_800_000_000;
+const parse = (input: unknown, more: Partial<IssueRules> = {}) =>
+  parseIssue(input, { ...rules, ...more }, false, NOW);
 
 describe('a drawn text', () => {
   // The 99.99 % point of chi-squared with 35 degrees of freedom is 76; biased as byte % 36 would be, 360,000 characters give over 700.
@@ -41,31 +45,42 @@ describe('drawn codes', () => {
 });
 
 describe('a request', () => {
-  test('has defaults', () => {
-    expect(parseRequest({}, limits)).toEqual({ length: 8, count: 1, batch: false });
-  });
-
-  test('may say everything', () => {
+  test('is what was sent, with no default filled in', () => {
+    expect(parse({})).toEqual({ details: {} });
     expect(
-      parseRequest(
-        { usedBy: 'u', length: 256, reference: 'r', description: 'd', count: 99, idempotencyKey: 'k' },
-        limits,
+      parse(
+        {
+          usedBy: 'u',
+          length: 256,
+          reference: 'r',
+          description: 'd',
+          count: 99,
+          idempotencyKey: 'k',
+          validFrom: '2027-01-15T08:00:01Z',
+          expiresOn: '2027-01-15T09:00:02+01:00',
+          maxRedemptions: 100,
+        },
+        { timeToLive: 3600 },
       ),
     ).toEqual({
-      usedBy: 'u',
       length: 256,
-      reference: 'r',
-      description: 'd',
       count: 99,
-      batch: true,
       idempotencyKey: 'k',
+      details: {
+        usedBy: 'u',
+        reference: 'r',
+        description: 'd',
+        validFrom: NOW + 1,
+        expiresOn: NOW + 2,
+        maxRedemptions: 100,
+      },
     });
   });
 
   test('leaves blank texts out', () => {
-    expect(
-      parseRequest({ usedBy: '', reference: '  ', description: '\t', idempotencyKey: ' ' }, limits),
-    ).toEqual({ length: 8, count: 1, batch: false });
+    expect(parse({ usedBy: '', reference: '  ', description: '\t', idempotencyKey: ' ' })).toEqual({
+      details: {},
+    });
   });
 
   test.each([
@@ -89,7 +104,7 @@ describe('a request', () => {
     ],
     [
       { Length: 8 },
-      'Unknown member "Length": there are usedBy, length, reference, description, count, idempotencyKey',
+      'Unknown member "Length": there are length, count, usedBy, reference, description, validFrom, expiresOn, maxRedemptions, idempotencyKey, idempotencyScope',
     ],
     [[], 'The input must be a JSON object, {} for defaults, got an array'],
     [null, 'The input must be a JSON object, {} for defaults, got null'],
@@ -99,18 +114,50 @@ describe('a request', () => {
       { usedBy: { email: 'jane@example.com' } },
       '`usedBy` must be a string of at most 2048 characters, got an object',
     ],
+    [{ maxRedemptions: 0 }, '`maxRedemptions` must be an integer from 1 to 100, got 0'],
+    [{ maxRedemptions: 101 }, '`maxRedemptions` must be an integer from 1 to 100, got 101'],
+    [
+      { expiresOn: '2027-01-15T08:00:01Z' },
+      '`expiresOn` needs the prop `timeToLive` of the table: in this one no code expires',
+    ],
+    [
+      { validFrom: '2027-02-30T00:00:00Z' },
+      '`validFrom` must be a moment as in RFC 3339, for instance "2027-01-31T00:00:00Z", got "2027-02-30T00:00:00Z"',
+    ],
+    [
+      { validFrom: '2027-02-01' },
+      '`validFrom` must be a moment as in RFC 3339, for instance "2027-01-31T00:00:00Z", got "2027-02-01"',
+    ],
     [{ length: { a: 1 } }, '`length` must be an integer from 1 to 256, got an object'],
     [{ length: 'x'.repeat(100) }, `\`length\` must be an integer from 1 to 256, got "${'x'.repeat(59)}…`],
   ])('%j is refused', (input, message) => {
-    expect(() => parseRequest(input, limits)).toThrow(
-      expect.objectContaining({ name: 'InvalidInput', message }) as Error,
-    );
+    expect(() => parse(input)).toThrow(expect.objectContaining({ name: 'InvalidInput', message }) as Error);
   });
 
   test('may ask for fewer codes where each takes two items', () => {
-    expect(() => parseRequest({ count: 51 }, { ...limits, itemsPerCode: 2 })).toThrow(/from 1 to 50/);
-    expect(() => parseRequest({ count: 50, idempotencyKey: 'k' }, { ...limits, itemsPerCode: 2 })).toThrow(
-      /from 1 to 49/,
+    expect(() => parse({ count: 51 }, { itemsPerCode: 2 })).toThrow(/from 1 to 50/);
+    expect(() => parse({ count: 50, idempotencyKey: 'k' }, { itemsPerCode: 2 })).toThrow(/from 1 to 49/);
+  });
+
+  test.each([
+    ['2027-01-15T08:00:00Z', /must be in the future/],
+    ['2027-01-15T08:00:11Z', /at most 10 seconds ahead/],
+  ])('cannot ask for the end %s of codes that live ten seconds', (expiresOn, message) => {
+    expect(() => parse({ expiresOn }, { timeToLive: 10 })).toThrow(message);
+  });
+
+  test('cannot ask for a code that begins after its end', () => {
+    expect(() => parse({ validFrom: '2027-01-15T08:00:10Z' }, { timeToLive: 10 })).toThrow(
+      /`validFrom` must be before the code expires/,
     );
+  });
+
+  test('with an index is limited in bytes, as DynamoDB is', () => {
+    const reference = 'é'.repeat(1025);
+    expect(parse({ reference }).details.reference).toBe(reference);
+    expect(() => parse({ reference }, { indexes: ['ByReference'] })).toThrow(
+      '`reference` must be a string of at most 2048 bytes, got 2050',
+    );
+    expect(parse({ usedBy: reference }, { indexes: ['ByReference'] }).details.usedBy).toBe(reference);
   });
 });

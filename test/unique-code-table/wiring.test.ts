@@ -8,6 +8,7 @@ const ENVIRONMENT = [
   'TABLE_NAME',
   'CODE_FORMAT',
   'IDEMPOTENCY_WINDOW_SECONDS',
+  'MAX_REDEMPTIONS',
   'TIME_TO_LIVE_SECONDS',
   'AWS_REGION',
   'AWS_ACCESS_KEY_ID',
@@ -26,6 +27,7 @@ beforeAll(async () => {
     CODE_FORMAT: JSON.stringify(CodeFormat.of({ groupSize: 4 })._format),
     IDEMPOTENCY_WINDOW_SECONDS: '60',
     TIME_TO_LIVE_SECONDS: '3600',
+    MAX_REDEMPTIONS: '1',
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: 'developer',
     AWS_SECRET_ACCESS_KEY: 'local',
@@ -44,6 +46,7 @@ afterAll(async () => {
 test('the format and the life of codes are what the construct says', async () => {
   expect(await issue({}, lambdaContext)).toEqual({
     code: expect.stringMatching(/^[A-Z0-9]{4}-[A-Z0-9]{4}$/),
+    expiresOn: expect.stringMatching(/^\d{4}-.*Z$/),
   });
   await expect(issue({ count: 51 }, lambdaContext)).rejects.toThrow(/from 1 to 50/);
   expect(await issue({ idempotencyKey: 'k', count: 2 }, lambdaContext)).toEqual(

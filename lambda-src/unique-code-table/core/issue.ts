@@ -1,124 +1,195 @@
-import { type CodeRequest, drawCodes, fingerprintSource, type RandomBytes } from './domain';
-import type { Format } from '../../../src/unique-code-table/contract';
+import { drawCodes, type RandomBytes } from './draw';
+import { integer, MAX_KEY_LENGTH, type Members, membersOf, text } from './input';
+import { type CodeDetails, DETAIL_MEMBER, type DetailRules, detailsOf } from './life';
+import { type Caller, keyHash } from './principal';
+import { Refusal } from './refusal';
+import type { CodeWriter } from './store';
+import { DeadlinePassed } from './until-deadline';
+import { type Format, MAX_LENGTH, MAX_TRANSACTION_ITEMS } from '../../../src/unique-code-table/contract';
 import type { Clock } from '../../shared/clock';
 
-/** A code with what is written beside it. */
-export interface CodeItem {
-  readonly code: string;
-  readonly createdOn: string;
-  readonly usedBy?: string;
-  readonly reference?: string;
-  readonly description?: string;
+/** A request to issue codes that was read and found good: what the caller sent, with no default of the table filled in. */
+export interface IssueRequest {
+  readonly length?: number;
+  /** Where the caller gave it, the answer is a list. */
+  readonly count?: number;
+  readonly details: CodeDetails;
+  readonly idempotencyKey?: string;
+  readonly idempotencyScope?: string;
 }
 
-/** What remembers a request by its idempotency key. */
-export interface RequestRecord {
-  /** Hash of the key. */
-  readonly keyHash: string;
-  readonly fingerprint: string;
-  readonly codes: string[];
-  /** Seconds since 1970. */
-  readonly expiresAt: number;
+export interface IssueRules extends DetailRules {
+  readonly format: Format;
+  /** Items that one code takes in a transaction. */
+  readonly itemsPerCode: number;
+  /** Seconds. */
+  readonly idempotencyWindow: number;
 }
 
-export interface Write {
-  readonly items: CodeItem[];
-  readonly record?: RequestRecord;
-  /** Of this request alone: tells its own write from another's. */
-  readonly nonce: string;
-  /** Seconds since 1970. */
-  readonly now: number;
+export interface IssuePorts {
+  readonly writer: CodeWriter;
+  readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
+  readonly randomId: () => string;
+  readonly sha256: (text: string) => string;
+  readonly rules: IssueRules;
 }
 
-/** All was written, or nothing, and why. */
-export type WriteResult =
-  | { readonly outcome: 'written' }
-  | { readonly outcome: 'taken'; readonly codes: string[] }
-  | { readonly outcome: 'repeated'; readonly record: Pick<RequestRecord, 'fingerprint' | 'codes'> };
-
-export interface CodeStore {
-  /** Writes all of it or nothing. Throttling is its own to wait for; any other failure is thrown. */
-  write(write: Write): Promise<WriteResult>;
-}
-
-/** No free code was found. */
-export class CodeSpaceExhausted extends Error {
-  public readonly name = 'CodeSpaceExhausted';
-}
-
-/** The idempotency key was used with another input. */
-export class IdempotencyKeyReused extends Error {
-  public readonly name = 'IdempotencyKeyReused';
+/** Kept up to date, also when issuing throws. */
+export interface Tally {
+  attempts: number;
+  draws: number;
+  collisions: number;
 }
 
 export interface Issued {
   readonly codes: string[];
   /** Whether these are the codes of an earlier request with the same key. */
   readonly repeated: boolean;
-  readonly attempts: number;
-  readonly collisions: number;
+  /** Seconds since 1970. */
+  readonly expiresOn?: number;
 }
 
-export interface IssuePorts {
-  readonly store: CodeStore;
-  readonly clock: Clock;
-  readonly randomBytes: RandomBytes;
-  readonly randomId: () => string;
-  readonly sha256: (text: string) => string;
-  readonly format: Format;
-  /** Seconds. */
-  readonly idempotencyWindow: number;
+const ISSUE_MEMBER = ['length', 'count', ...DETAIL_MEMBER, 'idempotencyKey'] as const;
+
+/** Reads the input of a request, or throws a refusal. `now` is in seconds. */
+export function parseIssue(input: unknown, rules: IssueRules, http: boolean, now: number): IssueRequest {
+  const members = membersOf(input, http ? ISSUE_MEMBER : [...ISSUE_MEMBER, 'idempotencyScope']);
+  const idempotencyKey = text(members, 'idempotencyKey', MAX_KEY_LENGTH);
+  // A transaction takes 100 items; the record of an idempotency key is one of them.
+  const maxCount = Math.floor(
+    (MAX_TRANSACTION_ITEMS - (idempotencyKey === undefined ? 0 : 1)) / rules.itemsPerCode,
+  );
+  return {
+    length: integer(members, 'length', rules.format.minLength, MAX_LENGTH),
+    count: integer(members, 'count', 1, maxCount),
+    details: detailsOf(members, rules, now),
+    idempotencyKey,
+    idempotencyScope: scopeOf(members),
+  };
 }
 
-/** How often a request draws anew when a code is taken. */
-export const ATTEMPTS = 5;
+export function scopeOf(members: Members): string | undefined {
+  return text(members, 'idempotencyScope', MAX_KEY_LENGTH);
+}
 
-/** Draws codes and writes them down; only a taken code is drawn again. `tally` is kept up to date, also when this throws. */
+/** Draws codes and writes them down, until all are, or none can be, or the time is up. Only a taken code is drawn again. */
 export async function issueCodes(
-  request: CodeRequest,
+  request: IssueRequest,
+  caller: Caller,
   ports: IssuePorts,
-  tally: { attempts: number; collisions: number },
+  tally: Tally,
 ): Promise<Issued> {
-  const { format, store } = ports;
-  const space = format.alphabet.length ** request.length;
+  const { rules, writer } = ports;
+  const { format } = rules;
+  const { details, count = 1, length = format.length } = request;
   const nonce = ports.randomId();
-  const now = new Date(ports.clock.now());
-  const seconds = Math.floor(now.getTime() / 1000);
+  const start = new Date(ports.clock.now());
+  const now = Math.floor(start.getTime() / 1000);
+  const expiresOn =
+    details.expiresOn ?? (rules.timeToLive === undefined ? undefined : now + rules.timeToLive);
   const record =
     request.idempotencyKey === undefined
       ? undefined
       : {
-          keyHash: ports.sha256(request.idempotencyKey),
-          fingerprint: ports.sha256(fingerprintSource(request)),
-          expiresAt: seconds + ports.idempotencyWindow,
+          keyHash: keyHash(request.idempotencyKey, caller, request.idempotencyScope, ports.sha256),
+          fingerprint: fingerprint(request, ports.sha256),
+          // A record never outlives its codes: else it would name codes that by then are somebody else's.
+          expiresAt: Math.min(now + rules.idempotencyWindow, expiresOn ?? Number.POSITIVE_INFINITY),
+          codesExpire: expiresOn,
         };
-  if (request.count > space) {
-    throw new CodeSpaceExhausted(
-      `There are only ${space} codes of ${request.length} random characters: ask for fewer, or for a longer \`length\``,
+  const space = format.alphabet.length ** length;
+  const taken = new Set<string>();
+  let kept: string[] = [];
+  do {
+    if (taken.size + count > space) throw exhausted(space, length, count, taken.size);
+    // Not those again that are known to be taken: the last free codes would be found by luck only.
+    const drawn = drawCodes(
+      count - kept.length,
+      length,
+      format,
+      ports.randomBytes,
+      new Set([...taken, ...kept]),
     );
-  }
-  let codes = drawCodes(request.count, request.length, format, ports.randomBytes);
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const codes = [...kept, ...drawn];
     tally.attempts++;
-    const { usedBy, reference, description } = request;
-    const items = codes.map(code => ({ code, createdOn: now.toISOString(), usedBy, reference, description }));
-    const result = await store.write({ items, record: record && { ...record, codes }, nonce, now: seconds });
-    if (result.outcome === 'written') return { codes, repeated: false, ...tally };
+    tally.draws += drawn.length;
+    const result = await writer
+      .write({
+        items: codes.map(code => ({ ...details, code, createdOn: start.toISOString(), expiresOn })),
+        record: record && { ...record, codes },
+        nonce,
+        now,
+        deadline: caller.deadline,
+      })
+      .catch(error => {
+        throw error instanceof DeadlinePassed ? notInTime(error) : error;
+      });
+    if (result.outcome === 'written') return { codes, repeated: false, expiresOn };
     if (result.outcome === 'repeated') {
-      if (result.record.fingerprint !== record?.fingerprint) {
-        throw new IdempotencyKeyReused(
-          'This idempotency key was used with another input: repeat that one, or take another key',
-        );
-      }
-      return { codes: result.record.codes, repeated: true, ...tally };
+      if (!isSameRequest(result.record.fingerprint, request, ports.sha256)) throw keyReused();
+      return { codes: result.record.codes, repeated: true, expiresOn: result.record.codesExpire };
     }
     tally.collisions += result.codes.length;
-    const kept = codes.filter(code => !result.codes.includes(code));
-    const replaced = drawCodes(result.codes.length, request.length, format, ports.randomBytes, new Set(kept));
-    codes = [...kept, ...replaced];
-  }
-  throw new CodeSpaceExhausted(
-    `No free code was found in ${ATTEMPTS} draws: the ${space} codes of ${request.length} random characters ` +
-      'are nearly used up. Try again, or ask for a longer `length`',
+    for (const code of result.codes) taken.add(code);
+    kept = codes.filter(code => !taken.has(code));
+  } while (ports.clock.now() < caller.deadline);
+  throw notInTime();
+}
+
+function exhausted(space: number, length: number, count: number, taken: number): Refusal {
+  const advice = 'ask for fewer, or for a longer `length`';
+  return new Refusal(
+    'CodeSpaceExhausted',
+    409,
+    count > space
+      ? `There are only ${space} codes of ${length} random characters: ${advice}`
+      : `No free code: of the ${space} codes of ${length} random characters ${taken} were found to be taken, ` +
+          `so there are not ${count} left: ${advice}`,
+  );
+}
+
+function notInTime(cause?: Error): Refusal {
+  const refusal = new Refusal(
+    'NoCodeInTime',
+    503,
+    'No free code was written in time. There may be free ones: try again, with the same idempotency key where one was sent, ' +
+      'so that a code whose answer was lost is found again',
+    1,
+  );
+  refusal.cause = cause;
+  return refusal;
+}
+
+export function keyReused(): Refusal {
+  return new Refusal(
+    'IdempotencyKeyReused',
+    422,
+    'This idempotency key was used with another input: repeat that one, or take another key',
+  );
+}
+
+/** Beginning of the fingerprints that cover what was sent and nothing else. */
+const SENT = 'v2:';
+
+function fingerprint({ length, count, details }: IssueRequest, sha256: (text: string) => string): string {
+  const members = [length, count, ...DETAIL_MEMBER.map(name => details[name])];
+  return SENT + sha256(JSON.stringify(members.map(value => value ?? null)));
+}
+
+function isSameRequest(stored: string, request: IssueRequest, sha256: (text: string) => string): boolean {
+  if (stored.startsWith(SENT)) return stored === fingerprint(request, sha256);
+  // Of the version before, which filled the default length in. It may have been another one then, so any length fits a request
+  // without one. To be dropped with the first release after 1.0: no record lives longer than `idempotencyWindow`.
+  const { count, length, details } = request;
+  if (details.validFrom !== undefined || details.expiresOn !== undefined) return false;
+  if (details.maxRedemptions !== undefined) return false;
+  const lengths =
+    length === undefined ? Array.from({ length: MAX_LENGTH }, (_, index) => index + 1) : [length];
+  const { usedBy = null, reference = null, description = null } = details;
+  return lengths.some(
+    each =>
+      stored ===
+      sha256(JSON.stringify([each, count ?? 1, count !== undefined, usedBy, reference, description])),
   );
 }

@@ -1,0 +1,64 @@
+import { type DynamoDBClient, GetItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
+import { callUntil } from './dynamodb-call';
+import { type Item, storedCode } from './dynamodb-item';
+import type { CodeLister, CodeReader } from '../core/store';
+import type { Timing } from '../../shared/clock';
+import { INDEX, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
+
+const PAGE_SIZE = 100;
+
+export function dynamodbReader(client: DynamoDBClient, tableName: string, timing: Timing): CodeReader {
+  const item = (key: string, deadline: number): Promise<Item | undefined> =>
+    callUntil(
+      async signal => {
+        const command = new GetItemCommand({
+          TableName: tableName,
+          Key: { [TABLE.key]: { S: key } },
+          ConsistentRead: true, // who reads after a redemption or a revocation sees it
+        });
+        return (await client.send(command, signal)).Item;
+      },
+      deadline,
+      timing,
+    );
+  return {
+    read: async (code, deadline) => {
+      const found = await item(code, deadline);
+      return found && storedCode(found);
+    },
+    wasIssued: async (code, deadline) => (await item(reservationKey(code), deadline)) !== undefined,
+  };
+}
+
+export function dynamodbLister(client: DynamoDBClient, tableName: string, timing: Timing): CodeLister {
+  return {
+    async list(index, value, after, deadline) {
+      const attribute = INDEX[index];
+      const { Items = [], LastEvaluatedKey: last } = await callUntil(
+        signal =>
+          client.send(
+            new QueryCommand({
+              TableName: tableName,
+              IndexName: index,
+              KeyConditionExpression: '#attribute = :value',
+              ExpressionAttributeNames: { '#attribute': attribute },
+              ExpressionAttributeValues: { ':value': { S: value } },
+              Limit: PAGE_SIZE,
+              ExclusiveStartKey: after && {
+                [attribute]: { S: value },
+                [TABLE.createdOn]: { S: after.createdOn },
+                [TABLE.key]: { S: after.code },
+              },
+            }),
+            signal,
+          ),
+        deadline,
+        timing,
+      );
+      return {
+        items: Items.map(storedCode),
+        next: last && { code: last[TABLE.key].S!, createdOn: last[TABLE.createdOn].S! },
+      };
+    },
+  };
+}

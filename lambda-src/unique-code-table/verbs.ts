@@ -1,0 +1,70 @@
+import { importCodes } from './core/import';
+import { timestamp } from './core/input';
+import { issueCodes, type IssuePorts, parseIssue, type Tally } from './core/issue';
+import { list, type ListPorts, lookUp, type ReadPorts, validate } from './core/read';
+import { redeem, reinstate, revoke, rollBack, type UpdatePorts } from './core/redeem';
+import { Refusal } from './core/refusal';
+import type { VerbHandler } from './handler';
+import { METRIC, type Verb } from '../../src/unique-code-table/contract';
+import type { Metrics } from '../shared/metrics';
+
+export type VerbPorts = IssuePorts & UpdatePorts & ReadPorts & ListPorts & { readonly metrics: Metrics };
+
+/** The verbs as handlers: the status of each answer, and what is counted of it beside `Done` and `Refused`. */
+export function verbHandlers(ports: VerbPorts): Readonly<Record<Verb, VerbHandler>> {
+  const changed =
+    (status: number, change: typeof redeem | typeof rollBack): VerbHandler =>
+    async (input, caller) => {
+      const { body, repeated } = await change(input, caller, ports);
+      return { status: repeated ? 200 : status, body, repeated };
+    };
+  return {
+    issue: issueHandler(ports),
+    import: async (input, caller) => {
+      const { codes, repeated, expiresOn } = await importCodes(input, caller, ports);
+      return {
+        status: repeated ? 200 : 201,
+        body: { codes, expiresOn },
+        repeated,
+        log: { count: codes.length },
+        metrics: { [METRIC.codesImported]: repeated ? 0 : codes.length },
+      };
+    },
+    validate: async (input, caller) => ({ status: 200, body: await validate(input, caller, ports) }),
+    lookUp: async (input, caller) => ({ status: 200, body: await lookUp(input, caller, ports) }),
+    list: async (input, caller) => ({ status: 200, body: await list(input, caller, ports) }),
+    redeem: changed(201, redeem),
+    rollBack: changed(200, rollBack),
+    revoke: changed(200, revoke),
+    reinstate: changed(200, reinstate),
+  };
+}
+
+function issueHandler(ports: VerbPorts): VerbHandler {
+  return async (input, caller) => {
+    const now = Math.floor(ports.clock.now() / 1000);
+    const request = parseIssue(input, ports.rules, caller.http, now);
+    const tally: Tally = { attempts: 0, draws: 0, collisions: 0 };
+    const counted = (issued: number, exhausted: number) => ({
+      [METRIC.codesIssued]: issued,
+      [METRIC.attempts]: tally.attempts,
+      [METRIC.draws]: tally.draws,
+      [METRIC.collisions]: tally.collisions,
+      [METRIC.exhausted]: exhausted,
+    });
+    try {
+      const { codes, repeated, expiresOn } = await issueCodes(request, caller, ports, tally);
+      const life = expiresOn === undefined ? {} : { expiresOn: timestamp(expiresOn) };
+      return {
+        status: 201, // also of a repeat: the same answer
+        body: request.count === undefined ? { code: codes[0], ...life } : { codes, ...life },
+        repeated,
+        log: { count: codes.length, ...tally },
+        metrics: counted(repeated ? 0 : codes.length, 0),
+      };
+    } catch (error) {
+      ports.metrics(counted(0, error instanceof Refusal && error.name === 'CodeSpaceExhausted' ? 1 : 0));
+      throw error;
+    }
+  };
+}
