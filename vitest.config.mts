@@ -7,7 +7,10 @@ import { CURRENT_CDK, installCurrentCdk } from './scripts/current-cdk.mjs';
 const lowest = process.env.CDK === 'lowest';
 if (!lowest) installCurrentCdk();
 
-const constructTests = readdirSync('src').map(name => `test/${name}/${name}.test.ts`);
+const constructTests = [
+  ...readdirSync('src').map(name => `test/${name}/${name}.test.ts`),
+  'test/crash-reporter-layer/attach.test.ts',
+];
 
 export default defineConfig({
   resolve: {

@@ -41,7 +41,7 @@ export async function runExample(options: RunOptions = {}, { withHosts = true } 
       connectSentry(system);
     } else {
       system.notices.push(
-        'CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go 1.24 or later',
+        'CrashReporterLayer and the functions that crash are left out: their extension was not built, because that needs Go, or Python with pip',
       );
     }
     return { system, gitHost, webhookHost, stop };

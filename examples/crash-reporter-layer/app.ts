@@ -1,5 +1,4 @@
 import { App, Stack, type StackProps } from 'aws-cdk-lib';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { BirthdayApi, CrashReporterLayer, CrashReporterMode, SentryDsn } from '../../src';
 
@@ -10,9 +9,11 @@ export class CrashReporterStack extends Stack {
     new BirthdayApi(this, 'Birthdays');
     const crashes = new CrashReporterLayer(this, 'Crashes', {
       // Put the DSN there by hand, once: it is not in the template.
-      dsn: SentryDsn.fromSecret(secretsmanager.Secret.fromSecretNameV2(this, 'Dsn', 'sentry/dsn')),
+      dsn: SentryDsn.fromSecretName('sentry/dsn'),
       mode: CrashReporterMode.ERRORS,
       environmentName: 'staging',
+      ignore: [{ message: 'socket hang up*' }],
+      metrics: true,
     });
     crashes.addToAll(this);
   }

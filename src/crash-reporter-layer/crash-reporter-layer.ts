@@ -1,125 +1,28 @@
-import { Aspects, type IAspect, Stack, Token } from 'aws-cdk-lib';
+import { Duration, Stack, Token } from 'aws-cdk-lib';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct, type IConstruct } from 'constructs';
-import { ENV, EXTENSION, LAYER_ZIP, MODE, TAG } from './contract';
-import type { SentryDsn } from './sentry-dsn';
+import { addLayer, attachToAll, groupOf, logGroupOf, Obstacle } from './attach';
+import { ENV, LAYER_ZIP, METRIC, METRIC_NAMESPACE, MODE, TAG } from './contract';
+import {
+  type CrashReporterFunctionOptions,
+  type CrashReporterLayerProps,
+  type CrashReporterLayerVersionArns,
+  CrashReporterMode,
+  type CrashReporterOverrides,
+  type CrashReporterScopeOptions,
+  type CrashReporterSkippedFunction,
+  type CrashReporterSkipReason,
+} from './crash-reporter-props';
+import { gitCommit } from './git-release';
+import { SentryDsn } from './sentry-dsn';
+import { validateSentryNames } from './sentry-names';
 import { assetPath } from '../shared/assets';
-import { InvalidPropError } from '../shared/validate';
-
-/**
- * Which failures are reported.
- */
-export enum CrashReporterMode {
-  /**
-   * Every way in which a function can die: it cannot be loaded, exits, is killed, runs out of memory or time. Adds no time to any
-   * invocation.
-   */
-  CRASH = 'CRASH',
-  /**
-   * Also errors that a handler throws. The environment is held after the response until Lambda has told the extension how the
-   * invocation ended, and errors are sent; callers do not wait for it, but it is billed.
-   */
-  ERRORS = 'ERRORS',
-}
-
-/**
- * Layer versions that exist already, in the same region. At least one is needed.
- */
-export interface CrashReporterLayerVersionArns {
-  /**
-   * For functions on x86_64.
-   *
-   * @default - functions on x86_64 are refused
-   */
-  readonly x8664?: string;
-
-  /**
-   * For functions on arm64.
-   *
-   * @default - functions on arm64 are refused
-   */
-  readonly arm64?: string;
-}
-
-/**
- * Properties of a `CrashReporterLayer`.
- */
-export interface CrashReporterLayerProps {
-  /**
-   * Where crashes are reported, and where that address is kept.
-   */
-  readonly dsn: SentryDsn;
-
-  /**
-   * The environment that reports carry, such as `staging`. Sets `SENTRY_ENVIRONMENT`.
-   *
-   * @default - what the function's own `SENTRY_ENVIRONMENT` or `NODE_ENV` says, else `production`
-   */
-  readonly environmentName?: string;
-
-  /**
-   * The version of the code that reports carry, such as a commit. Sets `SENTRY_RELEASE`.
-   *
-   * @see https://docs.sentry.io/product/releases/
-   * @default - what the function's own `SENTRY_RELEASE` says, else none
-   */
-  readonly release?: string;
-
-  /**
-   * Which failures are reported.
-   *
-   * @default CrashReporterMode.CRASH
-   */
-  readonly mode?: CrashReporterMode;
-
-  /**
-   * Tags of every report: at most 50, names of at most 32 characters, values of at most 200.
-   *
-   * @default - only those that the extension makes of the function and its crash
-   */
-  readonly tags?: { [name: string]: string };
-
-  /**
-   * The share of crashes that is reported, from 0 to 1. Whether one is, is decided by its request id.
-   *
-   * @default 1
-   */
-  readonly sampleRate?: number;
-
-  /**
-   * What must not leave in a report: names of environment variables whose values, and of keys whose values in texts, are replaced.
-   * Values of variables and keys that hold a secret by their name (password, token, secret, …), and what is a secret by its form
-   * (tokens, private keys, passwords in URLs, card numbers), always are. Only free text is searched.
-   *
-   * @default - only what looks secret
-   */
-  readonly redact?: string[];
-
-  /**
-   * Layer versions to use instead of new ones, for instance from another account that publishes them once for all.
-   *
-   * @default - new layer versions, of the extension in this package
-   */
-  readonly layerVersionArns?: CrashReporterLayerVersionArns;
-}
-
-/**
- * What is left out when a reporter is attached to all functions of a scope.
- */
-export interface CrashReporterScopeOptions {
-  /**
-   * Functions, or constructs whose functions all, that get no extension.
-   *
-   * @default - none
-   */
-  readonly except?: IConstruct[];
-}
+import { handlerMetric } from '../shared/metric';
+import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
 
 /** By whom a function's crashes are reported. One extension a function is enough, and two would report everything twice. */
 const reporters = new WeakMap<lambda.Function, CrashReporterLayer>();
-
-/** @see https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
-const MAX_LAYERS = 5;
 
 /**
  * Reports every crash of Lambda functions to Sentry, in any runtime, also when a function never started.
@@ -147,7 +50,17 @@ export class CrashReporterLayer extends Construct {
     return new CrashReporterLayer(scope, id, { ...props, layerVersionArns: arns });
   }
 
-  private readonly layers: Record<string, lambda.ILayerVersion | undefined>;
+  /**
+   * The commit that is built, as a release: what the build service says, else `git rev-parse HEAD`. It is no default, because every
+   * commit would then deploy every function anew.
+   *
+   * @param directory a folder of the checkout; the working directory if it is not given
+   */
+  public static gitRelease(directory?: string): string {
+    return gitCommit(directory ?? process.cwd());
+  }
+
+  private readonly skippedFunctions = new Map<IConstruct, CrashReporterSkipReason>();
 
   public constructor(
     scope: Construct,
@@ -155,153 +68,193 @@ export class CrashReporterLayer extends Construct {
     private readonly props: CrashReporterLayerProps,
   ) {
     super(scope, id);
+    if (!(props.dsn instanceof SentryDsn)) {
+      throw new InvalidPropError(this, '`dsn` must be a SentryDsn, such as SentryDsn.fromSecretName(…)');
+    }
+    props.dsn._validate(this);
     this.validateProps();
-    const { layerVersionArns: arns } = props;
-    this.layers = {
-      [lambda.Architecture.X86_64.name]: arns
-        ? this.importLayer('LayerX8664', arns.x8664)
-        : this.createLayer('LayerX8664', lambda.Architecture.X86_64, LAYER_ZIP.x86_64),
-      [lambda.Architecture.ARM_64.name]: arns
-        ? this.importLayer('LayerArm64', arns.arm64)
-        : this.createLayer('LayerArm64', lambda.Architecture.ARM_64, LAYER_ZIP.arm64),
-    };
   }
 
   /**
-   * Attaches the reporter to a function: the layer of its architecture, the environment variables that are set here and no other,
-   * and the permission to read the DSN. A second call for the same function does nothing.
+   * Attaches the reporter to a function: the layer of its architecture, environment variables that begin with `CRASH_REPORTER_` and no
+   * other, and the permission to read the DSN. A second call for the same function does nothing.
    *
    * @param fn a function with room for a layer; a container image has none, the error says what to write in its Dockerfile
+   * @param overrides what is different for this function
+   * @returns whether it was attached now
    */
-  public addTo(fn: lambda.Function): void {
+  public addTo(fn: lambda.Function, overrides: CrashReporterOverrides = {}): boolean {
+    if (!(fn instanceof lambda.Function)) {
+      throw new InvalidPropError(
+        this,
+        '`addTo` takes a lambda.Function; a CfnFunction takes `layerFor(…)`, and an imported function is attached where it is made',
+      );
+    }
     const other = reporters.get(fn);
-    if (other === this) return;
+    if (other === this) return false;
     if (other) {
       throw new InvalidPropError(
         fn,
         `The crashes of this function are reported by ${other.node.path} already: a function has one CrashReporterLayer`,
       );
     }
-    if (fn.runtime.name === lambda.Runtime.FROM_IMAGE.name) {
-      throw new InvalidPropError(fn, imageMessage(fn.architecture));
-    }
-    const own = fn.node.defaultChild as lambda.CfnFunction;
-    const layer = this.layerFor(fn.architecture);
-    // The CDK counts. To resolve the list of layers here would freeze it: older CDKs keep what was resolved first.
+    validateFunctionOptions(fn, overrides);
     try {
-      fn.addLayers(layer);
+      this.attach(fn, overrides);
     } catch (error) {
-      throw new InvalidPropError(
-        fn,
-        `A function has at most ${MAX_LAYERS} layers: remove one, or leave the function out of the CrashReporterLayer (${(error as Error).message})`,
-      );
+      throw error instanceof Obstacle ? new InvalidPropError(fn, error.message) : error;
     }
-    reporters.set(fn, this);
-    for (const [name, value] of Object.entries(this.environmentOf(fn, own))) fn.addEnvironment(name, value);
-    this.props.dsn._grantRead(fn);
+    return true;
   }
 
   /**
-   * Attaches the reporter to every function below a scope, also to those that are added later and to those of other blocks.
-   * Functions that have a reporter of their own keep it.
+   * Attaches the reporter to every function below a scope, also to those that are added later and to those of other blocks, in every
+   * stack and region: each stack has its own layers, so no stack refers to another. Functions that have a reporter of their own keep
+   * it. What cannot have one (see `CrashReporterSkipReason`) is left out with a warning, and listed by `skipped()`.
    *
-   * @param scope a stack, a construct or the app
+   * @param scope a stack, a stage, a construct or the app
    * @param options what is left out
    */
   public addToAll(scope: IConstruct, options: CrashReporterScopeOptions = {}): void {
-    Aspects.of(scope).add(new AttachReporter(this, options.except ?? []));
+    attachToAll(
+      scope,
+      options.except ?? [],
+      fn => {
+        if (!reporters.has(fn)) this.attach(fn, {});
+      },
+      this.skippedFunctions,
+    );
+  }
+
+  /**
+   * The functions that `addToAll` left out because they cannot have the extension. Complete after the synthesis.
+   */
+  public skipped(): CrashReporterSkippedFunction[] {
+    return [...this.skippedFunctions].map(([{ node }, reason]) => ({ path: node.path, reason }));
   }
 
   /**
    * The layer for functions of an architecture, for those that are not made with the CDK's `Function`.
    *
    * @param architecture x86_64 or arm64
+   * @param scope where it is used: each stack has its own. The reporter's own stack if it is not given
    */
-  public layerFor(architecture: lambda.Architecture): lambda.ILayerVersion {
-    const layer = this.layers[architecture.name];
-    if (!layer) {
-      const given = Object.keys(this.layers).filter(name => this.layers[name]);
+  public layerFor(architecture: lambda.Architecture, scope?: IConstruct): lambda.ILayerVersion {
+    const name = architecture.name === lambda.Architecture.ARM_64.name ? 'arm64' : 'x86_64';
+    const { layerVersionArns: arns } = this.props;
+    const arn = name === 'arm64' ? arns?.arm64 : arns?.x8664;
+    if (arns && arn === undefined) {
       throw new InvalidPropError(
         this,
-        `There is no layer for the architecture ${architecture.name}, only for ${given.join(' and ')}: add its ARN to \`layerVersionArns\``,
+        `There is no layer for the architecture ${name}, only for ${name === 'arm64' ? 'x86_64' : 'arm64'}: add its ARN to \`layerVersionArns\``,
       );
     }
-    return layer;
-  }
-
-  /**
-   * Lets another account, or all accounts of an organization, use the layers: `lambda:GetLayerVersion`.
-   *
-   * @param id tells this permission from others
-   * @param permission the account (`*` with an `organizationId` for all of its accounts)
-   */
-  public grantUsage(id: string, permission: lambda.LayerVersionPermission): void {
-    for (const layer of Object.values(this.layers)) layer?.addPermission(id, permission);
-  }
-
-  private createLayer(id: string, architecture: lambda.Architecture, zip: string): lambda.LayerVersion {
-    return new lambda.LayerVersion(this, id, {
-      description: `Reports crashes to Sentry (${architecture.name})`,
-      code: lambda.Code.fromAsset(assetPath(zip)),
+    const stack = Stack.of(scope ?? this);
+    const here = this.node.scopes.includes(stack);
+    const parent: Construct = here ? this : stack;
+    const id = here
+      ? { arm64: 'LayerArm64', x86_64: 'LayerX8664' }[name]
+      : `CrashReporterLayer${arn === undefined ? '' : `-${this.node.addr}`}-${name}`;
+    const known = parent.node.tryFindChild(id) as lambda.LayerVersion | undefined;
+    if (known) return known;
+    if (arn !== undefined) return lambda.LayerVersion.fromLayerVersionArn(parent, id, arn);
+    return new lambda.LayerVersion(parent, id, {
+      description: `Reports crashes to Sentry (${name})`,
+      code: lambda.Code.fromAsset(assetPath(LAYER_ZIP[name])),
       compatibleArchitectures: [architecture],
       license: 'Apache-2.0',
     });
   }
 
-  private importLayer(id: string, arn: string | undefined): lambda.ILayerVersion | undefined {
-    return arn === undefined ? undefined : lambda.LayerVersion.fromLayerVersionArn(this, id, arn);
+  /**
+   * Metric: crashes of a function, sent or not. Needs `metrics`.
+   *
+   * @param fn a function that is attached
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  public metricCrashes(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(fn, METRIC.crashes, options);
   }
 
-  private environmentOf(fn: lambda.Function, own: lambda.CfnFunction): Record<string, string> {
-    const { dsn, environmentName, release, mode, tags, sampleRate, redact } = this.props;
-    const logGroup = logGroupOf(own);
+  /**
+   * Metric: crashes of a function that were held back, for whatever reason. Needs `metrics`.
+   *
+   * @param fn a function that is attached
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  public metricNotReported(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(fn, METRIC.notReported, options);
+  }
+
+  /**
+   * Lets another account, or all accounts of an organization, use the layers of the reporter's own stack: `lambda:GetLayerVersion`.
+   *
+   * @param id tells this permission from others
+   * @param permission the account (`*` with an `organizationId` for all of its accounts)
+   */
+  public grantUsage(id: string, permission: lambda.LayerVersionPermission): void {
+    const { layerVersionArns: arns } = this.props;
+    const { ARM_64, X86_64 } = lambda.Architecture;
+    for (const architecture of [X86_64, ARM_64]) {
+      if (arns && (architecture.name === ARM_64.name ? arns.arm64 : arns.x8664) === undefined) continue;
+      this.layerFor(architecture).addPermission(id, permission);
+    }
+  }
+
+  private metric(fn: lambda.IFunction, name: string, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    if (!this.props.metrics) {
+      throw new InvalidPropError(this, `The metric ${name} is written only with \`metrics: true\``);
+    }
+    return handlerMetric(fn, METRIC_NAMESPACE, name, options);
+  }
+
+  /** @throws Obstacle when the function cannot have the extension */
+  private attach(fn: lambda.Function, overrides: CrashReporterOverrides): void {
+    addLayer(fn, () => this.layerFor(fn.architecture, fn));
+    reporters.set(fn, this);
+    for (const [name, value] of Object.entries(this.environmentOf(fn, overrides))) {
+      fn.addEnvironment(name, value);
+    }
+    this.props.dsn._grantRead(fn);
+  }
+
+  private environmentOf(fn: lambda.Function, overrides: CrashReporterOverrides): Record<string, string> {
+    const { redact, breadcrumbs, maxReportsPerMinute, sameCrashWindow, ignore, metrics } = this.props;
+    const own = { ...this.props, ...withoutUndefined(overrides) };
+    const { environmentName, release, dist, mode, sampleRate, sourceContext } = own;
+    const tags = { ...this.props.tags, ...overrides.tags };
+    const logGroup = logGroupOf(fn);
+    const json = (value: unknown) => Stack.of(fn).toJsonString(value);
     return {
-      ...dsn._environment(),
+      ...this.props.dsn._environment(fn),
+      [ENV.group]: overrides.group ?? groupOf(fn),
       ...(environmentName !== undefined && { [ENV.environmentName]: environmentName }),
       ...(release !== undefined && { [ENV.release]: release }),
+      ...(dist !== undefined && { [ENV.dist]: dist }),
       ...(mode === CrashReporterMode.ERRORS && { [ENV.mode]: MODE.errors }),
-      ...(tags && { [ENV.tags]: Stack.of(fn).toJsonString(tags) }),
+      ...(Object.keys(tags).length > 0 && { [ENV.tags]: json(tags) }),
       ...(sampleRate !== undefined && { [ENV.sampleRate]: String(sampleRate) }),
+      ...(sourceContext === false && { [ENV.source]: 'off' }),
       ...(redact && { [ENV.redact]: redact.join(',') }),
+      ...(breadcrumbs && { [ENV.breadcrumbs]: 'true' }),
+      ...(maxReportsPerMinute !== undefined && { [ENV.maxReportsPerMinute]: String(maxReportsPerMinute) }),
+      ...(sameCrashWindow && { [ENV.sameCrashWindow]: String(sameCrashWindow.toSeconds()) }),
+      ...(ignore?.length && { [ENV.ignore]: json(ignore) }),
+      ...(metrics && { [ENV.metrics]: 'true' }),
       ...(logGroup !== undefined && { [ENV.logGroup]: logGroup }),
     };
   }
 
   private validateProps(): void {
-    const { dsn, layerVersionArns, sampleRate, tags = {}, redact = [] } = this.props;
-    dsn._validate(this);
+    const { layerVersionArns, redact = [], ignore = [], maxReportsPerMinute, sameCrashWindow } = this.props;
+    validateFunctionOptions(this, this.props);
+    validateInteger(this, 'maxReportsPerMinute', maxReportsPerMinute, 1, 60);
+    validateDuration(this, 'sameCrashWindow', sameCrashWindow, Duration.seconds(0), Duration.days(1));
     if (layerVersionArns && layerVersionArns.x8664 === undefined && layerVersionArns.arm64 === undefined) {
       throw new InvalidPropError(
         this,
         '`layerVersionArns` must name at least one layer version, `x8664` or `arm64`',
       );
-    }
-    if (
-      sampleRate !== undefined &&
-      !Token.isUnresolved(sampleRate) &&
-      !(sampleRate >= 0 && sampleRate <= 1)
-    ) {
-      throw new InvalidPropError(this, `\`sampleRate\` must be a number from 0 to 1, got ${sampleRate}`);
-    }
-    if (Object.keys(tags).length > TAG.maxCount) {
-      throw new InvalidPropError(
-        this,
-        `\`tags\` must be at most ${TAG.maxCount}, got ${Object.keys(tags).length}`,
-      );
-    }
-    for (const [name, value] of Object.entries(tags)) {
-      if (name.length < 1 || name.length > TAG.maxNameLength) {
-        throw new InvalidPropError(
-          this,
-          `A name in \`tags\` must have 1 to ${TAG.maxNameLength} characters, got "${name}"`,
-        );
-      }
-      if (!Token.isUnresolved(value) && value.length > TAG.maxValueLength) {
-        throw new InvalidPropError(
-          this,
-          `The value of \`tags.${name}\` must have at most ${TAG.maxValueLength} characters, got ${value.length}`,
-        );
-      }
     }
     for (const name of redact) {
       if (!Token.isUnresolved(name) && !/^[^,\s]+$/.test(name)) {
@@ -311,37 +264,41 @@ export class CrashReporterLayer extends Construct {
         );
       }
     }
+    if (ignore.some(({ type, message }) => !type && !message)) {
+      throw new InvalidPropError(this, 'A rule in `ignore` must have a `type` or a `message`');
+    }
   }
 }
 
-class AttachReporter implements IAspect {
-  public constructor(
-    private readonly reporter: CrashReporterLayer,
-    private readonly except: readonly IConstruct[],
-  ) {}
-
-  public visit(node: IConstruct): void {
-    if (!(node instanceof lambda.Function) || reporters.has(node)) return;
-    if (node.node.scopes.some(scope => this.except.includes(scope))) return;
-    this.reporter.addTo(node);
+function validateFunctionOptions(scope: IConstruct, options: CrashReporterFunctionOptions): void {
+  const { sampleRate, tags = {} } = options;
+  validateSentryNames(scope, options);
+  if (sampleRate !== undefined && !Token.isUnresolved(sampleRate) && !(sampleRate >= 0 && sampleRate <= 1)) {
+    throw new InvalidPropError(scope, `\`sampleRate\` must be a number from 0 to 1, got ${sampleRate}`);
+  }
+  if (Object.keys(tags).length > TAG.maxCount) {
+    throw new InvalidPropError(
+      scope,
+      `\`tags\` must be at most ${TAG.maxCount}, got ${Object.keys(tags).length}`,
+    );
+  }
+  for (const [name, value] of Object.entries(tags)) {
+    if (name.length < 1 || name.length > TAG.maxNameLength) {
+      throw new InvalidPropError(
+        scope,
+        `A name in \`tags\` must have 1 to ${TAG.maxNameLength} characters, got "${name}"`,
+      );
+    }
+    if (!Token.isUnresolved(value) && value.length > TAG.maxValueLength) {
+      throw new InvalidPropError(
+        scope,
+        `The value of \`tags.${name}\` must have at most ${TAG.maxValueLength} characters, got ${value.length}`,
+      );
+    }
   }
 }
 
-/**
- * The log group that the function was given. `fn.logGroup` would make a custom resource where there is none, and the one that
- * Lambda makes is the extension's own default.
- */
-function logGroupOf({ loggingConfig }: lambda.CfnFunction): string | undefined {
-  return loggingConfig && 'logGroup' in loggingConfig ? loggingConfig.logGroup : undefined;
-}
-
-function imageMessage({ name }: lambda.Architecture): string {
-  const zip = LAYER_ZIP[name === lambda.Architecture.ARM_64.name ? 'arm64' : 'x86_64'];
-  return [
-    'A function of a container image cannot have layers: the extension must be in the image. Take it out of the package',
-    `  unzip -p node_modules/cdk-serverless-blocks/assets/${zip} ${EXTENSION} > crash-reporter`,
-    'and add to the Dockerfile',
-    `  COPY --chmod=0755 crash-reporter /opt/${EXTENSION}`,
-    `Give the function ${ENV.dsn}, or ${ENV.dsnSecretArn} and the right to read that secret; and leave it out of the CrashReporterLayer`,
-  ].join('\n');
+/** What a spread must not take over. */
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

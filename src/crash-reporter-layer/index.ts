@@ -1,2 +1,3 @@
 export * from './crash-reporter-layer';
+export * from './crash-reporter-props';
 export * from './sentry-dsn';

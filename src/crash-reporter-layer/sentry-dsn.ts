@@ -1,9 +1,9 @@
-import { Annotations, Token } from 'aws-cdk-lib';
+import { Annotations, type IResource, Stack, Token } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
-import type * as ssm from 'aws-cdk-lib/aws-ssm';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as ssm from 'aws-cdk-lib/aws-ssm';
 import type { IConstruct } from 'constructs';
 import { ENV } from './contract';
 import { grantKey } from '../shared/key';
@@ -29,6 +29,37 @@ export abstract class SentryDsn {
    */
   public static fromSecret(secret: secretsmanager.ISecret, field?: string): SentryDsn {
     return new SecretDsn(secret, field);
+  }
+
+  /**
+   * The DSN is the value of a secret that is known by its name, in each account and region of its own. For reporters that go over
+   * several stacks or regions. Permissions as with `fromSecret`; a secret with a key of its own needs `fromSecret`.
+   *
+   * @param name for instance `sentry/dsn`
+   * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the DSN
+   */
+  public static fromSecretName(name: string, field?: string): SentryDsn {
+    return new NamedDsn(
+      stack =>
+        new SecretDsn(secretsmanager.Secret.fromSecretNameV2(stack, importId('Secret', name), name), field),
+    );
+  }
+
+  /**
+   * The DSN is the value of an SSM parameter that is known by its name, in each account and region of its own. For reporters that go
+   * over several stacks or regions. Permissions as with `fromParameter`; a SecureString with a key of its own needs `fromParameter`.
+   *
+   * @param name for instance `/sentry/dsn`
+   */
+  public static fromParameterName(name: string): SentryDsn {
+    return new NamedDsn(
+      stack =>
+        new ParameterDsn(
+          ssm.StringParameter.fromSecureStringParameterAttributes(stack, importId('Parameter', name), {
+            parameterName: name,
+          }),
+        ),
+    );
   }
 
   /**
@@ -66,7 +97,7 @@ export abstract class SentryDsn {
    *
    * @internal
    */
-  public abstract _environment(): Record<string, string>;
+  public abstract _environment(fn: lambda.Function): Record<string, string>;
 
   /**
    * Lets a function read the DSN.
@@ -74,6 +105,51 @@ export abstract class SentryDsn {
    * @internal
    */
   public abstract _grantRead(fn: lambda.Function): void;
+}
+
+function importId(kind: string, name: string): string {
+  return `CrashReporterDsn${kind}-${name.replaceAll('/', '-')}`;
+}
+
+/** Whether two places are known to be in different regions. */
+function inOtherRegions(one: string, other: string): boolean {
+  return !Token.isUnresolved(one) && !Token.isUnresolved(other) && one !== other;
+}
+
+/** A resource that lies in one stack can be named in no other without tying both together. */
+function requireSameStack(resource: IResource, fn: lambda.Function, name: string): void {
+  const [its, own] = [Stack.of(resource), Stack.of(fn)];
+  if (its === own) return;
+  const made = resource.node.defaultChild !== undefined;
+  if (made || inOtherRegions(resource.env.region, own.region)) {
+    throw new InvalidPropError(
+      fn,
+      `The DSN lies in ${its.node.path}${made ? '' : ` (${resource.env.region})`}, this function in another stack or region: use SentryDsn.${name}`,
+    );
+  }
+}
+
+/** Imported into each stack that needs it, by name: no stack refers to another. */
+class NamedDsn extends SentryDsn {
+  private readonly imported = new WeakMap<Stack, SentryDsn>();
+
+  public constructor(private readonly importInto: (stack: Stack) => SentryDsn) {
+    super();
+  }
+
+  public _environment(fn: lambda.Function): Record<string, string> {
+    return this.in(Stack.of(fn))._environment(fn);
+  }
+
+  public _grantRead(fn: lambda.Function): void {
+    this.in(Stack.of(fn))._grantRead(fn);
+  }
+
+  private in(stack: Stack): SentryDsn {
+    const known = this.imported.get(stack) ?? this.importInto(stack);
+    this.imported.set(stack, known);
+    return known;
+  }
 }
 
 class SecretDsn extends SentryDsn {
@@ -84,7 +160,7 @@ class SecretDsn extends SentryDsn {
     super();
   }
 
-  public _environment(): Record<string, string> {
+  public _environment(_fn: lambda.Function): Record<string, string> {
     return {
       [ENV.dsnSecretArn]: this.secret.secretArn,
       ...(this.field !== undefined && { [ENV.dsnSecretField]: this.field }),
@@ -92,6 +168,7 @@ class SecretDsn extends SentryDsn {
   }
 
   public _grantRead(fn: lambda.Function): void {
+    requireSameStack(this.secret, fn, 'fromSecretName');
     grantSecretValue(this.secret, fn);
   }
 }
@@ -101,11 +178,12 @@ class ParameterDsn extends SentryDsn {
     super();
   }
 
-  public _environment(): Record<string, string> {
+  public _environment(_fn: lambda.Function): Record<string, string> {
     return { [ENV.dsnParameterName]: this.parameter.parameterName };
   }
 
   public _grantRead(fn: lambda.Function): void {
+    requireSameStack(this.parameter, fn, 'fromParameterName');
     // A SecureString has its key here; the interface does not show it.
     grantKey((this.parameter as { encryptionKey?: kms.IKey }).encryptionKey, 'ssm', fn, 'kms:Decrypt');
     // `grantRead` also allows the history of the parameter, which the extension does not read.
@@ -135,7 +213,7 @@ class PlainTextDsn extends SentryDsn {
     );
   }
 
-  public _environment(): Record<string, string> {
+  public _environment(_fn: lambda.Function): Record<string, string> {
     return { [ENV.dsn]: this.dsn };
   }
 

@@ -16,10 +16,16 @@ import (
 
 // Names of the environment variables.
 const (
-	envDSN           = "SENTRY_DSN"
+	envDSN           = "CRASH_REPORTER_DSN"
+	envSDKDSN        = "SENTRY_DSN" // belongs to an SDK in the function; read where there is no other
 	envSecretARN     = "CRASH_REPORTER_DSN_SECRET_ARN"
 	envSecretField   = "CRASH_REPORTER_DSN_SECRET_FIELD"
 	envParameter     = "CRASH_REPORTER_DSN_PARAMETER_NAME"
+	envEnvironment   = "CRASH_REPORTER_ENVIRONMENT"
+	envRelease       = "CRASH_REPORTER_RELEASE"
+	envDist          = "CRASH_REPORTER_DIST"
+	envGroup         = "CRASH_REPORTER_GROUP"
+	envSource        = "CRASH_REPORTER_SOURCE"
 	envMode          = "CRASH_REPORTER_MODE"
 	envHandlerErrors = "CRASH_REPORTER_HANDLER_ERRORS"
 	envTags          = "CRASH_REPORTER_TAGS"
@@ -48,6 +54,7 @@ type Config struct {
 	Window        time.Duration
 	Ignore        []crash.IgnoreRule
 	Metrics       bool
+	Source        bool
 	Redact        []string
 	StateDir      string
 	ListenHost    string
@@ -76,13 +83,17 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 		// Lambda delivers from within the same network namespace, to an address that
 		// is not the loopback; nothing outside can reach it.
 		ListenHost: or(getenv(envListenHost), "0.0.0.0")}
+	dsnFrom := envDSN
+	if c.DSN == "" && c.SecretARN == "" && c.Parameter == "" {
+		c.DSN, dsnFrom = strings.TrimSpace(getenv(envSDKDSN)), envSDKDSN
+	}
 	switch {
 	case c.DSN != "":
 		if _, err := sentry.ParseDSN(c.DSN); err != nil {
-			return c, nil, fmt.Errorf("%s: %w", envDSN, err)
+			return c, nil, fmt.Errorf("%s: %w", dsnFrom, err)
 		}
 	case c.SecretARN == "" && c.Parameter == "":
-		return c, nil, fmt.Errorf("none of %s, %s and %s is set", envDSN, envSecretARN, envParameter)
+		return c, nil, fmt.Errorf("none of %s, %s, %s and %s is set", envDSN, envSecretARN, envParameter, envSDKDSN)
 	}
 	mode := strings.ToLower(strings.TrimSpace(getenv(envMode)))
 	if mode != "" && mode != "crash" && mode != "errors" {
@@ -90,6 +101,7 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 	}
 	c.HandlerErrors = mode == "errors"
 	boolean(getenv, envHandlerErrors, &c.HandlerErrors, warn)
+	c.Source = !strings.EqualFold(getenv(envSource), "off")
 	boolean(getenv, envBreadcrumbs, &c.Breadcrumbs, warn)
 	if raw := getenv(envSampleRate); raw != "" {
 		rate, err := strconv.ParseFloat(raw, 64)
@@ -109,7 +121,7 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 	for _, name := range strings.FieldsFunc(getenv(envRedact), func(r rune) bool { return r == ',' || r == ' ' }) {
 		c.Redact = append(c.Redact, name)
 	}
-	c.Function = function(getenv)
+	c.Function = function(getenv, warn)
 	if raw := getenv(envTags); raw != "" {
 		var ok bool
 		if c.Function.Tags, ok = tags(raw); !ok {
@@ -119,7 +131,7 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 	return c, warnings, nil
 }
 
-func function(getenv func(string) string) sentry.Function {
+func function(getenv func(string) string, warn func(string, string)) sentry.Function {
 	region := getenv("AWS_REGION")
 	partition := awsapi.PartitionOf(region)
 	name := getenv("AWS_LAMBDA_FUNCTION_NAME")
@@ -128,9 +140,44 @@ func function(getenv func(string) string) sentry.Function {
 		Name: name, Version: getenv("AWS_LAMBDA_FUNCTION_VERSION"), MemoryMB: memory,
 		Region: region, Partition: partition.ID, ConsoleDomain: partition.ConsoleDomain,
 		LogGroup:    or(getenv(envLogGroup), "/aws/lambda/"+name),
-		Environment: or(getenv("SENTRY_ENVIRONMENT"), getenv("NODE_ENV"), "production"),
-		Release:     getenv("SENTRY_RELEASE"), Dist: getenv("SENTRY_DIST"),
+		Group:       getenv(envGroup),
+		Environment: or(named(getenv, environmentRule, warn, envEnvironment, "SENTRY_ENVIRONMENT", "NODE_ENV"), "production"),
+		Release:     named(getenv, releaseRule, warn, envRelease, "SENTRY_RELEASE"),
+		Dist:        named(getenv, distRule, warn, envDist, "SENTRY_DIST"),
 	}
+}
+
+// nameRule is what Sentry takes; an event with another name arrives without it.
+type nameRule struct {
+	most      int
+	forbidden string
+	reserved  []string
+	words     string
+}
+
+var (
+	environmentRule = nameRule{64, "/ \n\r\t", []string{".", "..", "none"}, "a name of 1 to 64 characters without slash and space"}
+	releaseRule     = nameRule{200, "/\\\n\r\t", []string{".", "..", "latest"}, "a name of 1 to 200 characters without slash, backslash and line break"}
+	distRule        = nameRule{64, "/ \n\r\t", nil, "a name of 1 to 64 characters without slash and space"}
+)
+
+// named is the first variable that is set, if Sentry takes its value.
+func named(getenv func(string) string, rule nameRule, warn func(string, string), names ...string) string {
+	for _, name := range names {
+		value := strings.TrimSpace(getenv(name))
+		if value == "" {
+			continue
+		}
+		ok := len(value) <= rule.most && !strings.ContainsAny(value, rule.forbidden)
+		for _, reserved := range rule.reserved {
+			ok = ok && !strings.EqualFold(value, reserved)
+		}
+		if ok {
+			return value
+		}
+		warn(name, rule.words)
+	}
+	return ""
 }
 
 const maxTags = 50

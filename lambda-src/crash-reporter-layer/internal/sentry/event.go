@@ -39,7 +39,9 @@ type Function struct {
 	Environment   string
 	Release       string
 	Dist          string
-	Tags          map[string]string
+	// Group tells the function's crashes from others', in every stage alike; the name where it is empty.
+	Group string
+	Tags  map[string]string
 }
 
 // BuildEvent makes Sentry's event of a report. suppressed is how many crashes
@@ -95,17 +97,41 @@ func platform(r crash.Report) string {
 	return "other"
 }
 
-// groupBy: an error groups by its stack, per function. A sentence of ours
-// holds durations, so it must not take part.
+// groupBy: what is the same bug is one issue. An error groups by its stack,
+// within its function. A sentence of ours holds durations, so it must not take
+// part; and some causes come with a log line or without, whichever signal was
+// there.
 func groupBy(fn Function, r crash.Report) []string {
-	if !r.Described {
-		return []string{"{{ default }}", "aws-lambda", fn.Name}
+	group := fn.Group
+	if group == "" {
+		group = fn.Name
 	}
-	parts := []string{"aws-lambda", fn.Name, r.Type}
+	switch {
+	case r.Type == "Runtime.ImportModuleError":
+		parts := []string{"aws-lambda", group, r.Type}
+		if module := missingModule(r.Value); module != "" && !r.Described {
+			parts = append(parts, module)
+		}
+		return parts
+	case !r.Described && r.Type != "Runtime.HandlerNotFound" && r.Type != "Runtime.MalformedHandlerName":
+		return []string{"{{ default }}", group}
+	}
+	parts := []string{"aws-lambda", group, r.Type}
 	if r.Extension != "" {
 		parts = append(parts, r.Extension)
 	}
 	return parts
+}
+
+// missingModule reads "Cannot find module 'x'" and "No module named 'x'".
+func missingModule(text string) string {
+	for _, words := range []string{"Cannot find module '", "Cannot find package '", "No module named '"} {
+		if _, rest, ok := strings.Cut(text, words); ok {
+			module, _, _ := strings.Cut(rest, "'")
+			return stack.Clip(module, maxTag)
+		}
+	}
+	return ""
 }
 
 func exceptions(r crash.Report) []any {
@@ -172,6 +198,7 @@ func tags(fn Function, r crash.Report, suppressed int) map[string]string {
 	add("phase", r.Phase)
 	add("lambda.status", r.Status)
 	add("lambda.function", fn.Name)
+	add("lambda.construct", fn.Group)
 	add("lambda.region", fn.Region)
 	add("lambda.runtime", r.Environment.Runtime)
 	add("lambda.extension", r.Extension)
