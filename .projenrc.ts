@@ -450,6 +450,10 @@ project.addTask('test:commits', {
   description: 'The messages of the commits since the last release',
   exec: 'tsx scripts/check-commits.ts',
 });
+project.addTask('test:api', {
+  description: 'The API beside that of the last release: what breaks users must be named in a footer',
+  exec: 'tsx scripts/check-api.ts',
+});
 project.addTask('test:extension', {
   description: 'Vets, tests and briefly fuzzes the extension',
   exec: 'tsx scripts/test-extension.ts',
@@ -602,6 +606,11 @@ project.addTask('bench:handlers', {
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],
 });
 
+project.addTask('release:rehearsal', {
+  description:
+    'What the workflow `release` does, up to the publishing steps, in a clone (-- --without-tests)',
+  steps: [{ exec: 'tsx scripts/release-rehearsal.ts', receiveArgs: true }],
+});
 project.addTask('third-party', {
   description:
     'Writes NOTICE and the bill of materials (sbom.cdx.json) of what the bundles and the extension contain',
@@ -617,8 +626,10 @@ project.addTask('check-deployment', {
 });
 
 project.packageTask.reset();
-project.packageTask.exec('tsx scripts/third-party.ts'); // with the version of the release
+// The bill of materials names the version of the release; a release must leave the tree as it was.
+project.packageTask.exec('tsx scripts/third-party.ts');
 project.packageTask.spawn(tasks.tryFind('package:js')!);
+project.packageTask.exec('git checkout -- NOTICE sbom.cdx.json');
 
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
@@ -643,14 +654,16 @@ project.gitignore.exclude(
   'cdk.out',
   '.jsii.tabl.json',
 );
+project.npmignore!.removePatterns('/src/');
 project.npmignore!.exclude(
+  '/src/**/*.*',
   '/lambda-src/',
   '/packages/',
   '/demo/',
   '/bench/',
-  '/examples/',
+  '/examples/**/*.*',
   '/scripts/',
-  '/docs/',
+  '/docs/**/*.*',
   '/coverage/',
   '/.ci/',
   '/.devcontainer.json',
@@ -665,5 +678,13 @@ project.npmignore!.exclude(
   '.jsii.tabl.json',
 );
 project.npmignore!.include('/assets/');
+// What a user reads or takes as a start: each block's page, sample events, the type and template of a mapping.
+project.npmignore!.include(
+  '/src/*/README.md',
+  '/examples/*/events/*.json',
+  '/examples/webhook-runner/map.d.ts',
+  '/examples/webhook-runner/map.js',
+  '/docs/runbook.md',
+);
 
 project.synth();

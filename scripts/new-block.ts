@@ -93,7 +93,7 @@ export function insertionsOf({ block, type, variable }: Names): Insertion[] {
       file: 'README.md',
       anchor: '| [`BirthdayApi`](',
       mark: '\n\n',
-      text: `\n| [\`${type}\`](src/${block}/README.md) | TODO: what it is, in one line |`,
+      text: `\n| [\`${type}\`](https://github.com/cdk-serverless-blocks/cdk-serverless-blocks/blob/main/src/${block}/README.md) | TODO: what it is, in one line |`,
     },
   ];
 }

@@ -27,6 +27,7 @@ const ALL: readonly Step[] = [
   { task: 'test:extension', after: ['bundle'] },
   { task: 'layout', after: [] },
   { task: 'test:commits', after: [] },
+  { task: 'test:api', after: ['compile'] },
 ];
 /** `--fast`, for the inner loop. */
 const FAST: readonly Step[] = [

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { expect, test } from 'vitest';
@@ -35,6 +35,14 @@ test('the package holds the constructs, the bundles and the reference, and nothi
   expect(assets.sort()).toEqual(
     [...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)].sort(),
   );
+  const blocks = names.flatMap(name => /^src\/([^/]+)\/README\.md$/.exec(name)?.[1] ?? []);
+  expect(blocks).toEqual(
+    readdirSync(path.join(ROOT, 'src')).filter(name => existsSync(path.join(ROOT, 'src', name, 'README.md'))),
+  );
+  for (const name of names.filter(file => /^(src|examples|docs)\//.test(file))) {
+    expect(name).toMatch(/README\.md$|\/events\/[\w-]+\.json$|\/map\.(d\.ts|js)$|^docs\/runbook\.md$/);
+  }
+  expect(names).toContain('examples/webhook-runner/map.d.ts');
   const places = new Set(names.map(name => name.split('/')[0]));
   expect([...places].sort()).toEqual([
     '.jsii',
@@ -45,9 +53,12 @@ test('the package holds the constructs, the bundles and the reference, and nothi
     'README.md',
     'SECURITY.md',
     'assets',
+    'docs',
+    'examples',
     'lib',
     'package.json',
     'sbom.cdx.json',
+    'src',
   ]);
 });
 
@@ -62,6 +73,42 @@ test('NOTICE and the bill of materials list what is shipped, each with a licence
   expect(components.map(({ name }) => name)).toEqual(
     expect.arrayContaining(['Go standard library', 'golang.org/x/crypto/x509roots/fallback', 'ssh2']),
   );
+});
+
+test('every type and public member says what it is, and every construct has an example', () => {
+  interface Documented {
+    readonly fqn?: string;
+    readonly name: string;
+    readonly protected?: boolean;
+    readonly docs?: { readonly summary?: string; readonly example?: string };
+  }
+  const { types } = JSON.parse(readFileSync(path.join(ROOT, '.jsii'), 'utf8')) as {
+    types: Record<string, Documented & Partial<Record<'methods' | 'properties' | 'members', Documented[]>>>;
+  };
+  for (const type of Object.values(types)) {
+    expect(type.docs?.summary, type.fqn).toBeTruthy();
+    const members = [...(type.methods ?? []), ...(type.properties ?? []), ...(type.members ?? [])];
+    for (const member of members.filter(candidate => !candidate.protected)) {
+      expect(member.docs?.summary, `${type.fqn}.${member.name}`).toBeTruthy();
+    }
+  }
+  const constructs = readdirSync(path.join(ROOT, 'src'))
+    .filter(name => existsSync(path.join(ROOT, 'src', name, 'contract.ts')))
+    .map(name => name.replace(/(?:^|-)(.)/g, (_, letter: string) => letter.toUpperCase()));
+  for (const name of constructs) {
+    expect(types[`cdk-serverless-blocks.${name}`].docs?.example, name).toContain(`new ${name}(`);
+  }
+});
+
+test('links of the README work where there is no repository: on npm, PyPI and Construct Hub', () => {
+  const links = [
+    ...readFileSync(path.join(ROOT, 'README.md'), 'utf8').matchAll(/\]\(([^)]+)\)|(?:src|srcset)="([^"]+)"/g),
+  ];
+  for (const [, link, image] of links) expect(link ?? image).toMatch(/^(https:\/\/|#)/);
+  const own = 'https://github.com/cdk-serverless-blocks/cdk-serverless-blocks/blob/main/';
+  for (const [, link = ''] of links.filter(([, target]) => target?.startsWith(own))) {
+    expect(existsSync(path.join(ROOT, link.slice(own.length).replace(/#.*/, ''))), link).toBe(true);
+  }
 });
 
 test('the package installs nothing but itself', () => {

@@ -130,6 +130,14 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
  *
  *     PUT /hello/{user}   {"dateOfBirth":"YYYY-MM-DD"}   204
  *     GET /hello/{user}                                  200 {"message":"Hello, {user}! Your birthday is in N day(s)"}
+ *
+ * @example
+ * import { App, CfnOutput, Stack } from 'aws-cdk-lib';
+ * import { BirthdayApi } from 'cdk-serverless-blocks';
+ *
+ * const stack = new Stack(new App(), 'Greetings');
+ * const birthdays = new BirthdayApi(stack, 'Birthdays', { timeZone: 'Europe/Madrid' });
+ * new CfnOutput(stack, 'Url', { value: birthdays.url });
  */
 export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IWatchable {
   /**

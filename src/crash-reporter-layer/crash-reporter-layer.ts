@@ -31,6 +31,15 @@ const reporters = new WeakMap<lambda.Function, CrashReporterLayer>();
  * and sends one report for each crash: with the stack trace where the log has one, with memory, limit and duration.
  *
  *     new CrashReporterLayer(this, 'Crashes', { dsn: SentryDsn.fromSecret(secret) }).addTo(fn);
+ *
+ * @example
+ * import { App, Stack } from 'aws-cdk-lib';
+ * import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+ * import { CrashReporterLayer, SentryDsn } from 'cdk-serverless-blocks';
+ *
+ * const stack = new Stack(new App(), 'Service');
+ * const dsn = SentryDsn.fromSecret(secretsmanager.Secret.fromSecretNameV2(stack, 'Dsn', 'sentry/dsn'));
+ * new CrashReporterLayer(stack, 'Crashes', { dsn }).addToAll(stack);
  */
 export class CrashReporterLayer extends Construct {
   /**

@@ -59,6 +59,18 @@ const DEFAULT_MAX_RECEIVE_COUNT = 2;
  *
  * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function that fetches exactly the
  * pushed commit and stores it. Failures are told as events and kept in a dead-letter queue.
+ *
+ * @example
+ * import { App, Stack } from 'aws-cdk-lib';
+ * import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+ * import { GitPushPipeline, WebhookSecret } from 'cdk-serverless-blocks';
+ *
+ * const stack = new Stack(new App(), 'Build');
+ * const secret = new secretsmanager.Secret(stack, 'WebhookSecret');
+ * new GitPushPipeline(stack, 'Pushes', {
+ *   repositories: ['github.com/acme/*'],
+ *   webhookSecret: WebhookSecret.fromSecret(secret),
+ * });
  */
 export class GitPushPipeline extends Construct implements ec2.IConnectable, IWatchable {
   /** The bucket of the zips. */

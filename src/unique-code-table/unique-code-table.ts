@@ -38,6 +38,14 @@ const CROWDED = 0.5;
  * The issuing function draws a code and writes it down on the condition that it is new. It takes `{"usedBy"?, "length"?, "reference"?,
  * "description"?, "count"?, "idempotencyKey"?}` and answers `{"code":"…"}`, or `{"codes":["…"]}` where `count` was given. The functions
  * are invoked directly, by Step Functions, or behind an API Gateway.
+ *
+ * @example
+ * import { App, CfnOutput, Stack } from 'aws-cdk-lib';
+ * import { UniqueCodeTable } from 'cdk-serverless-blocks';
+ *
+ * const stack = new Stack(new App(), 'Shop');
+ * const codes = new UniqueCodeTable(stack, 'Codes', { httpApi: {} });
+ * new CfnOutput(stack, 'Url', { value: codes.url! });
  */
 export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable, IWatchable {
   /** The environment variable in which `bindTo` names the function that issues codes, unless it is given another. */

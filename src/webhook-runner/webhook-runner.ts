@@ -55,6 +55,18 @@ const MAX_SETTINGS_LENGTH = 3000;
  *
  * An HTTP API whose `POST /run` answers at once, a queue, and a function that streams the NDJSON file behind `data_url`, delivers it in
  * batches at the destination's pace, reports to `callback_url`, and goes on in another invocation where the time of one is not enough.
+ *
+ * @example
+ * import { App, Stack } from 'aws-cdk-lib';
+ * import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+ * import { WebhookDestination, WebhookRunner } from 'cdk-serverless-blocks';
+ *
+ * const stack = new Stack(new App(), 'Import');
+ * new WebhookRunner(stack, 'Runner', {
+ *   apiKey: new secretsmanager.Secret(stack, 'ApiKey'),
+ *   allowedHosts: ['files.example.com'],
+ *   destination: WebhookDestination.http({ url: 'https://api.example.com/batch' }),
+ * });
  */
 export class WebhookRunner extends Construct implements ec2.IConnectable, IWatchable {
   /** The HTTP API. */

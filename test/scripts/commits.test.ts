@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { unannounced } from '../../scripts/check-api';
 import { changelog } from '../../scripts/changelog';
 import { commitsSinceRelease, parseCommit, problemsOf } from '../../scripts/commits';
 
@@ -33,6 +34,17 @@ describe('a commit message', () => {
     expect(
       parseCommit('0', 'feat!: one\n\nBREAKING CHANGE: set `two`\n  before the upgrade.\nRefs: 12').breaking,
     ).toBe('set `two` before the upgrade.'));
+});
+
+test('what breaks users is fine if a footer names it', () => {
+  const output = [
+    'prod error METHOD cdk-serverless-blocks.BirthdayApi.grantRead has been removed [removed:cdk-serverless-blocks.BirthdayApi.grantRead]',
+    'prod error PROP cdk-serverless-blocks.BirthdayApi.url: has been removed [removed:cdk-serverless-blocks.BirthdayApi.url]',
+  ].join('\n');
+  const commits = [
+    parseCommit('0', 'feat(birthday-api)!: one\n\nBREAKING CHANGE: `url` is called `address`.'),
+  ];
+  expect(unannounced(output, commits)).toEqual([output.split('\n')[0]]);
 });
 
 describe('in a repository', () => {
