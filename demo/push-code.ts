@@ -15,8 +15,10 @@ import { parseArgs } from 'node:util';
 import { S3Client } from '@aws-sdk/client-s3';
 import { ProgressLine } from './example/push-progress';
 import { s3ZipStore } from '../lambda-src/git-push-pipeline/adapters/s3-zip-store';
-import { metadata } from '../lambda-src/git-push-pipeline/core/domain';
-import { GitClient } from '../lambda-src/git-push-pipeline/git/commit-zip';
+import { metadata } from '../lambda-src/git-push-pipeline/core/metadata';
+import type { CommitZip } from '../lambda-src/git-push-pipeline/core/ports';
+import { parseRevision } from '../lambda-src/git-push-pipeline/core/revision';
+import { GitClient } from '../lambda-src/git-push-pipeline/git/git-client';
 import { DEFAULT_LIMITS } from '../lambda-src/git-push-pipeline/git/limits';
 import type { GitCredentials } from '../lambda-src/git-push-pipeline/git/transport';
 import { createAddressGuard } from '../lambda-src/shared/address-guard';
@@ -27,13 +29,13 @@ import {
   repositoryIdentity,
 } from '../src/git-push-pipeline/repository-address';
 
-const USAGE = `Fetches a repository at its newest commit and stores the zip, as the work function of GitPushPipeline does.
+const USAGE = `Fetches a repository at a commit and stores the zip, as the work function of GitPushPipeline does.
 
   npm run push-code -- <repository> <bucket-or-folder> <key>
 
   <repository>        https://host/path, ssh://user@host/path or user@host:path
   <bucket-or-folder>  a folder is named with a slash in it: ./zips
-  --ref REF           a ref in full, such as refs/tags/v1 (HEAD)
+  --ref REVISION      a branch, a tag, a ref in full, HEAD, or a commit's id in 40 digits (HEAD)
   --ssh-key FILE      the private key (~/.ssh/id_ed25519)
   --known-hosts FILE  the keys of hosts (~/.ssh/known_hosts)
   --ca FILE           certificates of a private authority, PEM
@@ -67,13 +69,14 @@ async function main(): Promise<number> {
   const address = parseAddress(repository);
   const directory = mkdtempSync(path.join(tmpdir(), 'push-code-'));
   const deadline = Date.now() + minutes(values.minutes) * 60_000;
+  let git: GitClient | undefined;
   try {
     const network = {
       guard: createAddressGuard({ allowPrivateHosts: values['allow-private'] }),
       ca: values.ca === undefined ? undefined : readOption('--ca', values.ca),
     };
     const credentials = credentialsFor(address, values['ssh-key'], values['known-hosts']);
-    const git = new GitClient({
+    git = new GitClient({
       connection: () => ({ network, credentials }),
       isAllowed: other => repositoryIdentity(other) === repositoryIdentity(address),
       directory,
@@ -81,29 +84,43 @@ async function main(): Promise<number> {
       limits: DEFAULT_LIMITS,
       progress: (phase, done, total) => progress.update(phase, done, UNITS[phase], total),
     });
-    const push = await step(`Asking ${formatAddress(address)} for ${values.ref}`, () =>
-      git.resolve(address, values.ref),
-    );
-    if (push === undefined) throw new Error(`${formatAddress(address)} has no ${values.ref}`);
-    const zip = await step(`Fetching and zipping ${push.id} (${push.ref})`, () => git.zip(push));
+    const { ref, id } = await find(git, address, values.ref);
+    const where = ref === '' ? '' : ` (${ref})`;
+    const zips = git.zips({ address, ref }, id, [{}]);
+    const { value: zip } = await step(`Fetching and zipping ${id}${where}`, () => zips.next());
+    if (zip === undefined) throw new Error(`${id} could not be zipped`);
+    const { commitId: commit, commitTime, message, lfsPointers } = zip as CommitZip;
     process.stderr.write(`  ${zip.entries} entries, ${zip.bytes} bytes\n`);
-    const {
-      commitId: commit,
-      commit: { committer, message },
-    } = zip;
-    const facts = {
-      repository: formatAddress(address),
-      ref: push.ref,
-      commit,
-      commitTime: committer.time,
-      message,
-    };
+    if (lfsPointers > 0) {
+      process.stderr.write(`  ${lfsPointers} files are pointers of Git LFS: their content is not fetched\n`);
+    }
+    const facts = { repository: formatAddress(address), ref, commit, commitTime, message, lfsPointers };
     await step(`Storing ${target}/${key}`, () => store(zip.file, target, key, metadata(facts), deadline));
-    process.stdout.write(`${zip.commitId}\n`);
+    await zips.return(undefined);
+    process.stdout.write(`${commit}\n`);
     return 0;
   } finally {
+    git?.close();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** The commit that is meant; its ref is empty where it was named by its id. */
+async function find(
+  git: GitClient,
+  address: RepositoryAddress,
+  text: string,
+): Promise<{ ref: string; id: string }> {
+  const revision = parseRevision(text);
+  if (revision.kind === 'id') return { ref: '', id: revision.id };
+  const found = await step(`Asking ${formatAddress(address)} for ${text}`, () =>
+    git.resolve(address, revision.names),
+  );
+  if (found === undefined) {
+    const hint = /^[0-9a-f]{4,39}$/.test(text) ? ': name a commit by all 40 digits of its id' : '';
+    throw new Error(`${formatAddress(address)} has no ${text}${hint}`);
+  }
+  return { ref: found.ref, id: found.tip.id };
 }
 
 /** Says what is done, how far it is, and how long it took. */
@@ -164,11 +181,10 @@ async function store(
   const telling = setInterval(told, 100);
   try {
     const zips = s3ZipStore(client, target, name => (body = createReadStream(name)));
-    await zips.put(file, key, {
-      metadata: facts,
-      onlyIfNew: false,
-      signal: AbortSignal.timeout(deadline - Date.now()),
-    });
+    const signal = AbortSignal.timeout(deadline - Date.now());
+    const there = await zips.head(key, signal);
+    const replaces = typeof there === 'string' ? undefined : there.etag;
+    await zips.put(file, key, { metadata: facts, replaces, signal });
     told();
   } catch (error) {
     const { name, message } = error as Error;

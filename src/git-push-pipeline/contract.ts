@@ -13,6 +13,8 @@ export const ENV = {
   branches: 'BRANCHES',
   tags: 'TAGS',
   paths: 'PATHS',
+  splitBy: 'SPLIT_BY',
+  windowsSafeNames: 'WINDOWS_SAFE_NAMES',
   /** JSON: the hosts that are cloned from by SSH. */
   sshHosts: 'SSH_HOSTS',
   /** JSON: a list of `CredentialReference`. */
@@ -52,8 +54,10 @@ export const METRIC = {
   webhooksRefused: 'WebhooksRefused',
   pushesPublished: 'PushesPublished',
   pushesFailed: 'PushesFailed',
-  /** Work: the ref had moved on, or was gone, when the push's turn came. */
+  /** Work: the ref had moved on, or was gone, when the push's turn came, so that it got no zip of its own. */
   pushesSuperseded: 'PushesSuperseded',
+  /** Work: what is wanted of the ref was stored already. */
+  pushesUnchanged: 'PushesUnchanged',
 } as const;
 
 /** The source of the events that the work function puts on the bus. */
@@ -76,6 +80,10 @@ export interface PublishedDetail {
   readonly bytes: number;
   readonly deliveryId: string;
   readonly pusher?: string;
+  /** The directory that the zip holds, where `splitBy` makes one of each. */
+  readonly directory?: string;
+  /** How many files of the zip are pointers of Git LFS and not their content; absent where there are none. */
+  readonly lfsPointers?: number;
 }
 
 /** The detail of a `Git Push Failed` event. Its `resources` hold the ARN of the queue that the push came through. */
@@ -96,7 +104,7 @@ export interface FailedDetail {
 /** Message attributes of what lies in the dead-letter queue; the body is the message itself, so that it can be sent again. */
 export const DEAD_LETTER_ATTRIBUTE = { code: 'code', reason: 'reason' } as const;
 
-/** The hosts whose webhooks are understood. */
+/** The hosts whose webhooks are understood. Forgejo and Gogs are read as Gitea. */
 export type PushProvider =
   | 'github'
   | 'gitlab'
@@ -108,20 +116,18 @@ export type PushProvider =
   | 'generic';
 
 /**
- * One change of one ref, as it lies in the queue. Whoever may send to the queue can send this.
- * It holds nothing secret; the work function checks all of it again.
+ * That a ref moved, as it lies in the queue. Whoever may send to the queue can send this.
+ * It holds nothing secret; the work function checks all of it again, and asks the host where the ref stands.
  */
 export interface PushMessage {
-  readonly version: 1;
-  readonly provider: PushProvider;
+  readonly version: 2;
+  readonly kind: 'ref';
   /** The clone address: `https://host/path`, `ssh://user@host/path` or `user@host:path`, without credentials. */
   readonly repository: string;
   /** In full: `refs/heads/main` or `refs/tags/v1`. */
   readonly ref: string;
-  /** The id that the ref had before, 40 zeros where it is new. */
-  readonly before: string;
-  /** The id to fetch: a commit, or the tag object of an annotated tag. */
-  readonly after: string;
+  /** What the host said of the push. Decides only where each commit has a key of its own. */
+  readonly hint?: PushHint;
   /** What the host calls this delivery. The same when it is delivered again. */
   readonly deliveryId: string;
   /** When the push was accepted, ISO 8601 in UTC. */
@@ -129,6 +135,24 @@ export interface PushMessage {
   /** Who pushed, as the host says. */
   readonly pusher?: string;
 }
+
+export interface PushHint {
+  /** The id that the ref had before, 40 zeros where it was new. */
+  readonly before: string;
+  /** The id that it got: a commit, or the tag object of an annotated tag. */
+  readonly after: string;
+}
+
+/** That every ref of a repository is to be compared with what is stored, in case a webhook was lost. */
+export interface ReconcileMessage {
+  readonly version: 2;
+  readonly kind: 'reconcile';
+  readonly repository: string;
+  readonly deliveryId: string;
+  readonly receivedAt: string;
+}
+
+export type QueueMessage = PushMessage | ReconcileMessage;
 
 /** Where a message goes in a FIFO queue. */
 export interface PushMessageRouting {
@@ -145,7 +169,6 @@ export type SkipReason =
   | 'deleted'
   | 'unchanged'
   | 'ref-not-wanted'
-  | 'paths-not-touched'
   | 'repository-not-allowed';
 
 /** The file that says which commit a zip holds, as the only text in it. */
@@ -154,11 +177,10 @@ export const COMMIT_ID_FILE = 'commit-id';
 /** The file with the facts of the commit as JSON. */
 export const BUILD_INFO_FILE = 'build-info.json';
 
-/** What `build-info.json` holds: facts of the commit only, so that the zip stays the same byte for byte. */
+/** What `build-info.json` holds: what the commit says and nothing else, so that the zip is the same byte for byte by whichever ref. */
 export interface BuildInfo {
-  readonly repository: string;
-  readonly ref: string;
   readonly commit: string;
+  readonly tree: string;
   readonly author: { readonly name: string; readonly email: string };
   readonly authorTime: string;
   readonly commitTime: string;

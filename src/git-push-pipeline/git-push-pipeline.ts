@@ -1,28 +1,28 @@
-import { ArnFormat, Duration, Size, Stack } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as codepipeline from 'aws-cdk-lib/aws-codepipeline';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as events from 'aws-cdk-lib/aws-events';
-import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { EVENT, EVENT_SOURCE, METRIC, METRIC_NAMESPACE } from './contract';
 import {
-  type CredentialReference,
-  ENV,
-  EVENT,
-  EVENT_SOURCE,
-  EXPORT,
-  METRIC,
-  METRIC_NAMESPACE,
-} from './contract';
-import { DEFAULT_KEY_TEMPLATE, isCommitKey, keyPatterns, renderKey } from './object-key';
+  addCodeCommit,
+  addReconciliation,
+  createAcceptFunction,
+  createWorkFunction,
+  DEFAULT_WORK_TIMEOUT,
+  type Parts,
+} from './functions';
+import { DEFAULT_KEY_TEMPLATE, isCommitKey, renderKey } from './object-key';
 import type { GitPushPipelineProps, PushSourceOptions } from './props';
 import { PushSourceAction } from './push-source-action';
+import { isBranchOrTag, isWantedRef, type RefFilter } from './refs';
 import {
   formatAddress,
   isListed,
@@ -40,19 +40,16 @@ import {
   functionRules,
   oneIsTooMuch,
 } from '../shared/alarms';
-import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
+import { connectionsOf } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
 import { grantKey } from '../shared/key';
 import { handlerMetric } from '../shared/metric';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
-import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
-import { grantSecretValue } from '../shared/secret';
+import { createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
 import { InvalidPropError } from '../shared/validate';
 
-const DEFAULT_WORK_TIMEOUT = Duration.minutes(5);
-const DEFAULT_WORK_MEMORY_SIZE = 1769;
-const DEFAULT_EPHEMERAL_STORAGE = Size.gibibytes(2);
 const DEFAULT_MAX_RECEIVE_COUNT = 2;
+const KEPT_VERSIONS = 20;
 
 /**
  * A push becomes a zip in S3: a git host's webhook in, the repository at the pushed commit out, ready for CodePipeline or CodeBuild.
@@ -99,6 +96,8 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
 
   private readonly patterns: RepositoryPattern[];
   private readonly keyTemplate: string;
+  private readonly filter: RefFilter;
+  private readonly splits: boolean;
   private readonly encryptionKey?: kms.IKey;
   private readonly eventBus?: events.IEventBus;
   private readonly front?: HttpFront;
@@ -108,6 +107,8 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
     super(scope, id);
     this.keyTemplate = props.keyTemplate ?? DEFAULT_KEY_TEMPLATE;
     this.patterns = validateProps(this, props, this.keyTemplate);
+    this.filter = { branches: props.branches, tags: props.tags };
+    this.splits = props.splitBy !== undefined;
     this.encryptionKey = props.encryptionKey;
     this.eventBus = props.eventBus;
     const maxReceiveCount = props.maxReceiveCount ?? DEFAULT_MAX_RECEIVE_COUNT;
@@ -124,6 +125,10 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
         objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         enforceSSL: true,
         removalPolicy: props.removalPolicy,
+        // A pipeline's run that is retried reads the very version that it began with.
+        lifecycleRules: [
+          { noncurrentVersionExpiration: Duration.days(30), noncurrentVersionsToRetain: KEPT_VERSIONS },
+        ],
       });
     const queues = createQueueWithDeadLetters(this, {
       fifo: true,
@@ -136,10 +141,21 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
     this.queue = queues.queue;
     this.deadLetterQueue = queues.deadLetterQueue;
 
-    this.acceptFunction = this.createAcceptFunction(props);
-    this.workFunction = this.createWorkFunction(props, maxReceiveCount);
+    const parts: Parts = {
+      scope: this,
+      props,
+      keyTemplate: this.keyTemplate,
+      patterns: this.patterns,
+      bucket: this.bucket,
+      queue: this.queue,
+      deadLetterQueue: this.deadLetterQueue,
+      maxReceiveCount,
+    };
+    this.acceptFunction = createAcceptFunction(parts);
+    this.workFunction = createWorkFunction(parts);
     this.functions = [this.acceptFunction, this.workFunction];
-    this.addCodeCommit(props);
+    addCodeCommit(parts, this.acceptFunction, this.workFunction);
+    addReconciliation(parts, this.acceptFunction, this.workFunction);
     this.path = props.path ?? '/';
     if (props.repositories.length > 0) {
       this.front = createHttpApi(
@@ -220,7 +236,17 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
     }
     const address = this.addressOf(options.repository);
     const fullRef = ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
-    const bucketKey = renderKey(this.keyTemplate, { address, ref: fullRef, commit: '' });
+    if (this.splits !== (options.directory !== undefined)) {
+      throw new InvalidPropError(
+        this,
+        this.splits
+          ? '`sourceAction` needs `directory`, because `splitBy` gives each directory a zip of its own'
+          : '`directory` of `sourceAction` needs `splitBy`: the zip holds the whole repository',
+      );
+    }
+    this.checkSourceRef(fullRef);
+    const { directory } = options;
+    const bucketKey = renderKey(this.keyTemplate, { address, ref: fullRef, commit: '', directory });
     return new PushSourceAction({
       actionName: options.actionName ?? 'Source',
       bucket: this.bucket,
@@ -269,6 +295,24 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
    */
   public metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesFailed, options);
+  }
+
+  /**
+   * How many pushes got no zip of their own, because their ref had moved on, or was gone, when their turn came.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricPushesSuperseded(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesSuperseded, options);
+  }
+
+  /**
+   * How many pushes changed nothing that is wanted: their zip was stored already.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesUnchanged, options);
   }
 
   /**
@@ -346,6 +390,8 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
       own: {
         Pushes: [
           this.metricPushesPublished({ label: 'published' }),
+          this.metricPushesSuperseded({ label: 'superseded' }),
+          this.metricPushesUnchanged({ label: 'unchanged' }),
           this.metricPushesFailed({ label: 'failed' }),
         ],
         'Oldest push in the queue, seconds': [this.metricQueueAge()],
@@ -366,7 +412,7 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
       {
         id: 'QueueAge',
         metric: this.metricQueueAge(),
-        threshold: 2 * (this.workFunction.timeout ?? Duration.minutes(5)).toSeconds(),
+        threshold: 2 * (this.workFunction.timeout ?? DEFAULT_WORK_TIMEOUT).toSeconds(),
         datapoints: [1, 1],
         why: 'A push has been waiting for longer than twice what the work on one may take.',
         runbook: 'Pushes wait',
@@ -384,160 +430,6 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
       );
     }
     return this.front;
-  }
-
-  private createAcceptFunction(props: GitPushPipelineProps): lambda.Function {
-    const sshHosts = Object.entries(props.credentials ?? {})
-      .filter(([, { _kind }]) => _kind === 'ssh')
-      .map(([host]) => host.replace(/:\d+$/, ''));
-    const fn = createHandlerFunction(
-      this,
-      'AcceptHandler',
-      {
-        description: 'Checks webhooks of git hosts and queues their pushes',
-        asset: 'git-push-pipeline/accept',
-        export: EXPORT,
-        environment: {
-          ...this.commonEnvironment(props),
-          ...(props.webhookSecret && { [ENV.webhookSecretArn]: props.webhookSecret._secret.secretArn }),
-          ...(props.authorizer && { [ENV.hasAuthorizer]: 'true' }),
-          ...jsonVariables({
-            [ENV.branches]: props.branches,
-            [ENV.tags]: props.tags,
-            [ENV.paths]: props.paths,
-          }),
-          ...(sshHosts.length > 0 && jsonVariables({ [ENV.sshHosts]: sshHosts })),
-        },
-      },
-      props,
-    );
-    this.grantSend(fn);
-    if (props.webhookSecret) grantSecretValue(props.webhookSecret._secret, fn);
-    return fn;
-  }
-
-  private createWorkFunction(props: GitPushPipelineProps, maxReceiveCount: number): lambda.Function {
-    const storage = props.ephemeralStorageSize ?? DEFAULT_EPHEMERAL_STORAGE;
-    const references = Object.entries(props.credentials ?? {}).map(
-      ([host, { _kind, _secret, _knownHosts }]): CredentialReference =>
-        _kind === 'ssh'
-          ? { host, kind: _kind, secretArn: _secret.secretArn, knownHosts: _knownHosts! }
-          : { host, kind: _kind, secretArn: _secret.secretArn },
-    );
-    const fn = createHandlerFunction(
-      this,
-      'WorkHandler',
-      {
-        description: 'Fetches pushed commits and stores them as zips',
-        asset: 'git-push-pipeline/work',
-        export: EXPORT,
-        ephemeralStorageSize: storage,
-        environment: {
-          ...this.commonEnvironment(props),
-          ...(references.length > 0 && { [ENV.credentials]: Stack.of(this).toJsonString(references) }),
-          ...(props.allowPrivateHosts && { [ENV.allowPrivateHosts]: 'true' }),
-          ...(props.certificateAuthority && { [ENV.certificateAuthority]: props.certificateAuthority }),
-          ...(props.proxyUrl && { [ENV.proxyUrl]: props.proxyUrl }),
-          ...(props.addCommitFiles === false && { [ENV.addCommitFiles]: 'false' }),
-          ...(props.fetchSubmodules && { [ENV.fetchSubmodules]: 'true' }),
-          [ENV.bucketName]: this.bucket.bucketName,
-          [ENV.keyTemplate]: this.keyTemplate,
-          [ENV.deadLetterQueueUrl]: this.deadLetterQueue.queueUrl,
-          [ENV.maxReceiveCount]: String(maxReceiveCount),
-          [ENV.ephemeralStorageMib]: String(storage.toMebibytes()),
-          [ENV.eventBusName]: this.eventBus?.eventBusName ?? 'default',
-        },
-      },
-      {
-        ...props,
-        memorySize: props.workMemorySize ?? DEFAULT_WORK_MEMORY_SIZE,
-        timeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
-      },
-    );
-    consumeQueue(this, this.queue, fn, 1, {
-      prop: 'maxConcurrency',
-      maxConcurrency: props.maxConcurrency,
-      reserved: props.reservedConcurrentExecutions,
-    });
-    this.queue.grant(fn, 'sqs:ChangeMessageVisibility'); // a push that is to be tried later is put off
-    grantQueueSend(this.deadLetterQueue, fn);
-    for (const { _secret } of Object.values(props.credentials ?? {})) grantSecretValue(_secret, fn);
-    this.grantPut(fn, props);
-    this.grantPutEvents(fn);
-    return fn;
-  }
-
-  private commonEnvironment(props: GitPushPipelineProps): Record<string, string> {
-    const codeCommit = (props.codeCommitRepositories ?? []).map(
-      repository => `${this.codeCommitHost}/v1/repos/${repository.repositoryName}`,
-    );
-    return {
-      [ENV.repositories]: Stack.of(this).toJsonString([...props.repositories, ...codeCommit]),
-      [ENV.queueUrl]: this.queue.queueUrl,
-      ...(codeCommit.length > 0 && { [ENV.codeCommitUrlSuffix]: Stack.of(this).urlSuffix }),
-    };
-  }
-
-  private get codeCommitHost(): string {
-    const { region, urlSuffix } = Stack.of(this);
-    return `git-codecommit.${region}.${urlSuffix}`;
-  }
-
-  /** No more than the keys that pushes of the listed repositories can have. */
-  private grantPut(grantee: iam.IGrantable, { codeCommitRepositories = [] }: GitPushPipelineProps): void {
-    grantKey(this.encryptionKey, 's3', grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
-    const codeCommit = codeCommitRepositories.map(
-      ({ repositoryName }): RepositoryPattern => ({
-        host: this.codeCommitHost,
-        segments: ['v1', 'repos', repositoryName],
-      }),
-    );
-    iam.Grant.addToPrincipal({
-      grantee,
-      actions: ['s3:PutObject'],
-      resourceArns: keyPatterns(this.keyTemplate, [...this.patterns, ...codeCommit]).map(pattern =>
-        this.bucket.arnForObjects(pattern),
-      ),
-    });
-  }
-
-  private grantPutEvents(fn: lambda.Function): void {
-    const defaultBus = {
-      service: 'events',
-      resource: 'event-bus',
-      resourceName: 'default',
-      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
-    };
-    fn.addToRolePolicy(
-      new iam.PolicyStatement({
-        actions: ['events:PutEvents'],
-        resources: [this.eventBus?.eventBusArn ?? Stack.of(this).formatArn(defaultBus)],
-        // One call may hold events of many sources, which makes this a key of many values, and such a condition true where the key is missing.
-        conditions: {
-          'ForAllValues:StringEquals': { 'events:source': [EVENT_SOURCE] },
-          Null: { 'events:source': 'false' },
-        },
-      }),
-    );
-  }
-
-  private addCodeCommit({ codeCommitRepositories = [] }: GitPushPipelineProps): void {
-    if (codeCommitRepositories.length === 0) return;
-    const resources = codeCommitRepositories.map(({ repositoryArn }) => repositoryArn);
-    iam.Grant.addToPrincipal({
-      grantee: this.workFunction,
-      actions: ['codecommit:GitPull'],
-      resourceArns: resources,
-    });
-    new events.Rule(this, 'CodeCommitRule', {
-      description: 'Hands pushes to CodeCommit repositories to the accept function',
-      eventPattern: {
-        source: ['aws.codecommit'],
-        detailType: ['CodeCommit Repository State Change'],
-        resources,
-      },
-      targets: [new targets.LambdaFunction(this.acceptFunction)],
-    });
   }
 
   private addressOf(repository: string | undefined): RepositoryAddress {
@@ -566,6 +458,16 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
     };
   }
 
+  /** A pipeline whose source never comes would stand still without a word. */
+  private checkSourceRef(ref: string): void {
+    if (isBranchOrTag(ref) && isWantedRef(ref, this.filter)) return;
+    const prop = ref.startsWith('refs/tags/') ? 'tags' : 'branches';
+    throw new InvalidPropError(
+      this,
+      `\`sourceAction\` names ${ref}, of which no push is taken: \`${prop}\` must have a pattern that matches it`,
+    );
+  }
+
   private onEvent(id: string, detailType: string, options: events.OnEventOptions): events.Rule {
     const rule = new events.Rule(options.crossStackScope ?? this, id, {
       ruleName: options.ruleName,
@@ -582,12 +484,4 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
   private eventPattern(detailType: string): events.EventPattern {
     return { source: [EVENT_SOURCE], detailType: [detailType], resources: [this.queue.queueArn] };
   }
-}
-
-function jsonVariables(values: Record<string, readonly string[] | undefined>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(values).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, JSON.stringify(value)]],
-    ),
-  );
 }

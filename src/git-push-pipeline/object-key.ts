@@ -8,7 +8,7 @@ import {
 export const DEFAULT_KEY_TEMPLATE = '{host}/{path}/{ref}.zip';
 
 const PLACEHOLDER = /\{([^{}]*)\}/g;
-const PLACEHOLDERS: readonly string[] = ['host', 'path', 'ref', 'commit'];
+const PLACEHOLDERS: readonly string[] = ['host', 'path', 'ref', 'dir', 'commit'];
 const MAX_KEY_BYTES = 1024;
 
 /** What is wrong with a template, or undefined. */
@@ -31,10 +31,15 @@ export function isCommitKey(template: string): boolean {
   return template.includes('{commit}');
 }
 
+/** Whether each directory has a key of its own. */
+export function isDirectoryKey(template: string): boolean {
+  return template.includes('{dir}');
+}
+
 /** The key of a zip. `{ref}` is `heads/main` or `tags/v1`; with the default template two sources never share a key. */
 export function renderKey(
   template: string,
-  source: { address: RepositoryAddress; ref: string; commit: string },
+  source: { address: RepositoryAddress; ref: string; commit: string; directory?: string },
 ): string {
   const problem = keyTemplateProblem(template);
   if (problem !== undefined) throw new Error(`the key template "${template}" cannot be used: ${problem}`);
@@ -42,6 +47,7 @@ export function renderKey(
     host: hostAndPort(source.address),
     path: keyPath(source.address),
     ref: source.ref.replace(/^refs\//, ''),
+    dir: source.directory ?? '',
     commit: source.commit,
   };
   const key = template.replace(PLACEHOLDER, (_, name: string) => values[name]);
@@ -68,10 +74,21 @@ function keySegment(part: string): string {
 /**
  * The keys that pushes of the listed repositories can have, as resource patterns of IAM, where `*` stands for anything.
  */
-export function keyPatterns(template: string, repositories: readonly RepositoryPattern[]): string[] {
+export function keyPatterns(
+  template: string,
+  repositories: readonly RepositoryPattern[],
+  splitBy?: string,
+): string[] {
+  const dir = splitBy?.replace(/\*.*$/, '*') ?? '';
   const patterns = repositories.flatMap(repository =>
     pathPatterns(repository.segments).map(path => {
-      const values: Record<string, string> = { host: hostAndPort(repository), path, ref: '*', commit: '*' };
+      const values: Record<string, string> = {
+        host: hostAndPort(repository),
+        path,
+        ref: '*',
+        dir,
+        commit: '*',
+      };
       return template.replace(PLACEHOLDER, (_, name: string) => values[name]);
     }),
   );

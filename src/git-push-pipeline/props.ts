@@ -61,12 +61,30 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly tags?: string[];
 
   /**
-   * Patterns of files such as `src/**`: a push to a branch that is known to touch none of them is left out. Where the webhook does
-   * not list all files that the push touched, the push is taken.
+   * Patterns of files such as `src/**`: a ref gets a new zip only where what these files hold is not what the stored zip was made of.
+   * The work function asks git for that, by names, modes and contents, whatever the webhook lists. The zip always holds all files.
    *
-   * @default - files are not looked at
+   * @default - any change is one
    */
   readonly paths?: string[];
+
+  /**
+   * A pattern of directories such as `services/*`: each gets a zip, a key and an event of its own, and only those that changed are
+   * fetched. `keyTemplate` must have `{dir}`, the directory's path, and no `{commit}`. At most 200 directories; the zip of one that
+   * is removed from the repository stays. Cannot be combined with `paths` or `fetchSubmodules`.
+   *
+   * @default - one zip holds the whole repository
+   */
+  readonly splitBy?: string;
+
+  /**
+   * How often the refs of the `repositories` that are named without a wildcard, and of `codeCommitRepositories`, are compared with
+   * what is stored, so that a webhook that was lost or never sent does no harm for longer. Adds `sqs:SendMessage` on the queue to
+   * the work function's role.
+   *
+   * @default - never
+   */
+  readonly reconcile?: events.Schedule;
 
   /**
    * The path of the webhook.
@@ -79,7 +97,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
    * An existing bucket for the zips. It should keep versions; CodePipeline demands that.
    * Cannot be combined with `removalPolicy`, which describes a new one.
    *
-   * @default - a new one: versioned, encrypted, TLS only, not public
+   * @default - a new one: versioned, encrypted, TLS only, not public; versions that were replaced expire after 30 days, but for
+   * the newest 20 of each
    */
   readonly bucket?: s3.IBucket;
 
@@ -92,7 +111,7 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly serverAccessLogsBucket?: s3.IBucket;
 
   /**
-   * The key of a push's zip. `{host}`, `{path}`, `{ref}` (`heads/main`, `tags/v1`) and `{commit}` are filled in.
+   * The key of a push's zip. `{host}`, `{path}`, `{ref}` (`heads/main`, `tags/v1`) `{dir}` (with `splitBy`) and `{commit}` are filled in.
    * With `{commit}` an object is written once and never again.
    *
    * @default '{host}/{path}/{ref}.zip'
@@ -125,7 +144,7 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
    * How many pushes are worked on at once, from 2 to 1,000; others wait in the queue. Not above `reservedConcurrentExecutions`.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html#events-sqs-max-concurrency
-   * @default - `reservedConcurrentExecutions` where it is set, otherwise the account's limit
+   * @default - `reservedConcurrentExecutions` where it is set, otherwise 10
    */
   readonly maxConcurrency?: number;
 
@@ -173,6 +192,14 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly addCommitFiles?: boolean;
 
   /**
+   * Whether a repository is refused that has names with a backslash or a colon, or with a dot or space at their end, which Windows
+   * reads as other names. Names that would leave the folder they are unpacked in, or make a `.git`, are refused always.
+   *
+   * @default false
+   */
+  readonly windowsSafeNames?: boolean;
+
+  /**
    * Whether submodules are fetched. Their repositories must be among `repositories`. Otherwise their directories are empty.
    *
    * @default false
@@ -213,6 +240,13 @@ export interface PushSourceOptions {
    * @default - the only one in `repositories`, if it has no wildcard
    */
   readonly repository?: string;
+
+  /**
+   * The directory, where `splitBy` gives each a zip of its own.
+   *
+   * @default - the zip holds the whole repository
+   */
+  readonly directory?: string;
 
   /**
    * The name of the action.

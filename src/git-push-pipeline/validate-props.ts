@@ -1,6 +1,6 @@
 import { Annotations, Duration, type Size, Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { isCommitKey, keyTemplateProblem } from './object-key';
+import { isCommitKey, isDirectoryKey, keyTemplateProblem } from './object-key';
 import type { GitPushPipelineProps } from './props';
 import { hostAndPort, parsePattern, type RepositoryPattern } from './repository-address';
 import { validateHandlerProps } from '../shared/handler-function';
@@ -55,6 +55,7 @@ export function validateProps(
   }
   const problem = keyTemplateProblem(keyTemplate);
   if (problem) fail(`\`keyTemplate\` "${keyTemplate}" cannot be used: ${problem}`);
+  validateSplit(props, keyTemplate, fail);
   validateCredentials(props, patterns, fail);
   if (
     props.certificateAuthority !== undefined &&
@@ -106,6 +107,25 @@ function validateRepositories(
   });
 }
 
+function validateSplit(props: GitPushPipelineProps, keyTemplate: string, fail: Fail): void {
+  const { splitBy } = props;
+  if (splitBy === undefined) {
+    if (isDirectoryKey(keyTemplate)) fail('`keyTemplate` has {dir}, which needs `splitBy`');
+    return;
+  }
+  if (!/^[^/]+(\/[^/]+)*$/.test(splitBy) || splitBy.split('/').some(part => part === '.' || part === '..')) {
+    fail(`\`splitBy\` must be the pattern of a directory such as "services/*", got "${splitBy}"`);
+  }
+  if (!isDirectoryKey(keyTemplate) || isCommitKey(keyTemplate)) {
+    fail(
+      `\`splitBy\` needs a \`keyTemplate\` with {dir} and without {commit}, such as "{host}/{path}/{ref}/{dir}.zip", got "${keyTemplate}"`,
+    );
+  }
+  for (const other of ['paths', 'fetchSubmodules'] as const) {
+    if (props[other]) fail(`\`splitBy\` cannot be combined with \`${other}\``);
+  }
+}
+
 function validateCredentials(
   { credentials = {} }: GitPushPipelineProps,
   patterns: RepositoryPattern[],
@@ -130,9 +150,10 @@ function validateCredentials(
 function validateEnvironmentSize(props: GitPushPipelineProps, keyTemplate: string, fail: Fail): void {
   const knownHosts = Object.values(props.credentials ?? {}).map(({ _knownHosts }) => _knownHosts ?? '');
   const common = JSON.stringify(props.repositories);
-  const accept = common + JSON.stringify([props.branches, props.tags, props.paths]);
+  const accept = common + JSON.stringify([props.branches, props.tags]);
   const work =
     common +
+    JSON.stringify([props.branches, props.tags, props.paths]) +
     keyTemplate +
     (props.certificateAuthority ?? '') +
     (props.proxyUrl ?? '') +
@@ -157,6 +178,13 @@ function warn(
     Annotations.of(scope).addWarningV2(
       'cdk-serverless-blocks:git-push-pipeline.allowPrivateHosts',
       '`allowPrivateHosts` lets the DNS of an allowed git host lead the work function to private addresses: use it for a git host inside the VPC only',
+    );
+  }
+  const wild = patterns.filter(hasWildcard).length;
+  if (props.reconcile && wild > 0) {
+    Annotations.of(scope).addWarningV2(
+      'cdk-serverless-blocks:git-push-pipeline.reconcileWildcard',
+      `\`reconcile\` leaves out the ${wild} of \`repositories\` that have a wildcard: only the git host knows what they stand for. Name the repositories`,
     );
   }
   const oneRepository =

@@ -21,7 +21,7 @@ import {
   type AcceptPolicy,
   MAX_BODY_BYTES,
 } from '../../lambda-src/git-push-pipeline/core/accept-webhook';
-import { parsePushMessage } from '../../lambda-src/git-push-pipeline/core/domain';
+import { parseQueueMessage } from '../../lambda-src/git-push-pipeline/core/message';
 import { readCodeCommitEvent } from '../../lambda-src/git-push-pipeline/core/hosts/codecommit';
 import { detectHost } from '../../lambda-src/git-push-pipeline/core/hosts/detect';
 import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/core/webhook-request';
@@ -108,14 +108,14 @@ const reasons = ({ skipped }: Acceptance): string[] => skipped.map(({ reason }) 
 
 describe('a push from', () => {
   const message = {
-    version: 1,
+    version: 2,
+    kind: 'ref',
     ref: 'refs/heads/main',
-    before: BEFORE,
-    after: AFTER,
+    hint: { before: BEFORE, after: AFTER },
     receivedAt: '2026-01-02T03:04:05.000Z',
     pusher: 'ada',
   };
-  const tag = { ...message, ref: 'refs/tags/v1', before: ZERO };
+  const tag = { ...message, ref: 'refs/tags/v1', hint: { before: ZERO, after: AFTER } };
 
   it.each([
     ['github', [{ ...message, repository: 'https://github.com/acme/app.git', deliveryId: 'gh-1' }], []],
@@ -153,9 +153,9 @@ describe('a push from', () => {
   ])('%s becomes one message per change', (provider, messages, skipped) => {
     const result = push(provider);
     expect(result).toMatchObject({ status: 202, provider });
-    expect(result.messages).toEqual(messages.map(m => ({ ...m, provider })));
+    expect(result.messages).toEqual(messages);
     expect(reasons(result)).toEqual(skipped);
-    for (const m of result.messages) expect(parsePushMessage(JSON.stringify(m))).toEqual(m);
+    for (const m of result.messages) expect(parseQueueMessage(JSON.stringify(m))).toEqual(m);
   });
 
   it.each(PROVIDERS)(
@@ -236,6 +236,30 @@ describe('a push from', () => {
   });
 });
 
+describe('GitLab', () => {
+  it('sends pushes of all projects by its system hooks, and several refs in one update', () => {
+    const { object_kind: _, ...payload } = gitlabPush() as Record<string, unknown>;
+    const system = { 'x-gitlab-event': 'System Hook' };
+    const { project } = payload;
+    expect(push('gitlab', { ...payload, event_name: 'push' }, {}, system).messages).toMatchObject([
+      { ref: 'refs/heads/main', hint: { after: AFTER } },
+    ]);
+    const changes = ['refs/heads/a', 'refs/tags/v1'].map(ref => ({ ref, before: BEFORE, after: AFTER }));
+    const update = { event_name: 'repository_update', project, changes };
+    expect(push('gitlab', update, {}, system).messages.map(({ ref }) => ref)).toEqual(
+      changes.map(({ ref }) => ref),
+    );
+    expect(reasons(push('gitlab', { event_name: 'user_create' }, {}, system))).toEqual(['event-not-wanted']);
+  });
+});
+
+it('Gogs is read as Gitea, by its own headers', () => {
+  const body = JSON.stringify(giteaPush());
+  const headers = { 'x-gogs-event': 'push', 'x-gogs-delivery': 'gogs-1', 'x-gogs-signature': hmac(body) };
+  expect(send(headers, body).messages).toMatchObject([{ deliveryId: 'gogs-1', hint: { after: AFTER } }]);
+  expect(send({ ...headers, 'x-gogs-signature': hmac(body, 'wrong') }, body).status).toBe(401);
+});
+
 describe('GitHub', () => {
   it('signs as in its own example', () => {
     // https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
@@ -261,7 +285,7 @@ describe('GitHub', () => {
       const { ref, after, deleted } = example;
       const repository = (example.repository as Record<string, string>).clone_url;
       if (deleted === true) expect(reasons(result)).toEqual(['deleted']);
-      else expect(result.messages).toMatchObject([{ ref, after, before: ZERO, repository }]);
+      else expect(result.messages).toMatchObject([{ ref, hint: { after, before: ZERO }, repository }]);
     }
   });
 
@@ -357,7 +381,11 @@ describe('GitLab', () => {
   });
 
   it('has tag pushes and system hooks understood, and other events left', () => {
-    const tag = gitlabPush({ object_kind: 'tag_push', ref: 'refs/tags/v1', before: ZERO });
+    const tag = gitlabPush({
+      object_kind: 'tag_push',
+      ref: 'refs/tags/v1',
+      hint: { before: ZERO, after: AFTER },
+    });
     expect(push('gitlab', tag, {}, { 'x-gitlab-event': 'Tag Push Hook' }).messages).toHaveLength(1);
     expect(push('gitlab', gitlabPush(), {}, { 'x-gitlab-event': 'System Hook' }).messages).toHaveLength(1);
     expect(
@@ -446,23 +474,6 @@ describe('the accept decision', () => {
     expect(accepted('refs/heads/any/thing', { branches: ['**'], tags: [] })).toBe(true);
     expect(accepted('refs/tags/v1', { branches: ['**'], tags: [] })).toBe(false);
     expect(reasons(push('github', githubPush({ ref: 'refs/notes/x' })))).toEqual(['ref-not-wanted']);
-  });
-
-  it('leaves out a push that touches none of the wanted paths, and only where all paths are known', () => {
-    const touched = (payload: unknown, provider = 'github'): boolean =>
-      push(provider, payload, { paths: ['infra/**'] }).messages.length === 1;
-    expect(touched(githubPush())).toBe(false);
-    expect(touched(githubPush({ commits: [{ added: ['infra/x/y'], modified: [], removed: [] }] }))).toBe(
-      true,
-    );
-    expect(touched(githubPush({ commits: [{ added: [], modified: [], removed: ['infra/x'] }] }))).toBe(true);
-    expect(touched(githubPush({ forced: true }))).toBe(true);
-    expect(touched(githubPush({ created: true, before: ZERO }))).toBe(true);
-    expect(touched(githubPush({ commits: [] }))).toBe(true);
-    expect(touched(githubPush({ ref: 'refs/tags/v1' }))).toBe(true);
-    expect(touched(gitlabPush(), 'gitlab')).toBe(false);
-    expect(touched(gitlabPush({ total_commits_count: 25 }), 'gitlab')).toBe(true);
-    expect(touched(giteaPush({ total_commits: 9 }), 'gitea')).toBe(true);
   });
 
   it('leaves out what did not change', () => {
@@ -557,12 +568,11 @@ describe('a CodeCommit event', () => {
   it('becomes a message with the HTTPS address of its region', () => {
     expect(accept().messages).toEqual([
       {
-        version: 1,
-        provider: 'codecommit',
+        version: 2,
+        kind: 'ref',
         repository: 'https://git-codecommit.eu-west-1.example.com/v1/repos/app',
         ref: 'refs/heads/main',
-        before: BEFORE,
-        after: AFTER,
+        hint: { before: BEFORE, after: AFTER },
         deliveryId: 'e1',
         receivedAt: '2026-01-02T03:04:05.000Z',
         pusher: 'someone',
@@ -579,7 +589,7 @@ describe('a CodeCommit event', () => {
         referenceFullName: undefined,
         oldCommitId: undefined,
       }).messages,
-    ).toMatchObject([{ ref: 'refs/tags/v1', before: ZERO }]);
+    ).toMatchObject([{ ref: 'refs/tags/v1', hint: { before: ZERO, after: AFTER } }]);
     expect(reasons(accept({ event: 'referenceDeleted', commitId: undefined }))).toEqual(['deleted']);
     expect(reasons(accept({ event: 'pullRequestCreated' }))).toEqual(['event-not-wanted']);
     expect(reasons(accept({}, { repositories: [] }))).toEqual(['repository-not-allowed']);

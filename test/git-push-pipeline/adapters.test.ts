@@ -10,6 +10,7 @@ import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { credentialsFor } from '../../lambda-src/git-push-pipeline/adapters/host-credentials';
+import { ConditionFailed } from '../../lambda-src/git-push-pipeline/core/ports';
 import { s3ZipStore } from '../../lambda-src/git-push-pipeline/adapters/s3-zip-store';
 import { webhookSecrets } from '../../lambda-src/git-push-pipeline/adapters/webhook-secrets';
 import type { CredentialReference } from '../../src/git-push-pipeline/contract';
@@ -102,37 +103,43 @@ describe('the zip store', () => {
     await stack.stop();
     rmSync(folder, { recursive: true });
   });
-  const put = (key: string, onlyIfNew: boolean, signal = new AbortController().signal) =>
-    s3ZipStore(client, 'zips').put(file, key, { metadata: {}, onlyIfNew, signal });
+  const put = (key: string, replaces?: string, signal = new AbortController().signal) =>
+    s3ZipStore(client, 'zips').put(file, key, { metadata: {}, replaces, signal });
+  const head = (key: string) => s3ZipStore(client, 'zips').head(key, new AbortController().signal);
   const versions = async (key: string) =>
     (await client.send(new ListObjectVersionsCommand({ Bucket: 'zips', Prefix: key }))).Versions?.length;
 
-  test('writes the object of a commit once', async () => {
-    const first = await put('commit', true);
+  test('writes an object only where there is none, and says what is there', async () => {
+    expect(await head('new')).toBe('none');
+    const first = await put('new');
     expect(first).toEqual({ versionId: expect.any(String), sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
-    expect(await put('commit', true)).toEqual({ versionId: undefined, sha256: first.sha256 });
-    expect(await versions('commit')).toBe(1);
+    await expect(put('new')).rejects.toThrow(ConditionFailed);
+    expect(await head('new')).toEqual({ ...first, etag: expect.any(String), bytes: 5, facts: undefined });
+    expect(await versions('new')).toBe(1);
   });
 
-  test('writes a moving key again', async () => {
-    await put('branch', false);
-    await put('branch', false);
-    expect(await versions('branch')).toBe(2);
+  test('replaces an object only as it was read', async () => {
+    await put('moving');
+    const { etag } = (await head('moving')) as { etag: string };
+    await put('moving', etag);
+    await expect(put('moving', '"another"')).rejects.toThrow(ConditionFailed);
+    await expect(put('never there', etag)).rejects.toThrow(ConditionFailed);
+    expect(await versions('moving')).toBe(2);
   });
 
   test('tries again what S3 could not do, each time with the whole file', async () => {
     stack.system.service(S3).failNext('PutObject', 2, 503);
-    await put('again', false);
+    await put('again');
     expect(await versions('again')).toBe(1);
   });
 
   test('does not try again what S3 forbids, nor after its time', async () => {
     stack.system.service(S3).failNext('PutObject', 1, 403);
-    await expect(put('forbidden', false)).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } });
+    await expect(put('forbidden')).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } });
     stack.system.service(S3).failNext('PutObject', 9, 500);
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 50);
-    await expect(put('late', false, controller.signal)).rejects.toThrow();
+    await expect(put('late', undefined, controller.signal)).rejects.toThrow();
     stack.system.service(S3).failNext('PutObject', 0, 500);
     expect(await versions('late')).toBeUndefined();
   });

@@ -1,13 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import {
-  isBranchOrTag,
-  metadata,
-  parsePushMessage,
-  REVISION_SUMMARY,
-  routing,
-} from '../../lambda-src/git-push-pipeline/core/domain';
+import { parseQueueMessage, routing } from '../../lambda-src/git-push-pipeline/core/message';
+import { metadata, readMetadata, REVISION_SUMMARY } from '../../lambda-src/git-push-pipeline/core/metadata';
 import type { PushMessage } from '../../src/git-push-pipeline/contract';
 import { keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
+import { isBranchOrTag } from '../../src/git-push-pipeline/refs';
 import {
   formatAddress,
   isListed,
@@ -17,12 +13,11 @@ import {
 } from '../../src/git-push-pipeline/repository-address';
 
 const message: PushMessage = {
-  version: 1,
-  provider: 'github',
+  version: 2,
+  kind: 'ref',
   repository: 'https://github.com/acme/app.git',
   ref: 'refs/heads/main',
-  before: '0'.repeat(40),
-  after: 'a'.repeat(40),
+  hint: { before: '0'.repeat(40), after: 'a'.repeat(40) },
   deliveryId: 'd1',
   receivedAt: '2026-01-02T03:04:05.000Z',
 };
@@ -307,6 +302,20 @@ describe('metadata', () => {
     expect(decodeURIComponent(result.pusher)).toBe('Jörg');
   });
 
+  it('is read again as it was written, however long the rest is', () => {
+    const long = { ...facts, deliveryId: 'ü'.repeat(256), ref: `refs/heads/${'x'.repeat(500)}` };
+    const written = metadata({ ...long, fingerprint: 'f', options: 'o', lfsPointers: 3 });
+    expect(readMetadata(written)).toEqual({
+      commit: facts.commit,
+      commitTime: '2023-11-14T22:13:20Z',
+      fingerprint: 'f',
+      options: 'o',
+      deliveryId: long.deliveryId,
+      lfsPointers: 3,
+    });
+    expect(readMetadata({ commit: facts.commit })).toBeUndefined();
+  });
+
   it.each([['x'.repeat(10_000)], ['日'.repeat(10_000)], ['\r\nX-Evil: 1\r\n'], [''], ['\x01\x7f']])(
     'stays within 2 KB of clean ASCII',
     text => {
@@ -331,8 +340,8 @@ describe('metadata', () => {
 
 describe('a message', () => {
   it('is read back as it was sent, without what does not belong to it', () => {
-    expect(parsePushMessage(JSON.stringify({ ...message, extra: 1 }))).toEqual(message);
-    expect(parsePushMessage(JSON.stringify({ ...message, pusher: 'p' }))).toEqual({
+    expect(parseQueueMessage(JSON.stringify({ ...message, extra: 1 }))).toEqual(message);
+    expect(parseQueueMessage(JSON.stringify({ ...message, pusher: 'p' }))).toEqual({
       ...message,
       pusher: 'p',
     });
@@ -343,19 +352,33 @@ describe('a message', () => {
     ['null', 'version'],
     ['[]', 'version'],
     ['"x"', 'version'],
-    [JSON.stringify({ ...message, version: 2 }), 'version'],
-    [JSON.stringify({ ...message, provider: 'svn' }), 'provider'],
+    [JSON.stringify({ ...message, version: 3 }), 'version'],
+    [JSON.stringify({ ...message, kind: 'other' }), 'kind'],
     [JSON.stringify({ ...message, repository: 'http://x/y' }), 'repository'],
     [JSON.stringify({ ...message, repository: 5 }), 'repository'],
     [JSON.stringify({ ...message, ref: 'main' }), 'ref'],
-    [JSON.stringify({ ...message, after: '0'.repeat(40) }), 'after'],
-    [JSON.stringify({ ...message, after: 'HEAD' }), 'after'],
-    [JSON.stringify({ ...message, before: '' }), 'before'],
+    [JSON.stringify({ ...message, hint: { ...message.hint, after: '0'.repeat(40) } }), 'after'],
+    [JSON.stringify({ ...message, hint: { ...message.hint, after: 'HEAD' } }), 'after'],
+    [JSON.stringify({ ...message, hint: { ...message.hint, before: '' } }), 'before'],
+    [JSON.stringify({ ...message, hint: null }), 'before'],
     [JSON.stringify({ ...message, deliveryId: undefined }), 'deliveryId'],
     [JSON.stringify({ ...message, receivedAt: 'now' }), 'receivedAt'],
     [JSON.stringify({ ...message, pusher: {} }), 'pusher'],
   ])('that is wrong (%s) is refused by the name of the member', (body, name) => {
-    expect(() => parsePushMessage(body)).toThrow(name);
+    expect(() => parseQueueMessage(body)).toThrow(name);
+  });
+
+  it('of the version before is read as well', () => {
+    const { hint, kind: _, ...common } = message;
+    const old = { ...common, version: 1, provider: 'github', ...hint };
+    expect(parseQueueMessage(JSON.stringify(old))).toEqual(message);
+  });
+
+  it('may say nothing of the push, or ask for a whole repository to be compared', () => {
+    const { hint: _, ...rest } = message;
+    expect(parseQueueMessage(JSON.stringify(rest))).toEqual(rest);
+    const { ref: __, ...all } = { ...rest, kind: 'reconcile' };
+    expect(parseQueueMessage(JSON.stringify(all))).toEqual(all);
   });
 
   it('is grouped by repository and ref, whatever the scheme, and deduplicated by delivery', () => {
@@ -365,7 +388,7 @@ describe('a message', () => {
       routing({
         ...message,
         repository: 'git@github.com:acme/app.git',
-        after: 'b'.repeat(40),
+        hint: { before: '0'.repeat(40), after: 'b'.repeat(40) },
         deliveryId: 'd2',
       }).messageGroupId,
     ).toBe(messageGroupId);
@@ -374,8 +397,9 @@ describe('a message', () => {
       messageDeduplicationId,
     );
     for (const change of [
-      { after: 'b'.repeat(40) },
-      { before: 'b'.repeat(40) },
+      { hint: { before: '0'.repeat(40), after: 'b'.repeat(40) } },
+      { hint: { before: 'b'.repeat(40), after: 'a'.repeat(40) } },
+      { hint: undefined },
       { deliveryId: 'd2' },
       { ref: 'refs/tags/x' },
       { repository: 'https://github.com/acme/b' },

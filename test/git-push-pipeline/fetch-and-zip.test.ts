@@ -1,3 +1,4 @@
+import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type Certificate, selfSignedCertificate } from 'cdk-localhost/self-signed';
@@ -13,11 +14,8 @@ import {
   serveSsh,
   temporaryDirectory,
 } from '../../demo/hosts/git/git-server';
-import {
-  GitClient,
-  type GitClientOptions,
-  sha256OfFile,
-} from '../../lambda-src/git-push-pipeline/git/commit-zip';
+import type { CommitZip, Source } from '../../lambda-src/git-push-pipeline/core/ports';
+import { GitClient, type GitClientOptions } from '../../lambda-src/git-push-pipeline/git/git-client';
 import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/transport';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
@@ -90,6 +88,24 @@ describe('a fetched commit as a zip', () => {
       ...options,
     });
 
+  /** The whole commit's zip, kept, since the client removes its own. */
+  const zipOf = async (
+    push: Source & { readonly id: string },
+    options: Partial<GitClientOptions> = {},
+  ): Promise<CommitZip> => {
+    const made = client(options);
+    try {
+      const { value } = await made.zips(push, push.id, [{}]).next();
+      const zip = value as CommitZip;
+      const kept = path.join(root, `kept-${kepts++}.zip`);
+      fs.copyFileSync(zip.file, kept);
+      return { ...zip, file: kept };
+    } finally {
+      made.close();
+    }
+  };
+  let kepts = 0;
+
   beforeAll(async () => {
     root = temporaryDirectory();
     sample = createSampleRepository(root, 'sample.git');
@@ -118,7 +134,7 @@ describe('a fetched commit as a zip', () => {
     async (_way, protocol, of) => {
       const { address, server, options } = of();
       const { file, commit } = await fetchToZip(address, sample.last, options);
-      digests.add((await sha256OfFile(file)).toString('hex'));
+      digests.add(crypto.createHash('sha256').update(fs.readFileSync(file)).digest('hex'));
       expect(digests.size).toBe(1);
       const zip = listZip(file);
       expect(zip.entries).toEqual(lsTree(sample.bare, sample.last));
@@ -172,9 +188,9 @@ describe('a fetched commit as a zip', () => {
   });
 
   it.each(['light', 'annotated', 'nested'])('follows the tag "%s" to its commit', async tag => {
-    const push = await client().resolve(parseAddress(httpsAddress()), `refs/tags/${tag}`);
-    expect(push?.id).toBe(gitText(sample.bare, 'rev-parse', `refs/tags/${tag}`));
-    const { commit, file } = await fetchHttps(push?.id ?? '');
+    const found = await client().resolve(parseAddress(httpsAddress()), [`refs/tags/${tag}`]);
+    expect(found?.tip.id).toBe(gitText(sample.bare, 'rev-parse', `refs/tags/${tag}`));
+    const { commit, file } = await fetchHttps(found?.tip.id ?? '');
     expect(commit).toBe(sample.last);
     expect(listZip(file).comment).toBe(sample.last);
   });
@@ -209,26 +225,23 @@ describe('a fetched commit as a zip', () => {
     });
   });
 
-  it('tells a push that is current from one that was overtaken and one whose branch is gone', async () => {
+  it('says where a ref stands, by the commit that a tag leads to, and that it is gone', async () => {
     const bare = path.join(root, 'moving.git');
     git(root, ['clone', '-q', '--bare', sample.bare, bare]);
     for (const server of [https, https0]) {
-      const push = {
-        address: parseAddress(`https://git.test:${server.port}/moving.git`),
-        ref: 'refs/heads/moving',
-        id: sample.last,
-      };
+      const address = parseAddress(`https://git.test:${server.port}/moving.git`);
+      const tip = (ref: string) => client().tip({ address, ref });
       git(bare, ['update-ref', 'refs/heads/moving', sample.last]);
-      expect(await client().refState(push)).toBe('current');
-      git(bare, ['update-ref', 'refs/heads/moving', sample.first]);
-      expect(await client().refState(push)).toBe('superseded');
+      expect(await tip('refs/heads/moving')).toEqual({ id: sample.last, commit: sample.last });
       git(bare, ['update-ref', '-d', 'refs/heads/moving']);
       // A longer name with the same beginning is another branch.
       git(bare, ['update-ref', 'refs/heads/moving-on', sample.last]);
-      expect(await client().refState(push)).toBe('deleted');
-      for (const id of [sample.last, gitText(bare, 'rev-parse', 'annotated')]) {
-        expect(await client().refState({ ...push, ref: 'refs/tags/annotated', id })).toBe('current');
-      }
+      expect(await tip('refs/heads/moving')).toBeUndefined();
+      const id = gitText(bare, 'rev-parse', 'annotated');
+      expect(await tip('refs/tags/annotated')).toEqual({ id, commit: sample.last });
+      const listed = (await client().refs(address)).map(({ ref }) => ref);
+      expect(listed).toEqual(expect.arrayContaining(['refs/heads/moving-on', 'refs/tags/annotated']));
+      expect(listed.every(ref => /^refs\/(heads|tags)\//.test(ref))).toBe(true);
     }
   });
 
@@ -241,9 +254,10 @@ describe('a fetched commit as a zip', () => {
     expect(state).toBeUndefined();
   });
 
-  it.each([0, 1])('resolves HEAD to the branch it names (%#)', async way => {
-    const push = await client().resolve(parseAddress(ways[way][2]().address), 'HEAD');
-    expect(push).toMatchObject({ ref: 'refs/heads/main', id: sample.last });
+  it.each([0, 1])('resolves HEAD to the branch it names, the first name that there is (%#)', async way => {
+    const address = parseAddress(ways[way][2]().address);
+    const found = await client().resolve(address, ['refs/heads/none', 'HEAD']);
+    expect(found).toMatchObject({ ref: 'refs/heads/main', tip: { id: sample.last } });
   });
 
   it.each([0, 1, 2, 3])('refuses a sha256 repository and says so (%#)', async way => {
@@ -298,16 +312,13 @@ describe('a fetched commit as a zip', () => {
 
   it('adds the commit id and the facts of the commit, the same at every run', async () => {
     const push = { address: parseAddress(httpsAddress()), ref: 'refs/heads/main', id: sample.last };
-    const zip = await client().zip(push);
+    const zip = await zipOf(push);
     expect(zip).toMatchObject({
       commitId: sample.last,
       skippedExtraFiles: [],
       bytes: fs.statSync(zip.file).size,
     });
-    expect(zip.commit).toMatchObject({
-      message: 'Second: ünïcode\n\nbody\n',
-      author: { name: 'Ada Lovelace', time: 1709218798 },
-    });
+    expect(zip.message).toBe('Second: ünïcode\n\nbody\n');
     expect(
       listZip(zip.file)
         .entries.map(({ name }) => name)
@@ -316,14 +327,23 @@ describe('a fetched commit as a zip', () => {
     unzip(zip.file, path.join(root, 'with-facts'));
     expect(fs.readFileSync(path.join(root, 'with-facts/commit-id'), 'utf8')).toBe(`${sample.last}\n`);
     expect(JSON.parse(fs.readFileSync(path.join(root, 'with-facts/build-info.json'), 'utf8'))).toEqual({
-      repository: httpsAddress(),
-      ref: 'refs/heads/main',
       commit: sample.last,
+      tree: gitText(sample.bare, 'rev-parse', `${sample.last}^{tree}`),
       author: { name: 'Ada Lovelace', email: 'ada@example.com' },
       authorTime: '2024-02-29T14:59:58Z',
       commitTime: '2024-02-29T19:32:04Z',
     });
-    expect(await sha256OfFile((await client().zip(push)).file)).toEqual(await sha256OfFile(zip.file));
+    // By whichever address, ref and tag: the bytes are the commit's.
+    git(root, ['clone', '-q', '--bare', sample.bare, path.join(root, 'elsewhere.git')]);
+    const bytes = fs.readFileSync(zip.file);
+    for (const other of [
+      push,
+      { ...push, ref: 'refs/heads/another' },
+      { ...push, address: parseAddress(httpsAddress('elsewhere.git')) },
+      { ...push, ref: 'refs/tags/annotated', id: gitText(sample.bare, 'rev-parse', 'annotated') },
+    ]) {
+      expect(fs.readFileSync((await zipOf(other)).file).equals(bytes)).toBe(true);
+    }
   });
 
   it('leaves a file of the repository alone that has the name of an added one', async () => {
@@ -334,7 +354,7 @@ describe('a fetched commit as a zip', () => {
       ['fast-import', '--quiet'],
       'commit refs/heads/main\ncommitter A <a@b.c> 1700000000 +0000\ndata 1\nx\nM 100644 inline Commit-Id\ndata 4\nmine\n',
     );
-    const zip = await client().zip({
+    const zip = await zipOf({
       address: parseAddress(httpsAddress('named.git')),
       ref: 'refs/heads/main',
       id: gitText(bare, 'rev-parse', 'main'),
@@ -366,12 +386,12 @@ describe('a fetched commit as a zip', () => {
     });
 
     it('leaves their directories empty unless asked', async () => {
-      const { file } = await client().zip(push(), { addCommitFiles: false });
+      const { file } = await zipOf(push(), { zip: { addCommitFiles: false } });
       expect(listZip(file).entries).toEqual(lsTree(path.join(root, 'parent.git'), commit));
     });
 
     it('fetches them when asked, from an address relative to the parent, and puts them in their place', async () => {
-      const { file } = await client().zip(push(), { addCommitFiles: false, fetchSubmodules: true });
+      const { file } = await zipOf(push(), { zip: { addCommitFiles: false, fetchSubmodules: true } });
       const inner = lsTree(sample.bare, sample.first).map(entry => ({
         ...entry,
         name: `lib/one/${entry.name}`,
@@ -382,7 +402,7 @@ describe('a fetched commit as a zip', () => {
 
     it('connects to no submodule outside of the list of repositories', async () => {
       const isAllowed: GitClientOptions['isAllowed'] = ({ path: repository }) => repository === 'parent.git';
-      await expect(client({ isAllowed }).zip(push(), { fetchSubmodules: true })).rejects.toMatchObject({
+      await expect(zipOf(push(), { isAllowed, zip: { fetchSubmodules: true } })).rejects.toMatchObject({
         code: 'NOT_ALLOWED',
       });
     });
@@ -391,29 +411,22 @@ describe('a fetched commit as a zip', () => {
   it('connects to nothing outside of the list of repositories', async () => {
     const before = https.requests.length;
     const push = { address: parseAddress(httpsAddress()), ref: 'refs/heads/main', id: sample.last };
-    await expect(client({ isAllowed: () => false }).zip(push)).rejects.toMatchObject({ code: 'NOT_ALLOWED' });
-    await expect(client({ isAllowed: () => false }).refState(push)).rejects.toMatchObject({
+    await expect(zipOf(push, { isAllowed: () => false })).rejects.toMatchObject({ code: 'NOT_ALLOWED' });
+    await expect(client({ isAllowed: () => false }).tip(push)).rejects.toMatchObject({
       code: 'NOT_ALLOWED',
     });
     expect(https.requests.length).toBe(before);
   });
 
-  it('leaves nothing behind in the directory but the zip', async () => {
+  it('leaves nothing behind in the directory, whether it was done or not', async () => {
     const directory = path.join(root, 'clean');
-    const { file } = await client({ directory }).zip({
-      address: parseAddress(httpsAddress()),
-      ref: 'refs/heads/main',
-      id: sample.last,
-    });
-    expect(fs.readdirSync(directory)).toEqual([path.basename(file)]);
-    fs.rmSync(file);
-    await expect(
-      client({ directory, limits: { ...smallLimits, maxZipBytes: 10_000 } }).zip({
-        address: parseAddress(httpsAddress()),
-        ref: 'refs/heads/main',
-        id: sample.last,
-      }),
-    ).rejects.toMatchObject({ code: 'LIMIT' });
+    const push = { address: parseAddress(httpsAddress()), ref: 'refs/heads/main', id: sample.last };
+    for await (const zip of client({ directory }).zips(push, push.id, [{}])) {
+      expect(fs.readdirSync(directory)).toEqual([path.basename(zip.file)]);
+    }
+    expect(fs.readdirSync(directory)).toEqual([]);
+    const limits = { ...smallLimits, maxZipBytes: 10_000 };
+    await expect(zipOf(push, { directory, limits })).rejects.toMatchObject({ code: 'LIMIT' });
     expect(fs.readdirSync(directory)).toEqual([]);
   });
 });

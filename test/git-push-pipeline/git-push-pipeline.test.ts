@@ -108,6 +108,7 @@ describe('permissions', () => {
   const WORK = [
     'events:PutEvents',
     ...LOGS,
+    's3:GetObject',
     's3:PutObject',
     'sqs:ChangeMessageVisibility',
     'sqs:DeleteMessage',

@@ -5,14 +5,20 @@ import {
   createHandler as createAcceptHandler,
   type Ports as AcceptPorts,
 } from '../../lambda-src/git-push-pipeline/accept/handler';
-import type { CommitZip, RefState } from '../../lambda-src/git-push-pipeline/git/commit-zip';
+import {
+  type CommitZip,
+  ConditionFailed,
+  type StoredZip,
+  type Tip,
+} from '../../lambda-src/git-push-pipeline/core/ports';
+import { digest, readMetadata } from '../../lambda-src/git-push-pipeline/core/metadata';
 import { GitError } from '../../lambda-src/git-push-pipeline/git/errors';
 import {
   createHandler as createWorkHandler,
   type Ports as WorkPorts,
 } from '../../lambda-src/git-push-pipeline/work/handler';
 import { createLog } from '../../lambda-src/shared/log';
-import type { FailedDetail, PublishedDetail, PushMessage } from '../../src/git-push-pipeline/contract';
+import type { FailedDetail, PublishedDetail, QueueMessage } from '../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
 import { lambdaContext, sampleEvent } from '../events';
 
@@ -30,7 +36,7 @@ beforeEach(() => {
 
 describe('the accept function', () => {
   const SECRET = 'the value of the secret';
-  let queued: PushMessage[];
+  let queued: QueueMessage[];
   beforeEach(() => {
     queued = [];
   });
@@ -104,7 +110,6 @@ describe('the accept function', () => {
     const event = sampleEvent('git-push-pipeline/events/codecommit.json');
     expect(await accept(event, { codeCommitUrlSuffix: 'amazonaws.com' })).toMatchObject({ statusCode: 202 });
     expect(queued[0]).toMatchObject({
-      provider: 'codecommit',
       repository: 'https://git-codecommit.us-east-1.amazonaws.com/v1/repos/app',
     });
     await expect(accept(event)).rejects.toThrow(/no CodeCommit repository is configured/);
@@ -113,47 +118,58 @@ describe('the accept function', () => {
 
 describe('the work function', () => {
   const COMMIT = 'a'.repeat(40);
+  const NEWER = 'b'.repeat(40);
+  const KEY = 'github.com/acme/app/heads/main.zip';
   interface Happened {
-    states: RefState[];
-    zip: () => Promise<CommitZip>;
-    puts: { key: string; onlyIfNew: boolean; metadata: Record<string, string> }[];
+    /** Where the ref stands, as long as there are more than one, one for each question. */
+    tips: (string | undefined)[];
+    zip: (id: string) => Promise<CommitZip>;
+    stored: Map<string, StoredZip>;
+    puts: { key: string; metadata: Record<string, string> }[];
     published: PublishedDetail[];
     failed: FailedDetail[];
+    queued: QueueMessage[];
     dead: string[];
     postponed: number[];
     cleaned: number;
+    closed: number;
     deadline: number;
+    fetched: string[];
   }
   let happened: Happened;
-  const identity = { name: 'Ada', email: 'ada@example.com', time: 0, zone: '+0000' };
-  const zip = (): CommitZip => ({
+  const zip = (id: string): CommitZip => ({
     file: '/nowhere.zip',
     bytes: 10,
     entries: 1,
+    part: {},
     skippedExtraFiles: ['commit-id'],
-    commitId: COMMIT,
-    commit: {
-      tree: 'b'.repeat(40),
-      author: identity,
-      committer: identity,
-      message: 'First',
-    } as unknown as CommitZip['commit'],
+    commitId: id,
+    commitTime: 0,
+    message: 'First',
+    fingerprint: 'f1',
+    lfsPointers: 2,
   });
+  const tipOf = (id: string | undefined): Tip | undefined => (id && { id, commit: id }) || undefined;
   beforeEach(() => {
     happened = {
-      states: ['current'],
-      zip: async () => zip(),
+      tips: [COMMIT],
+      zip: async id => zip(id),
+      stored: new Map(),
       puts: [],
       published: [],
       failed: [],
+      queued: [],
       dead: [],
       postponed: [],
       cleaned: 0,
+      closed: 0,
       deadline: 0,
+      fetched: [],
     };
   });
 
   const context = { ...lambdaContext, getRemainingTimeInMillis: () => 100_000 } as Context;
+  const settings = { keyTemplate: '{host}/{path}/{ref}.zip', split: false, paths: false, optionsDigest: 'o' };
   const work = (change: Partial<WorkPorts> = {}, attempt = 1, body?: string) => {
     const event = sampleEvent('git-push-pipeline/events/message.json') as unknown as SQSEvent;
     const [record] = event.Records;
@@ -162,22 +178,50 @@ describe('the work function', () => {
     return createWorkHandler({
       git: deadline => {
         happened.deadline = deadline;
-        return { zip: () => happened.zip(), refState: async () => happened.states.shift() ?? 'current' };
+        return {
+          tip: async () => tipOf(happened.tips.length > 1 ? happened.tips.shift() : happened.tips[0]),
+          refs: async () => [
+            { ref: 'refs/heads/main', tip: { id: COMMIT, commit: COMMIT } },
+            { ref: 'refs/heads/other', tip: { id: NEWER, commit: NEWER } },
+            { ref: 'refs/tags/v1', tip: { id: NEWER, commit: COMMIT } },
+          ],
+          fingerprints: async (_source, ids) => ids.map(id => (id === NEWER ? 'f2' : 'f1')),
+          directories: async () => [
+            { directory: 'services/a', tree: 'c'.repeat(40) },
+            { directory: 'services/b', tree: 'd'.repeat(40) },
+          ],
+          async *zips(_source, id, parts) {
+            happened.fetched.push(id);
+            for (const part of parts) {
+              const fingerprint = part.tree === undefined ? 'f1' : digest(part.tree);
+              yield { ...(await happened.zip(id)), part, fingerprint };
+            }
+          },
+          close: () => {
+            happened.closed++;
+          },
+        };
       },
       cleanUp: () => {
         happened.cleaned++;
       },
       store: {
         bucket: 'zips',
-        put: async (_file, key, { onlyIfNew, metadata }) => {
-          happened.puts.push({ key, onlyIfNew, metadata });
-          return { versionId: 'v1', sha256: 'cc' };
+        head: async key => happened.stored.get(key) ?? 'hidden',
+        put: async (_file, key, { replaces, metadata }) => {
+          if (happened.stored.get(key)?.etag !== replaces) throw new ConditionFailed();
+          happened.puts.push({ key, metadata });
+          const versionId = `v${happened.puts.length}`;
+          const object = { etag: versionId, versionId, sha256: 'cc', bytes: 10 };
+          happened.stored.set(key, { ...object, facts: readMetadata(metadata) });
+          return { versionId, sha256: 'cc' };
         },
       },
       events: {
         published: async detail => void happened.published.push(detail),
         failed: async detail => void happened.failed.push(detail),
       },
+      queue: { send: async messages => void happened.queued.push(...messages) },
       deadLetters: {
         send: async (_record, { code, reason }) => void happened.dead.push(`${code}: ${reason}`),
       },
@@ -185,9 +229,9 @@ describe('the work function', () => {
       clock,
       log,
       metrics: count,
-      keyTemplate: '{host}/{path}/{ref}.zip',
+      settings,
+      filter: { branches: ['main', 'other'], tags: [] },
       maxReceiveCount: 2,
-      zipOptions: {},
       ...change,
     })(event, context);
   };
@@ -198,53 +242,162 @@ describe('the work function', () => {
       throw error;
     };
   };
+  const message = (change: object): string =>
+    JSON.stringify({
+      version: 2,
+      kind: 'ref',
+      repository: 'https://github.com/acme/app.git',
+      ref: 'refs/heads/main',
+      deliveryId: 'delivery-1',
+      receivedAt: '2026-01-02T03:04:05Z',
+      ...change,
+    });
 
-  test('stores the zip, tells it, and keeps a fifth of the time for the upload', async () => {
+  test('stores the zip, publishes the event, and keeps a fifth of the time for the upload', async () => {
     expect(await work()).toEqual(DONE);
-    expect(happened.puts).toEqual([
-      {
-        key: 'github.com/acme/app/heads/main.zip',
-        onlyIfNew: false,
-        metadata: expect.objectContaining({ pusher: 'ada', 'delivery-id': 'delivery-1' }),
-      },
-    ]);
+    const metadata = expect.objectContaining({ pusher: 'ada', 'delivery-id': 'delivery-1' });
+    expect(happened.puts).toEqual([{ key: KEY, metadata }]);
     expect(happened.published).toEqual([
-      expect.objectContaining({ bucket: 'zips', commit: COMMIT, versionId: 'v1', sha256: 'cc', bytes: 10 }),
+      expect.objectContaining({ bucket: 'zips', commit: COMMIT, versionId: 'v1', bytes: 10, lfsPointers: 2 }),
     ]);
-    expect([metrics.PushesPublished, happened.cleaned]).toEqual([1, 2]);
-    expect(happened.deadline).toBe(clock.now() + 80_000);
+    expect([metrics.PushesPublished, happened.cleaned, happened.closed]).toEqual([1, 2, 1]);
+    expect(happened.deadline).toBe(new Date('2026-01-02T03:04:05Z').getTime() + 80_000);
   });
 
-  test.each<RefState>(['superseded', 'deleted'])(
-    'ends quietly where the ref is %s before the upload',
-    async state => {
-      happened.states = [state];
-      expect(await work()).toEqual(DONE);
-      expect([happened.puts, happened.published, happened.failed, metrics.PushesSuperseded]).toEqual([
-        [],
-        [],
-        [],
-        1,
-      ]);
-    },
-  );
+  test('publishes where the ref stands now, whatever the webhook said', async () => {
+    happened.tips = [NEWER];
+    expect(await work()).toEqual(DONE);
+    expect(happened.published).toEqual([expect.objectContaining({ commit: NEWER })]);
+    expect([metrics.PushesPublished, metrics.PushesSuperseded]).toEqual([1, 1]);
+    // The newer push's own message finds it stored, and fetches nothing.
+    happened.fetched = [];
+    await work({}, 1, message({ deliveryId: 'delivery-2', hint: { before: COMMIT, after: NEWER } }));
+    expect([happened.fetched, happened.published.length, metrics.PushesUnchanged]).toEqual([[], 1, 1]);
+  });
 
-  test('does not ask for the ref where every commit has a key of its own, and overwrites nothing', async () => {
-    happened.states = ['superseded'];
-    await work({ keyTemplate: '{path}/{commit}.zip' });
-    expect(happened.puts).toEqual([
-      expect.objectContaining({ key: `acme/app/${COMMIT}.zip`, onlyIfNew: true }),
+  test('ends quietly where the ref is gone', async () => {
+    happened.tips = [undefined];
+    expect(await work()).toEqual(DONE);
+    expect([happened.puts, happened.failed, metrics.PushesSuperseded]).toEqual([[], [], 1]);
+  });
+
+  test('begins again where the ref moves while it is fetched, and puts nothing older', async () => {
+    happened.tips = [COMMIT, NEWER];
+    await work();
+    expect(happened.fetched).toEqual([COMMIT, NEWER]);
+    expect(happened.published.map(({ commit }) => commit)).toEqual([NEWER]);
+    happened.tips = ['1', '2', '3', '4', '5', '6', '7', '8', '9'].map(digit => digit.repeat(40));
+    expect(await work()).toEqual(AGAIN);
+    expect(lines.join()).toContain('"MOVING"');
+  });
+
+  test('a try that stored, and ended before it could say so, is published by the next', async () => {
+    let broken = true;
+    const events: WorkPorts['events'] = {
+      published: async detail => {
+        if (broken) throw new Error('no bus');
+        happened.published.push(detail);
+      },
+      failed: async () => undefined,
+    };
+    expect(await work({ events })).toEqual(AGAIN);
+    broken = false;
+    expect(await work({ events }, 2)).toEqual(DONE);
+    expect(happened.fetched).toEqual([COMMIT]);
+    expect(happened.published).toEqual([
+      expect.objectContaining({ key: KEY, commit: COMMIT, versionId: 'v1', sha256: 'cc', bytes: 10 }),
     ]);
   });
 
-  test('a commit that the host no longer gives is no failure if the ref moved on', async () => {
+  test('settles where the wanted files are what was stored, without fetching any', async () => {
+    const paths = { settings: { ...settings, paths: true } };
+    await work(paths);
+    happened.tips = ['e'.repeat(40)];
+    happened.fetched = [];
+    expect(await work(paths, 1, message({ deliveryId: 'docs' }))).toEqual(DONE);
+    expect([happened.fetched, happened.puts.length]).toEqual([[], 1]);
+    happened.tips = [NEWER];
+    await work(paths, 1, message({ deliveryId: 'code' }));
+    expect([happened.fetched, happened.puts.length]).toEqual([[NEWER], 2]);
+  });
+
+  test('gives each directory a zip, a key and an event, and only those that changed', async () => {
+    const split = { settings: { ...settings, split: true, keyTemplate: '{path}/{ref}/{dir}.zip' } };
+    await work(split);
+    const key = (directory: string) => `acme/app/heads/main/services/${directory}.zip`;
+    expect(happened.puts.map(put => put.key)).toEqual([key('a'), key('b')]);
+    expect(happened.published.map(({ directory }) => directory)).toEqual(['services/a', 'services/b']);
+    happened.stored.delete(key('b'));
+    await work(split, 1, message({ deliveryId: 'again' }));
+    expect(happened.puts.slice(2).map(put => put.key)).toEqual([key('b')]);
+  });
+
+  test('an object that another worker put in the meantime is looked at again', async () => {
+    const first = happened.zip;
+    happened.zip = async id => {
+      happened.zip = first;
+      happened.stored.set(KEY, { etag: 'theirs', sha256: '', bytes: 1 });
+      return first(id);
+    };
+    expect(await work()).toEqual(DONE);
+    expect([happened.fetched.length, happened.puts.length]).toEqual([2, 1]);
+  });
+
+  test('an object that is there and may not be read is a fault of the configuration', async () => {
+    const store = {
+      bucket: 'zips',
+      head: async () => 'hidden' as const,
+      put: async () => {
+        throw new ConditionFailed();
+      },
+    };
+    expect(await work({ store })).toEqual(DONE);
+    expect(happened.failed).toEqual([expect.objectContaining({ code: 'CONFIGURATION' })]);
+  });
+
+  describe('where every commit has a key of its own', () => {
+    const own = { settings: { ...settings, keyTemplate: '{path}/{commit}.zip' } };
+
+    test('the pushed one is stored, wherever the ref stands, and once', async () => {
+      happened.tips = [NEWER];
+      await work(own);
+      await work(own, 1, message({ deliveryId: 'again', hint: { before: NEWER, after: COMMIT } }));
+      expect(happened.puts.map(({ key }) => key)).toEqual([`acme/app/${COMMIT}.zip`]);
+      expect(happened.published).toHaveLength(1);
+    });
+
+    test('one that the host no longer gives is superseded if the ref moved on, and a failure if not', async () => {
+      failing(new GitError('COMMIT_NOT_FOUND', 'not our ref'));
+      happened.tips = [NEWER];
+      expect(await work(own)).toEqual(DONE);
+      expect([happened.failed, metrics.PushesSuperseded]).toEqual([[], 1]);
+      happened.tips = [COMMIT];
+      await work(own);
+      expect(happened.failed).toEqual([expect.objectContaining({ code: 'COMMIT_NOT_FOUND' })]);
+    });
+
+    test('one that touches nothing wanted is left out', async () => {
+      const paths = { settings: { ...own.settings, paths: true } };
+      await work(paths, 1, message({ hint: { before: 'e'.repeat(40), after: COMMIT } }));
+      expect([happened.fetched, metrics.PushesUnchanged]).toEqual([[], 1]);
+      await work(paths, 1, message({ hint: { before: 'e'.repeat(40), after: NEWER } }));
+      expect(happened.fetched).toEqual([NEWER]);
+    });
+  });
+
+  test('a commit that the host does not give is asked for again where the ref stands then, and later', async () => {
     failing(new GitError('COMMIT_NOT_FOUND', 'not our ref'));
-    happened.states = ['superseded'];
-    expect(await work()).toEqual(DONE);
-    expect(happened.failed).toEqual([]);
-    happened.states = ['current'];
-    expect(await work()).toEqual(DONE);
-    expect(happened.failed).toEqual([expect.objectContaining({ code: 'COMMIT_NOT_FOUND' })]);
+    expect(await work()).toEqual(AGAIN);
+    expect(happened.fetched).toHaveLength(2);
+  });
+
+  test('compares the refs of a repository with what is stored, and queues those that differ', async () => {
+    await work();
+    const body = message({ kind: 'reconcile', deliveryId: 'reconcile-1' });
+    expect(await work({}, 1, body)).toEqual(DONE);
+    expect(happened.queued).toEqual([
+      expect.objectContaining({ kind: 'ref', ref: 'refs/heads/other', deliveryId: 'reconcile-1' }),
+    ]);
   });
 
   test('a failure that may pass is tried again, sooner than the visibility timeout would', async () => {
@@ -297,7 +450,7 @@ describe('the work function', () => {
   });
 
   test('a key that is too long for S3 is a failure', async () => {
-    await work({ keyTemplate: `${'x'.repeat(1020)}{ref}` });
+    await work({ settings: { ...settings, keyTemplate: `${'x'.repeat(1020)}{ref}` } });
     expect(happened.failed).toEqual([expect.objectContaining({ code: 'OBJECT_KEY' })]);
   });
 

@@ -4,6 +4,7 @@ import { listZip, zipStore } from './harness';
 import { delta, objectId, PackBuilder } from './pack-builder';
 import { noise } from './sample-repository';
 import { temporaryDirectory } from '../../demo/hosts/git/git-server';
+import type { ArchiveOptions } from '../../lambda-src/git-push-pipeline/git/commit-archive';
 import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
 import {
   DEFAULT_LIMITS,
@@ -49,11 +50,13 @@ describe('a pack', () => {
     builder: PackBuilder,
     commit: string,
     limits: Partial<Limits> = {},
+    archive: Partial<ArchiveOptions> = {},
   ): Promise<ReturnType<typeof listZip>> => {
     const all = { ...DEFAULT_LIMITS, ...limits };
     return withPack(
       builder.build(),
-      async (store, deadline) => listZip((await zipStore(store, commit, directory, deadline, all)).file),
+      async (store, deadline) =>
+        listZip((await zipStore(store, commit, directory, deadline, all, archive)).file),
       all,
     );
   };
@@ -279,9 +282,6 @@ describe('a pack', () => {
       'a\\..\\..\\x',
       '.. ',
       '.. .',
-      'C:',
-      'c:evil',
-      'a\\C:evil',
       '.git',
       '.GIT',
       '.Git ',
@@ -394,17 +394,62 @@ describe('a pack', () => {
       });
     });
 
-    it('refuses modes that git does not have, and trees that cannot be read', async () => {
-      for (const mode of ['100000', '060000', 'abc', '1']) {
+    it.each(['a:b', 'C:', 'c:evil', '...', 'a.', 'b ', 'c\\d'])(
+      'takes "%s", and refuses it only where names must be fit for Windows',
+      async name => {
         const pack = new PackBuilder();
-        await expect(zip(pack, pack.commit([mode, 'x', pack.object('blob', 'x').id]))).rejects.toMatchObject({
-          code: 'UNSUPPORTED',
+        const commit = pack.commit(['100644', name, pack.object('blob', 'x').id]);
+        expect((await zip(pack, commit)).entries).toHaveLength(1);
+        await expect(zip(pack, commit, {}, { windowsSafeNames: true })).rejects.toMatchObject({
+          code: 'UNSAFE_NAME',
+        });
+      },
+    );
+
+    it('takes a link beside a file whose name differs by case, as long as it stays inside', async () => {
+      const link = async (target: string, ...more: [string, string, string][]): Promise<unknown> => {
+        const pack = new PackBuilder();
+        const file = pack.object('blob', 'x').id;
+        const entries: [string, string, string][] = [
+          ['120000', 'README.MD', pack.object('blob', target).id],
+          ['100644', 'readme.md', file],
+          ...more.map(([mode, name, text]): [string, string, string] => [
+            mode,
+            name,
+            pack.object('blob', text).id,
+          ]),
+        ];
+        return zip(pack, pack.commit(...entries));
+      };
+      await expect(link('readme.md')).resolves.toBeDefined();
+      await expect(link('docs/readme.md')).resolves.toBeDefined();
+      for (const target of ['/etc/passwd', '../x', 'a/../../x', 'C:\\x', '\\x', '.git/config']) {
+        await expect(link(target), target).rejects.toMatchObject({ code: 'UNSAFE_NAME' });
+      }
+      await expect(link('zz/passwd', ['120000', 'zz', '/etc'])).rejects.toMatchObject({
+        code: 'UNSAFE_NAME',
+      });
+    });
+
+    it.each([
+      ['100640', '0100644'],
+      ['100600', '0100644'],
+      ['100775', '0100755'],
+      ['0100644', '0100644'],
+      ['100000', '0100644'],
+    ])('reads the odd mode %s as git does', async (mode, as) => {
+      const pack = new PackBuilder();
+      const { entries } = await zip(pack, pack.commit([mode, 'x', pack.object('blob', 'x').id]));
+      expect(entries.map(entry => entry.mode.padStart(7, '0'))).toEqual([as]);
+    });
+
+    it('refuses trees that cannot be read', async () => {
+      const pack = new PackBuilder();
+      for (const tree of ['100644 a\0short', 'abc x\0aaaaaaaaaaaaaaaaaaaa']) {
+        await expect(zip(pack, pack.commitOf(pack.object('tree', tree).id))).rejects.toMatchObject({
+          code: 'CORRUPT_PACK',
         });
       }
-      const pack = new PackBuilder();
-      await expect(zip(pack, pack.commitOf(pack.object('tree', '100644 a\0short').id))).rejects.toMatchObject(
-        { code: 'CORRUPT_PACK' },
-      );
     });
   });
 

@@ -132,7 +132,16 @@ test('accept, then work, through the AWS adapters', async () => {
     detail: { commit: after },
   });
 
-  // The same once more, with an S3 that is down: postponed on the first try, told on the second.
+  // The same once more finds it stored, and says so again.
+  expect(await work({ Records: [record] }, context)).toEqual({ batchItemFailures: [] });
+  const told = stack.system
+    .service(EventBridge)
+    .events.filter(({ event }) => event.source.startsWith('cdk-'));
+  expect(told.map(({ event }) => event.detail as { versionId: string })).toHaveLength(2);
+  expect(told[1].event.detail).toEqual(told[0].event.detail);
+
+  // The next, with an S3 that is down: postponed on the first try, told on the second.
+  await host.push('refs/heads/main', { 'a.txt': 'b' }, 'Wired again');
   stack.system.service(S3).failNext('PutObject', 8, 500);
   expect(await work({ Records: [record] }, context)).toEqual({
     batchItemFailures: [{ itemIdentifier: record.messageId }],

@@ -115,6 +115,8 @@ test('a push to another repository never reaches the accept function', async () 
 });
 
 test('a login that CodeCommit refuses is a failure at once, and tells nothing of the login', async () => {
+  // The push before is done with.
+  await eventually(() => stack.logs.some(line => line.includes('PushesPublished')));
   const [{ authorization }] = host.requests;
   secretAccessKey = 'another';
   const { type, detail } = await push('refs/heads/refused', sample.last);

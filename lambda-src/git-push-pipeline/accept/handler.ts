@@ -3,19 +3,15 @@ import type {
   APIGatewayProxyStructuredResultV2 as HttpResponse,
   Context,
 } from 'aws-lambda';
-import { METRIC, type PushMessage } from '../../../src/git-push-pipeline/contract';
+import { METRIC } from '../../../src/git-push-pipeline/contract';
 import type { Clock } from '../../shared/clock';
 import { json } from '../../shared/http';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
 import { type Acceptance, acceptDelivery, type AcceptPolicy, acceptWebhook } from '../core/accept-webhook';
 import { readCodeCommitEvent } from '../core/hosts/codecommit';
+import type { PushQueue } from '../core/ports';
 import { requestFromHttpApiEvent } from '../core/webhook-request';
-
-/** Where accepted pushes wait for the work function. */
-export interface PushQueue {
-  send(messages: readonly PushMessage[]): Promise<void>;
-}
 
 export interface Ports {
   readonly queue: PushQueue;
@@ -36,8 +32,15 @@ export interface CodeCommitEvent {
   readonly source: string;
 }
 
+/** What the construct's own schedule hands over. Nobody else can: an event of the HTTP API has no such member. */
+export interface ReconcileEvent {
+  readonly reconcile: string;
+  /** Of the schedule's event. */
+  readonly id: string;
+}
+
 export type AcceptHandler = (
-  event: APIGatewayProxyEventV2 | CodeCommitEvent,
+  event: APIGatewayProxyEventV2 | CodeCommitEvent | ReconcileEvent,
   context: Context,
 ) => Promise<HttpResponse>;
 
@@ -47,18 +50,30 @@ export function createHandler(ports: Ports): AcceptHandler {
   return async (event, context) => {
     const requestLog = log.with({ requestId: context.awsRequestId });
     const now = clock.now();
+    if ('reconcile' in event) {
+      await ports.queue.send([
+        {
+          version: 2,
+          kind: 'reconcile',
+          repository: event.reconcile,
+          deliveryId: `reconcile-${event.id}`,
+          receivedAt: new Date(now).toISOString(),
+        },
+      ]);
+      return json(202, { message: 'reconciliation queued' });
+    }
     if ('detail-type' in event) {
       if (codeCommitUrlSuffix === undefined) {
         throw new Error('An event of CodeCommit came, but no CodeCommit repository is configured');
       }
-      return settle(
+      return queueAccepted(
         acceptDelivery(readCodeCommitEvent(event, codeCommitUrlSuffix), { ...policy, secrets: [] }, now),
         ports,
         requestLog,
       );
     }
     const secrets = (await ports.webhookSecrets?.()) ?? [];
-    return settle(
+    return queueAccepted(
       acceptWebhook(requestFromHttpApiEvent(event), { ...policy, secrets }, now),
       ports,
       requestLog,
@@ -66,12 +81,16 @@ export function createHandler(ports: Ports): AcceptHandler {
   };
 }
 
-async function settle(acceptance: Acceptance, { queue, metrics }: Ports, log: Log): Promise<HttpResponse> {
+async function queueAccepted(
+  acceptance: Acceptance,
+  { queue, metrics }: Ports,
+  log: Log,
+): Promise<HttpResponse> {
   const { status, message, provider, deliveryId, messages, skipped } = acceptance;
   // Should a send fail, the host gets a 5xx and delivers again: what was sent before has the same deduplication id then.
   await queue.send(messages);
-  for (const { repository, ref, after } of messages) {
-    log.info('accepted', { provider, deliveryId, repository, ref, after });
+  for (const { repository, ref, hint } of messages) {
+    log.info('accepted', { provider, deliveryId, repository, ref, after: hint?.after });
   }
   for (const { ref, reason } of skipped) log.info('skipped', { provider, deliveryId, ref, reason });
   if (status >= 400) log.warn('refused', { provider, status, reason: message });

@@ -28,7 +28,6 @@ export const handler = createHandler({
     repositories: (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern),
     branches: jsonEnv<string[]>(env, ENV.branches),
     tags: jsonEnv<string[]>(env, ENV.tags),
-    paths: jsonEnv<string[]>(env, ENV.paths),
     sshHosts: jsonEnv<string[]>(env, ENV.sshHosts),
   },
   webhookSecrets: webhookSecretArn

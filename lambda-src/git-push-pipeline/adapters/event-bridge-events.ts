@@ -1,6 +1,6 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { EVENT, EVENT_SOURCE } from '../../../src/git-push-pipeline/contract';
-import type { PushEvents } from '../work/handler';
+import type { PushEvents } from '../core/ports';
 
 export function eventBridgeEvents(client: EventBridgeClient, eventBusName: string): PushEvents {
   const put = async (detailType: string, detail: object, queueArn: string) => {

@@ -1,9 +1,10 @@
+import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { isTransient } from '../../shared/transient';
-import { sha256OfFile } from '../git/commit-zip';
+import { readMetadata } from '../core/metadata';
+import { ConditionFailed, type ZipStore } from '../core/ports';
 import { GitError } from '../git/errors';
-import type { StoredObject, ZipStore } from '../work/handler';
 
 const MAX_ATTEMPTS = 4;
 const FIRST_PAUSE_MS = 200;
@@ -21,42 +22,88 @@ export function s3ZipStore(
 ): ZipStore {
   return {
     bucket,
-    async put(file, key, { metadata, onlyIfNew, signal }) {
+
+    async head(key, signal) {
+      try {
+        const found = await patiently(signal, () =>
+          client.send(new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }), {
+            abortSignal: signal,
+          }),
+        );
+        return {
+          etag: found.ETag ?? '',
+          versionId: found.VersionId,
+          sha256: Buffer.from(found.ChecksumSHA256 ?? '', 'base64').toString('hex'),
+          bytes: found.ContentLength ?? 0,
+          facts: readMetadata(found.Metadata ?? {}),
+        };
+      } catch (error) {
+        const status = statusOf(error);
+        if (status === 404) return 'none';
+        // S3 says of a missing object that it is missing only to who may list the bucket, which this function may not.
+        if (status === 403) return 'hidden';
+        throw error;
+      }
+    },
+
+    async put(file, key, { metadata, replaces, signal }) {
       const bytes = fs.statSync(file).size;
       if (bytes > MAX_OBJECT_BYTES) {
         throw new GitError('LIMIT', 'the zip is larger than the 5 GiB that S3 takes in one request');
       }
       const digest = await sha256OfFile(file);
-      const stored = (versionId?: string): StoredObject => ({ versionId, sha256: digest.toString('hex') });
-      for (let attempt = 1; ; attempt++) {
-        const body = open(file);
-        try {
-          const { VersionId } = await client.send(
-            new PutObjectCommand({
-              Bucket: bucket,
-              Key: key,
-              Body: body,
-              ContentLength: bytes,
-              ContentType: 'application/zip',
-              ChecksumSHA256: digest.toString('base64'),
-              Metadata: metadata,
-              ...(onlyIfNew && { IfNoneMatch: '*' }),
-            }),
-            { abortSignal: signal },
-          );
-          return stored(VersionId);
-        } catch (error) {
-          const status =
-            (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;
-          if (onlyIfNew && status === 412) return stored();
-          if (attempt === MAX_ATTEMPTS || signal.aborted || !isTransient(error)) throw error;
-        } finally {
-          body.destroy();
+      try {
+        const { VersionId } = await patiently(signal, async () => {
+          const body = open(file);
+          try {
+            return await client.send(
+              new PutObjectCommand({
+                Bucket: bucket,
+                Key: key,
+                Body: body,
+                ContentLength: bytes,
+                ContentType: 'application/zip',
+                ChecksumSHA256: digest.toString('base64'),
+                Metadata: metadata,
+                ...(replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: replaces }),
+              }),
+              { abortSignal: signal },
+            );
+          } finally {
+            body.destroy();
+          }
+        });
+        return { versionId: VersionId, sha256: digest.toString('hex') };
+      } catch (error) {
+        const status = statusOf(error);
+        // 404: what was to be replaced has been deleted.
+        if (status === 412 || (status === 404 && replaces !== undefined && nameOf(error) === 'NoSuchKey')) {
+          throw new ConditionFailed('another write came between');
         }
-        await pause(FIRST_PAUSE_MS * 2 ** attempt * (0.5 + Math.random() / 2), signal);
+        throw error;
       }
     },
   };
+}
+
+/** Tries again what S3 could not do now, as long as there is time. */
+async function patiently<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await act();
+    } catch (error) {
+      if (attempt === MAX_ATTEMPTS || signal.aborted || !isTransient(error)) throw error;
+    }
+    await pause(FIRST_PAUSE_MS * 2 ** attempt * (0.5 + Math.random() / 2), signal);
+  }
+}
+
+function statusOf(error: unknown): number {
+  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : '';
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
@@ -72,4 +119,12 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
     };
     signal.addEventListener('abort', aborted, { once: true });
   });
+}
+
+async function sha256OfFile(file: string): Promise<Buffer> {
+  const hash = crypto.createHash('sha256');
+  for await (const piece of fs.createReadStream(file, { highWaterMark: 1024 * 1024 })) {
+    hash.update(piece as Buffer);
+  }
+  return hash.digest();
 }

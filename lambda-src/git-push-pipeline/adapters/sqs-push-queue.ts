@@ -1,7 +1,7 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import type { PushMessage } from '../../../src/git-push-pipeline/contract';
-import type { PushQueue } from '../accept/handler';
-import { routing } from '../core/domain';
+import type { QueueMessage } from '../../../src/git-push-pipeline/contract';
+import { routing } from '../core/message';
+import type { PushQueue } from '../core/ports';
 
 const MAX_BATCH = 10;
 
@@ -19,7 +19,7 @@ export function sqsPushQueue(client: SQSClient, queueUrl: string): PushQueue {
 async function sendBatch(
   client: SQSClient,
   queueUrl: string,
-  messages: readonly PushMessage[],
+  messages: readonly QueueMessage[],
 ): Promise<void> {
   const { Failed = [] } = await client.send(
     new SendMessageBatchCommand({

@@ -1,5 +1,5 @@
 import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import type { Retries } from '../work/handler';
+import type { Retries } from '../core/ports';
 
 export function sqsRetries(client: SQSClient, queueUrl: string): Retries {
   return {

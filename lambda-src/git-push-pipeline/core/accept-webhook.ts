@@ -1,33 +1,28 @@
 import type { Delivery, RefChange, Unwanted } from './delivery';
-import { isBranchOrTag, isObjectId, isZeroId } from './domain';
+import { isObjectId, isZeroId } from './domain';
+import { isBranchOrTag } from '../../../src/git-push-pipeline/refs';
 import { detectHost, readDelivery } from './hosts/detect';
 import { generic } from './hosts/generic';
 import { PayloadError } from './payload';
+import { isWantedRef, type RefFilter } from '../../../src/git-push-pipeline/refs';
 import type { WebhookRequest } from './webhook-request';
 import type { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
 import {
   formatAddress,
   InvalidAddressError,
   isListed,
-  matchSegments,
   parseAddress,
   type RepositoryAddress,
   type RepositoryPattern,
 } from '../../../src/git-push-pipeline/repository-address';
 import { printable } from '../../shared/printable';
 
-export interface AcceptPolicy {
+export interface AcceptPolicy extends RefFilter {
   /** Any of these proves a sender; two at once while a secret is rotated. */
   readonly secrets: readonly string[];
   /** Whether an authorizer stands before this function: then no secret is required. */
   readonly hasAuthorizer: boolean;
   readonly repositories: readonly RepositoryPattern[];
-  /** Patterns with `*` within a part of the name and `**` over parts. @default - all branches */
-  readonly branches?: readonly string[];
-  /** @default - all tags */
-  readonly tags?: readonly string[];
-  /** A push to a branch that is known to touch none of these is left out. @default - paths are not looked at */
-  readonly paths?: readonly string[];
   /** Hosts that are cloned from by SSH where the payload offers both. */
   readonly sshHosts?: readonly string[];
 }
@@ -115,12 +110,11 @@ export function acceptDelivery(
     }
     const { ref, before, after } = change;
     messages.push({
-      version: 1,
-      provider,
+      version: 2,
+      kind: 'ref',
       repository: formatAddress(address),
       ref,
-      before,
-      after,
+      hint: { before, after },
       deliveryId,
       receivedAt: new Date(nowMs).toISOString(),
       ...(delivery.pusher === undefined ? {} : { pusher: printable(delivery.pusher, 256) }),
@@ -160,28 +154,11 @@ function reasonToSkip(change: RefChange, policy: AcceptPolicy): SkippedChange | 
   }
   if (isZeroId(after)) return { reason: 'deleted', detail: 'the ref was deleted' };
   if (before === after) return { reason: 'unchanged', detail: 'the ref did not change' };
-  const isTag = ref.startsWith('refs/tags/');
-  const patterns = isTag ? policy.tags : policy.branches;
-  if (!matchesAny(ref.replace(/^refs\/(heads|tags)\//, ''), patterns)) {
-    return { reason: 'ref-not-wanted', detail: `the ${isTag ? 'tag' : 'branch'} is not one that is wanted` };
-  }
-  // What is not known to be listed in full counts as touched: better a zip too many than one too few.
-  const { changedPaths } = change;
-  if (
-    !isTag &&
-    policy.paths !== undefined &&
-    changedPaths !== undefined &&
-    !changedPaths.some(path => matchesAny(path, policy.paths))
-  ) {
-    return { reason: 'paths-not-touched', detail: 'the push touches none of the wanted paths' };
+  if (!isWantedRef(ref, policy)) {
+    const kind = ref.startsWith('refs/tags/') ? 'tag' : 'branch';
+    return { reason: 'ref-not-wanted', detail: `the ${kind} is not one that is wanted` };
   }
   return undefined;
-}
-
-function matchesAny(name: string, patterns: readonly string[] | undefined): boolean {
-  return (
-    patterns === undefined || patterns.some(pattern => matchSegments(name.split('/'), pattern.split('/')))
-  );
 }
 
 function refusal(status: number, message: string, provider?: PushProvider): Acceptance {

@@ -5,8 +5,6 @@ export interface RefChange {
   readonly ref: string;
   readonly before: string;
   readonly after: string;
-  /** All paths that the push touched, where the payload is known to list them all. */
-  readonly changedPaths?: readonly string[];
 }
 
 /** What one webhook says, in the same form for every provider. */

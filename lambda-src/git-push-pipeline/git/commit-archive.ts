@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import type { Deadline } from './deadline';
-import { duplicateName, foldedName, unsafeName } from './entry-name';
+import { duplicateName, foldedName, linkTarget, twinsOfLinks, unsafeName } from './entry-name';
 import { fileError, GitError, safeText } from './errors';
 import { type Commit, parseCommit, parseTag, parseTree, type TreeEntry } from './git-objects';
 import { type DiskBudget, type Limits, MAX_HELD_BYTES } from './limits';
@@ -51,6 +51,10 @@ export interface ArchiveOptions {
   readonly disk: DiskBudget;
   readonly deadline: Deadline;
   readonly progress?: Progress;
+  /** The tree that is zipped. @default - the commit's own */
+  readonly tree?: string;
+  /** Refuses names that Windows reads as something else. @default false */
+  readonly windowsSafeNames?: boolean;
   /** Under the path within the zip, as a latin1 string. @default - submodules become empty directories */
   readonly submodules?: ReadonlyMap<string, SubmoduleTree>;
   /** Put after the tree, unless the repository has such a name itself. */
@@ -60,6 +64,8 @@ export interface ArchiveOptions {
 export interface Archive {
   readonly bytes: number;
   readonly entries: number;
+  /** Files that hold a pointer of Git LFS and not the content itself. */
+  readonly lfsPointers: number;
   /** Extra files that the repository's own kept out. */
   readonly skippedExtraFiles: readonly string[];
 }
@@ -80,7 +86,7 @@ export async function writeArchive(
     const walk = new ArchiveWalk(zip, options);
     const rootNames = await walk.tree(
       store,
-      Buffer.from(resolved.commit.tree, 'hex').toString('latin1'),
+      Buffer.from(options.tree ?? resolved.commit.tree, 'hex').toString('latin1'),
       Buffer.alloc(0),
     );
     walk.checkLinks();
@@ -90,7 +96,8 @@ export async function writeArchive(
       if (rootNames.has(foldedName(name))) skippedExtraFiles.push(extra.name);
       else zip.add(name, MODES.file, extra.data);
     }
-    return { bytes: zip.finish(resolved.id), entries: walk.entries, skippedExtraFiles };
+    const { entries, lfsPointers } = walk;
+    return { bytes: zip.finish(resolved.id), entries, lfsPointers, skippedExtraFiles };
   } catch (error) {
     throw fileError(error);
   } finally {
@@ -100,8 +107,11 @@ export async function writeArchive(
 
 class ArchiveWalk {
   public entries = 0;
+  public lfsPointers = 0;
   private readonly links = new Set<string>();
   private readonly backslashed: string[] = [];
+  /** Where links lead that an entry beside them could be written through, under the path of the link. */
+  private readonly written = new Map<string, string>();
 
   public constructor(
     private readonly zip: ZipWriter,
@@ -113,16 +123,35 @@ class ArchiveWalk {
     const entries = await readTree(store, rawId);
     const twice = duplicateName(entries);
     if (twice !== undefined) {
-      throw unsafe(
-        Buffer.concat([prefix, twice]),
-        'stands twice in its directory, once as a link or spelled the same',
-      );
+      throw unsafe(Buffer.concat([prefix, twice]), 'stands twice in its directory');
     }
+    await this.checkTwins(store, entries, prefix);
     for (const entry of entries) {
       await this.options.deadline.breathe();
       await this.entry(store, entry, prefix);
     }
     return new Set(prefix.length === 0 ? entries.map(({ name }) => foldedName(name)) : []);
+  }
+
+  /** A link is created, then the entry beside it is written through the link where both names are one: it must not lead anywhere. */
+  private async checkTwins(store: ObjectStore, entries: readonly TreeEntry[], prefix: Buffer): Promise<void> {
+    for (const { link, twin } of twinsOfLinks(entries)) {
+      const path = Buffer.concat([prefix, link.name]);
+      if (twin.kind === 'tree' || twin.kind === 'submodule') {
+        throw unsafe(path, 'is a link beside a directory whose name some systems take for the same');
+      }
+      const index = store.findRaw(link.rawId);
+      if (index === undefined || store.type(index) !== 'blob') throw missing('file');
+      const text = (await store.read(index)).toString('utf8');
+      const target = linkTarget(text, foldedPath(prefix).split('/').filter(Boolean));
+      if (target === undefined) {
+        throw unsafe(
+          path,
+          'is a link out of the zip beside a file whose name some systems take for the same',
+        );
+      }
+      this.written.set(path.toString('latin1'), target);
+    }
   }
 
   /**
@@ -134,6 +163,17 @@ class ArchiveWalk {
       const parts = path.split('/');
       if (parts.some((_, index) => this.links.has(parts.slice(0, index + 1).join('/')))) {
         throw unsafe(Buffer.from(path), 'leads through a link where backslashes are slashes');
+      }
+    }
+    for (const [path, target] of this.written) {
+      const parts = target.split('/');
+      const own = foldedPath(Buffer.from(path, 'latin1'));
+      const through = parts.map((_, index) => parts.slice(0, index + 1).join('/'));
+      if (through.some(part => part !== own && this.links.has(part))) {
+        throw unsafe(
+          Buffer.from(path, 'latin1'),
+          'is a link to a link beside a file whose name some systems take for the same',
+        );
       }
     }
   }
@@ -150,7 +190,7 @@ class ArchiveWalk {
     if (path.length > MAX_PATH_BYTES) {
       throw new GitError('LIMIT', `the commit holds a path longer than ${MAX_PATH_BYTES} bytes`);
     }
-    const reason = unsafeName(entry.name);
+    const reason = unsafeName(entry.name, this.options.windowsSafeNames);
     if (reason !== undefined) throw unsafe(path, reason);
     this.remember(entry, path);
     if (entry.kind === 'tree') await this.tree(store, entry.rawId, withSlash(path));
@@ -178,9 +218,20 @@ class ArchiveWalk {
     if (index === undefined || store.type(index) !== 'blob') throw missing('file');
     const mode = MODES[entry.kind as 'file' | 'executable' | 'symlink'];
     const size = store.size(index);
-    if (size <= MAX_HELD_BYTES) this.zip.add(path, mode, await store.read(index));
-    else await this.zip.addStream(path, mode, size, () => store.stream(index), this.options.deadline.signal);
+    if (size <= MAX_HELD_BYTES) {
+      const data = await store.read(index);
+      if (isLfsPointer(data)) this.lfsPointers++;
+      this.zip.add(path, mode, data);
+    } else
+      await this.zip.addStream(path, mode, size, () => store.stream(index), this.options.deadline.signal);
   }
+}
+
+const LFS_POINTER = Buffer.from('version https://git-lfs.github.com/spec/v1\n');
+
+/** https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer is a small file that begins with its version. */
+function isLfsPointer(data: Buffer): boolean {
+  return data.length < 1024 && data.length > LFS_POINTER.length && data.indexOf(LFS_POINTER) === 0;
 }
 
 export async function readTree(store: ObjectStore, rawId: string): Promise<TreeEntry[]> {

@@ -1,4 +1,5 @@
 import { GitError } from './errors';
+import type { PagedBase } from './paged-base';
 
 /** Deltas, https://git-scm.com/docs/gitformat-pack#_deltified_representation */
 
@@ -9,7 +10,16 @@ export interface DeltaSizes {
   readonly start: number;
 }
 
+/** As git has it: two sizes and an instruction. */
+const MIN_DELTA = 4;
+/** Below this, a loop over bytes is faster than a call. */
+const SHORT_COPY = 24;
+const OUT_BUFFER = 1024 * 1024;
+/** How many instructions, of which a host may send millions, pass between two looks at the clock. */
+const TICK_MASK = 0xffff;
+
 export function readDeltaSizes(delta: Buffer): DeltaSizes {
+  if (delta.length < MIN_DELTA) throw corrupt();
   let at = 0;
   const varint = (): number => {
     let value = 0;
@@ -27,54 +37,51 @@ export function readDeltaSizes(delta: Buffer): DeltaSizes {
   return { base, result, start: at };
 }
 
-export function applyDelta(base: Buffer, delta: Buffer): Buffer {
-  const sizes = readDeltaSizes(delta);
-  if (sizes.base !== base.length) throw corrupt();
-  const result = Buffer.allocUnsafe(sizes.result);
-  let written = 0;
-  eachInstruction(delta, sizes.start, (copyFrom, offset, length) => {
-    if (written + length > result.length) throw corrupt();
-    if (copyFrom === 'base') {
-      if (offset + length > base.length) throw corrupt();
-      base.copy(result, written, offset, offset + length);
-    } else {
-      delta.copy(result, written, offset, offset + length);
-    }
-    written += length;
-  });
-  if (written !== result.length) throw corrupt();
-  return result;
+/**
+ * The object that a delta makes of its base. What the delta says comes from the git host: a delta of some kilobytes may hold millions
+ * of instructions, so one loop does them all, without allocating, and asks `tick` now and then whether there is time.
+ *
+ * @param tick throws where there is none
+ */
+export function applyDelta(base: Buffer | PagedBase, delta: Buffer, tick: () => void): Buffer {
+  const { result } = readDeltaSizes(delta);
+  const out = Buffer.allocUnsafe(result);
+  run(base, delta, tick, out);
+  return out;
 }
 
-/** The same for a result or a base too large to hold: reads the base piece by piece and hands the result on in pieces. */
+/** The same for a result too large to hold, which is handed on in pieces; a piece is good until the next. */
 export function applyDeltaInPieces(
-  baseSize: number,
-  readBase: (offset: number, length: number) => Buffer,
+  base: Buffer | PagedBase,
   delta: Buffer,
+  tick: () => void,
   write: (piece: Buffer) => void,
 ): void {
-  const sizes = readDeltaSizes(delta);
-  if (sizes.base !== baseSize) throw corrupt();
-  let written = 0;
-  eachInstruction(delta, sizes.start, (copyFrom, offset, length) => {
-    written += length;
-    if (written > sizes.result || (copyFrom === 'base' && offset + length > baseSize)) throw corrupt();
-    write(copyFrom === 'base' ? readBase(offset, length) : delta.subarray(offset, offset + length));
-  });
-  if (written !== sizes.result) throw corrupt();
+  run(base, delta, tick, Buffer.allocUnsafe(OUT_BUFFER), write);
 }
 
-function eachInstruction(
+function run(
+  base: Buffer | PagedBase,
   delta: Buffer,
-  start: number,
-  act: (copyFrom: 'base' | 'delta', offset: number, length: number) => void,
+  tick: () => void,
+  out: Buffer,
+  write?: (piece: Buffer) => void,
 ): void {
-  let at = start;
-  while (at < delta.length) {
+  const sizes = readDeltaSizes(delta);
+  const baseSize = base.length;
+  if (sizes.base !== baseSize) throw corrupt();
+  let left = sizes.result;
+  let filled = 0;
+  let count = 0;
+  for (let at = sizes.start; at < delta.length; ) {
+    if ((++count & TICK_MASK) === 0) tick();
     const op = delta[at++];
+    let offset = at;
+    let length = op;
+    let from: Buffer | PagedBase = delta;
     if (op & 0x80) {
-      let offset = 0;
-      let length = 0;
+      offset = 0;
+      length = 0;
       if (op & 0x01) offset = delta[at++];
       if (op & 0x02) offset += delta[at++] * 0x100;
       if (op & 0x04) offset += delta[at++] * 0x10000;
@@ -82,13 +89,39 @@ function eachInstruction(
       if (op & 0x10) length = delta[at++];
       if (op & 0x20) length += delta[at++] * 0x100;
       if (op & 0x40) length += delta[at++] * 0x10000;
-      if (at > delta.length) throw corrupt();
-      act('base', offset, length === 0 ? 0x10000 : length);
+      if (length === 0) length = 0x10000;
+      // Past the end of the delta, a byte is undefined, and what is made of it is not a number.
+      if (!(offset + length <= baseSize)) throw corrupt();
+      from = base;
     } else {
-      if (op === 0 || at + op > delta.length) throw corrupt();
-      act('delta', at, op);
       at += op;
+      if (op === 0 || at > delta.length) throw corrupt();
     }
+    if (length > left) throw corrupt();
+    left -= length;
+    while (length > 0) {
+      if (filled === out.length) {
+        write!(out);
+        filled = 0;
+      }
+      const part = Math.min(length, out.length - filled);
+      copy(from, offset, part, out, filled);
+      filled += part;
+      offset += part;
+      length -= part;
+    }
+  }
+  if (left !== 0) throw corrupt();
+  if (write !== undefined && filled > 0) write(out.subarray(0, filled));
+}
+
+function copy(from: Buffer | PagedBase, offset: number, length: number, out: Buffer, at: number): void {
+  if (!Buffer.isBuffer(from)) {
+    from.copy(out, at, offset, length);
+  } else if (length < SHORT_COPY) {
+    for (let n = 0; n < length; n++) out[at + n] = from[offset + n];
+  } else {
+    from.copy(out, at, offset, offset + length);
   }
 }
 

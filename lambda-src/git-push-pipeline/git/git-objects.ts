@@ -25,22 +25,21 @@ export function parseTree(data: Buffer): TreeEntry[] {
   return entries;
 }
 
-function entryKind(mode: string): TreeEntry['kind'] {
-  switch (mode) {
-    case '40000':
-    case '040000':
-      return 'tree';
-    case '100644':
-    case '100664':
-      return 'file';
-    case '100755':
-      return 'executable';
-    case '120000':
+/** As git itself reads modes, odd ones too: https://github.com/git/git/blob/master/object.h, `canon_mode`. */
+function entryKind(text: string): TreeEntry['kind'] {
+  if (!/^[0-7]{1,7}$/.test(text)) {
+    throw new GitError('CORRUPT_PACK', 'the repository holds a tree that cannot be read');
+  }
+  const mode = parseInt(text, 8);
+  switch (mode & 0o170000) {
+    case 0o100000:
+      return mode & 0o100 ? 'executable' : 'file';
+    case 0o120000:
       return 'symlink';
-    case '160000':
-      return 'submodule';
+    case 0o040000:
+      return 'tree';
     default:
-      throw new GitError('UNSUPPORTED', 'the repository holds a tree entry with an unknown mode');
+      return 'submodule';
   }
 }
 

@@ -8,8 +8,19 @@ import { ObjectStore } from './object-store';
 import { type Progress, receivePack } from './receive-pack';
 import { ScratchFile } from './scratch-file';
 import type { GitCredentials, Transport } from './transport';
-import { OBJECT_ID, type RemoteRef, UploadPack } from './upload-pack';
+import {
+  type FetchOptions,
+  NO_REFS,
+  OBJECT_ID,
+  type RefQuery,
+  type RemoteRef,
+  UploadPack,
+} from './upload-pack';
 import { formatAddress, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import { isBranchOrTag } from '../../../src/git-push-pipeline/refs';
+
+/** Of branches and tags together. */
+const MAX_LISTED_REFS = 50_000;
 
 export interface GitRemoteOptions {
   readonly address: RepositoryAddress;
@@ -37,42 +48,69 @@ export class GitRemote {
 
   /** What the host says now of one ref (`refs/heads/main`, `HEAD`), or undefined where it has none such. */
   public async lsRef(name: string): Promise<RemoteRef | undefined> {
-    return this.exchange([name], async uploadPack =>
-      (await uploadPack.lsRefs([name])).find(ref => ref.name === name),
-    );
+    return (await this.lsRefs([name])).find(ref => ref.name === name);
+  }
+
+  /** What the host says of several refs, of which it may have none. */
+  public async lsRefs(names: readonly string[]): Promise<readonly RemoteRef[]> {
+    return this.list({ prefixes: names, wants: name => names.includes(name), most: names.length });
+  }
+
+  /** All branches and tags. */
+  public async branchesAndTags(): Promise<readonly RemoteRef[]> {
+    return this.list({
+      prefixes: ['refs/heads/', 'refs/tags/'],
+      wants: name => isBranchOrTag(name),
+      most: MAX_LISTED_REFS,
+    });
   }
 
   /** Everything that one commit needs (or the commit that a tag object leads to), and nothing of its history. */
   public async fetch(id: string): Promise<ObjectStore> {
-    if (!OBJECT_ID.test(id)) {
-      const why = /^[0-9a-f]{64}$/.test(id)
-        ? 'is of a sha256 repository; only sha1 repositories can be fetched'
-        : 'is no commit id of 40 hex digits';
-      throw new GitError('UNSUPPORTED', `the commit asked of ${formatAddress(this.address)} ${why}`);
-    }
+    return (await this.fetchAll([id])).store;
+  }
+
+  /** The same for several. `complete` tells whether files are there even where they were not asked for. */
+  public async fetchAll(
+    ids: readonly string[],
+    options: FetchOptions = {},
+  ): Promise<{ readonly store: ObjectStore; readonly complete: boolean }> {
+    for (const id of ids) this.checkId(id);
     const { directory, deadline, limits = DEFAULT_LIMITS, disk = new DiskBudget(limits) } = this.options;
     fs.mkdirSync(directory, { recursive: true });
     const file = new ScratchFile(directory, disk);
+    let complete = true;
     try {
-      await this.exchange([], uploadPack =>
-        receivePack(uploadPack.fetch(id), file, limits, this.options.progress),
-      );
+      await this.exchange(NO_REFS, uploadPack => {
+        complete = !(options.withoutFiles && uploadPack.filters);
+        return receivePack(uploadPack.fetch(ids, options), file, limits, this.options.progress);
+      });
     } catch (error) {
       file.close();
       throw error;
     }
-    return ObjectStore.index(file, directory, limits, disk, deadline, this.options.progress);
+    const store = await ObjectStore.index(file, directory, limits, disk, deadline, this.options.progress);
+    return { store, complete };
   }
 
-  private async exchange<T>(
-    names: readonly string[],
-    act: (uploadPack: UploadPack) => Promise<T>,
-  ): Promise<T> {
+  private checkId(id: string): void {
+    if (OBJECT_ID.test(id)) return;
+    const why = /^[0-9a-f]{64}$/.test(id)
+      ? 'is of a sha256 repository; only sha1 repositories can be fetched'
+      : 'is no commit id of 40 hex digits';
+    throw new GitError('UNSUPPORTED', `the commit asked of ${formatAddress(this.address)} ${why}`);
+  }
+
+  private list(query: RefQuery): Promise<readonly RemoteRef[]> {
+    return this.exchange(query, uploadPack => uploadPack.lsRefs(query));
+  }
+
+  private async exchange<T>(query: RefQuery, act: (uploadPack: UploadPack) => Promise<T>): Promise<T> {
     const { deadline } = this.options;
     deadline.check();
     const transport = await this.transport();
     try {
-      return await act(await UploadPack.open(transport, names));
+      return await act(await UploadPack.open(transport, query));
     } catch (error) {
       // Whatever an aborted connection complained of, the abort is what happened.
       deadline.check();

@@ -5,6 +5,7 @@ import { GitError } from './errors';
 import { type DiskBudget, inMib, type Limits, MAX_HELD_BYTES } from './limits';
 import { ObjectCache } from './object-cache';
 import { type EntryHeader, PackReader } from './pack-reader';
+import { PagedBase } from './paged-base';
 import { PACK_HEADER, type Progress, readPackHeader } from './receive-pack';
 import { ScratchFile } from './scratch-file';
 
@@ -32,9 +33,9 @@ export class ObjectStore {
     deadline: Deadline,
     progress?: Progress,
   ): Promise<ObjectStore> {
-    const store = new ObjectStore(pack, directory, limits, disk, readPackHeader(pack, limits));
+    const store = new ObjectStore(pack, directory, limits, disk, deadline, readPackHeader(pack, limits));
     try {
-      await store.scan(deadline, progress);
+      await store.scan(progress);
       return store;
     } catch (error) {
       store.close();
@@ -54,12 +55,15 @@ export class ObjectStore {
   private readonly waiting = new Map<string, number[]>();
   private readonly named: { index: number; id: string }[] = [];
   private side?: ScratchFile;
+  /** For loops that cannot wait, of whose length the host has the say. */
+  private readonly tick = (): void => this.deadline.check();
 
   private constructor(
     private readonly pack: ScratchFile,
     private readonly directory: string,
     private readonly limits: Limits,
     private readonly disk: DiskBudget,
+    private readonly deadline: Deadline,
     public readonly count: number,
   ) {
     this.reader = new PackReader(pack);
@@ -117,14 +121,14 @@ export class ObjectStore {
     this.side = undefined;
   }
 
-  private async scan(deadline: Deadline, progress?: Progress): Promise<void> {
+  private async scan(progress?: Progress): Promise<void> {
     let offset = PACK_HEADER;
     for (let index = 0; index < this.count; index++) {
-      await deadline.breathe();
+      await this.deadline.breathe();
       this.offsets[index] = offset;
       const header = this.reader.header(offset);
       offset = header.type < 5 ? await this.scanWhole(index, header) : await this.scanDelta(index, header);
-      await this.resolveWaiting(deadline);
+      await this.resolveWaiting();
       progress?.('indexed', index + 1, this.count);
     }
     if (offset !== this.reader.end) {
@@ -147,7 +151,10 @@ export class ObjectStore {
     const hash = startHash(this.type(index), size);
     const pieces = this.reader.inflateStream(dataOffset, size);
     let step = await pieces.next();
-    for (; !step.done; step = await pieces.next()) hash.update(step.value);
+    for (; !step.done; step = await pieces.next()) {
+      await this.deadline.breathe();
+      hash.update(step.value);
+    }
     this.name(index, hash.digest('binary'));
     return step.value;
   }
@@ -172,14 +179,14 @@ export class ObjectStore {
   }
 
   /** Resolves what waited for the objects that were named since the last call, and what waited for those. */
-  private async resolveWaiting(deadline: Deadline): Promise<void> {
+  private async resolveWaiting(): Promise<void> {
     for (let named = this.named.pop(); named !== undefined; named = this.named.pop()) {
       if (this.waiting.size === 0) continue;
       for (const key of [named.id, entryKey(named.index)]) {
         const indexes = this.waiting.get(key) ?? [];
         this.waiting.delete(key);
         for (const index of indexes) {
-          await deadline.breathe();
+          await this.deadline.breathe();
           await this.resolve(index, named.index, this.delta(index));
         }
       }
@@ -195,7 +202,10 @@ export class ObjectStore {
       return;
     }
     const hash = startHash(this.type(index), content.size);
-    for (const piece of this.pieces(content)) hash.update(piece);
+    for (const piece of this.pieces(content)) {
+      await this.deadline.breathe();
+      hash.update(piece);
+    }
     this.name(index, hash.digest('binary'));
   }
 
@@ -230,7 +240,8 @@ export class ObjectStore {
     }
     if (at !== index) this.cache.set(at, data);
     for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
-      data = applyDelta(data, this.delta(next));
+      this.tick();
+      data = applyDelta(data, this.delta(next), this.tick);
       this.cache.set(next, data);
     }
     return data;
@@ -257,20 +268,12 @@ export class ObjectStore {
   }
 
   private apply(base: Buffer | Region, index: number, delta: Buffer): Buffer | Region {
-    const held = this.sizes[index] <= MAX_HELD_BYTES;
-    if (held && Buffer.isBuffer(base)) return applyDelta(base, delta);
+    this.tick();
     const side = this.sideFile();
-    const read = Buffer.isBuffer(base)
-      ? (offset: number, length: number) => base.subarray(offset, offset + length)
-      : (offset: number, length: number) => side.read(base.offset + offset, length);
-    const baseSize = Buffer.isBuffer(base) ? base.length : base.size;
-    if (held) {
-      const parts: Buffer[] = [];
-      applyDeltaInPieces(baseSize, read, delta, piece => parts.push(piece));
-      return Buffer.concat(parts);
-    }
+    const from = Buffer.isBuffer(base) ? base : new PagedBase(side, base.offset, base.size);
+    if (this.sizes[index] <= MAX_HELD_BYTES) return applyDelta(from, delta, this.tick);
     const region = { offset: side.size, size: this.sizes[index] };
-    applyDeltaInPieces(baseSize, read, delta, piece => side.append(piece));
+    applyDeltaInPieces(from, delta, this.tick, piece => side.append(piece));
     this.regions.set(index, region);
     return region;
   }
@@ -279,7 +282,10 @@ export class ObjectStore {
     const side = this.sideFile();
     const region = { offset: side.size, size: this.sizes[index] };
     const { dataOffset, size } = this.reader.header(this.offsets[index]);
-    for await (const piece of this.reader.inflateStream(dataOffset, size)) side.append(piece);
+    for await (const piece of this.reader.inflateStream(dataOffset, size)) {
+      await this.deadline.breathe();
+      side.append(piece);
+    }
     this.regions.set(index, region);
     return region;
   }

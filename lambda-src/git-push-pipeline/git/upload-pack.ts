@@ -17,10 +17,27 @@ export interface RemoteRef {
   readonly target?: string;
 }
 
+/** Which refs are asked for. */
+export interface RefQuery {
+  readonly prefixes: readonly string[];
+  readonly wants: (name: string) => boolean;
+  /** A host that has more is not listened to any longer. */
+  readonly most: number;
+}
+
+export const NO_REFS: RefQuery = { prefixes: [], wants: () => false, most: 0 };
+
+export interface FetchOptions {
+  /** Commits and trees only, where the host can leave files out. */
+  readonly withoutFiles?: boolean;
+  /** The ids are those of trees. */
+  readonly ofTrees?: boolean;
+}
+
 /** One exchange with git-upload-pack: protocol v2, or v0 where the host has nothing newer. */
 export class UploadPack {
-  /** `names` are the refs that may be asked for: of all that a v0 host lists, only these are kept. */
-  public static async open(transport: Transport, names: readonly string[]): Promise<UploadPack> {
+  /** @param query the refs that will be asked for: of all that a v0 host lists, only these are kept */
+  public static async open(transport: Transport, query: RefQuery): Promise<UploadPack> {
     const reader = await transport.open();
     let first = await reader.line();
     if (typeof first === 'string' && first.startsWith('# service=')) {
@@ -31,13 +48,7 @@ export class UploadPack {
     const opened =
       first === 'version 2'
         ? new UploadPack(transport, 2, await readCapabilities(reader), [])
-        : await openVersion0(
-            transport,
-            reader,
-            first,
-            new Set(names),
-            (...parts) => new UploadPack(...parts),
-          );
+        : await openVersion0(transport, reader, first, query, (...parts) => new UploadPack(...parts));
     if (transport.stateless) await reader.drain();
     const format = opened.capabilities.get('object-format') ?? 'sha1';
     if (format !== 'sha1') {
@@ -56,7 +67,7 @@ export class UploadPack {
     private readonly advertised: readonly RemoteRef[],
   ) {}
 
-  public async lsRefs(names: readonly string[]): Promise<readonly RemoteRef[]> {
+  public async lsRefs(query: RefQuery): Promise<readonly RemoteRef[]> {
     if (this.version === 0) {
       // An empty request is how a v0 client says that it wants nothing.
       if (!this.transport.stateless) await this.transport.send(FLUSH);
@@ -68,27 +79,35 @@ export class UploadPack {
       DELIMITER +
       pkt('peel\n') +
       pkt('symrefs\n') +
-      names.map(name => pkt(`ref-prefix ${name}\n`)).join('') +
+      query.prefixes.map(prefix => pkt(`ref-prefix ${prefix}\n`)).join('') +
       FLUSH;
     const reader = await this.transport.send(request);
-    const wanted = new Set(names);
-    const refs: RemoteRef[] = [];
+    const refs = new Map<string, RemoteRef>();
+    let lines = 0;
     for (let line = await textLine(reader); line !== 'flush'; line = await textLine(reader)) {
       const [id, name, ...attributes] = line.split(' ');
       if (!OBJECT_ID.test(id)) throw unexpected();
-      if (!wanted.has(name)) continue;
+      // A host may list what is not asked for, but not without end.
+      if (++lines > 2 * query.most + 100) throw tooManyRefs(query);
+      if (!query.wants(name)) continue;
+      if (refs.size >= query.most) throw tooManyRefs(query);
       const attribute = (prefix: string): string | undefined =>
         attributes.find(a => a.startsWith(prefix))?.slice(prefix.length);
-      refs.push({ name, id, peeled: attribute('peeled:'), target: attribute('symref-target:') });
+      refs.set(name, { name, id, peeled: attribute('peeled:'), target: attribute('symref-target:') });
     }
     if (this.transport.stateless) await reader.drain();
-    return refs;
+    return [...refs.values()];
   }
 
-  /** The bytes of a pack with everything that the commit (or tag) needs, at depth 1. */
-  public async *fetch(id: string): AsyncGenerator<Buffer> {
+  /** Whether packs without files can be asked for. */
+  public get filters(): boolean {
+    return (this.capabilities.get('fetch') ?? '').split(' ').includes('filter');
+  }
+
+  /** The bytes of a pack with everything that the commits (or tags, or trees) need, at depth 1. */
+  public async *fetch(ids: readonly string[], options: FetchOptions = {}): AsyncGenerator<Buffer> {
     const reader = await this.transport.send(
-      this.version === 2 ? this.fetchRequest2(id) : this.fetchRequest0(id),
+      this.version === 2 ? this.fetchRequest2(ids, options) : this.fetchRequest0(ids),
     );
     if (this.version === 2) await skipToPackfile(reader);
     else await skipToNak(reader);
@@ -96,7 +115,7 @@ export class UploadPack {
     if (this.transport.stateless) await reader.drain();
   }
 
-  private fetchRequest2(id: string): string {
+  private fetchRequest2(ids: readonly string[], { withoutFiles, ofTrees }: FetchOptions): string {
     const shallow = (this.capabilities.get('fetch') ?? '').split(' ').includes('shallow');
     return (
       pkt('command=fetch\n') +
@@ -104,14 +123,15 @@ export class UploadPack {
       DELIMITER +
       pkt('no-progress\n') +
       pkt('ofs-delta\n') +
-      (shallow ? pkt('deepen 1\n') : '') +
-      pkt(`want ${id}\n`) +
+      (shallow && !ofTrees ? pkt('deepen 1\n') : '') +
+      (withoutFiles && this.filters ? pkt('filter blob:none\n') : '') +
+      ids.map(id => pkt(`want ${id}\n`)).join('') +
       pkt('done\n') +
       FLUSH
     );
   }
 
-  private fetchRequest0(id: string): string {
+  private fetchRequest0([id, ...others]: readonly string[]): string {
     const band = ['side-band-64k', 'side-band'].find(name => this.capabilities.has(name));
     if (band === undefined) {
       throw new GitError('UNSUPPORTED', 'the host offers neither git protocol v2 nor side-band');
@@ -124,6 +144,7 @@ export class UploadPack {
     );
     return (
       pkt(`want ${id} ${chosen.join(' ')}\n`) +
+      others.map(other => pkt(`want ${other}\n`)).join('') +
       (this.capabilities.has('shallow') ? pkt('deepen 1\n') : '') +
       FLUSH +
       pkt('done\n')
@@ -152,7 +173,7 @@ async function openVersion0<T>(
   transport: Transport,
   reader: PktReader,
   first: string | undefined,
-  names: ReadonlySet<string>,
+  query: RefQuery,
   create: (
     transport: Transport,
     version: 0,
@@ -180,7 +201,10 @@ async function openVersion0<T>(
     if (!/^[0-9a-f]{40}([0-9a-f]{24})? /.test(entry)) throw unexpected();
     const tag = name.endsWith('^{}') ? refs.get(name.slice(0, -3)) : undefined;
     if (tag !== undefined) refs.set(tag.name, { ...tag, peeled: id });
-    else if (names.has(name)) refs.set(name, { name, id, target: symbolic.get(name) });
+    else if (query.wants(name)) {
+      if (refs.size >= query.most) throw tooManyRefs(query);
+      refs.set(name, { name, id, target: symbolic.get(name) });
+    }
   }
   return create(transport, 0, capabilities, [...refs.values()]);
 }
@@ -246,6 +270,10 @@ function checkForError(line: string): void {
     throw new GitError('NOT_FOUND', `the host refused: ${said}`);
   }
   throw new GitError('REMOTE', `the host refused: ${said}`);
+}
+
+function tooManyRefs({ most }: RefQuery): GitError {
+  return new GitError('LIMIT', `the host lists more than the ${most} refs that were to be expected`);
 }
 
 function unexpected(): GitError {

@@ -1,52 +1,18 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import {
-  DEAD_LETTER_ATTRIBUTE,
-  type FailedDetail,
-  METRIC,
-  type PublishedDetail,
-  type PushMessage,
-} from '../../../src/git-push-pipeline/contract';
-import { isCommitKey, renderKey } from '../../../src/git-push-pipeline/object-key';
+import { DEAD_LETTER_ATTRIBUTE, METRIC, type QueueMessage } from '../../../src/git-push-pipeline/contract';
+import type { RefFilter } from '../../../src/git-push-pipeline/refs';
 import { parseAddress } from '../../../src/git-push-pipeline/repository-address';
 import type { Clock } from '../../shared/clock';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
 import { createQueueWorker, type Delivery, type Verdict } from '../../shared/queue-worker';
 import type { DeadLetters } from '../../shared/sqs-dead-letters';
-import { InvalidMessageError, isoTime, metadata, parsePushMessage } from '../core/domain';
-import type { CommitZip, PushedCommit, RefState, ZipOptions } from '../git/commit-zip';
+import { PushFailure } from '../core/failure';
+import { InvalidMessageError, parseQueueMessage } from '../core/message';
+import type { Git, PushEvents, PushQueue, Retries, ZipStore } from '../core/ports';
+import { publish, type PublishSettings } from '../core/publish';
+import { reconcile } from '../core/reconcile';
 import { errorText, GitError, safeText } from '../git/errors';
-
-/** The git host, for the time of one push. */
-export interface Git {
-  refState(push: PushedCommit): Promise<RefState>;
-  zip(push: PushedCommit, options: ZipOptions): Promise<CommitZip>;
-}
-
-export interface StoredObject {
-  readonly versionId?: string;
-  readonly sha256: string;
-}
-
-export interface ZipStore {
-  readonly bucket: string;
-  /** @param onlyIfNew leaves an object that is there already as it is */
-  put(
-    file: string,
-    key: string,
-    options: { metadata: Record<string, string>; onlyIfNew: boolean; signal: AbortSignal },
-  ): Promise<StoredObject>;
-}
-
-export interface PushEvents {
-  published(detail: PublishedDetail, queueArn: string): Promise<void>;
-  failed(detail: FailedDetail, queueArn: string): Promise<void>;
-}
-
-/** The queue's own say in when a push is tried again. */
-export interface Retries {
-  postpone(record: SQSRecord, seconds: number): Promise<void>;
-}
 
 export interface Ports {
   /** @param deadline milliseconds since 1970 */
@@ -55,14 +21,15 @@ export interface Ports {
   readonly cleanUp: () => void;
   readonly store: ZipStore;
   readonly events: PushEvents;
+  readonly queue: PushQueue;
   readonly deadLetters: DeadLetters;
   readonly retries: Retries;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly keyTemplate: string;
+  readonly settings: PublishSettings;
+  readonly filter: RefFilter;
   readonly maxReceiveCount: number;
-  readonly zipOptions: ZipOptions;
 }
 
 /** Of the time that is left to the invocation: kept for the upload, and for saying what went wrong. */
@@ -70,23 +37,13 @@ const KEPT_FOR_UPLOAD = 0.2;
 const KEPT_FOR_REPORT = 0.05;
 const RETRY_AFTER_SECONDS = 30;
 
-class PushFailure extends Error {
-  public constructor(
-    public readonly code: string,
-    message: string,
-    public readonly retryable: boolean,
-  ) {
-    super(message);
-  }
-}
-
-/** One message of the queue at a time: fetches, zips and stores the pushed commit. */
+/** One message of the queue at a time: brings the zip of a ref to where the ref stands. */
 export function createHandler(
   ports: Ports,
 ): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
-  return createQueueWorker<PushMessage>({
+  return createQueueWorker<QueueMessage>({
     log: ports.log,
-    parse: parsePushMessage,
+    parse: parseQueueMessage,
     ids: idsOf,
     work: (message, delivery) => handle(message, delivery, { ...ports, log: delivery.log }),
     unreadable: (error, delivery) => fail(error, undefined, delivery, { ...ports, log: delivery.log }),
@@ -94,7 +51,7 @@ export function createHandler(
   });
 }
 
-async function handle(message: PushMessage, delivery: Delivery, ports: Ports): Promise<Verdict> {
+async function handle(message: QueueMessage, delivery: Delivery, ports: Ports): Promise<Verdict> {
   const { attempt, record, context } = delivery;
   try {
     // Whatever ended the tries before (no time, no memory, a crash) could not say so itself.
@@ -105,7 +62,7 @@ async function handle(message: PushMessage, delivery: Delivery, ports: Ports): P
         false,
       );
     }
-    await publish(message, record, context, ports);
+    await work(message, record, context, ports);
     return 'done';
   } catch (error) {
     return fail(error, message, delivery, ports);
@@ -115,7 +72,7 @@ async function handle(message: PushMessage, delivery: Delivery, ports: Ports): P
 /** Tries again later, or reports what cannot be done. */
 async function fail(
   error: unknown,
-  message: PushMessage | undefined,
+  message: QueueMessage | undefined,
   { attempt, record, log }: Delivery,
   ports: Ports,
 ): Promise<Verdict> {
@@ -130,102 +87,43 @@ async function fail(
   return last ? 'done' : 'again';
 }
 
-async function publish(
-  message: PushMessage,
-  record: SQSRecord,
-  context: Context,
-  ports: Ports,
-): Promise<void> {
-  const { clock, store, events, metrics, log, keyTemplate } = ports;
+async function work(message: QueueMessage, record: SQSRecord, context: Context, ports: Ports): Promise<void> {
+  const { clock, store, events, queue, metrics, log, settings, filter } = ports;
   const remaining = context.getRemainingTimeInMillis();
   const now = clock.now();
   const git = ports.git(now + remaining * (1 - KEPT_FOR_UPLOAD));
-  const push: PushedCommit = {
-    address: parseAddress(message.repository),
-    ref: message.ref,
-    id: message.after,
-  };
-  const zip = await zipOrOvertaken(git, push, ports.zipOptions);
-  const onlyIfNew = isCommitKey(keyTemplate);
-  // A key of one commit holds what it says for good; a key that moves must not move back.
-  const state = typeof zip === 'string' ? zip : onlyIfNew ? 'current' : await git.refState(push);
-  if (typeof zip === 'string' || state !== 'current') {
-    log.info(state);
-    metrics({ [METRIC.pushesSuperseded]: 1 });
-    return;
-  }
-  const { commitId, commit, bytes, entries, skippedExtraFiles } = zip;
-  const { repository, ref, deliveryId, pusher } = message;
-  const key = keyFor(keyTemplate, push, commitId);
-  const { versionId, sha256 } = await store.put(zip.file, key, {
-    metadata: metadata({
-      repository,
-      ref,
-      commit: commitId,
-      commitTime: commit.committer.time,
-      message: commit.message,
-      deliveryId,
-      pusher,
-    }),
-    onlyIfNew,
-    signal: AbortSignal.timeout(
-      Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now())),
-    ),
-  });
-  await events.published(
-    {
-      repository,
-      ref,
-      commit: commitId,
-      commitTime: isoTime(commit.committer.time),
-      bucket: store.bucket,
-      key,
-      versionId,
-      sha256,
-      bytes,
-      deliveryId,
-      pusher,
-    },
-    record.eventSourceARN,
-  );
-  log.info('published', {
-    key,
-    versionId,
-    sha256,
-    bytes,
-    entries,
-    ...(skippedExtraFiles.length > 0 && { skippedExtraFiles }),
-  });
-  metrics({ [METRIC.pushesPublished]: 1 });
-}
-
-function keyFor(template: string, { address, ref }: PushedCommit, commit: string): string {
+  const signal = () =>
+    AbortSignal.timeout(Math.max(0, Math.floor(now + remaining * (1 - KEPT_FOR_REPORT) - clock.now())));
   try {
-    return renderKey(template, { address, ref, commit });
-  } catch (error) {
-    throw new PushFailure('OBJECT_KEY', errorText(error), false);
-  }
-}
-
-/** Where the host no longer gives the commit, it may be because the ref has moved on: that is no failure. */
-async function zipOrOvertaken(
-  git: Git,
-  push: PushedCommit,
-  options: ZipOptions,
-): Promise<CommitZip | 'superseded' | 'deleted'> {
-  try {
-    return await git.zip(push, options);
-  } catch (error) {
-    if (!(error instanceof GitError) || error.code !== 'COMMIT_NOT_FOUND') throw error;
-    const state = await git.refState(push);
-    if (state !== 'current') return state;
-    throw error;
+    if (message.kind === 'reconcile') {
+      const found = await reconcile(message, { git, store, queue, signal, settings, filter });
+      log.info('reconciled', { ...found });
+      return;
+    }
+    const source = { address: parseAddress(message.repository), ref: message.ref };
+    const { published, superseded } = await publish(source, message, {
+      git,
+      store,
+      tell: detail => events.published(detail, record.eventSourceARN),
+      log: (text, fields) => log.info(text, fields),
+      signal,
+      settings,
+    });
+    const unchanged = published === 0 && !superseded;
+    if (published === 0) log.info(superseded ? 'superseded' : 'unchanged');
+    metrics({
+      ...(published > 0 && { [METRIC.pushesPublished]: published }),
+      ...(superseded && { [METRIC.pushesSuperseded]: 1 }),
+      ...(unchanged && { [METRIC.pushesUnchanged]: 1 }),
+    });
+  } finally {
+    git.close();
   }
 }
 
 async function report(
   failure: PushFailure,
-  message: PushMessage | undefined,
+  message: QueueMessage | undefined,
   record: SQSRecord,
   attempts: number,
   ports: Ports,
@@ -234,8 +132,8 @@ async function report(
   await ports.events.failed(
     {
       repository: message?.repository,
-      ref: message?.ref,
-      commit: message?.after,
+      ref: message?.kind === 'ref' ? message.ref : undefined,
+      commit: message?.kind === 'ref' ? message.hint?.after : undefined,
       deliveryId: message?.deliveryId,
       code,
       reason,
@@ -271,6 +169,9 @@ function errorName(error: unknown): string {
   return error instanceof Error ? error.name : 'Error';
 }
 
-function idsOf({ repository, ref, after, deliveryId }: PushMessage): Record<string, unknown> {
-  return { repository, ref, after, deliveryId };
+function idsOf(message: QueueMessage): Record<string, unknown> {
+  const { repository, deliveryId } = message;
+  return message.kind === 'ref'
+    ? { repository, ref: message.ref, after: message.hint?.after, deliveryId }
+    : { repository, deliveryId };
 }

@@ -24,8 +24,9 @@ import { codeCommitCredentials } from '../adapters/codecommit-credentials';
 import { eventBridgeEvents } from '../adapters/event-bridge-events';
 import { credentialsFor } from '../adapters/host-credentials';
 import { s3ZipStore } from '../adapters/s3-zip-store';
+import { sqsPushQueue } from '../adapters/sqs-push-queue';
 import { sqsRetries } from '../adapters/sqs-retries';
-import { GitClient, type GitConnection } from '../git/commit-zip';
+import { GitClient, type GitConnection, optionsDigest, type ZipOptions } from '../git/git-client';
 import { limitsFor } from '../git/limits';
 
 const { env } = process;
@@ -46,6 +47,13 @@ const network = {
   ca: env[ENV.certificateAuthority],
   proxy: env[ENV.proxyUrl],
 };
+const zip: ZipOptions = {
+  addCommitFiles: env[ENV.addCommitFiles] !== 'false',
+  fetchSubmodules: env[ENV.fetchSubmodules] === 'true',
+  windowsSafeNames: env[ENV.windowsSafeNames] === 'true',
+  paths: jsonEnv<string[]>(env, ENV.paths),
+  splitBy: env[ENV.splitBy],
+};
 const isAllowed = (address: RepositoryAddress) => isListed(address, patterns);
 
 async function connection(address: RepositoryAddress): Promise<GitConnection> {
@@ -62,10 +70,11 @@ async function connection(address: RepositoryAddress): Promise<GitConnection> {
 }
 
 export const handler = createHandler({
-  git: deadline => new GitClient({ connection, isAllowed, directory: SCRATCH, limits, deadline }),
+  git: deadline => new GitClient({ connection, isAllowed, directory: SCRATCH, limits, deadline, zip }),
   cleanUp: () => fs.rmSync(SCRATCH, { recursive: true, force: true }),
   store: s3ZipStore(s3, requireEnv(env, ENV.bucketName)),
   events: eventBridgeEvents(awsClient(EventBridgeClient, 'quick'), requireEnv(env, ENV.eventBusName)),
+  queue: sqsPushQueue(sqs, requireEnv(env, ENV.queueUrl)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
   retries: sqsRetries(sqs, requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
@@ -75,10 +84,12 @@ export const handler = createHandler({
     { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
     env.AWS_LAMBDA_LOG_LEVEL,
   ),
-  keyTemplate: requireEnv(env, ENV.keyTemplate),
-  maxReceiveCount: Number(requireEnv(env, ENV.maxReceiveCount)),
-  zipOptions: {
-    addCommitFiles: env[ENV.addCommitFiles] !== 'false',
-    fetchSubmodules: env[ENV.fetchSubmodules] === 'true',
+  settings: {
+    keyTemplate: requireEnv(env, ENV.keyTemplate),
+    split: zip.splitBy !== undefined,
+    paths: zip.paths !== undefined,
+    optionsDigest: optionsDigest(zip),
   },
+  filter: { branches: jsonEnv<string[]>(env, ENV.branches), tags: jsonEnv<string[]>(env, ENV.tags) },
+  maxReceiveCount: Number(requireEnv(env, ENV.maxReceiveCount)),
 });

@@ -1,4 +1,4 @@
-import { deliveryId, type GitHost, singleChange, texts, unwanted, withPaths } from './host';
+import { deliveryId, type GitHost, singleChange, texts, unwanted } from './host';
 import type { Delivery, Unwanted } from '../delivery';
 import type { Payload } from '../payload';
 import { hmacMatches } from '../signatures';
@@ -16,18 +16,11 @@ export const github: GitHost = {
 function read(request: WebhookRequest, payload: Payload): Delivery | Unwanted {
   const event = request.headers['x-github-event'];
   if (event !== 'push') return unwanted('github', event);
-  const commits = payload.get('commits').optionalList();
-  // At most 2048 commits are listed; after a force-push the list does not say what fell away.
-  const complete =
-    commits.length > 0 &&
-    commits.length < 2048 &&
-    !payload.get('forced').is(true) &&
-    !payload.get('created').is(true);
   return {
     provider: 'github',
     deliveryId: deliveryId(request, 'x-github-delivery'),
     pusher: payload.get('pusher', 'name').optionalText(),
     cloneAddresses: texts(payload.get('repository', 'clone_url'), payload.get('repository', 'ssh_url')),
-    changes: [withPaths(singleChange(payload), commits, complete)],
+    changes: [singleChange(payload)],
   };
 }

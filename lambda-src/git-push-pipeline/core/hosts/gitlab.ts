@@ -1,10 +1,13 @@
-import { deliveryId, type GitHost, singleChange, texts, unwanted, withPaths } from './host';
+import { deliveryId, type GitHost, singleChange, texts, unwanted } from './host';
 import type { Delivery, Unwanted } from '../delivery';
 import type { Payload } from '../payload';
 import { standardWebhookMatches, tokenMatches } from '../signatures';
 import type { WebhookRequest } from '../webhook-request';
 
-/** https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events */
+/**
+ * https://docs.gitlab.com/user/project/integrations/webhook_events/#push-events and, for the hooks of a whole instance,
+ * https://docs.gitlab.com/administration/system_hooks/
+ */
 export const gitlab: GitHost = {
   provider: 'gitlab',
   detect: ({ headers }) => headers['x-gitlab-event'] !== undefined,
@@ -15,21 +18,21 @@ export const gitlab: GitHost = {
 };
 
 function read(request: WebhookRequest, payload: Payload): Delivery | Unwanted {
-  const kind = payload.get('object_kind').optionalText();
   const event = request.headers['x-gitlab-event'];
-  const wanted =
-    event === 'Push Hook' ||
-    event === 'Tag Push Hook' ||
-    (event === 'System Hook' && (kind === 'push' || kind === 'tag_push'));
-  if (!wanted) return unwanted('gitlab', event);
-  const commits = payload.get('commits').optionalList();
-  // At most 20 commits are listed.
-  const complete = commits.length > 0 && payload.get('total_commits_count').is(commits.length);
+  // A system hook has one header for all events; the payload says which it is.
+  const kind = payload.get('event_name').optionalText() ?? payload.get('object_kind').optionalText();
+  const name = event === 'System Hook' ? (kind ?? event) : event;
+  if (!['Push Hook', 'Tag Push Hook', 'push', 'tag_push', 'repository_update'].includes(name ?? '')) {
+    return unwanted('gitlab', name);
+  }
   return {
     provider: 'gitlab',
     deliveryId: deliveryId(request, 'idempotency-key', 'webhook-id', 'x-gitlab-event-uuid'),
-    pusher: payload.get('user_username').optionalText(),
+    pusher: payload.get('user_username').optionalText() ?? payload.get('user_name').optionalText(),
     cloneAddresses: texts(payload.get('project', 'git_http_url'), payload.get('project', 'git_ssh_url')),
-    changes: [withPaths(singleChange(payload), commits, complete)],
+    changes:
+      name === 'repository_update'
+        ? payload.get('changes').list().map(singleChange)
+        : [singleChange(payload)],
   };
 }

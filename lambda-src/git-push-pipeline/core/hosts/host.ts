@@ -23,20 +23,6 @@ export function singleChange(payload: Payload): RefChange {
   };
 }
 
-/** Adds the touched paths where the provider lists all commits of the push. */
-export function withPaths(change: RefChange, commits: readonly Payload[], complete: boolean): RefChange {
-  if (!complete) return change;
-  const changedPaths = commits.flatMap(commit =>
-    ['added', 'modified', 'removed'].flatMap(kind =>
-      commit
-        .get(kind)
-        .optionalList()
-        .map(path => path.text()),
-    ),
-  );
-  return { ...change, changedPaths };
-}
-
 /** A delivery without an id of its own is known by its body. */
 export function deliveryId({ headers, body }: WebhookRequest, ...names: readonly string[]): string {
   const given = names.map(name => headers[name]).find(value => value !== undefined && value !== '');

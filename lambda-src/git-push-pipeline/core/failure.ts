@@ -1,0 +1,10 @@
+/** Why a message cannot be done, said for programs and for people. */
+export class PushFailure extends Error {
+  public constructor(
+    public readonly code: string,
+    message: string,
+    public readonly retryable: boolean,
+  ) {
+    super(message);
+  }
+}
