@@ -550,10 +550,14 @@ project.addTask('test:package', {
   description: 'Packs the library and synthesizes every block in an empty app, with only node on the PATH',
   exec: 'tsx scripts/try-package.ts',
 });
-project.addTask('test:python', {
+project.addTask('test:languages', {
   description:
-    'Makes the Python package, installs it and synthesizes examples/python (PYTHON names the python, pip needs PyPI)',
-  steps: [{ spawn: bundle.name }, { spawn: project.compileTask.name }, { exec: 'tsx scripts/try-python.ts' }],
+    'One app of all blocks in each language whose toolchain is here, at the lowest and the newest CDK: equal templates (-- python java)',
+  steps: [
+    { spawn: bundle.name },
+    { spawn: project.compileTask.name },
+    { exec: 'tsx scripts/try-languages.ts', receiveArgs: true },
+  ],
   env: { JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20' },
 });
 
@@ -610,6 +614,10 @@ project.addTask('release:rehearsal', {
   description:
     'What the workflow `release` does, up to the publishing steps, in a clone (-- --without-tests)',
   steps: [{ exec: 'tsx scripts/release-rehearsal.ts', receiveArgs: true }],
+});
+project.addTask('pictures', {
+  description: 'Draws the pictures of the pages, docs/pictures/*.svg',
+  exec: 'tsx scripts/pictures.ts',
 });
 project.addTask('third-party', {
   description:

@@ -1,4 +1,4 @@
-"""Every block in a Python CDK app: synthesized by `npx projen test:python` with the package as PyPI would get it."""
+"""Every block in a Python CDK app: the same app as in the other languages, see `npx projen test:languages`."""
 from aws_cdk import App, CfnOutput, Stack
 from aws_cdk import aws_secretsmanager as secretsmanager
 from cdk_serverless_blocks import (
@@ -15,7 +15,7 @@ from cdk_serverless_blocks import (
 )
 
 app = App()
-stack = Stack(app, "Python")
+stack = Stack(app, "Example")
 
 birthdays = BirthdayApi(stack, "Birthdays", time_zone="Europe/Madrid")
 birthdays.metric_server_errors().create_alarm(stack, "Failing", threshold=1, evaluation_periods=1)

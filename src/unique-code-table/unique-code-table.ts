@@ -44,7 +44,7 @@ const CROWDED = 0.5;
  * import { UniqueCodeTable } from 'cdk-serverless-blocks';
  *
  * const stack = new Stack(new App(), 'Shop');
- * const codes = new UniqueCodeTable(stack, 'Codes', { httpApi: {} });
+ * const codes = new UniqueCodeTable(stack, 'Codes', { httpApi: { allowAnonymous: true } });
  * new CfnOutput(stack, 'Url', { value: codes.url! });
  */
 export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable, IWatchable {
