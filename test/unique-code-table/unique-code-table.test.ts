@@ -5,10 +5,13 @@ import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as s3 from 'aws-cdk-lib/aws-s3';
 import { describe, expect, test } from 'vitest';
 import {
   CodeAlphabet,
   CodeFormat,
+  CodeIndex,
+  CodeVerb,
   TableBilling,
   UniqueCodeTable,
   type UniqueCodeTableProps,
@@ -210,6 +213,142 @@ describe('a consumer', () => {
   });
 });
 
+describe('verbs', () => {
+  const all = Object.values(CodeVerb);
+
+  test('are one function each, with one action each on the table', () => {
+    const { template, block } = synth(() => ({
+      verbs: all,
+      indexes: [CodeIndex.REFERENCE],
+      httpApi: { allowAnonymous: true },
+    }));
+    expect(block.functions).toHaveLength(all.length);
+    const actions = Object.fromEntries(
+      Object.entries({
+        Issue: 'PutItem',
+        Import: 'PutItem',
+        Validate: 'GetItem',
+        LookUp: 'GetItem',
+        Redeem: 'UpdateItem',
+        RollBack: 'UpdateItem',
+        Revoke: 'UpdateItem',
+        Reinstate: 'UpdateItem',
+        List: 'Query',
+      }).map(([id, action]) => [id, [`dynamodb:${action}`, 'logs:CreateLogStream', 'logs:PutLogEvents']]),
+    );
+    for (const [id, expected] of Object.entries(actions)) {
+      expect(actionsOf(template, `${id}Handler`), id).toEqual(expected);
+    }
+    for (const path of [
+      '',
+      '/import',
+      '/validate',
+      '/look-up',
+      '/redeem',
+      '/roll-back',
+      '/revoke',
+      '/reinstate',
+      '/list',
+    ]) {
+      template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: `POST /codes${path}` });
+    }
+    const statements = Object.values(template.findResources('AWS::IAM::Policy')).flatMap(
+      ({ Properties }) =>
+        (Properties as { PolicyDocument: { Statement: Record<string, unknown>[] } }).PolicyDocument.Statement,
+    );
+    const updates = statements.filter(({ Action }) => Action === 'dynamodb:UpdateItem');
+    expect(updates).toHaveLength(4);
+    for (const { Condition } of updates) {
+      expect(Condition).toEqual({ 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['#request#*'] } });
+    }
+    expect(JSON.stringify(statements.find(({ Action }) => Action === 'dynamodb:Query')?.Resource)).toMatch(
+      /"\/index\/ByReference"/,
+    );
+  });
+
+  test('that were not asked for cannot be granted', () => {
+    const { stack, block } = create();
+    expect(() =>
+      block.grantRedeem(new iam.Role(stack, 'R', { assumedBy: new iam.AccountRootPrincipal() })),
+    ).toThrow(/the table has no verb REDEEM: add CodeVerb.REDEEM to `verbs`/);
+  });
+
+  test('are bound to a consumer by a variable each', () => {
+    const { stack, block } = create(() => ({ verbs: [CodeVerb.REDEEM] }));
+    const fn = new lambda.Function(stack, 'Till', {
+      code: lambda.Code.fromInline('x'),
+      handler: 'index.handler',
+      runtime: lambda.Runtime.PYTHON_3_13,
+    });
+    block.bindTo(fn);
+    block.bindTo(fn, { verb: CodeVerb.REDEEM });
+    Template.fromStack(stack).hasResourceProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: {
+          UNIQUE_CODE_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('IssueHandler') },
+          UNIQUE_CODE_REDEEM_FUNCTION_NAME: { Ref: Match.stringLikeRegexp('RedeemHandler') },
+        },
+      },
+    });
+  });
+
+  test('of another stack come by their ARNs', () => {
+    const stack = new Stack(new App(), 'Other', { env: { region: 'eu-west-1', account: '123456789012' } });
+    const attributes = {
+      tableArn: 'arn:aws:dynamodb:eu-west-1:123456789012:table/codes',
+      issueFunctionArn: 'arn:aws:lambda:eu-west-1:123456789012:function:issue',
+    };
+    const codes = UniqueCodeTable.fromUniqueCodeTableAttributes(stack, 'Codes', {
+      ...attributes,
+      functionArns: { [CodeVerb.REDEEM]: 'arn:aws:lambda:eu-west-1:123456789012:function:redeem' },
+    });
+    expect(codes.functionFor(CodeVerb.REDEEM).functionName).toBe('redeem');
+    expect(() => codes.functionFor(CodeVerb.REVOKE)).toThrow(/no verb REVOKE/);
+    expect(() =>
+      UniqueCodeTable.fromUniqueCodeTableAttributes(stack, 'Wrong', {
+        ...attributes,
+        functionArns: { use: 'x' },
+      }),
+    ).toThrow(/`functionArns` has the key use: its keys are values of CodeVerb/);
+  });
+});
+
+test('an index is made of keys and the end of a code, so that redemptions do not touch it', () => {
+  const { template } = synth(() => ({ indexes: [CodeIndex.REFERENCE] }));
+  template.hasResourceProperties('AWS::DynamoDB::Table', {
+    GlobalSecondaryIndexes: [
+      {
+        IndexName: 'ByReference',
+        KeySchema: [
+          { AttributeName: 'Reference', KeyType: 'HASH' },
+          { AttributeName: 'CreatedOn', KeyType: 'RANGE' },
+        ],
+        Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: ['TimeToExist'] },
+      },
+    ],
+  });
+});
+
+test('an export is granted on the table, its exports and the objects of one bucket', () => {
+  const { stack, block } = create();
+  block.grantExport(
+    new iam.Role(stack, 'Exporter', { assumedBy: new iam.AccountRootPrincipal() }),
+    new s3.Bucket(stack, 'Bucket'),
+  );
+  expect(actionsOf(Template.fromStack(stack), 'Exporter')).toEqual([
+    'dynamodb:DescribeExport',
+    'dynamodb:ExportTableToPointInTime',
+    's3:AbortMultipartUpload',
+    's3:PutObject',
+    's3:PutObjectAcl',
+  ]);
+});
+
+test('the fill is collisions by draws', () => {
+  const { block } = synth();
+  expect(block.metricFill().expression).toBe('collisions / draws');
+});
+
 test('metrics are those that the function writes', () => {
   const { block } = synth();
   const metrics = [block.metricCodesIssued(), block.metricCollisions(), block.metricExhausted()];
@@ -253,6 +392,13 @@ describe('refuses', () => {
     [{ timeToLive: Duration.millis(1) }, /`timeToLive` must be whole seconds from 1 second/],
     [{ idempotencyWindow: Duration.seconds(0) }, /`idempotencyWindow` must be whole seconds from 1 second/],
     [{ memorySize: 1 }, /`memorySize`/],
+    [{ maxRedemptions: 101 }, /`maxRedemptions` must be an integer from 1 to 100, got 101/],
+    [{ verbs: [CodeVerb.LIST] }, /CodeVerb.LIST needs `indexes`/],
+    [{ httpApi: {} }, /`httpApi` needs an `authorizer`: without one, anybody could issue codes/],
+    [
+      { httpApi: { authorizer: new HttpIamAuthorizer(), allowAnonymous: true } },
+      /`httpApi.authorizer` and `httpApi.allowAnonymous` cannot be combined/,
+    ],
   ])('%o', (props, message) => expect(() => synth(() => props)).toThrow(message));
 
   test('silently to expire nothing: a table without time to live is a warning', () => {
