@@ -12,7 +12,7 @@ import {
 import { homedir, tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import { S3Client } from '@aws-sdk/client-s3';
+import { HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { ProgressLine } from './example/push-progress';
 import { s3ZipStore } from '../lambda-src/git-push-pipeline/adapters/s3-zip-store';
 import { metadata } from '../lambda-src/git-push-pipeline/core/metadata';
@@ -22,6 +22,7 @@ import { GitClient } from '../lambda-src/git-push-pipeline/git/git-client';
 import { DEFAULT_LIMITS } from '../lambda-src/git-push-pipeline/git/limits';
 import type { GitCredentials } from '../lambda-src/git-push-pipeline/git/transport';
 import { createAddressGuard } from '../lambda-src/shared/address-guard';
+import type { S3 } from '../lambda-src/shared/aws/s3';
 import {
   formatAddress,
   parseAddress,
@@ -180,7 +181,7 @@ async function store(
   const told = () => progress.update('sent', body?.bytesRead ?? 0, 'bytes', bytes);
   const telling = setInterval(told, 100);
   try {
-    const zips = s3ZipStore(client, target, name => (body = createReadStream(name)));
+    const zips = s3ZipStore(storeOf(client), target, name => (body = createReadStream(name)));
     const signal = AbortSignal.timeout(deadline - Date.now());
     const there = await zips.head(key, signal);
     const replaces = typeof there === 'string' ? undefined : there.etag;
@@ -195,6 +196,40 @@ async function store(
     clearInterval(telling);
     client.destroy();
   }
+}
+
+/** With the SDK's own credentials: a developer's machine has them in a profile, not in the environment. */
+function storeOf(client: S3Client): S3 {
+  return {
+    async headObject(Bucket, Key, { signal } = {}) {
+      const found = await client.send(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' }), {
+        abortSignal: signal,
+      });
+      return {
+        etag: found.ETag ?? '',
+        versionId: found.VersionId,
+        bytes: found.ContentLength ?? 0,
+        sha256: found.ChecksumSHA256 === undefined ? undefined : Buffer.from(found.ChecksumSHA256, 'base64'),
+        metadata: found.Metadata ?? {},
+      };
+    },
+    async putObject(object, { signal } = {}) {
+      const { VersionId: versionId } = await client.send(
+        new PutObjectCommand({
+          Bucket: object.bucket,
+          Key: object.key,
+          Body: object.open(),
+          ContentLength: object.bytes,
+          ContentType: object.contentType,
+          ChecksumSHA256: object.sha256.toString('base64'),
+          Metadata: object.metadata,
+          ...(object.replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: object.replaces }),
+        }),
+        { abortSignal: signal },
+      );
+      return { versionId };
+    },
+  };
 }
 
 function minutes(text: string): number {

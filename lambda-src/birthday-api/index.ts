@@ -1,9 +1,9 @@
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { dynamodbStore } from './adapters/dynamodb-store';
 import { createGetHandler, createPutHandler, type Ports } from './handler';
 import { ENV, type LeapDayRule } from '../../src/birthday-api/contract';
-import { awsClient } from '../shared/aws-client';
+import { DYNAMODB } from '../shared/aws/dynamodb';
+import { jsonClient } from '../shared/aws/json';
+import { SECRETS_MANAGER } from '../shared/aws/secrets-manager';
 import { systemClock } from '../shared/clock';
 import { requireEnv } from '../shared/env';
 import { createLog } from '../shared/log';
@@ -12,12 +12,12 @@ import { cachedSecret } from '../shared/secret';
 const hashKeySecretArn = process.env[ENV.hashKeySecretArn];
 
 const ports: Ports = {
-  store: dynamodbStore(awsClient(DynamoDBClient, 'quick'), requireEnv(process.env, ENV.tableName)),
+  store: dynamodbStore(jsonClient(DYNAMODB, 'quick', process.env), requireEnv(process.env, ENV.tableName)),
   clock: systemClock,
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
   timeZone: requireEnv(process.env, ENV.timeZone),
   hashKey: hashKeySecretArn
-    ? cachedSecret(awsClient(SecretsManagerClient, 'quick'), hashKeySecretArn)
+    ? cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', process.env), hashKeySecretArn)
     : undefined,
 };
 

@@ -1,5 +1,4 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { dynamodbLister, dynamodbReader } from './adapters/dynamodb-reader';
 import { dynamodbUpdater } from './adapters/dynamodb-updater';
 import { dynamodbWriter } from './adapters/dynamodb-writer';
@@ -7,7 +6,8 @@ import { indexNames } from './core/life';
 import { createHandler } from './handler';
 import { verbHandlers } from './verbs';
 import { ENV, type Format, METRIC_NAMESPACE } from '../../src/unique-code-table/contract';
-import { awsClient } from '../shared/aws-client';
+import { DYNAMODB } from '../shared/aws/dynamodb';
+import { jsonClient } from '../shared/aws/json';
 import { systemClock, systemTiming } from '../shared/clock';
 import { requireEnv } from '../shared/env';
 import { createLog } from '../shared/log';
@@ -28,7 +28,7 @@ const ports = {
     process.env.AWS_LAMBDA_LOG_LEVEL,
   ),
 };
-const client = awsClient(DynamoDBClient, 'once');
+const client = jsonClient(DYNAMODB, 'once', process.env);
 const verbs = verbHandlers({
   ...ports,
   writer: dynamodbWriter(

@@ -1,15 +1,17 @@
-import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { expect, test } from 'vitest';
 import { dynamodbStore } from '../../lambda-src/birthday-api/adapters/dynamodb-store';
+import type { DynamoDb } from '../../lambda-src/shared/aws/dynamodb';
 
 test('reads consistently, so that a GET sees the PUT before it', async () => {
   const sent: object[] = [];
   const client = {
-    send: async ({ input }: { input: object }) => {
-      sent.push(input);
+    call: async (operation: string, input: object) => {
+      sent.push({ operation, ...input });
       return {};
     },
-  } as unknown as DynamoDBClient;
+  } as unknown as DynamoDb;
   expect(await dynamodbStore(client, 'birthdays').get('key')).toBeUndefined();
-  expect(sent).toEqual([{ TableName: 'birthdays', Key: { Id: { S: 'key' } }, ConsistentRead: true }]);
+  expect(sent).toEqual([
+    { operation: 'GetItem', TableName: 'birthdays', Key: { Id: { S: 'key' } }, ConsistentRead: true },
+  ]);
 });

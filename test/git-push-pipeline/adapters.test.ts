@@ -13,8 +13,12 @@ import { credentialsFor } from '../../lambda-src/git-push-pipeline/adapters/host
 import { ConditionFailed } from '../../lambda-src/git-push-pipeline/core/ports';
 import { s3ZipStore } from '../../lambda-src/git-push-pipeline/adapters/s3-zip-store';
 import { webhookSecrets } from '../../lambda-src/git-push-pipeline/adapters/webhook-secrets';
+import { jsonClient } from '../../lambda-src/shared/aws/json';
+import { s3Client } from '../../lambda-src/shared/aws/s3';
+import { SECRETS_MANAGER } from '../../lambda-src/shared/aws/secrets-manager';
 import type { CredentialReference } from '../../src/git-push-pipeline/contract';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
+import { environmentOf } from '../shared/aws/environment';
 
 describe('credentials of a host', () => {
   const references: CredentialReference[] = [
@@ -66,7 +70,11 @@ describe('the webhook secret', () => {
     const put = (SecretString: string) =>
       client.send(new PutSecretValueCommand({ SecretId: 'webhook', SecretString }));
     let now = 0;
-    const secrets = webhookSecrets(client, 'webhook', { now: () => now });
+    const secrets = webhookSecrets(
+      jsonClient(SECRETS_MANAGER, 'quick', environmentOf(stack, 'secretsManager')),
+      'webhook',
+      { now: () => now },
+    );
     try {
       await put('first');
       await put('second');
@@ -104,8 +112,16 @@ describe('the zip store', () => {
     rmSync(folder, { recursive: true });
   });
   const put = (key: string, replaces?: string, signal = new AbortController().signal) =>
-    s3ZipStore(client, 'zips').put(file, key, { metadata: {}, replaces, signal });
-  const head = (key: string) => s3ZipStore(client, 'zips').head(key, new AbortController().signal);
+    s3ZipStore(s3Client('upload', environmentOf(stack, 's3')), 'zips').put(file, key, {
+      metadata: {},
+      replaces,
+      signal,
+    });
+  const head = (key: string) =>
+    s3ZipStore(s3Client('upload', environmentOf(stack, 's3')), 'zips').head(
+      key,
+      new AbortController().signal,
+    );
   const versions = async (key: string) =>
     (await client.send(new ListObjectVersionsCommand({ Bucket: 'zips', Prefix: key }))).Versions?.length;
 

@@ -1,5 +1,5 @@
-import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { describe, expect, test } from 'vitest';
+import type { SecretsManager } from '../../lambda-src/shared/aws/secrets-manager';
 import { systemClock } from '../../lambda-src/shared/clock';
 import { describe as describeValue } from '../../lambda-src/shared/describe';
 import { requireEnv } from '../../lambda-src/shared/env';
@@ -75,16 +75,14 @@ test("a metric line passes the function's own log level, whatever that is, and n
 });
 
 describe('a secret', () => {
-  const client = (
-    answers: (string | Error | undefined)[],
-  ): { client: SecretsManagerClient; asked(): number } => {
+  const client = (answers: (string | Error | undefined)[]): { client: SecretsManager; asked(): number } => {
     let asked = 0;
-    const send = async () => {
+    const call = async () => {
       const answer = answers[asked++];
       if (answer instanceof Error) throw answer;
       return { SecretString: answer };
     };
-    return { client: { send } as unknown as SecretsManagerClient, asked: () => asked };
+    return { client: { call } as unknown as SecretsManager, asked: () => asked };
   };
 
   test('is read once', async () => {

@@ -1,6 +1,7 @@
-import type { SendMessageCommandInput, SQSClient } from '@aws-sdk/client-sqs';
+import type { SendMessageCommandInput } from '@aws-sdk/client-sqs';
 import type { SQSRecord } from 'aws-lambda';
 import { describe, expect, test } from 'vitest';
+import type { Sqs } from '../../lambda-src/shared/aws/sqs';
 import { createLog } from '../../lambda-src/shared/log';
 import {
   createQueueWorker,
@@ -130,10 +131,10 @@ describe('dead letters', () => {
   const send = async (message: SQSRecord, why: Record<string, string>) => {
     const sent: SendMessageCommandInput[] = [];
     const client = {
-      send: async ({ input }: { input: SendMessageCommandInput }) => {
+      call: async (_operation: string, input: SendMessageCommandInput) => {
         sent.push(input);
       },
-    } as unknown as SQSClient;
+    } as unknown as Sqs;
     await sqsDeadLetters(client, 'https://queue').send(message, why);
     return sent[0];
   };

@@ -10,7 +10,10 @@ import {
   type WriterOptions,
 } from '../../lambda-src/unique-code-table/adapters/dynamodb-writer';
 import type { CodeWriter, Write } from '../../lambda-src/unique-code-table/core/store';
+import { DYNAMODB } from '../../lambda-src/shared/aws/dynamodb';
+import { jsonClient } from '../../lambda-src/shared/aws/json';
 import type { Timing } from '../../lambda-src/shared/clock';
+import { environmentAt } from '../shared/aws/environment';
 
 const NOW = 1_800_000_000;
 /** No wait between two tries; waits are counted. */
@@ -47,7 +50,7 @@ beforeAll(async () => {
   });
   store = options =>
     dynamodbWriter(
-      client,
+      jsonClient(DYNAMODB, 'once', environmentAt(address)),
       { tableName: 'Codes', expiring: false, reuseExpiredCodes: false, oldRecordExcess: 0, ...options },
       TIMING,
     );
@@ -151,22 +154,14 @@ describe('one code', () => {
   });
 
   test('is sent again when DynamoDB stays silent', async () => {
-    const silent = new DynamoDBClient({
-      region: 'us-east-1',
-      endpoint: address,
-      credentials: { accessKeyId: 'developer', secretAccessKey: 'local' },
-      maxAttempts: 1,
-      requestHandler: { requestTimeout: 100, throwOnRequestTimeout: true },
-    });
     wire.fault = async () => undefined;
     const quiet = dynamodbWriter(
-      silent,
+      jsonClient(DYNAMODB, 'once', environmentAt(address)),
       { tableName: 'Codes', expiring: false, reuseExpiredCodes: false, oldRecordExcess: 0 },
       TIMING,
     );
     expect(await quiet.write(write(['SILENT']))).toEqual({ outcome: 'written' });
     expect(wire.bodies).toHaveLength(2);
-    silent.destroy();
   });
 
   test('is not tried again where DynamoDB refuses', async () => {

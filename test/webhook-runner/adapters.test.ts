@@ -1,8 +1,5 @@
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { LambdaClient } from '@aws-sdk/client-lambda';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { CfnOutput } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
@@ -13,6 +10,11 @@ import { EventBridge } from 'cdk-localhost/event-bridge';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DYNAMODB } from '../../lambda-src/shared/aws/dynamodb';
+import { EVENT_BRIDGE } from '../../lambda-src/shared/aws/event-bridge';
+import { jsonClient } from '../../lambda-src/shared/aws/json';
+import { lambdaClient } from '../../lambda-src/shared/aws/lambda';
+import { SQS } from '../../lambda-src/shared/aws/sqs';
 import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
 import { dynamodbLeases } from '../../lambda-src/webhook-runner/adapters/dynamodb-lease';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
@@ -28,6 +30,7 @@ import {
   LEASE_TABLE,
   type RunRequest,
 } from '../../src/webhook-runner/contract';
+import { environmentAt, environmentOf } from '../shared/aws/environment';
 
 /** The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses. */
 const SECRET = 'hunter2';
@@ -47,12 +50,7 @@ const batch: DeliveredBatch = {
 };
 
 let stack: RunningStack;
-let clients: {
-  sqs: SQSClient;
-  lambda: LambdaClient;
-  eventBridge: EventBridgeClient;
-  dynamodb: DynamoDBClient;
-};
+let receiver: SQSClient;
 let broken: http.Server;
 let answer: { status: number; body: object } | 'reset';
 
@@ -91,15 +89,10 @@ beforeAll(async () => {
       partitionKey: { name: LEASE_TABLE.key, type: dynamodb.AttributeType.STRING },
     });
   });
-  clients = {
-    sqs: new SQSClient(clientFor(stack, 'sqs')),
-    lambda: new LambdaClient(clientFor(stack, 'lambda')),
-    eventBridge: new EventBridgeClient(clientFor(stack, 'eventbridge')),
-    dynamodb: new DynamoDBClient(clientFor(stack, 'dynamodb')),
-  };
+  receiver = new SQSClient(clientFor(stack, 'sqs'));
 });
 afterAll(async () => {
-  Object.values(clients ?? {}).forEach(client => client.destroy());
+  receiver?.destroy();
   await stack?.stop();
   broken.close();
 });
@@ -125,21 +118,20 @@ async function deliverTo(
   endpoint?: string,
   secret?: () => Promise<string>,
 ) {
-  const own = {
-    region: 'us-east-1',
-    endpoint,
-    maxAttempts: 1,
-    credentials: { accessKeyId: 'a', secretAccessKey: SECRET },
-  };
+  const own = (service: string) =>
+    endpoint ? environmentAt(endpoint, SECRET) : environmentOf(stack, service);
+  // The URL of a queue says where it is.
+  const target =
+    endpoint && destination.kind === 'queue' ? { ...destination, queueUrl: `${endpoint}/1/q` } : destination;
   const connect = createConnect({
     settings: { ...DEFAULT_SETTINGS, allowedHosts: ['f.example'] },
-    destination,
+    destination: target,
     timing,
     secret,
     clients: {
-      lambda: () => (endpoint ? new LambdaClient(own) : clients.lambda),
-      eventBridge: () => (endpoint ? new EventBridgeClient(own) : clients.eventBridge),
-      sqs: () => (endpoint ? new SQSClient(own) : clients.sqs),
+      lambda: () => lambdaClient('invoke', own('lambda')),
+      eventBridge: () => jsonClient(EVENT_BRIDGE, 'once', own('eventbridge')),
+      sqs: () => jsonClient(SQS, 'once', own('sqs')),
     },
   });
   const connections = await connect(request, false);
@@ -194,7 +186,7 @@ describe('a batch', () => {
     }
     const received = async (name: string) =>
       (
-        await clients.sqs.send(
+        await receiver.send(
           new ReceiveMessageCommand({
             QueueUrl: stack.system.outputs[name],
             MaxNumberOfMessages: 10,
@@ -311,7 +303,8 @@ describe('where AWS refuses', () => {
 
 describe('the lease', () => {
   let now = 1_000_000;
-  const leases = (): Leases => dynamodbLeases(clients.dynamodb, 'Leases', () => now);
+  const leases = (): Leases =>
+    dynamodbLeases(jsonClient(DYNAMODB, 'quick', environmentOf(stack, 'dynamodb')), 'Leases', () => now);
   const checkpoint = (records: number) => ({ ...newCheckpoint(0), records });
 
   test('is held by one at a time; who comes after its end goes on at the saved checkpoint', async () => {
@@ -342,15 +335,13 @@ describe('the lease', () => {
       status: 400,
       body: { __type: 'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException', message: 'no table' },
     };
-    const client = new DynamoDBClient({
-      region: 'us-east-1',
-      endpoint: `http://127.0.0.1:${(broken.address() as AddressInfo).port}`,
-      maxAttempts: 1,
-      credentials: { accessKeyId: 'a', secretAccessKey: SECRET },
-    });
-    const away = dynamodbLeases(client, 'Leases', () => now);
+    const { port } = broken.address() as AddressInfo;
+    const away = dynamodbLeases(
+      jsonClient(DYNAMODB, 'once', environmentAt(`http://127.0.0.1:${port}`)),
+      'Leases',
+      () => now,
+    );
     await expect(away.acquire('run-3', 0, now)).rejects.toThrow('no table');
     await expect(away.save('run-3', 1, checkpoint(1), now)).rejects.toThrow('no table');
-    client.destroy();
   });
 });

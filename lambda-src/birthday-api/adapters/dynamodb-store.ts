@@ -1,25 +1,21 @@
-import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { TABLE } from '../../../src/birthday-api/contract';
+import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { BirthdayStore } from '../handler';
 
-export function dynamodbStore(client: DynamoDBClient, tableName: string): BirthdayStore {
+export function dynamodbStore(client: DynamoDb, tableName: string): BirthdayStore {
   return {
     async put(key, dateOfBirth) {
-      await client.send(
-        new PutItemCommand({
-          TableName: tableName,
-          Item: { [TABLE.key]: { S: key }, [TABLE.dateOfBirth]: { S: dateOfBirth } },
-        }),
-      );
+      await client.call('PutItem', {
+        TableName: tableName,
+        Item: { [TABLE.key]: { S: key }, [TABLE.dateOfBirth]: { S: dateOfBirth } },
+      });
     },
     async get(key) {
-      const { Item } = await client.send(
-        new GetItemCommand({
-          TableName: tableName,
-          Key: { [TABLE.key]: { S: key } },
-          ConsistentRead: true, // a GET after a PUT sees it
-        }),
-      );
+      const { Item } = await client.call('GetItem', {
+        TableName: tableName,
+        Key: { [TABLE.key]: { S: key } },
+        ConsistentRead: true, // a GET after a PUT sees it
+      });
       return Item && (Item[TABLE.dateOfBirth]?.S ?? '');
     },
   };

@@ -1,9 +1,9 @@
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
 import { ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
 import { parsePattern } from '../../../src/git-push-pipeline/repository-address';
-import { awsClient } from '../../shared/aws-client';
+import { jsonClient } from '../../shared/aws/json';
+import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
+import { SQS } from '../../shared/aws/sqs';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -15,7 +15,7 @@ const { env } = process;
 const webhookSecretArn = env[ENV.webhookSecretArn];
 
 export const handler = createHandler({
-  queue: sqsPushQueue(awsClient(SQSClient, 'quick'), requireEnv(env, ENV.queueUrl)),
+  queue: sqsPushQueue(jsonClient(SQS, 'quick', env), requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   metrics: createMetrics(
@@ -31,7 +31,7 @@ export const handler = createHandler({
     sshHosts: jsonEnv<string[]>(env, ENV.sshHosts),
   },
   webhookSecrets: webhookSecretArn
-    ? webhookSecrets(awsClient(SecretsManagerClient, 'quick'), webhookSecretArn, systemClock)
+    ? webhookSecrets(jsonClient(SECRETS_MANAGER, 'quick', env), webhookSecretArn, systemClock)
     : undefined,
   codeCommitUrlSuffix: env[ENV.codeCommitUrlSuffix],
 });

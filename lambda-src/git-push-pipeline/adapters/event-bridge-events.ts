@@ -1,22 +1,20 @@
-import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { EVENT, EVENT_SOURCE } from '../../../src/git-push-pipeline/contract';
+import type { EventBridge } from '../../shared/aws/event-bridge';
 import type { PushEvents } from '../core/ports';
 
-export function eventBridgeEvents(client: EventBridgeClient, eventBusName: string): PushEvents {
+export function eventBridgeEvents(client: EventBridge, eventBusName: string): PushEvents {
   const put = async (detailType: string, detail: object, queueArn: string) => {
-    const { Entries = [] } = await client.send(
-      new PutEventsCommand({
-        Entries: [
-          {
-            EventBusName: eventBusName,
-            Source: EVENT_SOURCE,
-            DetailType: detailType,
-            Detail: JSON.stringify(detail),
-            Resources: [queueArn],
-          },
-        ],
-      }),
-    );
+    const { Entries = [] } = await client.call('PutEvents', {
+      Entries: [
+        {
+          EventBusName: eventBusName,
+          Source: EVENT_SOURCE,
+          DetailType: detailType,
+          Detail: JSON.stringify(detail),
+          Resources: [queueArn],
+        },
+      ],
+    });
     const refused = Entries.find(({ ErrorCode }) => ErrorCode !== undefined);
     if (refused) throw new Error(`EventBridge refused the event "${detailType}": ${refused.ErrorCode}`);
   };

@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
-import { HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import type { S3 } from '../../shared/aws/s3';
 import { isTransient } from '../../shared/transient';
 import { readMetadata } from '../core/metadata';
 import { ConditionFailed, type ZipStore } from '../core/ports';
@@ -12,11 +12,11 @@ const FIRST_PAUSE_MS = 200;
 const MAX_OBJECT_BYTES = 5 * 1024 ** 3;
 
 /**
- * @param client makes one attempt a call: its own retries would send a stream that has been read already
+ * @param client makes one attempt a call
  * @param open opens the zip anew for each attempt
  */
 export function s3ZipStore(
-  client: S3Client,
+  client: S3,
   bucket: string,
   open: (file: string) => fs.ReadStream = file => fs.createReadStream(file),
 ): ZipStore {
@@ -25,17 +25,13 @@ export function s3ZipStore(
 
     async head(key, signal) {
       try {
-        const found = await patiently(signal, () =>
-          client.send(new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }), {
-            abortSignal: signal,
-          }),
-        );
+        const found = await patiently(signal, () => client.headObject(bucket, key, { signal }));
         return {
-          etag: found.ETag ?? '',
-          versionId: found.VersionId,
-          sha256: Buffer.from(found.ChecksumSHA256 ?? '', 'base64').toString('hex'),
-          bytes: found.ContentLength ?? 0,
-          facts: readMetadata(found.Metadata ?? {}),
+          etag: found.etag,
+          versionId: found.versionId,
+          sha256: found.sha256?.toString('hex') ?? '',
+          bytes: found.bytes,
+          facts: readMetadata(found.metadata),
         };
       } catch (error) {
         const status = statusOf(error);
@@ -53,27 +49,22 @@ export function s3ZipStore(
       }
       const digest = await sha256OfFile(file);
       try {
-        const { VersionId } = await patiently(signal, async () => {
-          const body = open(file);
-          try {
-            return await client.send(
-              new PutObjectCommand({
-                Bucket: bucket,
-                Key: key,
-                Body: body,
-                ContentLength: bytes,
-                ContentType: 'application/zip',
-                ChecksumSHA256: digest.toString('base64'),
-                Metadata: metadata,
-                ...(replaces === undefined ? { IfNoneMatch: '*' } : { IfMatch: replaces }),
-              }),
-              { abortSignal: signal },
-            );
-          } finally {
-            body.destroy();
-          }
-        });
-        return { versionId: VersionId, sha256: digest.toString('hex') };
+        const { versionId } = await patiently(signal, () =>
+          client.putObject(
+            {
+              bucket,
+              key,
+              open: () => open(file),
+              bytes,
+              sha256: digest,
+              contentType: 'application/zip',
+              metadata,
+              replaces,
+            },
+            { signal },
+          ),
+        );
+        return { versionId, sha256: digest.toString('hex') };
       } catch (error) {
         const status = statusOf(error);
         // 404: what was to be replaced has been deleted.

@@ -1,16 +1,14 @@
-import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import type { Sqs } from '../../shared/aws/sqs';
 import type { Retries } from '../core/ports';
 
-export function sqsRetries(client: SQSClient, queueUrl: string): Retries {
+export function sqsRetries(client: Sqs, queueUrl: string): Retries {
   return {
     async postpone({ receiptHandle }, seconds) {
-      await client.send(
-        new ChangeMessageVisibilityCommand({
-          QueueUrl: queueUrl,
-          ReceiptHandle: receiptHandle,
-          VisibilityTimeout: seconds,
-        }),
-      );
+      await client.call('ChangeMessageVisibility', {
+        QueueUrl: queueUrl,
+        ReceiptHandle: receiptHandle,
+        VisibilityTimeout: seconds,
+      });
     },
   };
 }

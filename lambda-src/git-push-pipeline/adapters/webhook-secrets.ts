@@ -1,8 +1,4 @@
-import {
-  GetSecretValueCommand,
-  ResourceNotFoundException,
-  type SecretsManagerClient,
-} from '@aws-sdk/client-secrets-manager';
+import type { SecretsManager } from '../../shared/aws/secrets-manager';
 import type { Clock } from '../../shared/clock';
 
 /** A rotated secret is in use within this time. */
@@ -13,7 +9,7 @@ const KEPT_MS = 60_000;
  * A failed read is not kept.
  */
 export function webhookSecrets(
-  client: SecretsManagerClient,
+  client: SecretsManager,
   secretArn: string,
   clock: Clock,
 ): () => Promise<readonly string[]> {
@@ -37,18 +33,15 @@ export function webhookSecrets(
   };
 }
 
-async function read(
-  client: SecretsManagerClient,
-  secretArn: string,
-  stage: string,
-): Promise<string | undefined> {
+async function read(client: SecretsManager, secretArn: string, stage: string): Promise<string | undefined> {
   try {
-    const { SecretString } = await client.send(
-      new GetSecretValueCommand({ SecretId: secretArn, VersionStage: stage }),
-    );
+    const { SecretString } = await client.call('GetSecretValue', {
+      SecretId: secretArn,
+      VersionStage: stage,
+    });
     return SecretString;
   } catch (error) {
-    if (stage === 'AWSPREVIOUS' && error instanceof ResourceNotFoundException) return undefined; // never rotated
+    if (stage === 'AWSPREVIOUS' && (error as Error).name === 'ResourceNotFoundException') return undefined; // never rotated
     throw error;
   }
 }

@@ -1,10 +1,6 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { S3Client } from '@aws-sdk/client-s3';
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
 import { type CredentialReference, ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
 import {
@@ -13,7 +9,12 @@ import {
   type RepositoryAddress,
 } from '../../../src/git-push-pipeline/repository-address';
 import { createAddressGuard } from '../../shared/address-guard';
-import { awsClient } from '../../shared/aws-client';
+import { EVENT_BRIDGE } from '../../shared/aws/event-bridge';
+import { jsonClient } from '../../shared/aws/json';
+import { s3Client } from '../../shared/aws/s3';
+import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
+import { credentialsFrom } from '../../shared/aws/signer';
+import { SQS } from '../../shared/aws/sqs';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -33,9 +34,9 @@ const { env } = process;
 /** A folder of our own, so that it can be emptied. */
 const SCRATCH = path.join(os.tmpdir(), 'git-push-pipeline');
 
-const sqs = awsClient(SQSClient, 'quick');
-const secrets = awsClient(SecretsManagerClient, 'quick');
-const s3 = awsClient(S3Client, 'upload');
+const sqs = jsonClient(SQS, 'quick', env);
+const secrets = jsonClient(SECRETS_MANAGER, 'quick', env);
+const s3 = s3Client('upload', env);
 const patterns = (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern);
 const references = jsonEnv<CredentialReference[]>(env, ENV.credentials) ?? [];
 const limits = limitsFor(Number(requireEnv(env, ENV.ephemeralStorageMib)));
@@ -59,12 +60,7 @@ const isAllowed = (address: RepositoryAddress) => isListed(address, patterns);
 async function connection(address: RepositoryAddress): Promise<GitConnection> {
   const credentials =
     address.host === codeCommitHost
-      ? codeCommitCredentials(
-          address,
-          await s3.config.credentials(),
-          requireEnv(env, 'AWS_REGION'),
-          systemClock.now(),
-        )
+      ? codeCommitCredentials(address, credentialsFrom(env), requireEnv(env, 'AWS_REGION'), systemClock.now())
       : await credentialsFor(address, references, arn => readSecret(secrets, arn));
   return { network, credentials };
 }
@@ -73,7 +69,7 @@ export const handler = createHandler({
   git: deadline => new GitClient({ connection, isAllowed, directory: SCRATCH, limits, deadline, zip }),
   cleanUp: () => fs.rmSync(SCRATCH, { recursive: true, force: true }),
   store: s3ZipStore(s3, requireEnv(env, ENV.bucketName)),
-  events: eventBridgeEvents(awsClient(EventBridgeClient, 'quick'), requireEnv(env, ENV.eventBusName)),
+  events: eventBridgeEvents(jsonClient(EVENT_BRIDGE, 'quick', env), requireEnv(env, ENV.eventBusName)),
   queue: sqsPushQueue(sqs, requireEnv(env, ENV.queueUrl)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
   retries: sqsRetries(sqs, requireEnv(env, ENV.queueUrl)),

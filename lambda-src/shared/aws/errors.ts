@@ -66,7 +66,9 @@ export function xmlError(answer: WireAnswer): AwsError {
     const content = new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1];
     return content?.replace(/&(lt|gt|quot|apos|amp);/g, (_, entity: keyof typeof ENTITY) => ENTITY[entity]);
   };
-  return new AwsError(element('Code') ?? 'Unknown', element('Message') ?? 'UnknownError', answer);
+  // The answer to a HEAD has no body.
+  const named = answer.statusCode === 404 && text === '' ? 'NotFound' : 'Unknown';
+  return new AwsError(element('Code') ?? named, element('Message') ?? 'UnknownError', answer);
 }
 
 const ENTITY = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' } as const;

@@ -13,11 +13,23 @@ export interface PutObject {
   readonly sha256: Buffer;
   readonly contentType: string;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Fails with status 412 where the key is taken. */
-  readonly onlyIfNew: boolean;
+  /** The ETag of the object that this one is to replace; undefined where there must be none. Else it fails with status 412. */
+  readonly replaces?: string;
+}
+
+export interface ObjectHead {
+  /** Quotation marks and all, as S3 wants it back. */
+  readonly etag: string;
+  readonly versionId?: string;
+  readonly bytes: number;
+  /** Where the object was stored with its SHA-256. */
+  readonly sha256?: Buffer;
+  /** Names in lower case. */
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 export interface S3 {
+  headObject(bucket: string, key: string, options?: CallOptions): Promise<ObjectHead>;
   putObject(object: PutObject, options?: CallOptions): Promise<{ readonly versionId?: string }>;
 }
 
@@ -27,26 +39,53 @@ export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 {
     kind,
     env,
   );
+  /** A name with dots does not match the certificate; under a configured endpoint no name of a host is known to resolve. */
+  const placeOf = (bucket: string, key: string): { path: string; origin?: URL } => {
+    const { url, configured } = client.endpoint;
+    const path = `/${key.split('/').map(encode).join('/')}`;
+    return configured || bucket.includes('.')
+      ? { path: `/${bucket}${path}` }
+      : { path, origin: new URL(`${url.protocol}//${bucket}.${url.host}`) };
+  };
   return {
-    async putObject({ bucket, key, open, bytes, sha256, contentType, metadata, onlyIfNew }, options) {
-      const { url, configured } = client.endpoint;
-      const path = `/${key.split('/').map(encode).join('/')}`;
-      // A name with dots does not match the certificate; under a configured endpoint no name is known to resolve.
-      const inPath = configured || bucket.includes('.');
+    async headObject(bucket, key, options) {
+      const { headers } = await client.send(
+        {
+          method: 'HEAD',
+          ...placeOf(bucket, key),
+          headers: { 'x-amz-content-sha256': EMPTY, 'x-amz-checksum-mode': 'ENABLED' },
+          body: '',
+        },
+        options,
+      );
+      const sha256 = headers['x-amz-checksum-sha256'];
+      return {
+        etag: headers.etag ?? '',
+        versionId: headers['x-amz-version-id'],
+        bytes: Number(headers['content-length'] ?? 0),
+        sha256: sha256 === undefined ? undefined : Buffer.from(sha256, 'base64'),
+        metadata: Object.fromEntries(
+          Object.entries(headers).flatMap(([name, value]) =>
+            name.startsWith(META) ? [[name.slice(META.length), value]] : [],
+          ),
+        ),
+      };
+    },
+
+    async putObject({ bucket, key, open, bytes, sha256, contentType, metadata, replaces }, options) {
       const { headers } = await client.send(
         {
           method: 'PUT',
-          path: inPath ? `/${bucket}${path}` : path,
-          origin: inPath ? undefined : new URL(`${url.protocol}//${bucket}.${url.host}`),
+          ...placeOf(bucket, key),
           headers: {
             'content-type': contentType,
             'content-length': String(bytes),
             'x-amz-content-sha256': sha256.toString('hex'),
             'x-amz-checksum-sha256': sha256.toString('base64'),
             ...Object.fromEntries(
-              Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name.toLowerCase()}`, value]),
+              Object.entries(metadata).map(([name, value]) => [META + name.toLowerCase(), value]),
             ),
-            ...(onlyIfNew && { 'if-none-match': '*' }),
+            ...(replaces === undefined ? { 'if-none-match': '*' } : { 'if-match': replaces }),
           },
           body: { open },
         },
@@ -56,6 +95,10 @@ export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 {
     },
   };
 }
+
+const META = 'x-amz-meta-';
+/** SHA-256 of nothing. */
+const EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 /** Everything but unreserved characters (RFC 3986), as signatures want it. */
 function encode(segment: string): string {

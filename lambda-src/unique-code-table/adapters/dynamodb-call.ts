@@ -1,9 +1,11 @@
+import type { CancellationReason } from '@aws-sdk/client-dynamodb';
+import type { Item } from './dynamodb-item';
 import type { Timing } from '../../shared/clock';
 import { untilDeadline } from '../core/until-deadline';
 
-/** The part of a command's options that ends a call in time. */
+/** The part of a call's options that ends it in time. */
 interface Signal {
-  readonly abortSignal: AbortSignal;
+  readonly signal: AbortSignal;
 }
 
 /** No call outlives the request that it belongs to, and a short one is still made once. */
@@ -18,5 +20,15 @@ export function callUntil<T>(
 ): Promise<T> {
   const signal = () =>
     AbortSignal.timeout(Math.min(LONGEST_CALL, Math.max(SHORTEST_CALL, Math.round(deadline - timing.now()))));
-  return untilDeadline(() => call({ abortSignal: signal() }), deadline, timing);
+  return untilDeadline(() => call({ signal: signal() }), deadline, timing);
+}
+
+/** What the errors of DynamoDB carry, as far as it is looked at here. */
+interface Refusal {
+  readonly Item?: Item;
+  readonly CancellationReasons?: CancellationReason[];
+}
+
+export function isNamed(error: unknown, name: string): error is Error & Refusal {
+  return error instanceof Error && error.name === name;
 }

@@ -1,22 +1,22 @@
-import { type DynamoDBClient, GetItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
 import { callUntil } from './dynamodb-call';
 import { type Item, storedCode } from './dynamodb-item';
 import type { CodeLister, CodeReader } from '../core/store';
+import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { Timing } from '../../shared/clock';
 import { INDEX, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
 
 const PAGE_SIZE = 100;
 
-export function dynamodbReader(client: DynamoDBClient, tableName: string, timing: Timing): CodeReader {
+export function dynamodbReader(client: DynamoDb, tableName: string, timing: Timing): CodeReader {
   const item = (key: string, deadline: number): Promise<Item | undefined> =>
     callUntil(
       async signal => {
-        const command = new GetItemCommand({
+        const input = {
           TableName: tableName,
           Key: { [TABLE.key]: { S: key } },
           ConsistentRead: true, // who reads after a redemption or a revocation sees it
-        });
-        return (await client.send(command, signal)).Item;
+        };
+        return (await client.call('GetItem', input, signal)).Item;
       },
       deadline,
       timing,
@@ -30,14 +30,15 @@ export function dynamodbReader(client: DynamoDBClient, tableName: string, timing
   };
 }
 
-export function dynamodbLister(client: DynamoDBClient, tableName: string, timing: Timing): CodeLister {
+export function dynamodbLister(client: DynamoDb, tableName: string, timing: Timing): CodeLister {
   return {
     async list(index, value, after, deadline) {
       const attribute = INDEX[index];
       const { Items = [], LastEvaluatedKey: last } = await callUntil(
         signal =>
-          client.send(
-            new QueryCommand({
+          client.call(
+            'Query',
+            {
               TableName: tableName,
               IndexName: index,
               KeyConditionExpression: '#attribute = :value',
@@ -49,7 +50,7 @@ export function dynamodbLister(client: DynamoDBClient, tableName: string, timing
                 [TABLE.createdOn]: { S: after.createdOn },
                 [TABLE.key]: { S: after.code },
               },
-            }),
+            },
             signal,
           ),
         deadline,

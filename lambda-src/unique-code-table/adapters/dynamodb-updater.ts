@@ -1,13 +1,8 @@
-import {
-  type AttributeValue,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  UpdateItemCommand,
-  type UpdateItemCommandInput,
-} from '@aws-sdk/client-dynamodb';
-import { callUntil } from './dynamodb-call';
+import type { AttributeValue, UpdateItemCommandInput } from '@aws-sdk/client-dynamodb';
+import { callUntil, isNamed } from './dynamodb-call';
 import { compact, storedCode } from './dynamodb-item';
 import type { Change, CodeUpdater, RedemptionEntry } from '../core/store';
+import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { Timing } from '../../shared/clock';
 import { REDEMPTION, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
 
@@ -20,25 +15,26 @@ type Expression = Pick<
 >;
 
 /** Changes one item by one conditional `UpdateItem`: what a change may meet is decided by DynamoDB, not here before it. */
-export function dynamodbUpdater(client: DynamoDBClient, tableName: string, timing: Timing): CodeUpdater {
+export function dynamodbUpdater(client: DynamoDb, tableName: string, timing: Timing): CodeUpdater {
   return {
     change: (code, change, deadline) =>
       callUntil(
         async signal => {
           try {
-            const { Attributes } = await client.send(
-              new UpdateItemCommand({
+            const { Attributes } = await client.call(
+              'UpdateItem',
+              {
                 TableName: tableName,
                 Key: { [TABLE.key]: { S: code } },
                 ...expressionOf(change),
                 ReturnValues: 'ALL_NEW',
                 ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-              }),
+              },
               signal,
             );
             return { made: true, item: storedCode(Attributes!) };
           } catch (error) {
-            if (!(error instanceof ConditionalCheckFailedException)) throw error;
+            if (!isNamed(error, 'ConditionalCheckFailedException')) throw error;
             return { made: false, item: error.Item && storedCode(error.Item) };
           }
         },
@@ -52,20 +48,21 @@ export function dynamodbUpdater(client: DynamoDBClient, tableName: string, timin
       callUntil(
         async signal => {
           try {
-            await client.send(
-              new UpdateItemCommand({
+            await client.call(
+              'UpdateItem',
+              {
                 TableName: tableName,
                 Key: { [TABLE.key]: { S: reservationKey(code) } },
                 UpdateExpression: 'REMOVE #revokedOn',
                 ConditionExpression: 'attribute_exists(#code) AND attribute_not_exists(#code)',
                 ExpressionAttributeNames: { '#code': TABLE.key, '#revokedOn': TABLE.revokedOn },
                 ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-              }),
+              },
               signal,
             );
             return false;
           } catch (error) {
-            if (!(error instanceof ConditionalCheckFailedException)) throw error;
+            if (!isNamed(error, 'ConditionalCheckFailedException')) throw error;
             return error.Item !== undefined;
           }
         },

@@ -1,15 +1,8 @@
-import {
-  type AttributeValue,
-  type CancellationReason,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-  PutItemCommand,
-  TransactionCanceledException,
-  TransactWriteItemsCommand,
-} from '@aws-sdk/client-dynamodb';
-import { callUntil } from './dynamodb-call';
+import type { AttributeValue, CancellationReason } from '@aws-sdk/client-dynamodb';
+import { callUntil, isNamed } from './dynamodb-call';
 import { compact, type Item, numbers } from './dynamodb-item';
 import type { CodeItem, CodeWriter, RequestRecord, Write, WriteResult } from '../core/store';
+import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { Timing } from '../../shared/clock';
 import { requestKey, reservationKey, REUSE_GRACE, TABLE } from '../../../src/unique-code-table/contract';
 import { isTransientCode } from '../../shared/transient';
@@ -41,7 +34,7 @@ class TransactionConflict extends Error {
 }
 
 /** `client` must not ask again itself: the one loop around it does. */
-export function dynamodbWriter(client: DynamoDBClient, options: WriterOptions, timing: Timing): CodeWriter {
+export function dynamodbWriter(client: DynamoDb, options: WriterOptions, timing: Timing): CodeWriter {
   return {
     async write(write) {
       const puts = [
@@ -63,24 +56,25 @@ export function dynamodbWriter(client: DynamoDBClient, options: WriterOptions, t
 type Signal = Parameters<Parameters<typeof callUntil>[0]>[0];
 
 async function writeOne(
-  client: DynamoDBClient,
+  client: DynamoDb,
   { tableName }: WriterOptions,
   { code, ...put }: Put,
   nonce: string,
   signal: Signal,
 ): Promise<WriteResult> {
   try {
-    await client.send(
-      new PutItemCommand({
+    await client.call(
+      'PutItem',
+      {
         TableName: tableName,
         ...put,
         ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-      }),
+      },
       signal,
     );
     return { outcome: 'written' };
   } catch (error) {
-    if (!(error instanceof ConditionalCheckFailedException)) throw error;
+    if (!isNamed(error, 'ConditionalCheckFailedException')) throw error;
     // The answer to a write was lost, it was sent again, and it met itself.
     return error.Item?.[TABLE.nonce]?.S === nonce
       ? { outcome: 'written', createdOn: error.Item[TABLE.createdOn]?.S }
@@ -89,24 +83,25 @@ async function writeOne(
 }
 
 async function writeAll(
-  client: DynamoDBClient,
+  client: DynamoDb,
   { tableName }: WriterOptions,
   puts: Put[],
   nonce: string,
   signal: Signal,
 ): Promise<WriteResult> {
   try {
-    await client.send(
-      new TransactWriteItemsCommand({
+    await client.call(
+      'TransactWriteItems',
+      {
         TransactItems: puts.map(({ code, ...put }) => ({
           Put: { TableName: tableName, ...put, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' },
         })),
-      }),
+      },
       signal,
     );
     return { outcome: 'written' };
   } catch (error) {
-    if (!(error instanceof TransactionCanceledException)) throw error;
+    if (!isNamed(error, 'TransactionCanceledException')) throw error;
     const reasons = error.CancellationReasons ?? [];
     const result = outcomeOf(reasons, puts, nonce);
     if (result) return result;

@@ -1,8 +1,8 @@
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
 import { ENV, type RequestRules } from '../../../src/webhook-runner/contract';
-import { awsClient } from '../../shared/aws-client';
+import { jsonClient } from '../../shared/aws/json';
+import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
+import { SQS } from '../../shared/aws/sqs';
 import { systemClock } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -13,11 +13,11 @@ const { env } = process;
 const apiKeySecretArn = env[ENV.apiKeySecretArn];
 
 export const handler = createHandler({
-  queue: sqsRunQueue(awsClient(SQSClient, 'quick'), requireEnv(env, ENV.queueUrl)),
+  queue: sqsRunQueue(jsonClient(SQS, 'quick', env), requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   rules: JSON.parse(requireEnv(env, ENV.requestRules)) as RequestRules,
   apiKey: apiKeySecretArn
-    ? cachedSecret(awsClient(SecretsManagerClient, 'quick'), apiKeySecretArn)
+    ? cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', env), apiKeySecretArn)
     : undefined,
 });

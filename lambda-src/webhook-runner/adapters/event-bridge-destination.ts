@@ -1,4 +1,4 @@
-import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import type { EventBridge } from '../../shared/aws/event-bridge';
 import { isTransient, isTransientCode } from '../../shared/transient';
 import { NO_OWN_BODY, recordsText } from '../core/batch-text';
 import type { Destination } from '../core/ports';
@@ -13,7 +13,7 @@ const FRAME_BYTES = 700;
 
 /** Each batch is one event: `detail` has `webhook_id`, `idempotency_key`, `first_record` and `records`. */
 export function eventBridgeDestination(
-  client: EventBridgeClient,
+  client: EventBridge,
   { eventBusName, source, detailType }: EventBusTarget,
   webhookId: string,
 ): Destination {
@@ -26,11 +26,12 @@ export function eventBridgeDestination(
         `{"webhook_id":${JSON.stringify(webhookId)},"idempotency_key":${JSON.stringify(batch.idempotencyKey)},` +
         `"first_record":${batch.firstRecord},"records":[${records}]}`;
       try {
-        const { FailedEntryCount, Entries } = await client.send(
-          new PutEventsCommand({
+        const { FailedEntryCount, Entries } = await client.call(
+          'PutEvents',
+          {
             Entries: [{ EventBusName: eventBusName, Source: source, DetailType: detailType, Detail }],
-          }),
-          { abortSignal: signal },
+          },
+          { signal },
         );
         if (!FailedEntryCount) return { kind: 'delivered' };
         const code = Entries?.[0]?.ErrorCode ?? 'no reason';

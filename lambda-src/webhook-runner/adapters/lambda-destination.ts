@@ -1,5 +1,5 @@
-import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import type { MappingRequest } from '../../../src/webhook-runner/contract';
+import type { Lambda } from '../../shared/aws/lambda';
 import { isTransient } from '../../shared/transient';
 import { NO_OWN_BODY, recordsText } from '../core/batch-text';
 import { parseLambdaAnswer } from '../core/lambda-answer';
@@ -10,7 +10,7 @@ const FRAME_BYTES = 300;
 
 /** Each batch is one synchronous invocation: the event is a `LambdaBatch`, the answer a `LambdaBatchAnswer`. */
 export function lambdaDestination(
-  client: LambdaClient,
+  client: Lambda,
   functionArn: string,
   webhookId: string,
   request: MappingRequest,
@@ -23,11 +23,8 @@ export function lambdaDestination(
       if (records === undefined) return { kind: 'refused', reason: NO_OWN_BODY };
       const payload = `${head},"idempotency_key":${JSON.stringify(batch.idempotencyKey)},"first_record":${batch.firstRecord},"records":[${records}]}`;
       try {
-        const { Payload, FunctionError } = await client.send(
-          new InvokeCommand({ FunctionName: functionArn, Payload: Buffer.from(payload) }),
-          { abortSignal: signal },
-        );
-        return parseLambdaAnswer(Buffer.from(Payload ?? []).toString('utf8'), FunctionError, batch.count);
+        const answer = await client.invoke(functionArn, payload, { signal });
+        return parseLambdaAnswer(answer.payload.toString('utf8'), answer.functionError, batch.count);
       } catch (error) {
         signal?.throwIfAborted();
         return {

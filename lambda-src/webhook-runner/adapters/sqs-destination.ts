@@ -1,10 +1,10 @@
-import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import type { Sqs } from '../../shared/aws/sqs';
 import { isTransient } from '../../shared/transient';
 import { NO_OWN_BODY, recordsText } from '../core/batch-text';
 import type { Destination } from '../core/ports';
 
 /** Each batch is one message: a JSON array, with webhook id and idempotency key as attributes (a FIFO queue deduplicates by the latter). */
-export function sqsDestination(client: SQSClient, queueUrl: string, webhookId: string): Destination {
+export function sqsDestination(client: Sqs, queueUrl: string, webhookId: string): Destination {
   const fifo = queueUrl.endsWith('.fifo');
   return {
     overheadBytes: 2,
@@ -12,8 +12,9 @@ export function sqsDestination(client: SQSClient, queueUrl: string, webhookId: s
       const records = recordsText(batch);
       if (records === undefined) return { kind: 'refused', reason: NO_OWN_BODY };
       try {
-        await client.send(
-          new SendMessageCommand({
+        await client.call(
+          'SendMessage',
+          {
             QueueUrl: queueUrl,
             MessageBody: `[${records}]`,
             MessageAttributes: {
@@ -21,8 +22,8 @@ export function sqsDestination(client: SQSClient, queueUrl: string, webhookId: s
               idempotency_key: { DataType: 'String', StringValue: batch.idempotencyKey },
             },
             ...(fifo && { MessageGroupId: webhookId, MessageDeduplicationId: batch.idempotencyKey }),
-          }),
-          { abortSignal: signal },
+          },
+          { signal },
         );
         return { kind: 'delivered' };
       } catch (error) {

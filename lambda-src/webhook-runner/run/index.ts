@@ -1,10 +1,5 @@
 import { createRequire } from 'node:module';
 import * as path from 'node:path';
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { LambdaClient } from '@aws-sdk/client-lambda';
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { SQSClient } from '@aws-sdk/client-sqs';
 import { createHandler } from './handler';
 import {
   type DestinationSettings,
@@ -13,7 +8,12 @@ import {
   METRIC_NAMESPACE,
   type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
-import { awsClient } from '../../shared/aws-client';
+import { DYNAMODB } from '../../shared/aws/dynamodb';
+import { EVENT_BRIDGE } from '../../shared/aws/event-bridge';
+import { jsonClient } from '../../shared/aws/json';
+import { lambdaClient } from '../../shared/aws/lambda';
+import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
+import { SQS } from '../../shared/aws/sqs';
 import { systemTiming } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
@@ -28,7 +28,7 @@ import { mapperOf } from '../core/record-mapping';
 const { env } = process;
 const settings = JSON.parse(requireEnv(env, ENV.settings)) as RunnerSettings;
 const secretArn = env[ENV.destinationSecretArn];
-const sqs = awsClient(SQSClient, 'quick');
+const sqs = jsonClient(SQS, 'quick', env);
 
 export const handler = createHandler({
   ...systemTiming,
@@ -36,18 +36,18 @@ export const handler = createHandler({
     settings,
     destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
     timing: systemTiming,
-    secret: secretArn ? cachedSecret(awsClient(SecretsManagerClient, 'quick'), secretArn) : undefined,
+    secret: secretArn ? cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', env), secretArn) : undefined,
     // The core asks again itself, within its rate limit.
     clients: {
-      lambda: () => awsClient(LambdaClient, 'invoke'),
-      eventBridge: () => awsClient(EventBridgeClient, 'once'),
-      sqs: () => awsClient(SQSClient, 'once'),
+      lambda: () => lambdaClient('invoke', env),
+      eventBridge: () => jsonClient(EVENT_BRIDGE, 'once', env),
+      sqs: () => jsonClient(SQS, 'once', env),
     },
   }),
   queue: sqsRunQueue(sqs, requireEnv(env, ENV.queueUrl)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
   leases: dynamodbLeases(
-    awsClient(DynamoDBClient, 'quick'),
+    jsonClient(DYNAMODB, 'quick', env),
     requireEnv(env, ENV.leaseTableName),
     systemTiming.now,
   ),

@@ -2,10 +2,10 @@ import { DynamoDBClient, GetItemCommand, TransactWriteItemsCommand } from '@aws-
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Answer, outcomeOf, ScriptedServer } from './scripted-server';
+import { awsClient } from './sdk-client';
 import { DYNAMODB } from '../../../lambda-src/shared/aws/dynamodb';
 import { jsonClient } from '../../../lambda-src/shared/aws/json';
 import { SQS } from '../../../lambda-src/shared/aws/sqs';
-import { awsClient } from '../../../lambda-src/shared/aws-client';
 
 /** Ours and the SDK against the same faults: as many requests, and the same end. */
 const server = new ScriptedServer();
@@ -25,8 +25,8 @@ beforeEach(() => {
   vi.spyOn(console, 'warn').mockReturnValue();
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   return () => {
+    vi.restoreAllMocks(); // first: a spy on a fake timer would put the fake one back
     vi.useRealTimers();
-    vi.restoreAllMocks();
     vi.unstubAllEnvs();
   };
 });

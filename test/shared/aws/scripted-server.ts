@@ -33,6 +33,11 @@ export class ScriptedServer {
     this.received.length = 0;
   }
 
+  /** Cuts all connections, whatever they wait for. */
+  public disconnect(): void {
+    this.server.closeAllConnections();
+  }
+
   public close(): void {
     this.server.close();
     this.server.closeAllConnections();

@@ -5,12 +5,12 @@ import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { outcomeOf, type Received, ScriptedServer } from './scripted-server';
+import { awsClient } from './sdk-client';
 import { DYNAMODB } from '../../../lambda-src/shared/aws/dynamodb';
 import { jsonClient } from '../../../lambda-src/shared/aws/json';
 import { lambdaClient } from '../../../lambda-src/shared/aws/lambda';
 import { s3Client } from '../../../lambda-src/shared/aws/s3';
 import { SQS } from '../../../lambda-src/shared/aws/sqs';
-import { awsClient } from '../../../lambda-src/shared/aws-client';
 
 const server = new ScriptedServer();
 let address: string;
@@ -26,8 +26,8 @@ beforeEach(() => {
   vi.stubEnv('AWS_ENDPOINT_URL', address);
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   return () => {
+    vi.restoreAllMocks(); // first: a spy on a fake timer would put the fake one back
     vi.useRealTimers();
-    vi.restoreAllMocks();
     vi.unstubAllEnvs();
   };
 });
@@ -87,7 +87,7 @@ describe('Lambda', () => {
 describe('S3', () => {
   const content = Buffer.from('zip');
   const sha256 = createHash('sha256').update(content).digest();
-  const put = (key: string, onlyIfNew = false, open = () => Readable.from([content])) =>
+  const put = (key: string, replaces?: string, open = () => Readable.from([content])) =>
     s3Client('upload', process.env).putObject({
       bucket: 'zips',
       key,
@@ -96,14 +96,14 @@ describe('S3', () => {
       sha256,
       contentType: 'application/zip',
       metadata: { commit: 'c0ffee', pusher: '%C3%A9' },
-      onlyIfNew,
+      replaces,
     });
 
   test.each(['a/b.zip', 'ü ä/😀+&=.zip', "!'()*", '../up/./and//twice', 'a%2Fb'])(
     'stores %j as the SDK does, its content signed',
     async key => {
       server.play({ status: 200, headers: { 'x-amz-version-id': 'v7' }, body: '' });
-      expect(await put(key, true)).toEqual({ versionId: 'v7' });
+      expect(await put(key)).toEqual({ versionId: 'v7' });
       const client = new S3Client({ forcePathStyle: true, maxAttempts: 1 });
       await client.send(
         new PutObjectCommand({
@@ -128,7 +128,7 @@ describe('S3', () => {
       status: 412,
       body: '<?xml?><Error><Code>PreconditionFailed</Code><Message>A &lt;key&gt; &amp; more</Message></Error>',
     });
-    const { error } = await outcomeOf(put('x', true));
+    const { error } = await outcomeOf(put('x'));
     expect(error).toMatchObject({
       name: 'PreconditionFailed',
       message: 'A <key> & more',
@@ -139,7 +139,7 @@ describe('S3', () => {
   test('ends an upload whose source fails, and closes what it reads', async () => {
     const source = new Readable({ read() {} });
     server.play({ status: 200 });
-    const call = outcomeOf(put('x', false, () => source));
+    const call = outcomeOf(put('x', undefined, () => source));
     source.destroy(new Error('disk gone'));
     expect((await call).error?.message).toBe('disk gone');
   });
@@ -158,7 +158,6 @@ describe('S3', () => {
           sha256,
           contentType: 'x/y',
           metadata: {},
-          onlyIfNew: false,
         },
         { signal: controller.signal },
       ),

@@ -1,9 +1,4 @@
-import { CALL_LIMITS, type CallKind, type CallLimits } from './aws/limits';
-
-/**
- * The one maker of AWS clients: without a limit, a lost answer is waited for until the function's own time is up, and is never
- * asked for again.
- */
+import { CALL_LIMITS, type CallKind, type CallLimits } from '../../../lambda-src/shared/aws/limits';
 
 /** What the SDK is told. */
 interface ClientOptions {
@@ -16,7 +11,7 @@ interface ClientOptions {
   };
 }
 
-/** A client of the SDK, for calls of one kind. Region, credentials and endpoint come from the function's environment. */
+/** A client of the SDK with the limits of one kind, to compare ours with. */
 export function awsClient<Client>(Class: new (options: ClientOptions) => Client, kind: CallKind): Client {
   const { connectMs, answerMs, idleMs, attempts }: CallLimits = CALL_LIMITS[kind];
   return new Class({
