@@ -91,7 +91,7 @@ export const BLOCKS: Block[] = [
   {
     name: 'crashReporterLayer',
     url: 'url',
-    shown: 6,
+    shown: 7,
     tour: [
       { title: 'Handler not found', method: 'POST', path: '/crash/handler-not-found', expect: 500 },
       { title: 'Missing module', method: 'POST', path: '/crash/missing-module', expect: 500 },
@@ -99,6 +99,7 @@ export const BLOCKS: Block[] = [
       { title: 'Out of memory', method: 'POST', path: '/crash/out-of-memory', expect: 500 },
       { title: 'Timeout', method: 'POST', path: '/crash/timeout', expect: 500 },
       { title: 'Thrown error', method: 'POST', path: '/crash/thrown-error', expect: 500 },
+      { title: 'Bundled TypeScript', method: 'POST', path: '/crash/bundled-typescript', expect: 500 },
     ],
   },
   {

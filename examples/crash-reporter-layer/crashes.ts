@@ -1,3 +1,4 @@
+import * as path from 'node:path';
 import { Duration } from 'aws-cdk-lib';
 import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
@@ -5,6 +6,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { buildSync } from 'esbuild';
 
 /** Code of functions that end badly, by the way in which they do. Two of them never start. */
 export const CRASHES = {
@@ -16,12 +18,28 @@ export const CRASHES = {
   timeout: 'exports.handler = () => new Promise(resolve => setTimeout(resolve, 60_000));',
   'thrown-error':
     'function total(order) { return order.items.length; }\nexports.handler = async event => total(event.order);',
+  'bundled-typescript': bundle('checkout/handler.ts'),
 } as const;
+
+/** As the CDK's NodejsFunction bundles it: minified, with a source map, here within the file. */
+function bundle(file: string): string {
+  const { outputFiles } = buildSync({
+    entryPoints: [path.join(__dirname, file)],
+    outfile: path.join(__dirname, 'index.js'),
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    target: 'node24',
+    sourcemap: 'inline',
+    write: false,
+  });
+  return outputFiles[0].text;
+}
 
 export type Crash = keyof typeof CRASHES;
 
 /**
- * Six functions that each crash in a way of its own, behind `POST /crash/<way>`.
+ * Seven functions that each crash in a way of its own, behind `POST /crash/<way>`.
  *
  * For the demo. Its API is open to everybody: deploy it where that does not matter.
  */

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"cdk-serverless-blocks/crash-reporter/internal/awsapi"
@@ -23,6 +24,7 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/reporter"
 	"cdk-serverless-blocks/crash-reporter/internal/safe"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
+	"cdk-serverless-blocks/crash-reporter/internal/source"
 	"cdk-serverless-blocks/crash-reporter/internal/state"
 	"cdk-serverless-blocks/crash-reporter/internal/telemetry"
 )
@@ -112,12 +114,24 @@ func newReporter(cfg config.Config, self string) *reporter.Reporter {
 		DSNIsStored: cfg.DSN == "",
 		SampleRate:  cfg.SampleRate,
 		Ignore:      cfg.Ignore,
+		Source:      sourceOf(cfg),
 		PerMinute:   cfg.PerMinute,
 		Metrics:     cfg.Metrics,
 		Now:         time.Now,
 		Log:         log,
 		Print:       func(line string) { fmt.Println(line) },
 	})
+}
+
+// sourceOf opens the function's folder when the first crash needs it.
+func sourceOf(cfg config.Config) func(*crash.Report, time.Duration) {
+	if !cfg.Source {
+		return nil
+	}
+	files := sync.OnceValue(func() *source.Files { return source.Open(cfg.TaskRoot) })
+	return func(report *crash.Report, limit time.Duration) {
+		report.Images = files().Enrich(report.Exceptions, report.Language, limit)
+	}
 }
 
 // dsnSource reads the DSN when the first crash needs it, so that healthy starts

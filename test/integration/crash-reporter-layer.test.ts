@@ -13,7 +13,7 @@ let example: RunningExample;
 let events: SentryEvent[];
 beforeAll(async () => {
   example = await startExample();
-  // As somebody does with curl, all six at once.
+  // As somebody does with curl, all seven at once.
   const statuses = await Promise.all(
     Object.keys(CRASHES).map(async name => {
       const { status } = await fetch(`${example.system.outputs.CrashReporterLayerUrl}/crash/${name}`, {
@@ -22,9 +22,9 @@ beforeAll(async () => {
       return status;
     }),
   );
-  expect(statuses).toEqual([500, 500, 500, 500, 500, 500]);
+  expect(statuses).toEqual(Object.keys(CRASHES).map(() => 500));
   const { sink } = example.system.service(Sentry);
-  await sink.wait(6);
+  await sink.wait(7);
   events = (await (await fetch(`${example.system.endpoints.sentry}/events`)).json()) as SentryEvent[];
 });
 afterAll(() => example.stop());
@@ -36,7 +36,7 @@ const eventOf = (functionName: string) => {
 };
 const top = ({ exception }: SentryEvent) => exception!.values[exception!.values.length - 1];
 
-describe('six functions of Node.js that crash, each in a way of its own, are six events', () => {
+describe('seven functions of Node.js that crash, each in a way of its own, are seven events', () => {
   test('handler not found', () => {
     expect(top(eventOf('HandlerNotFound'))).toMatchObject({
       type: 'Runtime.HandlerNotFound',
@@ -99,7 +99,23 @@ describe('six functions of Node.js that crash, each in a way of its own, are six
     ]);
   });
 
-  test('and no more than six', () => expect(events).toHaveLength(6));
+  test('bundled TypeScript, at the line of its author', async () => {
+    const { frames } = top(eventOf('BundledTypescript')).stacktrace!;
+    expect(frames.filter(frame => frame.in_app)).toMatchObject([
+      { filename: 'checkout/handler.ts', lineno: 6, context_line: '  return checkout.total();' },
+      {
+        filename: 'checkout/order.ts',
+        lineno: 10,
+        pre_context: expect.arrayContaining(['  public total(): number {']),
+        context_line: '    return this.order.items!.reduce((sum, { price }) => sum + price, 0);',
+        data: { sourcemap: 'inline', orig_filename: 'index.js', orig_lineno: 1 },
+      },
+    ]);
+    const page = await (await fetch(example.system.endpoints.sentry)).text();
+    expect(page).toContain('<mark>    return this.order.items!.reduce(');
+  });
+
+  test('and no more than seven', () => expect(events).toHaveLength(7));
 
   test('each says which function, request, log stream and runtime', () => {
     for (const event of events) {
@@ -135,7 +151,7 @@ test('the page has a button for each', async () => {
   for (const name of Object.keys(CRASHES)) {
     expect(page).toContain(`data-url="${example.system.outputs.CrashReporterLayerUrl}/crash/${name}"`);
   }
-  expect(page).toContain('6 crashes');
+  expect(page).toContain('7 crashes');
 });
 
 test("the extension read the secret with its function's role, which allows that and no more", () => {
@@ -202,7 +218,10 @@ test('an extension for another machine is named, and its function runs without',
         /^Fn: the extension crash-reporter does not run here, because it is built for \w+ and this machine is \w+$/,
       ),
     );
-    expect(await running.system.service(Lambda).invoke('Fn', '{}')).toEqual({ payload: '1', isError: false });
+    expect(await running.system.service(Lambda).invoke('Fn', '{}')).toMatchObject({
+      payload: '1',
+      isError: false,
+    });
   } finally {
     await running.stop();
   }

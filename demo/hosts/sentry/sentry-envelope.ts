@@ -23,6 +23,9 @@ export interface SentryException {
       readonly function?: string;
       readonly in_app?: boolean;
       readonly lineno?: number;
+      readonly pre_context?: readonly string[];
+      readonly context_line?: string;
+      readonly post_context?: readonly string[];
     }[];
   };
 }

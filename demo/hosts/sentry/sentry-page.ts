@@ -20,6 +20,7 @@ export function sentryPage(deliveries: readonly Delivery[], buttons: readonly Cr
   p { white-space: pre-line; }
   p, ol { margin: .25rem 0; }
   small { color: #666; }
+  pre { background: #f6f6f6; padding: .5rem; overflow-x: auto; }
 </style>
 <h1>${deliveries.length === 0 ? 'No crash yet' : `${deliveries.length} ${deliveries.length === 1 ? 'crash' : 'crashes'}`}</h1>
 ${buttons.length === 0 ? '' : `<p>Crash a function:</p>\n<p>${buttons.map(button).join('')}</p>`}
@@ -58,16 +59,23 @@ ${typeof logStream === 'string' && logStream.startsWith('https://') ? `<p><small
 </article>`;
 }
 
-/** The frames innermost first, the function's own in bold. */
+/** The frames innermost first, the function's own in bold; the first one of its own with the lines around. */
 function exception({ value = '', stacktrace }: SentryException): string {
-  const frames = [...(stacktrace?.frames ?? [])]
-    .reverse()
-    .slice(0, 10)
-    .map(({ filename = '?', function: name = '(anonymous)', lineno, in_app: own }) => {
-      const place = `${escape(name)} <small>${escape(lineno ? `${filename}:${lineno}` : filename)}</small>`;
-      return `<li>${own ? `<b>${place}</b>` : place}</li>`;
-    });
-  return `<p>${escape(value)}</p>${frames.length === 0 ? '' : `\n<ol>${frames.join('')}</ol>`}`;
+  const frames = [...(stacktrace?.frames ?? [])].reverse().slice(0, 10);
+  const shown = frames.findIndex(({ in_app: own, context_line: line }) => own && line);
+  const list = frames.map((frame, index) => {
+    const { filename = '?', function: name = '(anonymous)', lineno, in_app: own } = frame;
+    const place = `${escape(name)} <small>${escape(lineno ? `${filename}:${lineno}` : filename)}</small>`;
+    return `<li>${own ? `<b>${place}</b>` : place}${index === shown ? lines(frame) : ''}</li>`;
+  });
+  return `<p>${escape(value)}</p>${list.length === 0 ? '' : `\n<ol>${list.join('')}</ol>`}`;
+}
+
+type Frame = NonNullable<SentryException['stacktrace']>['frames'][number];
+
+function lines({ pre_context: pre = [], context_line: line = '', post_context: post = [] }: Frame): string {
+  const around = (texts: readonly string[]) => texts.map(text => `${escape(text)}\n`).join('');
+  return `<pre>${around(pre)}<mark>${escape(line)}</mark>\n${around(post)}</pre>`;
 }
 
 /** Whatever a report says, it stays text. */

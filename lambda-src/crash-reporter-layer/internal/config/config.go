@@ -37,6 +37,7 @@ const (
 	envIgnore        = "CRASH_REPORTER_IGNORE"
 	envMetrics       = "CRASH_REPORTER_METRICS"
 	envLogGroup      = "CRASH_REPORTER_LOG_GROUP"
+	envTaskRoot      = "CRASH_REPORTER_TASK_ROOT"
 	envStateDir      = "CRASH_REPORTER_STATE_DIR"
 	envListenHost    = "CRASH_REPORTER_LISTEN_HOST"
 )
@@ -55,6 +56,7 @@ type Config struct {
 	Ignore        []crash.IgnoreRule
 	Metrics       bool
 	Source        bool
+	TaskRoot      string
 	Redact        []string
 	StateDir      string
 	ListenHost    string
@@ -101,6 +103,7 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 	}
 	c.HandlerErrors = mode == "errors"
 	boolean(getenv, envHandlerErrors, &c.HandlerErrors, warn)
+	c.TaskRoot = or(getenv(envTaskRoot), "/var/task")
 	c.Source = !strings.EqualFold(getenv(envSource), "off")
 	boolean(getenv, envBreadcrumbs, &c.Breadcrumbs, warn)
 	if raw := getenv(envSampleRate); raw != "" {

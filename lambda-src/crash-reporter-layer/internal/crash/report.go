@@ -77,4 +77,5 @@ type Report struct {
 
 	Environment Environment
 	Crumbs      []Crumb
+	Images      []stack.DebugImage
 }

@@ -13,6 +13,13 @@ import (
 // rereadInterval is how often a stored DSN that Sentry refuses is read anew.
 const rereadInterval = 5 * time.Minute
 
+// Mapping frames may take so long for one crash, and so long when the process must end soon.
+const (
+	sourceTime        = 300 * time.Millisecond
+	hurriedSourceTime = 100 * time.Millisecond
+	hurry             = 900 * time.Millisecond
+)
+
 // queued is an event on its way.
 type queued struct {
 	id          string
@@ -88,7 +95,7 @@ func (r *Reporter) deliver(ctx context.Context, timeout time.Duration, urgent bo
 		for sending && len(r.queue) >= maxQueue && ctx.Err() == nil { // makes room
 			sending = r.sendFirst(ctx)
 		}
-		r.queueEvent(a.report, a.fingerprint, a.suppressed)
+		r.queueEvent(ctx, a)
 	}
 	for sending && len(r.queue) > 0 && ctx.Err() == nil {
 		sending = r.sendFirst(ctx)
@@ -96,12 +103,20 @@ func (r *Reporter) deliver(ctx context.Context, timeout time.Duration, urgent bo
 	return len(r.queue) == 0
 }
 
-func (r *Reporter) queueEvent(report crash.Report, fingerprint string, suppressed int) {
+func (r *Reporter) queueEvent(ctx context.Context, a admitted) {
+	report, fingerprint, suppressed := a.report, a.fingerprint, a.suppressed
 	if len(r.queue) >= maxQueue {
 		r.o.Ledger.HoldBack(fingerprint, suppressed, state.Queue)
 		return
 	}
 	id := newEventID()
+	if r.o.Source != nil {
+		limit := sourceTime
+		if end, bounded := ctx.Deadline(); bounded && time.Until(end) < hurry {
+			limit = hurriedSourceTime
+		}
+		r.o.Source(&report, limit)
+	}
 	r.redact(&report)
 	payload, err := sentry.Encode(sentry.BuildEvent(id, r.o.Function(), report, suppressed))
 	if err != nil {
@@ -122,7 +137,13 @@ func (r *Reporter) redact(report *crash.Report) {
 		e := &report.Exceptions[i]
 		e.Value = r.o.Redactor.Text(e.Value)
 		for j := range e.Frames {
-			e.Frames[j].Source = r.o.Redactor.Code(e.Frames[j].Source)
+			f := &e.Frames[j]
+			f.Source = r.o.Redactor.Code(f.Source)
+			for _, list := range [][]string{f.Pre, f.Post} {
+				for k := range list {
+					list[k] = r.o.Redactor.Code(list[k])
+				}
+			}
 		}
 	}
 	for i := range report.Crumbs {

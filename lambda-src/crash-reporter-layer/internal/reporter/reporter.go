@@ -59,6 +59,8 @@ type Options struct {
 	DSNIsStored bool
 	Send        func(ctx context.Context, dsn sentry.DSN, message sentry.Message) sentry.Result
 	Ignore      []crash.IgnoreRule
+	// Source adds the author's lines to a report, within a time; nil adds none.
+	Source func(report *crash.Report, limit time.Duration)
 	// PerMinute is the ledger's limit, for the log.
 	PerMinute int
 	// Metrics writes CloudWatch metrics into the log.

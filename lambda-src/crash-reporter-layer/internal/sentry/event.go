@@ -72,7 +72,18 @@ func BuildEvent(id string, fn Function, r crash.Report, suppressed int) map[stri
 	if len(r.Crumbs) > 0 {
 		event["breadcrumbs"] = map[string]any{"values": breadcrumbs(r.Crumbs)}
 	}
+	if len(r.Images) > 0 {
+		event["debug_meta"] = map[string]any{"images": images(r.Images)}
+	}
 	return event
+}
+
+func images(in []stack.DebugImage) []any {
+	out := make([]any, 0, len(in))
+	for _, image := range in {
+		out = append(out, map[string]any{"type": "sourcemap", "code_file": image.CodeFile, "debug_id": image.DebugID})
+	}
+	return out
 }
 
 func level(r crash.Report) string {
@@ -152,8 +163,11 @@ func exceptions(r crash.Report) []any {
 		if e.Module != "" {
 			value["module"] = e.Module
 		}
-		if frames := frames(e.Frames); len(frames) > 0 { // an empty list is invalid
-			value["stacktrace"] = map[string]any{"frames": frames}
+		if list := frames(e.Frames); len(list) > 0 { // an empty list is invalid
+			value["stacktrace"] = map[string]any{"frames": list}
+		}
+		if raw := frames(e.RawFrames); len(raw) > 0 {
+			value["raw_stacktrace"] = map[string]any{"frames": raw}
 		}
 		values = append(values, value)
 	}
@@ -171,6 +185,17 @@ func frames(in []stack.Frame) []any {
 			frame["abs_path"] = f.Path
 		}
 		set(frame, "context_line", f.Source)
+		set(frame, "raw_function", f.RawFunction)
+		if len(f.Pre) > 0 {
+			frame["pre_context"] = f.Pre
+		}
+		if len(f.Post) > 0 {
+			frame["post_context"] = f.Post
+		}
+		if g := f.Generated; g != nil {
+			frame["data"] = map[string]any{"sourcemap": g.SourceMap, "orig_function": g.Function,
+				"orig_filename": strings.TrimPrefix(g.Path, taskRoot), "orig_lineno": g.Line, "orig_colno": g.Column}
+		}
 		if f.Line > 0 {
 			frame["lineno"] = f.Line
 		}

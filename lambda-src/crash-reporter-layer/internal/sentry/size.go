@@ -19,7 +19,7 @@ func Slim(payload []byte) []byte { return edit(payload, dropExtras) }
 
 // Fit makes a payload as small as the limit wants, giving up the least first.
 func Fit(payload []byte, limit int) []byte {
-	for _, cut := range []func(map[string]any){dropExtras, shortenStacks, shortenTexts} {
+	for _, cut := range []func(map[string]any){dropExtras, dropOuterContext, dropRaw, shortenStacks, shortenTexts} {
 		if len(payload) <= limit {
 			break
 		}
@@ -43,6 +43,26 @@ func edit(payload []byte, change func(event map[string]any)) []byte {
 func dropExtras(event map[string]any) {
 	delete(event, "breadcrumbs")
 	delete(event, "extra")
+}
+
+// dropOuterContext leaves the lines around to the frame where it broke.
+func dropOuterContext(event map[string]any) {
+	for _, value := range valuesOf(event) {
+		trace, _ := value["stacktrace"].(map[string]any)
+		frames, _ := trace["frames"].([]any)
+		for i := 0; i < len(frames)-1; i++ {
+			if frame, ok := frames[i].(map[string]any); ok {
+				delete(frame, "pre_context")
+				delete(frame, "post_context")
+			}
+		}
+	}
+}
+
+func dropRaw(event map[string]any) {
+	for _, value := range valuesOf(event) {
+		delete(value, "raw_stacktrace")
+	}
 }
 
 func shortenStacks(event map[string]any) {

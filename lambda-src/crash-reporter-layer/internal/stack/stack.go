@@ -33,6 +33,24 @@ type Frame struct {
 	Column   int
 	Source   string // the line of code, where the trace has it
 	InApp    bool
+
+	Pre, Post   []string // lines around Source
+	RawFunction string   // the name in the generated code
+	Generated   *Generated
+}
+
+// Generated is where a mapped frame is in the code that ran.
+type Generated struct {
+	Path         string
+	Line, Column int
+	Function     string
+	SourceMap    string
+}
+
+// DebugImage names a file whose map the server may have.
+type DebugImage struct {
+	CodeFile string
+	DebugID  string
 }
 
 // Exception is one error with its frames, outermost call first.
@@ -41,6 +59,8 @@ type Exception struct {
 	Module string
 	Value  string
 	Frames []Frame
+	// RawFrames are those of the code that ran, where Frames were mapped.
+	RawFrames []Frame
 }
 
 // FullType is the type as the runtime names it.

@@ -522,5 +522,6 @@ function extensionEnvironment(env: Record<string, string>, folder: string): Reco
     // Environments share this machine's network and its /tmp, so an extension of ours is told where its own place is.
     CRASH_REPORTER_LISTEN_HOST: '127.0.0.1',
     CRASH_REPORTER_STATE_DIR: path.join(folder, '.crash-reporter'),
+    CRASH_REPORTER_TASK_ROOT: env.LAMBDA_TASK_ROOT,
   };
 }
