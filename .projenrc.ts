@@ -624,6 +624,15 @@ project.addTask('third-party', {
     'Writes NOTICE and the bill of materials (sbom.cdx.json) of what the bundles and the extension contain',
   exec: 'tsx scripts/third-party.ts',
 });
+project.addTask('test:page', {
+  description:
+    'The page of the demo in a real browser (CHROMIUM_PATH, else one that it installs; -- --pictures keeps the pictures)',
+  steps: [
+    { exec: 'tsx scripts/bundle.ts --without-go' },
+    { exec: 'tsx test/demo/page-browser.ts', receiveArgs: true },
+  ],
+  env: { TSX_TSCONFIG_PATH: 'tsconfig.dev.json' }, // the current CDK
+});
 project.addTask('build:localhost', {
   description: 'Builds cdk-localhost, the package that runs any CDK app, into packages/local/dist',
   exec: 'tsx packages/local/build.ts',
@@ -642,12 +651,24 @@ project.packageTask.exec('git checkout -- NOTICE sbom.cdx.json');
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
 project.setScript('prepare', 'tsx scripts/current-cdk.mts'); // so `npm ci` is all that a clone needs
-project.setScript('demo', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/demo.ts');
-project.setScript('invoke', 'tsx scripts/bundle.ts --without-go && exec node --import tsx -- demo/invoke.ts');
-project.setScript('push-code', 'exec node --import tsx -- demo/push-code.ts');
+project.setScript(
+  'demo',
+  'tsx scripts/bundle.ts --without-go && exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/demo.ts',
+);
+project.setScript(
+  'invoke',
+  'tsx scripts/bundle.ts --without-go && exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/invoke.ts',
+);
+project.setScript(
+  'push-code',
+  'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-code.ts',
+);
 project.setScript('new-block', 'tsx scripts/new-block.ts');
 project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
-project.setScript('webhook-run', 'tsx scripts/bundle.ts && exec node --import tsx -- demo/webhook-run.ts');
+project.setScript(
+  'webhook-run',
+  'tsx scripts/bundle.ts && exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/webhook-run.ts',
+);
 
 // The whole history, as the commits since the last release are checked.
 project.github?.tryFindWorkflow('build')?.file?.addOverride('jobs.build.steps.0.with.fetch-depth', 0);

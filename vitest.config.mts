@@ -36,6 +36,7 @@ export default defineConfig({
     env: {
       CDK_VALIDATION: 'false', // a second per synth; test/template.test.ts has it on
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
+      TSX_TSCONFIG_PATH: 'tsconfig.dev.json', // programs that tests start find the current CDK by it
     },
     coverage: {
       provider: 'v8',

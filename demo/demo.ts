@@ -3,9 +3,14 @@ import { HttpApis } from 'cdk-localhost/http-api';
 import { PSEUDO_PARAMETERS } from 'cdk-localhost/intrinsics';
 import { Lambda } from 'cdk-localhost/lambda';
 import { readable } from 'cdk-localhost/log-line';
+import { PageServer } from 'cdk-localhost/page';
 import type { SystemOptions } from 'cdk-localhost/system';
+
+/** Another one where it is taken. */
+const PAGE_PORT = 3999;
 import { BLOCKS, blockOutputs, curl } from './example/blocks';
 import { type Example, runAssembly, runExample } from './example/example';
+import { SAMPLES } from './example/samples';
 import { watchBundles } from './example/watch';
 import { Sentry } from './hosts/sentry/sentry';
 import { BEHAVIOUR_HELP } from './hosts/webhook/webhook-behaviour';
@@ -61,15 +66,19 @@ async function serve(
     };
     return (await takeTour(blocks, print, more)) ? 0 : 1;
   }
+  const page = await PageServer.start(system, { port: PAGE_PORT, exact: false, samples: SAMPLES });
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {
     describe(running, blocks, print);
+    print(`\nThe system as a page: ${page.url}`);
+    print('Ready. Ctrl-C stops everything.');
     if (options.json) process.stdout.write(`${JSON.stringify({ blocks, services: system.endpoints })}\n`);
     await stopped;
     print('Stopping …');
     return 0;
   } finally {
     await watcher?.stop();
+    await page.stop();
   }
 }
 
@@ -114,7 +123,6 @@ function describe(
       ...linesOf(block.name, running, url),
     ]);
   }
-  print('\nReady. Ctrl-C stops everything.');
 }
 
 /** What to try with a block beside requests to its API. */

@@ -22,8 +22,9 @@ export async function openApp(app: string | undefined, print: (line: string) => 
   if (chosen === undefined) {
     throw new UsageError('There is no cdk.out and no cdk.json here: name a folder or a command by --app');
   }
-  if (existsSync(path.join(chosen, 'manifest.json')))
+  if (existsSync(path.join(chosen, 'manifest.json'))) {
     return { assembly: path.resolve(chosen), dispose: () => undefined };
+  }
   if (existsSync(chosen)) {
     throw new UsageError(
       `${chosen} is not a cloud assembly: it has no manifest.json. Run \`cdk synth\` and name its output folder`,

@@ -101,8 +101,9 @@ Exit status: 0 within the limits, 1 not, 2 wrongly called, 3 this machine was to
         plot(`${values.url} at ${rate} requests a second`, samples, marks, isSuccess),
       );
     }
-    if (values.json !== undefined)
+    if (values.json !== undefined) {
       writeFileSync(values.json, `${JSON.stringify({ ...figures, marks }, null, 2)}\n`);
+    }
     if (stopping.signal.aborted) return INTERRUPTED;
     const tooLate = Math.max(20, figures.latencies.p50 * 0.1);
     if (figures.lagP99 > tooLate) {

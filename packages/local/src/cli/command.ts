@@ -1,6 +1,6 @@
 /** What every command of the bin shares. */
-import { readFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 
 export interface Command {
   /** One line for the list of commands. */
@@ -31,8 +31,9 @@ export function integer(
 /** @param text `500ms`, `30s` or `2m` */
 export function milliseconds(flag: string, text: string): number {
   const [, value, unit] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? [];
-  if (value === undefined)
+  if (value === undefined) {
     throw new UsageError(`${flag} must be a duration such as 500ms, 30s or 2m, got "${text}"`);
+  }
   return Number(value) * { ms: 1, s: 1000, m: 60_000 }[unit]!;
 }
 

@@ -53,8 +53,9 @@ export const doctor: Command = {
       }
     });
     process.stdout.write(`         running here: ${findRun()?.page ?? 'nothing'}\n`);
-    if (!existsSync('node_modules'))
+    if (!existsSync('node_modules')) {
       process.stdout.write('         there is no node_modules here: run npm install\n');
+    }
     return isWell ? 0 : 1;
   },
 };

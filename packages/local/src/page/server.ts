@@ -75,8 +75,9 @@ export class PageServer {
     try {
       const { port } = this.server;
       const hosts = [`127.0.0.1:${port}`, `localhost:${port}`];
-      if (!hosts.includes(request.headers.host ?? ''))
+      if (!hosts.includes(request.headers.host ?? '')) {
         throw new Refusal(403, 'This is not the address of the page');
+      }
       const url = new URL(request.url ?? '/', this.url);
       if (request.method === 'GET' && url.pathname === '/') return this.answerPage(response);
       this.checkCaller(request, url, hosts);
@@ -227,7 +228,7 @@ export class PageServer {
         'content-type': 'text/html; charset=utf-8',
         'cache-control': 'no-store',
         'x-content-type-options': 'nosniff',
-        'referrer-policy': 'no-referrer',
+        'referrer-policy': 'same-origin', // with no-referrer the page's own POST would come from the origin null
         'content-security-policy': `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
       })
       .end(html);

@@ -105,8 +105,9 @@ export class AsynchronousInvocations {
     const cancel = clock.at(at, () => {
       this.waiting.delete(cancel);
       this.attempt(work).catch((error: Error) => {
-        if (!this.stopped)
+        if (!this.stopped) {
           this.context.log(work.config.name, `The asynchronous event was lost: ${error.message}`);
+        }
       });
     });
     this.waiting.add(cancel);
@@ -141,8 +142,9 @@ export class AsynchronousInvocations {
   ): void {
     const { config, requestId, event, attempts } = work;
     if (destination === undefined) {
-      if (result.isError)
+      if (result.isError) {
         this.context.log(config.name, `The asynchronous event ${requestId} ended: ${condition}`);
+      }
       return;
     }
     const record = {

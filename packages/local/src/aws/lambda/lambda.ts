@@ -15,8 +15,8 @@ import {
 import type * as http from 'node:http';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { AsynchronousInvocations } from './asynchronous';
+import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { Environment, type ExecutionEnvironment } from './environment/environment';
 import { ExtendedEnvironment, type ExtendedEnvironmentOptions } from './environment/extended-environment';
 import { Guardian } from './environment/guardian';
@@ -24,10 +24,10 @@ import type { FunctionConfig } from './function-config';
 import { Layers, whyNotExecutable } from './layers';
 import { observed } from './observed';
 import { Pool } from './pool';
+import { answerError, answerJson, ServiceError } from '../aws-json';
 import type { InvocationResult } from './runtime/runtime-process';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 import { listen, readBody, type RunningServer } from '../../util/server';
-import { answerError, answerJson, ServiceError } from '../aws-json';
 
 export interface LambdaOptions {
   /** The Node.js program that runs the functions. */
