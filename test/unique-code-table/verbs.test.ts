@@ -11,6 +11,8 @@ import {
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FaultyWire, seeded } from './faulty-wire';
+import { DYNAMODB, type DynamoDb } from '../../lambda-src/shared/aws/dynamodb';
+import { jsonClient } from '../../lambda-src/shared/aws/json';
 import type { Timing } from '../../lambda-src/shared/clock';
 import { createLog } from '../../lambda-src/shared/log';
 import { dynamodbLister, dynamodbReader } from '../../lambda-src/unique-code-table/adapters/dynamodb-reader';
@@ -22,6 +24,7 @@ import { verbHandlers } from '../../lambda-src/unique-code-table/verbs';
 import { CodeFormat } from '../../src';
 import type { Verb } from '../../src/unique-code-table/contract';
 import { lambdaContext, sampleEvent } from '../events';
+import { environmentAt } from '../shared/aws/environment';
 
 /**
  * Every verb over its real adapters and an engine that speaks DynamoDB's protocol: the runner's, or with `DYNAMODB_ENDPOINT` another,
@@ -32,7 +35,7 @@ const credentials = { accessKeyId: 'developer', secretAccessKey: 'local' };
 
 let running: RunningStack | undefined;
 let wire: FaultyWire;
-let client: DynamoDBClient;
+let client: DynamoDb;
 let direct: DynamoDBClient;
 let now: number;
 
@@ -44,7 +47,7 @@ beforeAll(async () => {
   }
   wire = new FaultyWire(endpoint);
   const options = { region: 'us-east-1', credentials, maxAttempts: 1 };
-  client = new DynamoDBClient({ ...options, endpoint: await wire.listen() });
+  client = jsonClient(DYNAMODB, 'once', environmentAt(await wire.listen()));
   direct = new DynamoDBClient({ ...options, endpoint });
   const text = (AttributeName: string) => ({ AttributeName, AttributeType: 'S' as const });
   const index = (IndexName: string, attribute: string) => ({
@@ -70,7 +73,6 @@ beforeEach(() => {
 });
 afterAll(async () => {
   await direct.send(new DeleteTableCommand({ TableName: TABLE_NAME }));
-  client.destroy();
   direct.destroy();
   wire.close();
   await running?.stop();
