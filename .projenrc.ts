@@ -372,6 +372,7 @@ const launch = (name: string, program: string, more: object) =>
     program: `\${workspaceFolder}/${program}`,
     skipFiles: ['<node_internals>/**'],
     console: projenVscode.Console.INTEGRATED_TERMINAL,
+    env: { TSX_TSCONFIG_PATH: '${workspaceFolder}/tsconfig.dev.json' }, // the CDK that the tests run with
     ...more,
   });
 launch('Test: the open file', 'node_modules/vitest/vitest.mjs', { args: ['run', '${file}'] });
@@ -663,6 +664,8 @@ project.setScript(
   'push-code',
   'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-code.ts',
 );
+project.setScript('deploy', 'tsx scripts/bundle.ts && tsx scripts/deploy.ts deploy');
+project.setScript('destroy', 'tsx scripts/deploy.ts destroy');
 project.setScript('new-block', 'tsx scripts/new-block.ts');
 project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
 project.setScript(

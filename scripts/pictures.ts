@@ -228,7 +228,7 @@ function drawArrow(
   const far = Math.abs(to.column - from.column) > 1;
   // Around the boxes between.
   const below = Math.max(a.y, b.y) + HEIGHT + 12;
-  const path =
+  const line =
     far && from.row === to.row
       ? `M${a.x + WIDTH / 2} ${a.y + HEIGHT}V${below}H${b.x + WIDTH / 2}V${b.y + HEIGHT + 2}`
       : vertical || start.y === end.y
@@ -239,7 +239,7 @@ function drawArrow(
   const text = label
     ? `<text x="${(start.x + end.x) / 2}" y="${y}" font-size="11" fill="${colour.dim}">${escape(label)}</text>`
     : '';
-  return `<path d="${path}" fill="none" stroke="${colour.line}" marker-end="url(#tip)"/>${text}`;
+  return `<path d="${line}" fill="none" stroke="${colour.line}" marker-end="url(#tip)"/>${text}`;
 }
 
 /** The files below docs/pictures/, by name. */
@@ -254,7 +254,8 @@ export function pictureFiles(): Record<string, string> {
 if (require.main === module) {
   const folder = path.resolve(__dirname, '..', 'docs', 'pictures');
   mkdirSync(folder, { recursive: true });
-  for (const [name, content] of Object.entries(pictureFiles()))
+  for (const [name, content] of Object.entries(pictureFiles())) {
     writeFileSync(path.join(folder, name), content);
+  }
   process.stdout.write(`${Object.keys(pictureFiles()).length} pictures are drawn.\n`);
 }

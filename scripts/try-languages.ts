@@ -205,7 +205,7 @@ function main(): void {
     }
     const targets = there.map(name => ({ typescript: 'js', csharp: 'dotnet' })[name] ?? name);
     const generated = targets.filter(target => target !== 'js');
-    if (generated.length > 0)
+    if (generated.length > 0) {
       run(
         ROOT,
         {},
@@ -216,6 +216,7 @@ function main(): void {
         '--target',
         ...generated,
       );
+    }
     mkdirSync(path.join(packages, 'js'), { recursive: true });
     run(ROOT, {}, 'npm', 'pack', '--ignore-scripts', '--pack-destination', path.join(packages, 'js'));
     for (const versions of [

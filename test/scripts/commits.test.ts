@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { unannounced } from '../../scripts/check-api';
 import { changelog } from '../../scripts/changelog';
+import { unannounced } from '../../scripts/check-api';
 import { commitsSinceRelease, parseCommit, problemsOf } from '../../scripts/commits';
 
 const problems = (message: string) => problemsOf(parseCommit('0', message)).join('; ');
