@@ -585,6 +585,11 @@ project.addTask('bench:git-push-pipeline', {
     { exec: 'tsx bench/git-push-pipeline.ts --out bench/results', receiveArgs: true },
   ],
 });
+project.addTask('test:pack-fuzz', {
+  description: 'Reads 20,000 packs made at random beside `git index-pack` (PACK_FUZZ_PACKS, PACK_FUZZ_SEED)',
+  env: { PACK_FUZZ_PACKS: '20000' },
+  steps: [{ exec: 'vitest run test/git-push-pipeline/pack-fuzz.test.ts', receiveArgs: true }],
+});
 project.addTask('test:extension-fuzz', {
   description:
     'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',

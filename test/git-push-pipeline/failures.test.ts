@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
-import { utils } from 'ssh2';
+import { Server, utils } from 'ssh2';
 import { describe, expect, it } from 'vitest';
 import { type RemoteOptions, withRemote } from './harness';
 import { TOKEN, useServers } from './servers';
@@ -126,6 +126,63 @@ describe('a fetch that fails', () => {
       code: 'STALLED',
       retryable: true,
     });
+  });
+
+  it('for a host that lets it in by SSH and never runs the command says STALLED', async () => {
+    const server = new Server({ hostKeys: [hostKey.private] }, client => {
+      client.on('authentication', context => context.accept());
+      client.on('session', accept => void accept().on('exec', () => undefined)); // neither yes nor no
+      client.on('error', () => undefined);
+    });
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+    opened.push(() => new Promise(resolve => server.close(() => resolve())));
+    const { port } = server.address() as net.AddressInfo;
+    const error = await failure(fetchSsh(port, {}, { network: { stallTimeoutMs: 300 } }));
+    expect(error).toMatchObject({ code: 'STALLED', retryable: true });
+  });
+
+  it('once more where the host had closed the connection that it kept open, and no more', async () => {
+    let closing = 1;
+    const server = await https({
+      intercept: ({ method, socket }) => {
+        if (method !== 'POST' || closing-- <= 0) return false;
+        socket.destroy();
+        return true;
+      },
+    });
+    await fetchFrom(server.port);
+    closing = 2;
+    expect(await failure(fetchFrom(server.port))).toMatchObject({ code: 'CONNECT', retryable: true });
+  });
+
+  it('where the host lists refs without end says LIMIT, and keeps none of them', async () => {
+    const line = `${'a'.repeat(40)} refs/heads/main-${'x'.repeat(900)}\n`;
+    const endless = ((line.length + 4).toString(16).padStart(4, '0') + line).repeat(60);
+    let sent = 0;
+    const server = await https({
+      intercept: ({ method }, response) => {
+        if (method !== 'POST') return false;
+        response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
+        const more = (): void => {
+          if (response.destroyed) return;
+          sent++;
+          response.write(endless, more);
+        };
+        more();
+        return true;
+      },
+    });
+    const listed = withRemote(
+      `https://git.test:${server.port}/sample.git`,
+      {
+        directory: servers.root,
+        credentials: { kind: 'https', password: TOKEN },
+        network: { ca: servers.certificate.cert },
+      },
+      remote => remote.lsRef('refs/heads/main'),
+    );
+    expect(await failure(listed)).toMatchObject({ code: 'LIMIT', retryable: false });
+    expect(sent).toBeLessThan(1000);
   });
 
   it('for a host that stops in the middle of a pack says STALLED', async () => {

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { listZip, zipStore } from './harness';
 import { delta, objectId, PackBuilder } from './pack-builder';
 import { noise } from './sample-repository';
@@ -32,9 +33,10 @@ describe('a pack', () => {
     act: (store: ObjectStore, deadline: Deadline) => Promise<T>,
     limits: Limits = DEFAULT_LIMITS,
     piece = 65_536,
+    milliseconds = 120_000,
   ): Promise<T> => {
     const disk = new DiskBudget(limits);
-    const deadline = new Deadline(Date.now() + 120_000);
+    const deadline = new Deadline(Date.now() + milliseconds);
     const file = new ScratchFile(directory, disk);
     let store: ObjectStore | undefined;
     try {
@@ -450,6 +452,87 @@ describe('a pack', () => {
           code: 'CORRUPT_PACK',
         });
       }
+    });
+  });
+
+  describe('that is small and means much work', () => {
+    /** So many copies of so many bytes, from the base's first bytes on. */
+    const copies = (baseSize: number, count: number, length: number): Buffer => {
+      const head = delta(baseSize, count * length);
+      return Buffer.concat([head, Buffer.alloc(count * 2, Buffer.from([0x90, length]))]);
+    };
+    /** The longest that anything else had to wait, in milliseconds, and the most memory beyond the beginning's. */
+    const watched = async (act: () => Promise<unknown>): Promise<{ heldMs: number; bytes: number }> => {
+      const delay = monitorEventLoopDelay({ resolution: 5 });
+      const before = process.memoryUsage().rss;
+      let bytes = 0;
+      const watch = setInterval(() => {
+        bytes = Math.max(bytes, process.memoryUsage().rss - before);
+      }, 5);
+      delay.enable();
+      try {
+        await act();
+      } finally {
+        delay.disable();
+        clearInterval(watch);
+      }
+      return { heldMs: delay.max / 1e6, bytes };
+    };
+    const MIB = 1024 * 1024;
+
+    it.each([
+      [1, 16_000_000],
+      [3, 10_000_000],
+    ])(
+      'copies of %i bytes, millions of them, are done without holding or filling anything',
+      async (length, count) => {
+        const base = Buffer.alloc(33 * MIB, 'x');
+        const pack = new PackBuilder();
+        const { offset } = pack.object('blob', base);
+        pack.offsetDelta(offset, copies(base.length, count, length));
+        const file = pack.build();
+        expect(file.length).toBeLessThan(100_000);
+        // Before: out of memory at 1.4 GB for one byte, and minutes past the deadline for three.
+        const { bytes } = await watched(() => withPack(file, async store => expect(store.count).toBe(2)));
+        expect(bytes).toBeLessThan(400 * MIB);
+      },
+    );
+
+    it('ends at its deadline in the middle of them', async () => {
+      const base = Buffer.alloc(33 * MIB, 'x');
+      const pack = new PackBuilder();
+      const { offset } = pack.object('blob', base);
+      pack.offsetDelta(offset, copies(base.length, 16_000_000, 1));
+      await expect(
+        withPack(pack.build(), async () => undefined, DEFAULT_LIMITS, 65_536, 30),
+      ).rejects.toMatchObject({
+        code: 'TIMEOUT',
+      });
+    });
+
+    it('a chain of large objects is unpacked once, not from its beginning for each', async () => {
+      const size = 20 * MIB;
+      const pack = new PackBuilder();
+      let { offset } = pack.object('blob', Buffer.alloc(size, 'y'));
+      const links = 30;
+      for (let n = 1; n <= links; n++) {
+        const insert = Buffer.from(`${n}`.padStart(4, '0'));
+        offset = pack.offsetDelta(
+          offset,
+          delta(
+            size,
+            size,
+            { insert },
+            { copy: [4, 0xfffff0] },
+            { copy: [4 + 0xfffff0, size - 4 - 0xfffff0] },
+          ),
+        );
+      }
+      const deltas = vi.spyOn(Deadline.prototype, 'check');
+      await withPack(pack.build(), async store => expect(store.count).toBe(links + 1));
+      // One link of the chain for each object: what would be quadratic are the looks at the clock.
+      expect(deltas.mock.calls.length).toBeLessThan(20 * links);
+      deltas.mockRestore();
     });
   });
 

@@ -2,7 +2,7 @@ import type * as http from 'node:http';
 import * as https from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connectionError, connectTo, type NetworkOptions, startTls } from './connect';
-import { errorText, GitError, safeText } from './errors';
+import { errorCode, errorText, GitError, safeText } from './errors';
 import { PktReader } from './pkt-line';
 import { flowing, type GitCredentials, type Transport } from './transport';
 import {
@@ -71,7 +71,21 @@ export class HttpsTransport implements Transport {
     this.agent.destroy();
   }
 
-  private request(method: string, resource: string, body?: string): Promise<http.IncomingMessage> {
+  /**
+   * Sends a request. A host may close a connection that it kept open just as the next request goes out on it: then, and only then, it
+   * is sent once more, on a new one. Every request here only reads.
+   */
+  private async request(method: string, resource: string, body?: string): Promise<http.IncomingMessage> {
+    try {
+      return await this.requestOnce(method, resource, body);
+    } catch (error) {
+      if (!(error instanceof ClosedSocket)) throw error;
+      this.agent.destroy();
+    }
+    return this.requestOnce(method, resource, body);
+  }
+
+  private requestOnce(method: string, resource: string, body?: string): Promise<http.IncomingMessage> {
     const { address } = this;
     return new Promise((resolve, reject) => {
       const request = https.request(
@@ -94,7 +108,12 @@ export class HttpsTransport implements Transport {
       request.once('timeout', () =>
         request.destroy(new GitError('STALLED', `${hostAndPort(address)} did not answer in time`)),
       );
-      request.once('error', error => reject(this.failure(error)));
+      request.once('error', error => {
+        const closed = request.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(errorCode(error));
+        reject(
+          closed && !this.signal.aborted ? new ClosedSocket('CONNECT', error.message) : this.failure(error),
+        );
+      });
       request.end(body);
     });
   }
@@ -178,6 +197,9 @@ export class HttpsTransport implements Transport {
     return new GitError(named.code, safeText(named.message, this.secrets), named.retryable);
   }
 }
+
+/** A connection that was kept open, and that the host had closed when it was used again. */
+class ClosedSocket extends GitError {}
 
 /** Opens its sockets itself, so that each goes to a checked address or through the proxy. */
 class TunnelAgent extends https.Agent {

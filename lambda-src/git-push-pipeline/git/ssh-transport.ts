@@ -85,7 +85,7 @@ export class SshTransport implements Transport {
     const sock = await connectTo(this.address.host, port, network, this.signal);
     let hostKeyRefused = false;
     try {
-      await this.until('ready', () =>
+      await this.until('ready', () => {
         this.client.connect({
           sock,
           username: this.address.user ?? 'git',
@@ -98,8 +98,9 @@ export class SshTransport implements Transport {
             return !hostKeyRefused;
           },
           readyTimeout: network.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS,
-        }),
-      );
+        });
+        return undefined;
+      });
     } catch (error) {
       sock.destroy();
       throw this.connectFailure(error, hostKeyRefused);
@@ -127,8 +128,14 @@ export class SshTransport implements Transport {
     // The quotes keep the host's shell from reading anything in the path; an address cannot hold a quote.
     const path = this.address.scpLike ? this.address.path : `/${this.address.path}`;
     const env = this.options.protocolVersion === 2 ? { GIT_PROTOCOL: 'version=2' } : {};
-    return this.until<ClientChannel>(undefined, done =>
+    return this.until<ClientChannel>(undefined, done => {
+      // A host that authenticates and then says nothing, not even no.
+      const stallMs = this.options.network.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS;
+      const stalled = (): void =>
+        done(new GitError('STALLED', `${this.where} did not run git-upload-pack within ${stallMs / 1000} s`));
+      const timer = setTimeout(stalled, stallMs);
       this.client.exec(`git-upload-pack '${path}'`, { env }, (error, channel) => {
+        clearTimeout(timer);
         if (error) {
           done(
             new GitError(
@@ -139,8 +146,9 @@ export class SshTransport implements Transport {
         } else {
           done(undefined, channel);
         }
-      }),
-    ).catch((error: unknown) => {
+      });
+      return () => clearTimeout(timer);
+    }).catch((error: unknown) => {
       throw this.connectFailure(error, false);
     });
   }
@@ -148,10 +156,13 @@ export class SshTransport implements Transport {
   /** Waits for the client's event or for `done`, and ends at once on an error, a close or the signal. */
   private until<T = void>(
     event: 'ready' | undefined,
-    start: (done: (error?: unknown, value?: T) => void) => void,
+    // What it gives back is called at the end, whatever the end.
+    start: (done: (error?: unknown, value?: T) => void) => (() => void) | undefined,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      let ended: (() => void) | undefined;
       const release = (): void => {
+        ended?.();
         this.signal.removeEventListener('abort', aborted);
         this.client.removeListener('error', failed);
         this.client.removeListener('close', closed);
@@ -171,7 +182,7 @@ export class SshTransport implements Transport {
       if (event !== undefined) this.client.once(event, ready);
       this.signal.addEventListener('abort', aborted, { once: true });
       if (this.signal.aborted) aborted();
-      else start(done);
+      else ended = start(done);
     });
   }
 
