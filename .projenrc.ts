@@ -643,10 +643,6 @@ project.addTask('build:localhost', {
   description: 'Builds cdk-localhost, the package that runs any CDK app, into packages/local/dist',
   exec: 'tsx packages/local/build.ts',
 });
-project.addTask('check-deployment', {
-  description: 'Requests at a constant rate while something is deployed (-- --url https://… --help)',
-  steps: [{ exec: 'tsx packages/local/src/cli/bin.ts check-deployment', receiveArgs: true }],
-});
 
 project.packageTask.reset();
 // The bill of materials names the version of the release; a release must leave the tree as it was.
@@ -672,6 +668,10 @@ project.setScript(
 project.setScript('deploy', 'tsx scripts/bundle.ts && tsx scripts/deploy.ts deploy');
 project.setScript('destroy', 'tsx scripts/deploy.ts destroy');
 project.setScript('new-block', 'tsx scripts/new-block.ts');
+project.setScript(
+  'check-deployment',
+  'exec node --import tsx -- packages/local/src/cli/bin.ts check-deployment',
+);
 project.setScript('publish-layer', 'tsx scripts/bundle.ts && tsx scripts/publish-layer.ts');
 project.setScript(
   'webhook-run',

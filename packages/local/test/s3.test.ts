@@ -106,6 +106,11 @@ const chunked = (size: number) => ({
 });
 
 describe('an upload', () => {
+  it('has a key of at most 1,024 bytes', async () => {
+    await put('é'.repeat(512), 'x');
+    await expect(put(`${'é'.repeat(512)}x`, 'x')).rejects.toMatchObject({ name: 'KeyTooLongError' });
+  });
+
   it('comes back as it was sent, with its metadata', async () => {
     const { ETag } = await put('a folder/ümlaut & <angle>.txt', 'hello', {
       Metadata: { commit: 'abc', ref: 'refs/heads/main' },

@@ -68,10 +68,16 @@ const REFUSED_HEADER = new RegExp(
     '|source-expected|copy-source-if|server-side-encryption-customer|copy-source-server-side)',
 );
 
+/** Of its UTF-8 form: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html */
+const MAX_KEY_BYTES = 1024;
+
 export function parseRequest(request: IncomingMessage, now: number): S3Request {
   const url = new URL(request.url ?? '/', 'http://local');
   const [bucket, ...rest] = url.pathname.slice(1).split('/').map(decode);
   const key = rest.join('/');
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    throw new ServiceError('KeyTooLongError', 'Your key is too long', 400);
+  }
   const query = url.searchParams;
   const on = key ? 'object' : bucket ? 'bucket' : 'service';
   // SDKs name the operation in x-id; X-Amz-… are the parts of a presigned URL's signature.

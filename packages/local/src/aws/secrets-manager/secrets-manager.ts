@@ -1,6 +1,7 @@
 /**
- * A stand-in for Secrets Manager: get, put and describe, with the stages AWSCURRENT and AWSPREVIOUS.
+ * A stand-in for Secrets Manager: get, put and describe, with versions, their stages, and moving a stage.
  * It has no rotation, no replication and no resource policies.
+ * https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type * as http from 'node:http';
@@ -8,19 +9,34 @@ import { type Context, type Resource, type Service, unknownAttribute } from '../
 import { listen, readBody, type RunningServer } from '../../util/server';
 import { answerError, answerJson, notImplemented, operationOf, ServiceError } from '../aws-json';
 
+interface Version {
+  readonly id: string;
+  readonly value: { readonly SecretString?: string; readonly SecretBinary?: string };
+  readonly created: number;
+  stages: string[];
+}
+
 interface Secret {
   readonly arn: string;
   readonly name: string;
-  /** Newest first; the first is AWSCURRENT, the second AWSPREVIOUS. */
-  versions: { id: string; value: string; created: number }[];
+  readonly versions: Version[];
 }
 
 interface Body {
   SecretId?: string;
   SecretString?: string;
+  SecretBinary?: string;
+  ClientRequestToken?: string;
   VersionStage?: string;
+  VersionStages?: string[];
   VersionId?: string;
+  MoveToVersionId?: string;
+  RemoveFromVersionId?: string;
 }
+
+const CURRENT = 'AWSCURRENT';
+const PREVIOUS = 'AWSPREVIOUS';
+const OPERATIONS = ['GetSecretValue', 'PutSecretValue', 'DescribeSecret', 'UpdateSecretVersionStage'];
 
 export class SecretsManager implements Service {
   public readonly types = ['AWS::SecretsManager::Secret'];
@@ -53,7 +69,8 @@ export class SecretsManager implements Service {
   public async create(resource: Resource): Promise<void> {
     const properties = resource.resolve(resource.properties) as SecretProperties;
     const secret: Secret = { arn: this.ref(resource), name: secretName(resource), versions: [] };
-    addVersion(secret, properties.SecretString ?? generate(properties.GenerateSecretString ?? {}));
+    const SecretString = properties.SecretString ?? generate(properties.GenerateSecretString ?? {});
+    addVersion(secret, { SecretString });
     this.secrets.push(secret);
   }
 
@@ -65,7 +82,7 @@ export class SecretsManager implements Service {
         `There is no secret ${name}. There are: ${this.secrets.map(candidate => candidate.name).join(', ')}`,
       );
     }
-    addVersion(secret, value);
+    addVersion(secret, { SecretString: value });
   }
 
   public async stop(): Promise<void> {
@@ -76,10 +93,12 @@ export class SecretsManager implements Service {
     const operation = operationOf(request);
     try {
       const body = JSON.parse((await readBody(request)).toString('utf8') || '{}') as Body;
-      if (!['GetSecretValue', 'PutSecretValue', 'DescribeSecret'].includes(operation)) {
+      if (!OPERATIONS.includes(operation)) {
         throw notImplemented('Secrets Manager', operation);
       }
-      const secret = this.secrets.find(({ arn, name }) => body.SecretId === arn || body.SecretId === name);
+      const secret = this.secrets.find(({ arn, name }) =>
+        [arn, name, arn.slice(0, -'-123456'.length)].includes(String(body.SecretId)),
+      );
       await this.context.iam.authorize(
         request.headers,
         `secretsmanager:${operation}`,
@@ -99,53 +118,112 @@ export class SecretsManager implements Service {
 }
 
 function run(operation: string, secret: Secret, body: Body): object {
-  const { arn: ARN, name: Name } = secret;
-  if (operation === 'GetSecretValue') {
-    const index = body.VersionId
-      ? secret.versions.findIndex(({ id }) => id === body.VersionId)
-      : body.VersionStage === 'AWSPREVIOUS'
-        ? 1
-        : 0;
-    const version = secret.versions[index];
-    if (!version) {
-      throw new ServiceError(
-        'ResourceNotFoundException',
-        `Secrets Manager can't find the specified secret value for ${body.VersionId ?? body.VersionStage}.`,
-      );
+  const { arn: ARN, name: Name, versions } = secret;
+  switch (operation) {
+    case 'GetSecretValue': {
+      const version = find(secret, body);
+      const { id: VersionId, stages: VersionStages, created: CreatedDate, value } = version;
+      return { ARN, Name, VersionId, VersionStages, CreatedDate, ...value };
     }
-    return {
-      ARN,
-      Name,
-      VersionId: version.id,
-      SecretString: version.value,
-      VersionStages: stages(index),
-      CreatedDate: version.created,
-    };
-  }
-  if (operation === 'PutSecretValue') {
-    if (body.SecretString === undefined) {
-      throw new ServiceError(
-        'InvalidParameterException',
-        'You must provide SecretString: the local stand-in keeps text only.',
-      );
+    case 'PutSecretValue': {
+      const { id: VersionId, stages: VersionStages } = put(secret, body);
+      return { ARN, Name, VersionId, VersionStages };
     }
-    return { ARN, Name, VersionId: addVersion(secret, body.SecretString), VersionStages: stages(0) };
+    case 'UpdateSecretVersionStage': {
+      moveStage(secret, body);
+      return { ARN, Name };
+    }
+    default: {
+      const staged = versions.filter(({ stages }) => stages.length > 0);
+      return {
+        ARN,
+        Name,
+        VersionIdsToStages: Object.fromEntries(staged.map(({ id, stages }) => [id, stages])),
+      };
+    }
   }
-  return {
-    ARN,
-    Name,
-    VersionIdsToStages: Object.fromEntries(secret.versions.map(({ id }, index) => [id, stages(index)])),
-  };
 }
 
-function stages(index: number): string[] {
-  return [['AWSCURRENT'], ['AWSPREVIOUS']][index] ?? [];
+/** The version of an id, of a stage, or of both; without either the current one. */
+function find({ versions }: Secret, { VersionId, VersionStage }: Body): Version {
+  const stage = VersionStage ?? (VersionId === undefined ? CURRENT : undefined);
+  const found = versions.find(
+    ({ id, stages }) =>
+      (VersionId === undefined || id === VersionId) && (stage === undefined || stages.includes(stage)),
+  );
+  if (found) return found;
+  const what = VersionId === undefined ? `staging label: ${stage}` : `VersionId: ${VersionId}`;
+  throw new ServiceError(
+    'ResourceNotFoundException',
+    `Secrets Manager can't find the specified secret value for ${what}`,
+  );
 }
 
-function addVersion(secret: Secret, value: string): string {
-  const id = randomUUID();
-  secret.versions = [{ id, value, created: Date.now() / 1000 }, ...secret.versions];
-  return id;
+function put(secret: Secret, body: Body): Version {
+  const { SecretString, SecretBinary, ClientRequestToken: token, VersionStages } = body;
+  if ((SecretString === undefined) === (SecretBinary === undefined)) {
+    throw new ServiceError(
+      'InvalidParameterException',
+      'You must provide either SecretString or SecretBinary.',
+    );
+  }
+  if ((SecretString ?? SecretBinary) === '') {
+    throw new ServiceError('InvalidParameterException', 'The value of a secret must not be empty.');
+  }
+  if (token !== undefined && (token.length < 32 || token.length > 64)) {
+    throw new ServiceError('InvalidParameterException', 'ClientRequestToken must be 32-64 characters long.');
+  }
+  const value = SecretString === undefined ? { SecretBinary } : { SecretString };
+  const same = secret.versions.find(({ id }) => id === token);
+  if (same && JSON.stringify(same.value) === JSON.stringify(value)) return same;
+  if (same) {
+    throw new ServiceError(
+      'ResourceExistsException',
+      `The operation failed because the version ${token} already exists with another value.`,
+    );
+  }
+  return addVersion(secret, value, VersionStages, token);
+}
+
+function addVersion(
+  secret: Secret,
+  value: Version['value'],
+  stages: readonly string[] = [CURRENT],
+  id: string = randomUUID(),
+): Version {
+  const version: Version = { id, value, created: Date.now() / 1000, stages: [] };
+  secret.versions.unshift(version);
+  for (const stage of stages) attach(secret, stage, version);
+  return version;
+}
+
+/** A stage is at one version at a time; the version that loses AWSCURRENT becomes the previous one. */
+function attach({ versions }: Secret, stage: string, to: Version): void {
+  const from = versions.find(({ stages }) => stages.includes(stage));
+  if (from === to) return;
+  if (from) from.stages = from.stages.filter(name => name !== stage);
+  to.stages = [...to.stages.filter(name => stage !== CURRENT || name !== PREVIOUS), stage];
+  if (stage === CURRENT && from) attach({ versions } as Secret, PREVIOUS, from);
+}
+
+function moveStage(secret: Secret, { VersionStage, MoveToVersionId, RemoveFromVersionId }: Body): void {
+  if (VersionStage === undefined) {
+    throw new ServiceError('InvalidParameterException', 'You must provide VersionStage.');
+  }
+  const holder = secret.versions.find(({ stages }) => stages.includes(VersionStage));
+  if (holder && holder.id !== MoveToVersionId && holder.id !== RemoveFromVersionId) {
+    throw new ServiceError(
+      'InvalidParameterException',
+      `The staging label ${VersionStage} is attached to the version ${holder.id}: name it as RemoveFromVersionId.`,
+    );
+  }
+  if (MoveToVersionId !== undefined) {
+    attach(secret, VersionStage, find(secret, { VersionId: MoveToVersionId }));
+  } else if (VersionStage === CURRENT) {
+    throw new ServiceError('InvalidParameterException', `You can only move the staging label ${CURRENT}.`);
+  } else if (holder) {
+    holder.stages = holder.stages.filter(name => name !== VersionStage);
+  }
 }
 
 interface SecretProperties {
