@@ -9,7 +9,7 @@
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import * as path from 'node:path';
-import { build, type BuildOptions } from 'esbuild';
+import { build, type BuildOptions, type Plugin } from 'esbuild';
 import { buildExtension, LAYER_ZIPS } from './build-extension';
 import { ESBUILD_TARGET } from '../src/shared/runtime';
 
@@ -23,12 +23,26 @@ export const BUNDLES = [
   'webhook-runner/run',
 ];
 
+/** Modules that few invocations need and that cost each of them to read: files of their own beside a bundle. */
+export const LAZY_FILES: Readonly<Record<string, string>> = { 'git-push-pipeline/work/ssh2.js': 'ssh2' };
+
+/** Loads such a module from its file, when the code that imports it is first reached. */
+const lazyFiles: Plugin = {
+  name: 'lazy-files',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^ssh2$/ }, ({ kind }) =>
+      kind === 'entry-point' ? undefined : { path: './ssh2.js', external: true },
+    ),
+};
+
 const ROOT = path.resolve(__dirname, '..');
 
 export const OPTIONS: BuildOptions = {
   absWorkingDir: ROOT,
-  entryPoints: BUNDLES.map(name => `lambda-src/${name}/index.ts`),
-  outbase: 'lambda-src',
+  entryPoints: [
+    ...BUNDLES.map(name => ({ in: `lambda-src/${name}/index.ts`, out: `${name}/index` })),
+    ...Object.entries(LAZY_FILES).map(([file, module]) => ({ in: module, out: file.replace(/\.js$/, '') })),
+  ],
   outdir: 'assets',
   bundle: true,
   minify: true,
@@ -42,6 +56,7 @@ export const OPTIONS: BuildOptions = {
   legalComments: 'inline',
   tsconfigRaw: {},
   external: ['cpu-features', '*.node'], // ssh2 does without its native parts
+  plugins: [lazyFiles],
   logLevel: 'warning',
 };
 

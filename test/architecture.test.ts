@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import * as path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LAYER_ZIPS } from '../scripts/build-extension';
-import { BUNDLES } from '../scripts/bundle';
+import { BUNDLES, LAZY_FILES } from '../scripts/bundle';
 
 /** The rules of docs/architecture.md, held against the files. */
 const ROOT = path.resolve(__dirname, '..');
@@ -197,6 +197,7 @@ test('no partition, no look-up, no physical name is written into a construct', (
 test('every bundle and every layer that is built is there, and no stray file', () => {
   const built = [
     ...BUNDLES.map(name => `assets/${name}/index.js`),
+    ...Object.keys(LAZY_FILES).map(name => `assets/${name}`),
     ...LAYER_ZIPS.map(name => `assets/${name}`),
   ];
   expect(filesBelow('assets').sort()).toEqual(built.sort());

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { expect, test } from 'vitest';
 import { LAYER_ZIPS } from '../scripts/build-extension';
-import { BUNDLES } from '../scripts/bundle';
+import { BUNDLES, LAZY_FILES } from '../scripts/bundle';
 import { thirdParty, withoutBuildVersions } from '../scripts/third-party';
 
 const ROOT = path.resolve(__dirname, '..');
@@ -33,7 +33,11 @@ test('the package holds the constructs, the bundles and the reference, and nothi
   );
   const assets = names.filter(name => name.startsWith('assets/'));
   expect(assets.sort()).toEqual(
-    [...BUNDLES.map(name => `assets/${name}/index.js`), ...LAYER_ZIPS.map(name => `assets/${name}`)].sort(),
+    [
+      ...BUNDLES.map(name => `assets/${name}/index.js`),
+      ...Object.keys(LAZY_FILES).map(name => `assets/${name}`),
+      ...LAYER_ZIPS.map(name => `assets/${name}`),
+    ].sort(),
   );
   const blocks = names.flatMap(name => /^src\/([^/]+)\/README\.md$/.exec(name)?.[1] ?? []);
   expect(blocks).toEqual(
@@ -128,6 +132,7 @@ test('built in another folder, every bundle and every layer is the same byte for
     execFileSync(process.execPath, ['--import', 'tsx', 'scripts/bundle.ts'], { cwd: folder });
     for (const bundle of [
       ...BUNDLES.map(name => `assets/${name}/index.js`),
+      ...Object.keys(LAZY_FILES).map(name => `assets/${name}`),
       ...LAYER_ZIPS.map(name => `assets/${name}`),
     ]) {
       expect(

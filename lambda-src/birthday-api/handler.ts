@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import {
-  dateIn,
+  type CalendarDate,
   daysUntilBirthday,
   greeting,
   isBefore,
@@ -10,7 +10,6 @@ import {
   parseUser,
 } from './core/domain';
 import { type LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
-import type { Clock } from '../shared/clock';
 import { describe } from '../shared/describe';
 import { HttpError, type HttpHandler, httpHandler, json, jsonObjectBody, noContent } from '../shared/http';
 import type { Log } from '../shared/log';
@@ -23,9 +22,10 @@ export interface BirthdayStore {
 
 export interface Ports {
   readonly store: BirthdayStore;
-  readonly clock: Clock;
+  /** Which day it is in `timeZone`. */
+  readonly today: () => CalendarDate;
   readonly log: Log;
-  /** Decides which day is today: an IANA name. */
+  /** An IANA name, for messages. */
   readonly timeZone: string;
   /** The key that makes the stored hashes impossible to guess; without one they are plain SHA-256. */
   readonly hashKey?: () => Promise<string>;
@@ -37,7 +37,7 @@ const MIN_KEY_BYTES = 16;
 const EXAMPLE = '{"dateOfBirth":"1978-06-18"}';
 
 /** `PUT /hello/{user}` */
-export function createPutHandler({ store, clock, log, timeZone, hashKey }: Ports): HttpHandler {
+export function createPutHandler({ store, today, log, timeZone, hashKey }: Ports): HttpHandler {
   return httpHandler(log, async event => {
     const user = userOf(event);
     const dateOfBirth = dateOfBirthOf(jsonObjectBody(event, EXAMPLE));
@@ -48,7 +48,7 @@ export function createPutHandler({ store, clock, log, timeZone, hashKey }: Ports
         '`dateOfBirth` must be a calendar date written YYYY-MM-DD, for instance "1978-06-18"',
       );
     }
-    if (!isBefore(date, dateIn(timeZone, new Date(clock.now())))) {
+    if (!isBefore(date, today())) {
       throw new HttpError(400, `\`dateOfBirth\` must be before today (${timeZone})`);
     }
     await store.put(await keyOf(user, hashKey), dateOfBirth);
@@ -59,9 +59,8 @@ export function createPutHandler({ store, clock, log, timeZone, hashKey }: Ports
 /** `GET /hello/{user}` */
 export function createGetHandler({
   store,
-  clock,
+  today,
   log,
-  timeZone,
   hashKey,
   leapDayRule,
 }: Ports & { readonly leapDayRule: LeapDayRule }): HttpHandler {
@@ -77,7 +76,7 @@ export function createGetHandler({
         'The stored date of birth is not a date written YYYY-MM-DD: who else writes to this table?',
       );
     }
-    const days = daysUntilBirthday(date, dateIn(timeZone, new Date(clock.now())), leapDayRule);
+    const days = daysUntilBirthday(date, today(), leapDayRule);
     return json(200, { message: greeting(user, days) });
   });
 }

@@ -1,10 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import {
   type CalendarDate,
-  dateIn,
   daysUntilBirthday,
   greeting,
   isBefore,
+  localDate,
   parseDate,
   parseUser,
 } from '../../lambda-src/birthday-api/core/domain';
@@ -43,7 +44,7 @@ describe('days until the birthday', () => {
     for (const rule of ['MARCH_1', 'FEBRUARY_28'] as const) {
       let previous = daysUntilBirthday(date('2000-02-29'), date('2023-01-01'), rule);
       for (let day = 1; day < 4 * 365; day++) {
-        const today = dateIn('UTC', new Date(Date.UTC(2023, 0, 1 + day)));
+        const today = localDate(new Date(2023, 0, 1 + day, 12));
         const days = daysUntilBirthday(date('2000-02-29'), today, rule);
         if (previous > 0) expect(days).toBe(previous - 1);
         else expect(days).toBeGreaterThan(363);
@@ -85,13 +86,28 @@ describe('a date', () => {
   });
 });
 
-test('today depends on the place', () => {
-  const instant = new Date('2026-03-01T03:00:00Z');
-  expect(dateIn('UTC', instant)).toEqual(date('2026-03-01'));
-  expect(dateIn('America/New_York', instant)).toEqual(date('2026-02-28'));
-  expect(dateIn('Pacific/Pago_Pago', instant)).toEqual(date('2026-02-28'));
-  expect(dateIn('Pacific/Kiritimati', instant)).toEqual(date('2026-03-01'));
-  expect(dateIn('Pacific/Kiritimati', new Date('2026-12-31T12:00:00Z'))).toEqual(date('2027-01-01'));
+test('the day at a place is that of a date formatter, in every time zone', () => {
+  // In a process of its own: the time zone is a process's, and test workers are threads.
+  const script = `
+    const { localDate } = require('./lambda-src/birthday-api/core/domain');
+    const zones = ['UTC', ...Intl.supportedValuesOf('timeZone')];
+    const differences = [];
+    for (const timeZone of zones) {
+      process.env.TZ = timeZone;
+      const formatter = new Intl.DateTimeFormat('en-u-ca-iso8601', { timeZone, year: 'numeric', month: 'numeric', day: 'numeric' });
+      for (let hours = 0; hours < 24 * 800; hours += 97) {
+        const instant = new Date(Date.UTC(2025, 11, 31) + hours * 3_600_000);
+        const parts = Object.fromEntries(formatter.formatToParts(instant).map(({ type, value }) => [type, Number(value)]));
+        const { year, month, day } = localDate(instant);
+        if (year !== parts.year || month !== parts.month || day !== parts.day) differences.push([timeZone, instant]);
+      }
+    }
+    process.stdout.write(JSON.stringify({ zones: zones.length, differences }));
+  `;
+  const output = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { encoding: 'utf8' });
+  const { zones, differences } = JSON.parse(output) as { zones: number; differences: unknown[] };
+  expect(differences).toEqual([]);
+  expect(zones).toBeGreaterThan(400);
 });
 
 describe('a user name', () => {

@@ -10,7 +10,6 @@ import {
 import { createLog } from '../../lambda-src/shared/log';
 import { lambdaContext, sampleEvent } from '../events';
 
-const NOW = new Date('2026-11-21T12:00:00Z');
 const KEY = 'sixteen bytes or more';
 
 let stored: Map<string, string>;
@@ -26,7 +25,7 @@ beforeEach(() => {
   };
   ports = {
     store,
-    clock: { now: () => NOW.getTime() },
+    today: () => ({ year: 2026, month: 11, day: 21 }),
     log: createLog('DEBUG', line => lines.push(line)),
     timeZone: 'UTC',
   };
@@ -136,8 +135,14 @@ describe('PUT', () => {
   test('takes yesterday, where yesterday is decided in the time zone', async () => {
     expect((await put('Morgan', '{"dateOfBirth":"2026-11-20"}')).statusCode).toBe(204);
     expect(
-      (await put('Morgan', '{"dateOfBirth":"2026-11-21"}', {}, { timeZone: 'Pacific/Kiritimati' }))
-        .statusCode,
+      (
+        await put(
+          'Morgan',
+          '{"dateOfBirth":"2026-11-21"}',
+          {},
+          { today: () => ({ year: 2026, month: 11, day: 22 }) },
+        )
+      ).statusCode,
     ).toBe(204);
   });
 
@@ -166,9 +171,9 @@ describe('GET', () => {
 
   test('keeps 29 February by the rule', async () => {
     await put('leap', '{"dateOfBirth":"2000-02-29"}');
-    const clock = { now: () => Date.parse('2027-02-28T12:00:00Z') };
-    expect(messageOf(await get('leap', { clock }, 'FEBRUARY_28'))).toBe('Hello, leap! Happy birthday!');
-    expect(messageOf(await get('leap', { clock }, 'MARCH_1'))).toBe(
+    const today = () => ({ year: 2027, month: 2, day: 28 });
+    expect(messageOf(await get('leap', { today }, 'FEBRUARY_28'))).toBe('Hello, leap! Happy birthday!');
+    expect(messageOf(await get('leap', { today }, 'MARCH_1'))).toBe(
       'Hello, leap! Your birthday is in 1 day(s)',
     );
   });
