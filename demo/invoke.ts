@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { Lambda } from 'cdk-localhost/lambda';
 import { readable } from 'cdk-localhost/log-line';
 import { runExample } from './example/example';
+import { environmentFor, needsGitHost, prepareSample } from './example/samples';
 
 const USAGE = `Runs one function of the example app once: its answer on stdout, its logs on stderr.
 
@@ -29,7 +30,11 @@ async function main(): Promise<number> {
   }
   const event = values.event === undefined ? '{}' : readEvent(values.event);
   const log = (source: string, line: string) => void process.stderr.write(`${source} | ${readable(line)}\n`);
-  const { system, stop } = await runExample({ log }, { withHosts: false });
+  const example = await runExample(
+    { log, environmentOverrides: environmentFor(event) },
+    { withHosts: needsGitHost(event) },
+  );
+  const { system, stop } = example;
   try {
     const lambda = system.service(Lambda);
     const names = lambda.configs.map(config => config.name);
@@ -38,7 +43,7 @@ async function main(): Promise<number> {
       return 0;
     }
     if (!lambda.find(name)) throw new Error(`There is no function ${name}. There are: ${names.join(', ')}`);
-    const { payload, isError } = await lambda.invoke(name, event);
+    const { payload, isError } = await lambda.invoke(name, await prepareSample(example, name, event));
     process.stdout.write(`${payload}\n`);
     return isError ? 1 : 0;
   } finally {

@@ -1,7 +1,8 @@
 /**
  * Synthesizes one app of all blocks, written by hand in each language (examples/), with the packages as the registries would get them, at
  * the lowest and at the newest CDK of the range, and compares the templates: they must be equal. A language whose toolchain is not on
- * this machine is named and left out. `-- python java` takes only those; PYTHON names the python.
+ * this machine is named and left out. `-- python java` takes only those; PYTHON names the python, NEWEST_CDK the newest CDK, for a day on
+ * which not every registry has it yet.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -199,6 +200,8 @@ function main(): void {
   const folder = mkdtempSync(path.join(tmpdir(), 'languages-'));
   try {
     const packages = path.join(folder, 'packages');
+    const current = versionsFrom('test/current-cdk/package.json', 'dependencies');
+    const newest = { ...current, cdk: process.env.NEWEST_CDK ?? current.cdk };
     const there = names.filter(name => isThere(LANGUAGES[name].tool));
     for (const name of names.filter(candidate => !there.includes(candidate))) {
       process.stdout.write(`Left out: ${name}, there is no \`${LANGUAGES[name].tool[0]}\` here\n`);
@@ -219,10 +222,7 @@ function main(): void {
     }
     mkdirSync(path.join(packages, 'js'), { recursive: true });
     run(ROOT, {}, 'npm', 'pack', '--ignore-scripts', '--pack-destination', path.join(packages, 'js'));
-    for (const versions of [
-      versionsFrom('package.json', 'peerDependencies'),
-      versionsFrom('test/current-cdk/package.json', 'dependencies'),
-    ]) {
+    for (const versions of [versionsFrom('package.json', 'peerDependencies'), newest]) {
       let first: unknown;
       for (const name of there) {
         const cell = path.join(folder, `${name}-${versions.cdk}`);
