@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { Lambda } from 'cdk-localhost/lambda';
 import { readable } from 'cdk-localhost/log-line';
 import { runExample } from './example/example';
-import { environmentFor, needsGitHost, prepareSample } from './example/samples';
+import { environmentFor, needsGitHost, prepareSample } from './example/prepare-sample';
 
 const USAGE = `Runs one function of the example app once: its answer on stdout, its logs on stderr.
 

@@ -1,5 +1,12 @@
 /** The files of a new block, by path: the smallest that hold every rule of docs/architecture.md. */
-import type { Names } from './new-block';
+export interface Names {
+  /** `order-intake` */
+  readonly block: string;
+  /** `OrderIntake` */
+  readonly type: string;
+  /** `orderIntake` */
+  readonly variable: string;
+}
 
 export function filesOf(names: Names): Record<string, string> {
   const { block } = names;

@@ -4,16 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { filesOf } from './new-block-files';
-
-export interface Names {
-  /** `order-intake` */
-  readonly block: string;
-  /** `OrderIntake` */
-  readonly type: string;
-  /** `orderIntake` */
-  readonly variable: string;
-}
+import { filesOf, type Names } from './new-block-files';
 
 /** A list that names the blocks: the new one goes before the mark, the first after the anchor. */
 interface Insertion {

@@ -1,45 +1,28 @@
-/**
- * What has to be there for the sample events of examples/ to succeed in a system that has just started: the secrets that they were made
- * with, a birthday to be greeted, a repository to be fetched.
- */
+/** Events to try the example's functions with, from examples/<block>/events. */
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { Lambda } from 'cdk-localhost/lambda';
-import { SecretsManager } from 'cdk-localhost/secrets-manager';
-import type { Example } from './example';
-import { ENV } from '../../src/git-push-pipeline/contract';
+import type { Sample } from 'cdk-localhost/page';
+import { ROOT } from './synth';
 
-const EXAMPLES = path.resolve(__dirname, '..', '..', 'examples');
-/** The repository and the commit of the sample message of GitPushPipeline. */
-const REPOSITORY = 'https://github.com/acme/app.git';
-const COMMIT = 'a'.repeat(40);
+const FILES: Record<string, readonly string[]> = {
+  'Birthdays-PutHandler': ['birthday-api/events/put.json'],
+  'Birthdays-GetHandler': ['birthday-api/events/get.json'],
+  'Codes-IssueHandler': [
+    'unique-code-table/events/direct.json',
+    'unique-code-table/events/batch.json',
+    'unique-code-table/events/http-api.json',
+  ],
+  'Pushes-AcceptHandler': ['git-push-pipeline/events/webhook.json'],
+  'Pushes-WorkHandler': ['git-push-pipeline/events/message.json'],
+  'Runner-AcceptHandler': ['webhook-runner/events/run.json'],
+};
 
-/** Whether an event names the repository that only the local git host can stand in for. */
-export const needsGitHost = (event: string): boolean =>
-  event.includes('"Records"') && event.includes(REPOSITORY);
-
-/** What a construct with `codeCommitRepositories` sets: the example app has none, as no local service stands in for CodeCommit. */
-export const environmentFor = (event: string): Record<string, Record<string, string>> =>
-  event.includes('"aws.codecommit"')
-    ? { 'Pushes-AcceptHandler': { [ENV.codeCommitUrlSuffix]: 'amazonaws.com' } }
-    : {};
-
-/** @returns the event, with the address of the local git host where it needs one */
-export async function prepareSample(
-  { system, gitHost }: Example,
-  name: string,
-  event: string,
-): Promise<string> {
-  const secrets = system.service(SecretsManager);
-  if (!gitHost) secrets.put('WebhookSecret', 'the value of the secret');
-  secrets.put('WebhookApiKey', 'demo-key');
-  if (name === 'Birthdays-GetHandler') {
-    const birthday = readFileSync(path.join(EXAMPLES, 'birthday-api', 'events', 'put.json'), 'utf8');
-    await system.service(Lambda).invoke('Birthdays-PutHandler', birthday);
-  }
-  if (!gitHost) return event;
-  const commit = await gitHost.push('refs/heads/main', { 'README.md': '# The sample\n' }, 'The sample');
-  return event
-    .replaceAll(REPOSITORY, `https://${gitHost.settings.https}/demo.git`)
-    .replaceAll(COMMIT, commit);
-}
+export const SAMPLES: Record<string, Sample[]> = Object.fromEntries(
+  Object.entries(FILES).map(([name, files]) => [
+    name,
+    files.map(file => ({
+      title: path.basename(file),
+      event: JSON.parse(readFileSync(path.join(ROOT, 'examples', file), 'utf8')) as unknown,
+    })),
+  ]),
+);

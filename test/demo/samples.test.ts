@@ -3,7 +3,7 @@ import * as path from 'node:path';
 import { Lambda } from 'cdk-localhost/lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Example, runExample } from '../../demo/example/example';
-import { environmentFor, needsGitHost, prepareSample } from '../../demo/example/samples';
+import { environmentFor, needsGitHost, prepareSample } from '../../demo/example/prepare-sample';
 
 const EXAMPLES = path.resolve(__dirname, '..', '..', 'examples');
 const read = (file: string) => readFileSync(path.join(EXAMPLES, file), 'utf8');
