@@ -653,14 +653,8 @@ project.packageTask.exec('git checkout -- NOTICE sbom.cdx.json');
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
 project.setScript('prepare', 'tsx scripts/current-cdk.mts'); // so `npm ci` is all that a clone needs
-project.setScript(
-  'demo',
-  'tsx scripts/bundle.ts --without-go && exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/demo.ts',
-);
-project.setScript(
-  'invoke',
-  'tsx scripts/bundle.ts --without-go && exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/invoke.ts',
-);
+project.setScript('demo', 'exec node demo/start.mjs demo');
+project.setScript('invoke', 'exec node demo/start.mjs invoke');
 project.setScript(
   'push-code',
   'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-code.ts',
