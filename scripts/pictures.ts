@@ -30,6 +30,30 @@ const FUNCTION = ['AWS::Lambda::Function', 'AWS::IAM::Role', 'AWS::Logs::LogGrou
 const HTTP_API = ['AWS::ApiGatewayV2::Api', 'AWS::ApiGatewayV2::Stage', 'AWS::ApiGatewayV2::Route'];
 
 export const PICTURES: Readonly<Record<string, Picture>> = {
+  system: {
+    title: 'Five blocks in one app: each is a construct, with its functions, its data and its permissions',
+    boxes: {
+      app: { column: 0, row: 2, title: 'your CDK app', subtitle: 'TypeScript, Python, …' },
+      birthdays: { column: 1, row: 0, title: 'BirthdayApi', subtitle: 'a greeting', types: [] },
+      codes: { column: 1, row: 1, title: 'UniqueCodeTable', subtitle: 'codes, never twice', types: [] },
+      crashes: {
+        column: 1,
+        row: 2,
+        title: 'CrashReporterLayer',
+        subtitle: 'every crash in Sentry',
+        types: [],
+      },
+      pushes: { column: 1, row: 3, title: 'GitPushPipeline', subtitle: 'a push becomes a zip', types: [] },
+      runner: { column: 1, row: 4, title: 'WebhookRunner', subtitle: 'a file, every record', types: [] },
+      local: { column: 2, row: 1, title: 'localhost', subtitle: 'npm run demo' },
+      aws: { column: 2, row: 3, title: 'your AWS account', subtitle: 'cdk deploy' },
+    },
+    arrows: ['birthdays', 'codes', 'crashes', 'pushes', 'runner'].flatMap(block => [
+      { from: 'app', to: block },
+      { from: block, to: 'local' },
+      { from: block, to: 'aws' },
+    ]),
+  },
   'birthday-api': {
     title: 'BirthdayApi: an HTTP API, a function for each route, a table',
     boxes: {
@@ -154,7 +178,7 @@ export const PICTURES: Readonly<Record<string, Picture>> = {
 const WIDTH = 168;
 const HEIGHT = 64;
 const GAP_X = 76;
-const GAP_Y = 48;
+const GAP_Y = 32;
 const MARGIN = 16;
 
 const THEMES = {

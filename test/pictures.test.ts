@@ -15,7 +15,8 @@ test('the pictures are those that scripts/pictures.ts draws, and each page shows
     );
   }
   for (const block of Object.keys(PICTURES)) {
-    const page = readFileSync(path.join(ROOT, 'src', block, 'README.md'), 'utf8');
+    const file = block === 'system' ? 'README.md' : `src/${block}/README.md`;
+    const page = readFileSync(path.join(ROOT, file), 'utf8');
     expect(page).toContain(`docs/pictures/${block}-light.svg`);
     expect(page).toContain(`docs/pictures/${block}-dark.svg`);
   }
