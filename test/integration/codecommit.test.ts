@@ -8,7 +8,7 @@ import { Lambda } from 'cdk-localhost/lambda';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
 import { listZip } from 'cdk-localhost/zip';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
 import { gitText, temporaryDirectory } from '../../demo/hosts/git/git-server';
 import { GitPushPipeline } from '../../src';
@@ -57,6 +57,10 @@ beforeAll(async () => {
       addCommitFiles: false,
     });
   });
+});
+beforeEach(() => {
+  secretAccessKey = '';
+  host.refusals.length = 0;
 });
 afterAll(async () => {
   await stack.stop();
@@ -115,9 +119,8 @@ test('a push to another repository never reaches the accept function', async () 
 });
 
 test('a login that CodeCommit refuses is a failure at once, and tells nothing of the login', async () => {
-  // The push before is done with.
-  await eventually(() => stack.logs.some(line => line.includes('PushesPublished')));
-  const [{ authorization }] = host.requests;
+  await push('refs/heads/allowed', sample.last);
+  const { authorization } = host.requests.at(-1)!;
   secretAccessKey = 'another';
   const { type, detail } = await push('refs/heads/refused', sample.last);
   expect({ type, code: detail.code, attempts: detail.attempts }).toEqual({
@@ -131,12 +134,15 @@ test('a login that CodeCommit refuses is a failure at once, and tells nothing of
   for (const part of [login.split('%')[1].split(':')[0], login.slice(-64)]) expect(told).not.toContain(part);
 });
 
-test('neither role was denied anything, and the worker pulled with its own', () => {
-  expect(['Pushes-AcceptHandler', WORKER].flatMap(name => deniedCalls(stack.system, name))).toEqual([]);
-  expect(unusedGrants(stack.system, 'Pushes-AcceptHandler')).toEqual([]);
+test('neither role is denied anything, and the worker pulls with its own', async () => {
+  const pulls = () => stack.system.iam.calls.filter(({ action }) => action === 'codecommit:GitPull');
+  const before = pulls().length;
+  await push('refs/heads/grants', sample.last);
   expect(
-    stack.system.iam.calls
-      .filter(({ action }) => action === 'codecommit:GitPull')
+    pulls()
+      .slice(before)
       .map(({ caller, allowed }) => ({ caller, allowed })),
   ).toEqual([{ caller: WORKER, allowed: true }]);
+  expect(['Pushes-AcceptHandler', WORKER].flatMap(name => deniedCalls(stack.system, name))).toEqual([]);
+  expect(unusedGrants(stack.system, 'Pushes-AcceptHandler')).toEqual([]);
 });
