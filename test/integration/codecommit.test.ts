@@ -1,10 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import * as path from 'node:path';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Stack } from 'aws-cdk-lib';
 import * as codecommit from 'aws-cdk-lib/aws-codecommit';
 import { type BusEvent, EventBridge } from 'cdk-localhost/event-bridge';
-import { Lambda } from 'cdk-localhost/lambda';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
 import { listZip } from 'cdk-localhost/zip';
@@ -33,9 +33,8 @@ let sample: ReturnType<typeof createSampleRepository>;
 
 /** Who has the access key, where the role allows the pull: only the functions' own keys are known here. */
 async function authorize(accessKeyId: string, repository: string): Promise<Caller> {
-  const { roleArn } = stack.system.service(Lambda).find(WORKER)!;
-  const caller = stack.system.iam.createCredentials(WORKER, roleArn);
-  if (caller.accessKeyId !== accessKeyId) throw new Error(`nobody has the access key ${accessKeyId}`);
+  const caller = stack.system.iam.credentialsOf(accessKeyId);
+  if (!caller) throw new Error(`nobody has the access key ${accessKeyId}`);
   const headers = { authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/…` };
   await stack.system.iam.authorize(
     headers,
@@ -82,12 +81,20 @@ async function push(
     referenceFullName: ref,
     commitId,
   };
-  bus.emit({ ...EVENT, resources: [`arn:aws:codecommit:us-east-1:123456789012:${repositoryName}`], detail });
+  const before = bus.events.length;
+  bus.emit({
+    ...EVENT,
+    id: randomUUID(),
+    resources: [`arn:aws:codecommit:us-east-1:123456789012:${repositoryName}`],
+    detail,
+  });
   const outcome = () =>
-    bus.events.find(
-      ({ event: { source, detail: said } }) =>
-        source !== 'aws.codecommit' && (said as { ref: string }).ref === ref,
-    )?.event;
+    bus.events
+      .slice(before)
+      .find(
+        ({ event: { source, detail: said } }) =>
+          source !== 'aws.codecommit' && (said as { ref: string }).ref === ref,
+      )?.event;
   await eventually(() => outcome() !== undefined);
   return { type: outcome()!['detail-type'], detail: outcome()!.detail as Record<string, string> };
 }
@@ -119,7 +126,7 @@ test('a push to another repository never reaches the accept function', async () 
 });
 
 test('a login that CodeCommit refuses is a failure at once, and tells nothing of the login', async () => {
-  await push('refs/heads/allowed', sample.last);
+  await push('refs/heads/main', sample.last);
   const { authorization } = host.requests.at(-1)!;
   secretAccessKey = 'another';
   const { type, detail } = await push('refs/heads/refused', sample.last);
@@ -135,14 +142,11 @@ test('a login that CodeCommit refuses is a failure at once, and tells nothing of
 });
 
 test('neither role is denied anything, and the worker pulls with its own', async () => {
-  const pulls = () => stack.system.iam.calls.filter(({ action }) => action === 'codecommit:GitPull');
-  const before = pulls().length;
-  await push('refs/heads/grants', sample.last);
-  expect(
-    pulls()
-      .slice(before)
-      .map(({ caller, allowed }) => ({ caller, allowed })),
-  ).toEqual([{ caller: WORKER, allowed: true }]);
+  await push('refs/heads/main', sample.last);
+  const pulls = stack.system.iam.calls.filter(({ action }) => action === 'codecommit:GitPull');
+  expect(pulls.map(({ caller, allowed }) => ({ caller, allowed }))).toEqual([
+    { caller: WORKER, allowed: true },
+  ]);
   expect(['Pushes-AcceptHandler', WORKER].flatMap(name => deniedCalls(stack.system, name))).toEqual([]);
   expect(unusedGrants(stack.system, 'Pushes-AcceptHandler')).toEqual([]);
 });

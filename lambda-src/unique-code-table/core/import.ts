@@ -1,6 +1,6 @@
 import { codeFrom, flag, membersOf, show, timestamp } from './input';
-import { DETAIL_MEMBER, detailsOf } from './life';
 import type { IssuePorts } from './issue';
+import { DETAIL_MEMBER, detailsOf } from './life';
 import type { Caller } from './principal';
 import { invalidInput, Refusal } from './refusal';
 import { MAX_TRANSACTION_ITEMS } from '../../../src/unique-code-table/contract';

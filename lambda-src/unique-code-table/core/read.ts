@@ -114,8 +114,9 @@ export async function list(input: unknown, caller: Caller, ports: ListPorts): Pr
 function positionOf(next: string): Position {
   try {
     const [code, createdOn] = JSON.parse(Buffer.from(next, 'base64url').toString('utf8')) as unknown[];
-    if (typeof code === 'string' && typeof createdOn === 'string' && code && createdOn)
+    if (typeof code === 'string' && typeof createdOn === 'string' && code && createdOn) {
       return { code, createdOn };
+    }
   } catch {
     // falls through to the refusal
   }

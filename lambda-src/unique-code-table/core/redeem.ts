@@ -101,8 +101,9 @@ export async function rollBack(
   const members = membersOf(input, ['code', 'redemptionId', 'reason']);
   const code = typedCode(members, ports.rules.format);
   const id = text(members, 'redemptionId', MAX_ID_LENGTH);
-  if (id === undefined)
+  if (id === undefined) {
     throw invalidInput('`redemptionId` is missing: it is in the answer to the redemption');
+  }
   const entry: RedemptionEntry = {
     Id: id,
     RolledBackOn: new Date(ports.clock.now()).toISOString(),

@@ -27,6 +27,7 @@ export interface Call {
 interface Principal {
   readonly name: string;
   readonly roleArn: string;
+  readonly credentials?: Credentials;
   /** The invocation that runs in the environment with this access key. */
   invocation?: string;
 }
@@ -77,12 +78,18 @@ export class Iam {
       .update(name + environment)
       .digest('hex');
     const accessKeyId = `ASIA${digest.slice(0, 16).toUpperCase()}`;
-    this.principals.set(accessKeyId, { name, roleArn });
-    return {
+    const credentials = {
       accessKeyId,
       secretAccessKey: `local-${digest.slice(16, 48)}`,
       sessionToken: `local-${digest.slice(48)}`,
     };
+    this.principals.set(accessKeyId, { name, roleArn, credentials });
+    return credentials;
+  }
+
+  /** For a service that checks signatures itself. */
+  public credentialsOf(accessKeyId: string): Credentials | undefined {
+    return this.principals.get(accessKeyId)?.credentials;
   }
 
   /** From now on, calls with this key belong to that invocation. */
