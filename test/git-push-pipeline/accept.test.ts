@@ -21,9 +21,9 @@ import {
   type AcceptPolicy,
   MAX_BODY_BYTES,
 } from '../../lambda-src/git-push-pipeline/core/accept-webhook';
-import { parseQueueMessage } from '../../lambda-src/git-push-pipeline/core/message';
 import { readCodeCommitEvent } from '../../lambda-src/git-push-pipeline/core/hosts/codecommit';
 import { detectHost } from '../../lambda-src/git-push-pipeline/core/hosts/detect';
+import { parseQueueMessage } from '../../lambda-src/git-push-pipeline/core/message';
 import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/core/webhook-request';
 import { parsePattern } from '../../src/git-push-pipeline/repository-address';
 

@@ -5,13 +5,13 @@ import {
   createHandler as createAcceptHandler,
   type Ports as AcceptPorts,
 } from '../../lambda-src/git-push-pipeline/accept/handler';
+import { digest, readMetadata } from '../../lambda-src/git-push-pipeline/core/metadata';
 import {
   type CommitZip,
   ConditionFailed,
   type StoredZip,
   type Tip,
 } from '../../lambda-src/git-push-pipeline/core/ports';
-import { digest, readMetadata } from '../../lambda-src/git-push-pipeline/core/metadata';
 import { GitError } from '../../lambda-src/git-push-pipeline/git/errors';
 import {
   createHandler as createWorkHandler,

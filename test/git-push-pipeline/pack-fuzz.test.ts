@@ -124,10 +124,13 @@ function damaged(random: Random, pack: Buffer): Buffer {
   let body = Buffer.from(pack.subarray(0, -20));
   const at = random.below(body.length);
   const kind = random.below(3);
-  if (kind === 0) body[at] ^= 1 << random.below(8);
-  else if (kind === 1)
+  if (kind === 0) {
+    body[at] ^= 1 << random.below(8);
+  } else if (kind === 1) {
     body = Buffer.concat([body.subarray(0, at), random.bytes(1 + random.below(3)), body.subarray(at)]);
-  else body = Buffer.concat([body.subarray(0, at), body.subarray(at + 1 + random.below(3))]);
+  } else {
+    body = Buffer.concat([body.subarray(0, at), body.subarray(at + 1 + random.below(3))]);
+  }
   const trailer = random.chance(80) ? crypto.createHash('sha1').update(body).digest() : pack.subarray(-20);
   return Buffer.concat([body, trailer]);
 }

@@ -125,8 +125,13 @@ test('a push to another repository never reaches the accept function', async () 
   expect(bus.deliveries.length).toBe(before);
 });
 
+async function pushNewBranch(name: string): Promise<void> {
+  gitText(sample.bare, 'update-ref', `refs/heads/${name}`, sample.last);
+  await push(`refs/heads/${name}`, sample.last);
+}
+
 test('a login that CodeCommit refuses is a failure at once, and tells nothing of the login', async () => {
-  await push('refs/heads/main', sample.last);
+  await pushNewBranch('allowed');
   const { authorization } = host.requests.at(-1)!;
   secretAccessKey = 'another';
   const { type, detail } = await push('refs/heads/refused', sample.last);
@@ -135,14 +140,14 @@ test('a login that CodeCommit refuses is a failure at once, and tells nothing of
     code: 'AUTH',
     attempts: 1,
   });
-  expect(host.refusals).toEqual(['the signature does not match']);
+  expect(new Set(host.refusals)).toEqual(new Set(['the signature does not match']));
   const told = stack.logs.join('\n') + JSON.stringify(stack.system.service(EventBridge).events);
   const login = Buffer.from(authorization!.slice('Basic '.length), 'base64').toString();
   for (const part of [login.split('%')[1].split(':')[0], login.slice(-64)]) expect(told).not.toContain(part);
 });
 
 test('neither role is denied anything, and the worker pulls with its own', async () => {
-  await push('refs/heads/main', sample.last);
+  await pushNewBranch('grants');
   const pulls = stack.system.iam.calls.filter(({ action }) => action === 'codecommit:GitPull');
   expect(pulls.map(({ caller, allowed }) => ({ caller, allowed }))).toEqual([
     { caller: WORKER, allowed: true },

@@ -5,14 +5,14 @@ import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { FaultyWire, seeded } from './faulty-wire';
+import { DYNAMODB } from '../../lambda-src/shared/aws/dynamodb';
+import { jsonClient } from '../../lambda-src/shared/aws/json';
+import type { Timing } from '../../lambda-src/shared/clock';
 import {
   dynamodbWriter,
   type WriterOptions,
 } from '../../lambda-src/unique-code-table/adapters/dynamodb-writer';
 import type { CodeWriter, Write } from '../../lambda-src/unique-code-table/core/store';
-import { DYNAMODB } from '../../lambda-src/shared/aws/dynamodb';
-import { jsonClient } from '../../lambda-src/shared/aws/json';
-import type { Timing } from '../../lambda-src/shared/clock';
 import { environmentAt } from '../shared/aws/environment';
 
 const NOW = 1_800_000_000;

@@ -1,12 +1,11 @@
 import type { Delivery, RefChange, Unwanted } from './delivery';
 import { isObjectId, isZeroId } from './domain';
-import { isBranchOrTag } from '../../../src/git-push-pipeline/refs';
 import { detectHost, readDelivery } from './hosts/detect';
 import { generic } from './hosts/generic';
 import { PayloadError } from './payload';
-import { isWantedRef, type RefFilter } from '../../../src/git-push-pipeline/refs';
 import type { WebhookRequest } from './webhook-request';
 import type { PushMessage, PushProvider, SkipReason } from '../../../src/git-push-pipeline/contract';
+import { isWantedRef, type RefFilter, isBranchOrTag } from '../../../src/git-push-pipeline/refs';
 import {
   formatAddress,
   InvalidAddressError,

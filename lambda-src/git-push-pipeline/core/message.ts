@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import { isObjectId, isZeroId } from './domain';
-import { isBranchOrTag, MAX_REF_BYTES } from '../../../src/git-push-pipeline/refs';
 import type { PushHint, PushMessageRouting, QueueMessage } from '../../../src/git-push-pipeline/contract';
+import { isBranchOrTag, MAX_REF_BYTES } from '../../../src/git-push-pipeline/refs';
 import { parseAddress, repositoryIdentity } from '../../../src/git-push-pipeline/repository-address';
 
 export class InvalidMessageError extends Error {

@@ -2,9 +2,9 @@ import { PushFailure } from './failure';
 import { digest } from './metadata';
 import type { Git, PushQueue, Tip, ZipStore } from './ports';
 import type { PublishSettings } from './publish';
-import { isWantedRef, type RefFilter } from '../../../src/git-push-pipeline/refs';
 import type { PushMessage, ReconcileMessage } from '../../../src/git-push-pipeline/contract';
 import { renderKey } from '../../../src/git-push-pipeline/object-key';
+import { isWantedRef, type RefFilter } from '../../../src/git-push-pipeline/refs';
 import { parseAddress, repositoryIdentity } from '../../../src/git-push-pipeline/repository-address';
 
 export interface ReconcilePorts {

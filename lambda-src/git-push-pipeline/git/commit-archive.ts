@@ -222,8 +222,9 @@ class ArchiveWalk {
       const data = await store.read(index);
       if (isLfsPointer(data)) this.lfsPointers++;
       this.zip.add(path, mode, data);
-    } else
+    } else {
       await this.zip.addStream(path, mode, size, () => store.stream(index), this.options.deadline.signal);
+    }
   }
 }
 

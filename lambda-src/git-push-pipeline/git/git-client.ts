@@ -57,8 +57,11 @@ export interface ZipOptions {
 const ZIP_FORMAT = 2;
 
 /** Of everything that changes a zip's bytes, but for the commit. */
-export function optionsDigest({ addCommitFiles = true, fetchSubmodules = false }: ZipOptions): string {
-  return digest(JSON.stringify([ZIP_FORMAT, addCommitFiles, fetchSubmodules]));
+export function optionsDigest({
+  addCommitFiles = true,
+  fetchSubmodules: submodules = false,
+}: ZipOptions): string {
+  return digest(JSON.stringify([ZIP_FORMAT, addCommitFiles, submodules]));
 }
 
 /** What is known of a commit before its files are needed. */

@@ -16,8 +16,8 @@ import {
   type RemoteRef,
   UploadPack,
 } from './upload-pack';
-import { formatAddress, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { isBranchOrTag } from '../../../src/git-push-pipeline/refs';
+import { formatAddress, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
 /** Of branches and tags together. */
 const MAX_LISTED_REFS = 50_000;

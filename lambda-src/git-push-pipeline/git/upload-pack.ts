@@ -200,8 +200,9 @@ async function openVersion0<T>(
     if (entry.startsWith('shallow ') || id === ZERO_ID) continue;
     if (!/^[0-9a-f]{40}([0-9a-f]{24})? /.test(entry)) throw unexpected();
     const tag = name.endsWith('^{}') ? refs.get(name.slice(0, -3)) : undefined;
-    if (tag !== undefined) refs.set(tag.name, { ...tag, peeled: id });
-    else if (query.wants(name)) {
+    if (tag !== undefined) {
+      refs.set(tag.name, { ...tag, peeled: id });
+    } else if (query.wants(name)) {
       if (refs.size >= query.most) throw tooManyRefs(query);
       refs.set(name, { name, id, target: symbolic.get(name) });
     }

@@ -1,9 +1,9 @@
 import { callUntil } from './dynamodb-call';
 import { type Item, storedCode } from './dynamodb-item';
-import type { CodeLister, CodeReader } from '../core/store';
+import { INDEX, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
 import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { Timing } from '../../shared/clock';
-import { INDEX, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
+import type { CodeLister, CodeReader } from '../core/store';
 
 const PAGE_SIZE = 100;
 

@@ -1,10 +1,10 @@
 import type { AttributeValue, UpdateItemCommandInput } from '@aws-sdk/client-dynamodb';
 import { callUntil, isNamed } from './dynamodb-call';
 import { compact, storedCode } from './dynamodb-item';
-import type { Change, CodeUpdater, RedemptionEntry } from '../core/store';
+import { REDEMPTION, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
 import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { Timing } from '../../shared/clock';
-import { REDEMPTION, reservationKey, TABLE } from '../../../src/unique-code-table/contract';
+import type { Change, CodeUpdater, RedemptionEntry } from '../core/store';
 
 /** Entries of a code's history: above it no redemption, so that the item stays far below DynamoDB's 400 KB. */
 const MAX_HISTORY = 300;

@@ -1,11 +1,11 @@
 import type { AttributeValue, CancellationReason } from '@aws-sdk/client-dynamodb';
 import { callUntil, isNamed } from './dynamodb-call';
 import { compact, type Item, numbers } from './dynamodb-item';
-import type { CodeItem, CodeWriter, RequestRecord, Write, WriteResult } from '../core/store';
+import { requestKey, reservationKey, REUSE_GRACE, TABLE } from '../../../src/unique-code-table/contract';
 import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { Timing } from '../../shared/clock';
-import { requestKey, reservationKey, REUSE_GRACE, TABLE } from '../../../src/unique-code-table/contract';
 import { isTransientCode } from '../../shared/transient';
+import type { CodeItem, CodeWriter, RequestRecord, Write, WriteResult } from '../core/store';
 
 export interface WriterOptions {
   readonly tableName: string;

@@ -1,5 +1,5 @@
-import { type Delivery, type Unwanted, ZERO_ID } from '../delivery';
 import { isBranchOrTag } from '../../../../src/git-push-pipeline/refs';
+import { type Delivery, type Unwanted, ZERO_ID } from '../delivery';
 import { Payload } from '../payload';
 
 /**
