@@ -641,7 +641,7 @@ project.addTask('test:page', {
 });
 project.addTask('build:localhost', {
   description: 'Builds cdk-localhost, the package that runs any CDK app, into packages/local/dist',
-  exec: 'tsx packages/local/build.ts',
+  exec: 'tsx scripts/build-localhost.ts',
 });
 
 project.packageTask.reset();

@@ -1,5 +1,5 @@
 /** Builds the package that is published: one file without dependencies, the runtime of functions, and the page. */
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { type BuildOptions, buildSync, build, type Plugin } from 'esbuild';
 
@@ -35,8 +35,14 @@ const dynalite: Plugin = {
   },
 };
 
-/** @param folder is made anew */
-export async function buildPackage(folder: string): Promise<{ inputs: string[] }> {
+/**
+ * @param folder is made anew
+ * @param commands programs that become commands too, by name: they know what this package does not, such as a git host's protocol
+ */
+export async function buildPackage(
+  folder: string,
+  commands: Readonly<Record<string, string>> = {},
+): Promise<{ inputs: string[] }> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(path.join(folder, 'commands'), { recursive: true });
   const { metafile } = await build({
@@ -54,6 +60,20 @@ export async function buildPackage(folder: string): Promise<{ inputs: string[] }
     entryPoints: [path.join(__dirname, 'src/aws/lambda/runtime/node-runtime.ts')],
     outfile: path.join(folder, 'node-runtime.js'),
   });
+  const inputs = Object.keys(metafile.inputs);
+  for (const [command, entryPoint] of Object.entries(commands)) {
+    const built = buildSync({
+      ...SHARED,
+      entryPoints: [entryPoint],
+      outfile: path.join(folder, 'commands', `${command}.js`),
+      mainFields: ['module', 'main'],
+      external: ['cpu-features', '*.node'], // ssh2 does without its native parts
+      metafile: true,
+      absWorkingDir: ROOT,
+    });
+    inputs.push(...Object.keys(built.metafile.inputs));
+  }
+  writeFileSync(path.join(folder, 'THIRD-PARTY.txt'), thirdParty(inputs));
   copyFileSync(path.join(__dirname, 'src/page/page.html'), path.join(folder, 'page.html'));
   copyFileSync(path.join(__dirname, 'README.md'), path.join(folder, 'README.md'));
   copyFileSync(path.join(ROOT, 'LICENSE'), path.join(folder, 'LICENSE'));
@@ -70,16 +90,23 @@ export async function buildPackage(folder: string): Promise<{ inputs: string[] }
     keywords: ['aws-cdk', 'cdk', 'lambda', 'localhost', 'serverless'],
   };
   writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
-  return { inputs: Object.keys(metafile.inputs) };
+  return { inputs };
 }
 
-if (require.main === module) {
-  const folder = path.join(__dirname, 'dist');
-  buildPackage(folder).then(
-    () => process.stdout.write(`${folder}\n`),
-    (error: Error) => {
-      process.stderr.write(`${error.message}\n`);
-      process.exitCode = 1;
-    },
+/** The licences of what was bundled, in full, as they ask for. */
+function thirdParty(inputs: readonly string[]): string {
+  const folders = new Set(
+    inputs.flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []),
   );
+  return [...folders]
+    .sort()
+    .map(folder => {
+      const { name, version, license } = JSON.parse(
+        readFileSync(path.join(ROOT, folder, 'package.json'), 'utf8'),
+      ) as Record<string, string | { type: string }>;
+      const file = readdirSync(path.join(ROOT, folder)).find(candidate => /^licen[cs]e/i.test(candidate));
+      const text = file ? readFileSync(path.join(ROOT, folder, file), 'utf8') : '';
+      return `${String(name)} ${String(version)}: ${typeof license === 'object' ? license.type : license}\n\n${text.trim()}\n`;
+    })
+    .join('\n----\n\n');
 }

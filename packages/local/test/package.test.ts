@@ -16,7 +16,9 @@ let inputs: string[];
 
 beforeAll(async () => {
   const dist = path.join(folder, 'dist');
-  ({ inputs } = await buildPackage(dist));
+  const greet = path.join(folder, 'greet.ts');
+  writeFileSync(greet, 'console.log(`hello ${process.argv[2]}`);');
+  ({ inputs } = await buildPackage(dist, { greet }));
   const npm = (cwd: string, ...args: string[]) => execFileSync('npm', args, { cwd, encoding: 'utf8' });
   const tarball = npm(dist, 'pack', '--silent', '--pack-destination', folder).trim();
   const outdir = path.join(app, 'cdk.out');
@@ -60,7 +62,9 @@ test('depends on nothing, is small, and holds nothing that may not be shipped', 
     ...new Set(inputs.flatMap(file => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? [])),
   ];
   expect(packages).toContain('dynalite');
+  const thirdParty = readFileSync(path.join(installed, 'THIRD-PARTY.txt'), 'utf8');
   for (const name of packages) {
+    expect(thirdParty).toContain(`${name} `);
     const { license } = JSON.parse(
       readFileSync(path.join(ROOT, 'node_modules', name, 'package.json'), 'utf8'),
     ) as { license?: string | { type: string } };
@@ -100,6 +104,9 @@ describe('every command', () => {
     expect(run(args)).toMatchObject({ status, stderr: expect.stringMatching(message) }),
   );
 });
+
+test('a program that was put in when it was built is a command too', () =>
+  expect(run(['greet', 'ada'])).toMatchObject({ status: 0, stdout: 'hello ada\n' }));
 
 test('doctor finds everything there', () => expect(run(['doctor'])).toMatchObject({ status: 0 }));
 
