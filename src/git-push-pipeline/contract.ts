@@ -15,8 +15,8 @@ export const ENV = {
   paths: 'PATHS',
   splitBy: 'SPLIT_BY',
   windowsSafeNames: 'WINDOWS_SAFE_NAMES',
-  /** JSON: the hosts that are cloned from by SSH. */
-  sshHosts: 'SSH_HOSTS',
+  /** JSON: patterns of the repositories that are cloned by SSH, as `CredentialReference` has them. */
+  sshPatterns: 'SSH_PATTERNS',
   /** JSON: a list of `CredentialReference`. */
   credentials: 'CREDENTIALS',
   allowPrivateHosts: 'ALLOW_PRIVATE_HOSTS',
@@ -38,10 +38,21 @@ export const ENV = {
 /** The export of both bundles. */
 export const EXPORT = 'handler';
 
-/** Where the value that opens a host lies: never the value itself. */
-export type CredentialReference =
-  | { readonly host: string; readonly kind: 'https'; readonly secretArn: string }
-  | { readonly host: string; readonly kind: 'ssh'; readonly secretArn: string; readonly knownHosts: string };
+/** Where the value that opens repositories lies: never the value itself. */
+export type CredentialReference = {
+  /** Which repositories: a pattern such as `github.com/acme/*`, or a host with its port for all of it. */
+  readonly pattern: string;
+  readonly secretArn: string;
+} & (
+  | { readonly kind: 'https' }
+  | { readonly kind: 'ssh'; readonly knownHosts: string }
+  | {
+      readonly kind: 'githubApp';
+      readonly appId: string;
+      /** Of GitHub's API: `https://api.github.com`, or `https://host/api/v3`. */
+      readonly apiUrl: string;
+    }
+);
 
 /** Metrics are written by the functions, under the dimension `FunctionName`. */
 export const METRIC_NAMESPACE = 'CdkServerlessBlocks/GitPushPipeline';

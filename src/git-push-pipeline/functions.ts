@@ -9,7 +9,7 @@ import type { Construct } from 'constructs';
 import { type CredentialReference, ENV, EVENT_SOURCE, EXPORT } from './contract';
 import { keyPatterns } from './object-key';
 import type { GitPushPipelineProps } from './props';
-import type { RepositoryPattern } from './repository-address';
+import { credentialPattern, hostAndPort, type RepositoryPattern } from './repository-address';
 import { hasWildcard } from './validate-props';
 import { createHandlerFunction } from '../shared/handler-function';
 import { grantKey } from '../shared/key';
@@ -35,9 +35,9 @@ export interface Parts {
 
 export function createAcceptFunction(parts: Parts): lambda.Function {
   const { scope, props, queue } = parts;
-  const sshHosts = Object.entries(props.credentials ?? {})
+  const sshPatterns = Object.entries(props.credentials ?? {})
     .filter(([, { _kind }]) => _kind === 'ssh')
-    .map(([host]) => host.replace(/:\d+$/, ''));
+    .map(([pattern]) => pattern);
   const fn = createHandlerFunction(
     scope,
     'AcceptHandler',
@@ -49,7 +49,7 @@ export function createAcceptFunction(parts: Parts): lambda.Function {
         ...commonEnvironment(parts),
         ...(props.webhookSecret && { [ENV.webhookSecretArn]: props.webhookSecret._secret.secretArn }),
         ...(props.authorizer && { [ENV.hasAuthorizer]: 'true' }),
-        ...jsonVariables({ [ENV.sshHosts]: sshHosts.length > 0 ? sshHosts : undefined }),
+        ...jsonVariables({ [ENV.sshPatterns]: sshPatterns.length > 0 ? sshPatterns : undefined }),
       },
     },
     props,
@@ -62,12 +62,7 @@ export function createAcceptFunction(parts: Parts): lambda.Function {
 export function createWorkFunction(parts: Parts): lambda.Function {
   const { scope, props, bucket, queue, deadLetterQueue } = parts;
   const storage = props.ephemeralStorageSize ?? DEFAULT_EPHEMERAL_STORAGE;
-  const references = Object.entries(props.credentials ?? {}).map(
-    ([host, { _kind, _secret, _knownHosts }]): CredentialReference =>
-      _kind === 'ssh'
-        ? { host, kind: _kind, secretArn: _secret.secretArn, knownHosts: _knownHosts! }
-        : { host, kind: _kind, secretArn: _secret.secretArn },
-  );
+  const references = credentialReferences(props);
   const fn = createHandlerFunction(
     scope,
     'WorkHandler',
@@ -113,6 +108,17 @@ export function createWorkFunction(parts: Parts): lambda.Function {
   grantObjects(parts, fn);
   grantPutEvents(parts, fn);
   return fn;
+}
+
+function credentialReferences({ credentials = {} }: GitPushPipelineProps): CredentialReference[] {
+  return Object.entries(credentials).map(([pattern, { _kind, _secret, _knownHosts, _appId }]) => {
+    const common = { pattern, secretArn: _secret.secretArn };
+    if (_kind === 'ssh') return { ...common, kind: _kind, knownHosts: _knownHosts! };
+    if (_kind === 'https') return { ...common, kind: _kind };
+    const host = hostAndPort(credentialPattern(pattern));
+    const apiUrl = host === 'github.com' ? 'https://api.github.com' : `https://${host}/api/v3`;
+    return { ...common, kind: _kind, appId: _appId!, apiUrl };
+  });
 }
 
 export function addCodeCommit({ scope, props }: Parts, accept: lambda.Function, work: lambda.Function): void {

@@ -246,7 +246,11 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
     }
     this.checkSourceRef(fullRef);
     const { directory } = options;
-    const bucketKey = renderKey(this.keyTemplate, { address, ref: fullRef, commit: '', directory });
+    const bucketKey = renderKey(
+      this.keyTemplate,
+      { address, ref: fullRef, commit: '', directory },
+      this.patterns,
+    );
     return new PushSourceAction({
       actionName: options.actionName ?? 'Source',
       bucket: this.bucket,

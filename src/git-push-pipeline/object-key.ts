@@ -1,5 +1,6 @@
 import {
   hostAndPort,
+  matchesPattern,
   type RepositoryAddress,
   repositoryPath,
   type RepositoryPattern,
@@ -40,12 +41,13 @@ export function isDirectoryKey(template: string): boolean {
 export function renderKey(
   template: string,
   source: { address: RepositoryAddress; ref: string; commit: string; directory?: string },
+  patterns: readonly RepositoryPattern[] = [],
 ): string {
   const problem = keyTemplateProblem(template);
   if (problem !== undefined) throw new Error(`the key template "${template}" cannot be used: ${problem}`);
   const values: Record<string, string> = {
     host: hostAndPort(source.address),
-    path: keyPath(source.address),
+    path: keyPath(source.address, patterns),
     ref: source.ref.replace(/^refs\//, ''),
     dir: source.directory ?? '',
     commit: source.commit,
@@ -63,8 +65,26 @@ export function renderKey(
  * The path, where a directory named `heads` or `tags` gets an underscore more: otherwise branch `heads/x` of `a` and
  * branch `x` of `a/heads` would be one key.
  */
-function keyPath(address: RepositoryAddress): string {
-  return repositoryPath(address).split('/').map(keySegment).join('/');
+function keyPath(address: RepositoryAddress, patterns: readonly RepositoryPattern[]): string {
+  const pattern = patterns.find(candidate => matchesPattern(address, candidate));
+  return spelledAs(repositoryPath(address).split('/'), pattern?.segments ?? [])
+    .map(keySegment)
+    .join('/');
+}
+
+/**
+ * Hosts take a path in any case, and with or without percent signs; permissions do not. So a part that the pattern spells out is spelled
+ * as it is there, up to the pattern's first wildcard.
+ */
+function spelledAs(segments: readonly string[], pattern: readonly string[]): string[] {
+  const doubled = pattern.indexOf('**');
+  const last = doubled < 0 ? pattern.length : doubled;
+  return segments.map((segment, index) => {
+    const part = index < last ? pattern[index] : undefined;
+    if (part === undefined) return segment;
+    const star = part.indexOf('*');
+    return star < 0 ? part : part.slice(0, star) + segment.slice(star);
+  });
 }
 
 function keySegment(part: string): string {

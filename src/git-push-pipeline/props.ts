@@ -31,8 +31,9 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly webhookSecret?: WebhookSecret;
 
   /**
-   * What opens the repositories, by host, for instance `{ 'github.com': GitCredentials.httpsToken(secret) }`. A host with a port of
-   * its own is named with it. Hosts with an SSH key are cloned from by SSH, the others by HTTPS.
+   * What opens the repositories, by host or by pattern as in `repositories`: `{ 'github.com': …, 'github.com/acme/app': … }`. The most
+   * specific pattern that matches counts, which is how deploy keys are given, each of one repository. A host with a port of its own is
+   * named with it. Repositories with an SSH key are cloned by SSH, the others by HTTPS.
    *
    * @default - repositories that anybody may read by HTTPS
    */

@@ -131,9 +131,34 @@ export function hostAndPort(address: { readonly host: string; readonly port?: nu
   return address.port === undefined ? host : `${host}:${address.port}`;
 }
 
+/** Hosts that take a repository's path in any case, and that everybody has the same of. */
+const CASELESS_HOSTS: ReadonlySet<string> = new Set([
+  'github.com',
+  'gitlab.com',
+  'bitbucket.org',
+  'codeberg.org',
+]);
+
+/** The path's parts as hosts compare them: `%20` is a space, and some hosts take any case. */
+function comparable(host: string, segments: readonly string[]): string[] {
+  return segments.map(segment => {
+    const plain = decodedOnce(segment);
+    return CASELESS_HOSTS.has(host) ? plain.toLowerCase() : plain;
+  });
+}
+
+function decodedOnce(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a percent sign that stands for itself, as SSH has it
+  }
+}
+
 /** The same for every spelling of one repository on one host and port. */
 export function repositoryIdentity(address: RepositoryAddress): string {
-  return `${hostAndPort(address)}/${repositoryPath(address)}`;
+  const path = comparable(address.host, repositoryPath(address).split('/')).join('/');
+  return `${hostAndPort(address)}/${path}`;
 }
 
 /** The one spelling that messages, logs and metadata use; parses back to the same address. */
@@ -161,24 +186,64 @@ export interface RepositoryPattern {
  * In the path `*` stands for any characters of one segment and `**` for any number of segments; the host is exact.
  */
 export function parsePattern(text: string): RepositoryPattern {
-  const placeholder = text.replace(/\*/g, '~');
   try {
-    if (text.includes('~')) throw new InvalidAddressError('"~" cannot be used in a pattern');
-    const withoutScheme = !/^(https|ssh):\/\//i.test(text) && !SCP_FORM.test(placeholder);
-    const address = parseAddress(withoutScheme ? `https://${placeholder}` : placeholder);
-    const segments = repositoryPath(address).replace(/~/g, '*').split('/');
-    return {
-      ...(withoutScheme ? {} : { scheme: address.scheme }),
-      host: address.host,
-      port: address.port,
-      segments,
-    };
+    const { scheme, host, port, path } = patternParts(text);
+    // The wildcards are looked at as a letter is: what is around them must be an address's path.
+    const address = parseAddress(`https://${hostAndPort({ host, port })}/${path.replace(/\*/g, 'x')}`);
+    const segments = bare(path.replace(/\/+$/, '')).split('/');
+    return { ...(scheme === undefined ? {} : { scheme }), host: address.host, port: address.port, segments };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new InvalidAddressError(
       `"${text}" is not a repository pattern such as "github.com/acme/*": ${reason}`,
     );
   }
+}
+
+/** The path of a pattern apart, with its wildcards, and the rest as an address has it. */
+function patternParts(text: string): {
+  readonly scheme?: 'https' | 'ssh';
+  readonly host: string;
+  readonly port?: number;
+  readonly path: string;
+} {
+  const scp = SCP_FORM.exec(text);
+  if (scp && !text.includes('://')) {
+    const { host } = parseAddress(`${scp[1]}@${scp[2]}:x`);
+    return { scheme: 'ssh', host, path: scp[3].replace(/^\//, '') };
+  }
+  const scheme = /^(https|ssh):\/\//i.exec(text)?.[1].toLowerCase() as 'https' | 'ssh' | undefined;
+  const rest = scheme === undefined ? text : text.slice(scheme.length + 3);
+  const slash = rest.indexOf('/');
+  if (slash < 0) throw new InvalidAddressError('it names a host and no path');
+  const { host, port } = parseAddress(`${scheme ?? 'https'}://${rest.slice(0, slash)}/x`);
+  return { scheme, host, port, path: rest.slice(slash + 1) };
+}
+
+/** The pattern of a credential: that of repositories, or a host, which stands for all of it. */
+export function credentialPattern(text: string): RepositoryPattern {
+  return parsePattern(/^[^/@]+$/.test(text) ? `${text}/**` : text);
+}
+
+/** How narrow a pattern is: more parts without a wildcard first, then more parts. */
+function narrowness({ segments }: RepositoryPattern): number {
+  const literal = segments.filter(segment => !segment.includes('*')).length;
+  const doubled = segments.filter(segment => segment === '**').length;
+  return literal * 10_000 + (segments.length - doubled) * 100 - doubled;
+}
+
+/** Of those that match, the most specific one; the first of equals. */
+export function mostSpecific<T extends { readonly pattern: RepositoryPattern }>(
+  address: RepositoryAddress,
+  candidates: readonly T[],
+): T | undefined {
+  return candidates
+    .filter(({ pattern }) => matchesPattern(address, pattern))
+    .reduce<T | undefined>(
+      (best, next) =>
+        best === undefined || narrowness(next.pattern) > narrowness(best.pattern) ? next : best,
+      undefined,
+    );
 }
 
 export function isListed(address: RepositoryAddress, patterns: readonly RepositoryPattern[]): boolean {
@@ -190,7 +255,10 @@ export function matchesPattern(address: RepositoryAddress, pattern: RepositoryPa
     (pattern.scheme === undefined || pattern.scheme === address.scheme) &&
     pattern.host === address.host &&
     pattern.port === address.port &&
-    matchSegments(repositoryPath(address).split('/'), pattern.segments)
+    matchSegments(
+      comparable(address.host, repositoryPath(address).split('/')),
+      comparable(pattern.host, pattern.segments),
+    )
   );
 }
 

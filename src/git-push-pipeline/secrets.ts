@@ -24,7 +24,7 @@ export class WebhookSecret {
 }
 
 /**
- * What opens repositories at one git host. Adds `secretsmanager:GetSecretValue` on the secret to the work function's role.
+ * What opens repositories of a git host. Adds `secretsmanager:GetSecretValue` on the secret to the work function's role.
  */
 export class GitCredentials {
   /**
@@ -46,12 +46,26 @@ export class GitCredentials {
     return new GitCredentials('https', secret);
   }
 
+  /**
+   * A GitHub App, for clone addresses by HTTPS: no person's token is needed. For each fetch, the app's installation gives a token that
+   * reads the contents of the one repository, and nothing else; it is kept for less than an hour.
+   *
+   * @see https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation
+   * @param appId the app's id or client id
+   * @param privateKey its value is the app's private key, PEM as GitHub gives it
+   */
+  public static githubApp(appId: string, privateKey: secretsmanager.ISecret): GitCredentials {
+    return new GitCredentials('githubApp', privateKey, undefined, appId);
+  }
+
   private constructor(
     /** @internal */
-    public readonly _kind: 'ssh' | 'https',
+    public readonly _kind: 'ssh' | 'https' | 'githubApp',
     /** @internal */
     public readonly _secret: secretsmanager.ISecret,
     /** @internal */
     public readonly _knownHosts?: string,
+    /** @internal */
+    public readonly _appId?: string,
   ) {}
 }

@@ -2,7 +2,7 @@ import { Annotations, Duration, type Size, Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { isCommitKey, isDirectoryKey, keyTemplateProblem } from './object-key';
 import type { GitPushPipelineProps } from './props';
-import { hostAndPort, parsePattern, type RepositoryPattern } from './repository-address';
+import { credentialPattern, hostAndPort, parsePattern, type RepositoryPattern } from './repository-address';
 import { validateHandlerProps } from '../shared/handler-function';
 import { InvalidPropError, validateDuration, validateExclusive, validateInteger } from '../shared/validate';
 
@@ -131,20 +131,46 @@ function validateCredentials(
   patterns: RepositoryPattern[],
   fail: Fail,
 ): void {
-  for (const [host, { _kind, _knownHosts }] of Object.entries(credentials)) {
-    if (!patterns.some(pattern => pattern.host === host || hostAndPort(pattern) === host)) {
-      fail(`\`credentials\` names the host "${host}", of which \`repositories\` has no repository`);
+  const known = Object.entries(credentials).map(([text, credential]) => {
+    try {
+      return { text, credential, pattern: credentialPattern(text) };
+    } catch (error) {
+      return fail(`\`credentials\`: ${(error as Error).message}`);
     }
+  });
+  for (const [index, { text, credential, pattern }] of known.entries()) {
+    const { _kind, _knownHosts } = credential;
+    if (!patterns.some(other => hostAndPort(other) === hostAndPort(pattern) || other.host === text)) {
+      fail(`\`credentials\` names "${text}", of whose host \`repositories\` has no repository`);
+    }
+    const twin = known.slice(index + 1).find(other => samePattern(other.pattern, pattern));
+    if (twin) fail(`\`credentials\` has two entries for the same repositories: "${text}" and "${twin.text}"`);
     if (
       _kind === 'ssh' &&
       !Token.isUnresolved(_knownHosts) &&
       !/^(?!\s*#).*\S+\s+\S+\s+\S+/m.test(_knownHosts ?? '')
     ) {
       fail(
-        `\`credentials\` for "${host}": \`knownHosts\` must have at least one line such as "${host} ssh-ed25519 AAAA…"`,
+        `\`credentials\` for "${text}": \`knownHosts\` must have at least one line such as "${pattern.host} ssh-ed25519 AAAA…"`,
       );
     }
   }
+  for (const pattern of patterns.filter(({ scheme }) => scheme === 'ssh')) {
+    const has = known.some(
+      ({ credential, pattern: { host } }) => credential._kind === 'ssh' && host === pattern.host,
+    );
+    if (!has) {
+      fail(
+        `\`repositories\` names repositories of ${pattern.host} by SSH, which needs a key: add "${pattern.host}" to \`credentials\`, with \`GitCredentials.sshKey\``,
+      );
+    }
+  }
+}
+
+function samePattern(a: RepositoryPattern, b: RepositoryPattern): boolean {
+  const text = ({ host, port, segments, scheme }: RepositoryPattern): string =>
+    JSON.stringify([host, port, segments, scheme]);
+  return text(a) === text(b);
 }
 
 function validateEnvironmentSize(props: GitPushPipelineProps, keyTemplate: string, fail: Fail): void {

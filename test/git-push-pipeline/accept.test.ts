@@ -25,7 +25,7 @@ import { readCodeCommitEvent } from '../../lambda-src/git-push-pipeline/core/hos
 import { detectHost } from '../../lambda-src/git-push-pipeline/core/hosts/detect';
 import { parseQueueMessage } from '../../lambda-src/git-push-pipeline/core/message';
 import { requestFromHttpApiEvent } from '../../lambda-src/git-push-pipeline/core/webhook-request';
-import { parsePattern } from '../../src/git-push-pipeline/repository-address';
+import { credentialPattern, parsePattern } from '../../src/git-push-pipeline/repository-address';
 
 const SECRET = "It's a Secret to Everybody";
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -435,9 +435,11 @@ describe('Forgejo, Bitbucket and Azure DevOps', () => {
 
 describe('the accept decision', () => {
   it('takes SSH where the policy prefers it for the host', () => {
-    expect(push('github', undefined, { sshHosts: ['github.com'] }).messages[0].repository).toBe(
-      'git@github.com:acme/app.git',
-    );
+    const ssh = (pattern: string) => push('github', undefined, { sshPatterns: [credentialPattern(pattern)] });
+    for (const pattern of ['github.com', 'git@github.com:acme/app']) {
+      expect(ssh(pattern).messages[0].repository, pattern).toBe('git@github.com:acme/app.git');
+    }
+    expect(ssh('github.com/other/*').messages[0].repository).toBe('https://github.com/acme/app.git');
     expect(
       push('github', undefined, { repositories: [parsePattern('git@github.com:acme/*')] }).messages[0]
         .repository,

@@ -17,16 +17,41 @@ import { jsonClient } from '../../lambda-src/shared/aws/json';
 import { s3Client } from '../../lambda-src/shared/aws/s3';
 import { SECRETS_MANAGER } from '../../lambda-src/shared/aws/secrets-manager';
 import type { CredentialReference } from '../../src/git-push-pipeline/contract';
-import { parseAddress } from '../../src/git-push-pipeline/repository-address';
+import { credentialPattern, parseAddress } from '../../src/git-push-pipeline/repository-address';
 import { environmentOf } from '../shared/aws/environment';
 
 describe('credentials of a host', () => {
   const references: CredentialReference[] = [
-    { host: 'git.example', kind: 'https', secretArn: 'token' },
-    { host: 'git.example:7999', kind: 'ssh', secretArn: 'key', knownHosts: 'known' },
+    { pattern: 'git.example', kind: 'https', secretArn: 'token' },
+    { pattern: 'git.example:7999', kind: 'ssh', secretArn: 'key', knownHosts: 'known' },
+    { pattern: 'github.com', kind: 'https', secretArn: 'all' },
+    { pattern: 'github.com/acme/*', kind: 'https', secretArn: 'acme' },
+    { pattern: 'github.com/acme/app', kind: 'https', secretArn: 'app' },
+    { pattern: 'git@github.com:acme/keys', kind: 'ssh', secretArn: 'deploy', knownHosts: 'known' },
+    { pattern: 'github.com/apps/*', kind: 'githubApp', secretArn: 'pem', appId: '7', apiUrl: 'https://api' },
   ];
-  const find = (address: string, value: string) =>
-    credentialsFor(parseAddress(address), references, async () => value);
+  const known = references.map(reference => ({ reference, pattern: credentialPattern(reference.pattern) }));
+  const find = (address: string, value?: string) =>
+    credentialsFor(
+      parseAddress(address),
+      known,
+      async arn => value ?? `value of ${arn}`,
+      async (_, { appId, privateKey }) => ({ kind: 'https', password: `${appId} ${privateKey}` }),
+    );
+
+  test.each([
+    ['https://github.com/other/x', 'value of all'],
+    ['https://github.com/acme/x', 'value of acme'],
+    ['https://github.com/Acme/App.git', 'value of app'],
+    ['https://github.com/apps/x', '7 value of pem'],
+  ])('%s gets those of the most specific pattern', async (address, password) =>
+    expect(await find(address)).toEqual({ kind: 'https', password }),
+  );
+
+  test('a deploy key is of one repository', async () => {
+    expect(await find('git@github.com:acme/keys.git')).toMatchObject({ privateKey: 'value of deploy' });
+    await expect(find('git@github.com:acme/app.git')).rejects.toThrow(/are for https/);
+  });
 
   test.each([
     ['https://git.example/a', 'the token\n', { kind: 'https', password: 'the token' }],

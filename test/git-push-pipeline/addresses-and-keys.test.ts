@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseQueueMessage, routing } from '../../lambda-src/git-push-pipeline/core/message';
 import { metadata, readMetadata, REVISION_SUMMARY } from '../../lambda-src/git-push-pipeline/core/metadata';
 import type { PushMessage } from '../../src/git-push-pipeline/contract';
-import { keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
+import { keyPatterns, keyTemplateProblem, renderKey } from '../../src/git-push-pipeline/object-key';
 import { isBranchOrTag } from '../../src/git-push-pipeline/refs';
 import {
   formatAddress,
@@ -44,7 +44,7 @@ describe('a clone address', () => {
     [
       'https://dev.azure.com/org/my%20project/_git/repo',
       'https://dev.azure.com/org/my%20project/_git/repo',
-      'dev.azure.com/org/my%20project/_git/repo',
+      'dev.azure.com/org/my project/_git/repo',
     ],
     ['https://[2001:db8::1]:8443/a/b', 'https://[2001:db8::1]:8443/a/b', '[2001:db8::1]:8443/a/b'],
   ])('%s is read as %s', (text, formatted, identity) => {
@@ -124,7 +124,6 @@ describe('a clone address', () => {
         'https://github.com/acme',
         'https://gitlab.com/acme/app',
         'https://github.com:8443/acme/app',
-        'https://github.com/Acme/app',
       ],
     ],
     [
@@ -276,6 +275,49 @@ describe('the key of a zip', () => {
     expect(() =>
       renderKey('{ref}{ref}{ref}', source('https://a.test/b', `refs/heads/${'ü'.repeat(200)}`)),
     ).toThrow(/1024/);
+  });
+});
+
+describe('a pattern', () => {
+  const listed = (pattern: string, address: string) =>
+    isListed(parseAddress(address), [parsePattern(pattern)]);
+
+  it.each([
+    ['dev.azure.com/acme/My Project/_git/*', 'https://dev.azure.com/acme/My%20Project/_git/app'],
+    ['dev.azure.com/acme/My%20Project/_git/*', 'https://dev.azure.com/acme/My%20Project/_git/app'],
+    ['github.com/acme/*', 'https://github.com/Acme/App.git'],
+    ['github.com/ACME/app', 'git@github.com:acme/app.git'],
+    ['git.test/~ada/*', 'https://git.test/~ada/app.git'],
+    ['git.test/~*/app', 'https://git.test/~ada/app.git'],
+  ])('%s matches %s, as the host means it', (pattern, address) => {
+    expect(listed(pattern, address)).toBe(true);
+  });
+
+  it('minds the case where a host may mind it', () => {
+    expect(listed('git.test/acme/*', 'https://git.test/Acme/app')).toBe(false);
+    expect(repositoryIdentity(parseAddress('https://github.com/Acme/App'))).toBe('github.com/acme/app');
+    expect(repositoryIdentity(parseAddress('https://git.test/Acme/App'))).toBe('git.test/Acme/App');
+  });
+
+  it.each(['git.test', 'git.test/', 'git.test/a%2fb', 'git.test/../x', 'git.test/a b\n'])(
+    'such as %j is refused',
+    pattern => {
+      expect(() => parsePattern(pattern)).toThrow(/is not a repository pattern/);
+    },
+  );
+
+  it('spells the key as its permission is spelled', () => {
+    const address = parseAddress('https://github.com/ACME/Web-App.git');
+    const key = (pattern: string) => {
+      const patterns = [parsePattern(pattern)];
+      return [
+        renderKey('{path}.zip', { address, ref: 'refs/heads/main', commit: '' }, patterns),
+        ...keyPatterns('{path}.zip', patterns),
+      ];
+    };
+    expect(key('github.com/acme/web-*')).toEqual(['acme/web-App.zip', 'acme/web-*.zip']);
+    expect(key('github.com/acme/web-app')).toEqual(['acme/web-app.zip', 'acme/web-app.zip']);
+    expect(key('github.com/acme/**')[0]).toBe('acme/Web-App.zip');
   });
 });
 

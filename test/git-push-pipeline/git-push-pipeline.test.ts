@@ -208,7 +208,7 @@ test('no secret and no value of one is in the template', () => {
   expect(JSON.stringify(template.toJSON())).not.toContain('resolve:secretsmanager');
   template.hasResourceProperties('AWS::Lambda::Function', {
     Environment: {
-      Variables: { SSH_HOSTS: '["github.com"]', WEBHOOK_SECRET_ARN: { Ref: Match.anyValue() } },
+      Variables: { SSH_PATTERNS: '["github.com"]', WEBHOOK_SECRET_ARN: { Ref: Match.anyValue() } },
     },
   });
 });
@@ -427,7 +427,27 @@ describe('refuses', () => {
       stack => ({
         credentials: { 'gitlab.com': GitCredentials.httpsToken(new secretsmanager.Secret(stack, 'T')) },
       }),
-      /names the host "gitlab.com", of which `repositories` has no repository/,
+      /names "gitlab.com", of whose host `repositories` has no repository/,
+    ],
+    [
+      'two credentials for the same repositories',
+      stack => {
+        const token = GitCredentials.httpsToken(new secretsmanager.Secret(stack, 'T'));
+        return { credentials: { 'github.com/acme/*': token, 'GitHub.com/acme/*': token } };
+      },
+      /has two entries for the same repositories/,
+    ],
+    [
+      'repositories by SSH without a key',
+      () => ({ repositories: ['git@github.com:acme/*'] }),
+      /by SSH, which needs a key: add "github.com" to `credentials`/,
+    ],
+    ['a key for directories without any', () => ({ keyTemplate: '{ref}/{dir}.zip' }), /needs `splitBy`/],
+    ['directories without a key', () => ({ splitBy: 'services/*' }), /needs a `keyTemplate` with \{dir\}/],
+    [
+      'directories and paths',
+      () => ({ splitBy: 'services/*', paths: ['a'], keyTemplate: '{ref}/{dir}.zip' }),
+      /cannot be combined with `paths`/,
     ],
     [
       'an SSH key without host keys',

@@ -154,6 +154,12 @@ export class LocalGitHost {
     return gitText(work, 'rev-parse', 'HEAD');
   }
 
+  /** Has a ref hold another commit, or removes it, as a developer does by force; no webhook tells of it. */
+  public async move(ref: string, commit: string | undefined): Promise<void> {
+    const change = commit === undefined ? ['-d', ref] : [ref, commit];
+    git(path.join(this.folder, REPOSITORY), ['update-ref', ...change]);
+  }
+
   /** Puts a commit of so many files, all the same, straight into the repository. */
   public async pushWideTree(ref: string, files: number): Promise<string> {
     const bare = path.join(this.folder, REPOSITORY);

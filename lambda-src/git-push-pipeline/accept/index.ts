@@ -1,6 +1,6 @@
 import { createHandler } from './handler';
 import { ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
-import { parsePattern } from '../../../src/git-push-pipeline/repository-address';
+import { credentialPattern, parsePattern } from '../../../src/git-push-pipeline/repository-address';
 import { jsonClient } from '../../shared/aws/json';
 import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
 import { SQS } from '../../shared/aws/sqs';
@@ -28,7 +28,7 @@ export const handler = createHandler({
     repositories: (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern),
     branches: jsonEnv<string[]>(env, ENV.branches),
     tags: jsonEnv<string[]>(env, ENV.tags),
-    sshHosts: jsonEnv<string[]>(env, ENV.sshHosts),
+    sshPatterns: (jsonEnv<string[]>(env, ENV.sshPatterns) ?? []).map(credentialPattern),
   },
   webhookSecrets: webhookSecretArn
     ? webhookSecrets(jsonClient(SECRETS_MANAGER, 'quick', env), webhookSecretArn, systemClock)

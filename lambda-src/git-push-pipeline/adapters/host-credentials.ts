@@ -1,32 +1,62 @@
+import type { GitHubApp } from './github-app';
 import type { CredentialReference } from '../../../src/git-push-pipeline/contract';
-import { hostAndPort, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
+import {
+  mostSpecific,
+  type RepositoryAddress,
+  type RepositoryPattern,
+} from '../../../src/git-push-pipeline/repository-address';
 import { GitError } from '../git/errors';
 import type { GitCredentials } from '../git/transport';
 
+/** A credential's pattern, read once. */
+export interface KnownCredential {
+  readonly pattern: RepositoryPattern;
+  readonly reference: CredentialReference;
+}
+
 /**
- * What is configured for a repository's host, read anew for each push: a rotated secret is in use with the next one.
+ * What is configured for a repository, by the most specific pattern; read anew for each push: a rotated secret is in use with the next.
  *
  * @param readSecret by ARN
+ * @param appCredentials what a GitHub App opens the repository with
  */
 export async function credentialsFor(
   address: RepositoryAddress,
-  references: readonly CredentialReference[],
+  known: readonly KnownCredential[],
   readSecret: (arn: string) => Promise<string>,
+  appCredentials: (address: RepositoryAddress, app: GitHubApp) => Promise<GitCredentials>,
 ): Promise<GitCredentials | undefined> {
-  const kind = address.scheme;
-  const reference =
-    references.find(({ host }) => host === hostAndPort(address)) ??
-    references.find(({ host }) => host === address.host);
-  if (reference === undefined) return undefined;
-  if (reference.kind !== kind) {
+  // Keys and tokens for one repository may stand side by side: the way that it is cloned decides.
+  const fits = known.filter(({ reference }) => schemeOf(reference) === address.scheme);
+  const reference = (mostSpecific(address, fits) ?? anyPort(address, fits))?.reference;
+  if (reference === undefined) {
+    const other = (mostSpecific(address, known) ?? anyPort(address, known))?.reference;
+    if (other === undefined) return undefined;
     throw new GitError(
       'CONFIGURATION',
-      `the credentials for ${reference.host} are for ${reference.kind}, but the clone address is one of ${kind}`,
+      `the credentials for ${other.pattern} are for ${schemeOf(other)}, but the clone address is one of ${address.scheme}`,
     );
   }
   const value = await readSecret(reference.secretArn);
   if (reference.kind === 'ssh') return { kind: 'ssh', ...sshValue(value), knownHosts: reference.knownHosts };
-  return { kind: 'https', ...httpsValue(value) };
+  if (reference.kind === 'https') return { kind: 'https', ...httpsValue(value) };
+  const { appId, apiUrl } = reference;
+  return appCredentials(address, { appId, apiUrl, privateKey: sshValue(value).privateKey });
+}
+
+function schemeOf({ kind }: CredentialReference): 'https' | 'ssh' {
+  return kind === 'ssh' ? 'ssh' : 'https';
+}
+
+/** A host that is named without a port stands for all its ports. */
+function anyPort(
+  { port: _, ...address }: RepositoryAddress,
+  known: readonly KnownCredential[],
+): KnownCredential | undefined {
+  return mostSpecific(
+    address,
+    known.filter(({ pattern }) => pattern.port === undefined),
+  );
 }
 
 /** The private key itself, or `{"privateKey", "passphrase"}`. */

@@ -10,6 +10,7 @@ import {
   formatAddress,
   InvalidAddressError,
   isListed,
+  matchesPattern,
   parseAddress,
   type RepositoryAddress,
   type RepositoryPattern,
@@ -22,8 +23,8 @@ export interface AcceptPolicy extends RefFilter {
   /** Whether an authorizer stands before this function: then no secret is required. */
   readonly hasAuthorizer: boolean;
   readonly repositories: readonly RepositoryPattern[];
-  /** Hosts that are cloned from by SSH where the payload offers both. */
-  readonly sshHosts?: readonly string[];
+  /** Repositories that are cloned by SSH where the payload offers both. */
+  readonly sshPatterns?: readonly RepositoryPattern[];
 }
 
 export interface SkippedChange {
@@ -137,9 +138,14 @@ function listedAddress(candidates: readonly string[], policy: AcceptPolicy): Rep
       if (!(error instanceof InvalidAddressError)) throw error;
     }
   }
-  return (
-    listed.find(({ scheme, host }) => (scheme === 'ssh') === (policy.sshHosts ?? []).includes(host)) ??
-    listed[0]
+  return listed.find(address => (address.scheme === 'ssh') === prefersSsh(address, policy)) ?? listed[0];
+}
+
+function prefersSsh(address: RepositoryAddress, { sshPatterns = [] }: AcceptPolicy): boolean {
+  // Which port is right is not known before one of the addresses is chosen.
+  const { port: _, ...anyPort } = address;
+  return sshPatterns.some(({ port: __, ...pattern }) =>
+    matchesPattern({ ...anyPort, scheme: 'ssh' }, pattern),
   );
 }
 

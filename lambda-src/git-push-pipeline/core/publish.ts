@@ -13,7 +13,10 @@ import {
 } from './ports';
 import type { PublishedDetail, PushMessage } from '../../../src/git-push-pipeline/contract';
 import { isCommitKey, renderKey } from '../../../src/git-push-pipeline/object-key';
-import { repositoryIdentity } from '../../../src/git-push-pipeline/repository-address';
+import {
+  repositoryIdentity,
+  type RepositoryPattern,
+} from '../../../src/git-push-pipeline/repository-address';
 
 /*
  * A webhook says only that a ref moved. What is published is where the ref stands when its turn comes, and it is published
@@ -36,6 +39,8 @@ export interface PublishPorts {
 
 export interface PublishSettings {
   readonly keyTemplate: string;
+  /** As the construct lists them: a key is spelled as the permission for it. */
+  readonly repositories?: readonly RepositoryPattern[];
   /** Whether each directory that `splitBy` selects has a zip of its own. */
   readonly split: boolean;
   /** Whether what is wanted of a commit is less than all of it. */
@@ -305,7 +310,8 @@ class Round {
 
   private key({ directory }: Part, commit: string): string {
     try {
-      return renderKey(this.ports.settings.keyTemplate, { ...this.source, commit, directory });
+      const { keyTemplate, repositories } = this.ports.settings;
+      return renderKey(keyTemplate, { ...this.source, commit, directory }, repositories);
     } catch (error) {
       throw new PushFailure('OBJECT_KEY', error instanceof Error ? error.message : String(error), false);
     }

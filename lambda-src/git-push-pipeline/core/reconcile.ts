@@ -39,10 +39,10 @@ export async function reconcile(message: ReconcileMessage, ports: ReconcilePorts
   }
   const { repository, deliveryId, receivedAt } = message;
   const isStored = async ({ ref, tip }: { ref: string; tip: Tip }): Promise<boolean> => {
-    const { keyTemplate, optionsDigest, split } = ports.settings;
+    const { keyTemplate, optionsDigest, repositories, split } = ports.settings;
     // Which keys a split commit has is not known before its trees are: its message is cheap where nothing changed.
     if (split) return false;
-    const key = renderKey(keyTemplate, { address, ref, commit: tip.commit });
+    const key = renderKey(keyTemplate, { address, ref, commit: tip.commit }, repositories);
     const stored = await ports.store.head(key, ports.signal());
     return (
       typeof stored !== 'string' &&

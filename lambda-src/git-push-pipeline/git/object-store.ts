@@ -56,7 +56,7 @@ export class ObjectStore {
   private readonly named: { index: number; id: string }[] = [];
   private side?: ScratchFile;
   /** For loops that cannot wait, of whose length the host has the say. */
-  private readonly tick = (): void => this.deadline.check();
+  private readonly tick: () => void;
 
   private constructor(
     private readonly pack: ScratchFile,
@@ -67,6 +67,7 @@ export class ObjectStore {
     public readonly count: number,
   ) {
     this.reader = new PackReader(pack);
+    this.tick = () => deadline.check();
     this.offsets = new Float64Array(count);
     this.types = new Uint8Array(count);
     this.sizes = new Float64Array(count);

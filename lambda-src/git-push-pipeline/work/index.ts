@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { createHandler } from './handler';
 import { type CredentialReference, ENV, METRIC_NAMESPACE } from '../../../src/git-push-pipeline/contract';
 import {
+  credentialPattern,
   isListed,
   parsePattern,
   type RepositoryAddress,
@@ -23,6 +24,7 @@ import { readSecret } from '../../shared/secret';
 import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { codeCommitCredentials } from '../adapters/codecommit-credentials';
 import { eventBridgeEvents } from '../adapters/event-bridge-events';
+import { GitHubAppTokens } from '../adapters/github-app';
 import { credentialsFor } from '../adapters/host-credentials';
 import { s3ZipStore } from '../adapters/s3-zip-store';
 import { sqsPushQueue } from '../adapters/sqs-push-queue';
@@ -38,7 +40,10 @@ const sqs = jsonClient(SQS, 'quick', env);
 const secrets = jsonClient(SECRETS_MANAGER, 'quick', env);
 const s3 = s3Client('upload', env);
 const patterns = (jsonEnv<string[]>(env, ENV.repositories) ?? []).map(parsePattern);
-const references = jsonEnv<CredentialReference[]>(env, ENV.credentials) ?? [];
+const known = (jsonEnv<CredentialReference[]>(env, ENV.credentials) ?? []).map(reference => ({
+  reference,
+  pattern: credentialPattern(reference.pattern),
+}));
 const limits = limitsFor(Number(requireEnv(env, ENV.ephemeralStorageMib)));
 const codeCommitHost =
   env[ENV.codeCommitUrlSuffix] &&
@@ -55,13 +60,19 @@ const zip: ZipOptions = {
   paths: jsonEnv<string[]>(env, ENV.paths),
   splitBy: env[ENV.splitBy],
 };
+const appTokens = new GitHubAppTokens(network, systemClock.now);
 const isAllowed = (address: RepositoryAddress) => isListed(address, patterns);
 
 async function connection(address: RepositoryAddress): Promise<GitConnection> {
   const credentials =
     address.host === codeCommitHost
       ? codeCommitCredentials(address, credentialsFrom(env), requireEnv(env, 'AWS_REGION'), systemClock.now())
-      : await credentialsFor(address, references, arn => readSecret(secrets, arn));
+      : await credentialsFor(
+          address,
+          known,
+          arn => readSecret(secrets, arn),
+          (of, app) => appTokens.credentials(of, app),
+        );
   return { network, credentials };
 }
 
@@ -82,6 +93,7 @@ export const handler = createHandler({
   ),
   settings: {
     keyTemplate: requireEnv(env, ENV.keyTemplate),
+    repositories: patterns,
     split: zip.splitBy !== undefined,
     paths: zip.paths !== undefined,
     optionsDigest: optionsDigest(zip),
