@@ -610,6 +610,10 @@ project.addTask('bench:webhook-runner', {
   exec: 'tsx bench/webhook-runner.ts',
   receiveArgs: true,
 });
+project.addTask('bench', {
+  description: 'All benchmarks or the named ones, and docs/benchmarks.md from their results',
+  steps: [{ spawn: bundle.name }, { exec: 'tsx bench/suite.ts', receiveArgs: true }],
+});
 project.addTask('bench:handlers', {
   description:
     'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
