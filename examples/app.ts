@@ -2,7 +2,14 @@ import { App, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-l
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
-import { BirthdayApi, CrashReporterLayer, CrashReporterMode, SentryDsn, UniqueCodeTable } from '../src';
+import {
+  BirthdayApi,
+  CodeVerb,
+  CrashReporterLayer,
+  CrashReporterMode,
+  SentryDsn,
+  UniqueCodeTable,
+} from '../src';
 import { Crashes } from './crash-reporter-layer/crashes';
 import { addPushes, type GitHost } from './git-push-pipeline/app';
 import { addWebhookRunner, type WebhookHosts } from './webhook-runner/app';
@@ -29,7 +36,8 @@ export class DemoStack extends Stack {
     new CfnOutput(this, 'BirthdayApiUrl', { value: birthdays.url });
 
     const codes = new UniqueCodeTable(this, 'Codes', {
-      httpApi: { allowAnonymous: true },
+      verbs: [CodeVerb.VALIDATE, CodeVerb.REDEEM],
+      httpApi: { allowAnonymous: true }, // a demo on localhost; your app has an `authorizer`
       removalPolicy: RemovalPolicy.DESTROY,
     });
     new CfnOutput(this, 'UniqueCodeTableUrl', { value: codes.url! });

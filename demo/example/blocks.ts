@@ -4,7 +4,10 @@ export interface Step {
   readonly title: string;
   readonly method: string;
   readonly path: string;
+  /** `{name}` in a text is what an earlier step of the block kept under that name. */
   readonly body?: unknown;
+  /** A member of the answer that later steps send. */
+  readonly keep?: string;
   readonly headers?: Record<string, string>;
   readonly expect: number;
 }
@@ -71,6 +74,45 @@ export const BLOCKS: Block[] = [
         expect: 201,
       },
       { title: 'A length that cannot be', method: 'POST', path: '/codes', body: { length: 0 }, expect: 400 },
+      {
+        title: 'A code for somebody',
+        method: 'POST',
+        path: '/codes',
+        body: { usedBy: 'nando' },
+        keep: 'code',
+        expect: 201,
+      },
+      {
+        title: 'Is it good?',
+        method: 'POST',
+        path: '/codes/validate',
+        body: { code: '{code}' },
+        expect: 200,
+      },
+      {
+        title: 'Redeem it',
+        method: 'POST',
+        path: '/codes/redeem',
+        body: { code: '{code}', by: 'till 4' },
+        headers: { 'idempotency-key': 'till-4-receipt-7' },
+        expect: 201,
+      },
+      {
+        title: 'The same redemption again: the answer was lost, say',
+        method: 'POST',
+        path: '/codes/redeem',
+        body: { code: '{code}', by: 'till 4' },
+        headers: { 'idempotency-key': 'till-4-receipt-7' },
+        expect: 200,
+      },
+      {
+        title: 'A second redemption is refused',
+        method: 'POST',
+        path: '/codes/redeem',
+        body: { code: '{code}', by: 'till 5' },
+        headers: { 'idempotency-key': 'till-5-receipt-1' },
+        expect: 409,
+      },
     ],
   },
   {

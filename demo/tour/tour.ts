@@ -1,5 +1,5 @@
 /** A short walk through the running system: real requests, printed with their answers. */
-import { BLOCKS, curl } from '../example/blocks';
+import { BLOCKS, curl, type Step } from '../example/blocks';
 
 /**
  * @param more what of the tour is no single request
@@ -14,7 +14,10 @@ export async function takeTour(
   for (const block of BLOCKS) {
     const url = urls[block.name]?.[block.url];
     if (!url) continue;
-    for (const step of block.tour) {
+    /** What answers said that later requests send. */
+    const kept: Record<string, string> = {};
+    for (const written of block.tour) {
+      const step = filledIn(written, kept);
       print(`\n${step.title}\n  ${curl(step, url)}`);
       const response = await fetch(url + step.path, {
         method: step.method,
@@ -22,13 +25,21 @@ export async function takeTour(
         body: step.body === undefined ? undefined : JSON.stringify(step.body),
       });
       const expected = response.status === step.expect;
-      print(
-        `  ${response.status} ${await response.text()}${expected ? '' : `   <- expected ${step.expect}`}`,
-      );
+      const answer = await response.text();
+      print(`  ${response.status} ${answer}${expected ? '' : `   <- expected ${step.expect}`}`);
+      if (step.keep && expected)
+        kept[step.keep] = String((JSON.parse(answer) as Record<string, unknown>)[step.keep]);
       ok &&= expected;
     }
   }
   ok = (await more()) && ok;
   print(ok ? '\nThe tour went as expected.' : '\nThe tour found something unexpected, see above.');
   return ok;
+}
+
+/** The step with what earlier answers said in the place of `{name}`. */
+function filledIn(step: Step, kept: Readonly<Record<string, string>>): Step {
+  if (step.body === undefined) return step;
+  const body = JSON.stringify(step.body).replace(/\{(\w+)\}/g, (text, name: string) => kept[name] ?? text);
+  return { ...step, body: JSON.parse(body) as unknown };
 }

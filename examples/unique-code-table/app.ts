@@ -1,8 +1,9 @@
 import { App, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { CodeAlphabet, CodeFormat, UniqueCodeTable } from '../../src';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { CodeAlphabet, CodeFormat, CodeIndex, CodeVerb, UniqueCodeTable } from '../../src';
 
-/** Vouchers that people read and type: groups, no letters that look alike, a check character. */
+/** Vouchers that people read and type: groups, no letters that look alike, a check character; redeemed once, and by whom is known. */
 export class VoucherStack extends Stack {
   public constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
@@ -16,7 +17,9 @@ export class VoucherStack extends Stack {
       }),
       expectedCodes: 1_000_000,
       timeToLive: Duration.days(365),
-      httpApi: { allowAnonymous: true },
+      verbs: [CodeVerb.VALIDATE, CodeVerb.REDEEM, CodeVerb.ROLL_BACK, CodeVerb.REVOKE, CodeVerb.LIST],
+      indexes: [CodeIndex.REFERENCE],
+      httpApi: { authorizer: new HttpIamAuthorizer() },
       removalPolicy: RemovalPolicy.DESTROY, // an example may forget its vouchers
     });
     new CfnOutput(this, 'UniqueCodeTableUrl', { value: vouchers.url! });

@@ -8,6 +8,7 @@ import {
   MAX_USER_LENGTH,
   parseDate,
   parseUser,
+  type User,
 } from './core/domain';
 import { type LeapDayRule, USER_PARAMETER } from '../../src/birthday-api/contract';
 import { describe } from '../shared/describe';
@@ -18,6 +19,7 @@ import type { Log } from '../shared/log';
 export interface BirthdayStore {
   put(key: string, dateOfBirth: string): Promise<void>;
   get(key: string): Promise<string | undefined>;
+  remove(key: string): Promise<void>;
 }
 
 export interface Ports {
@@ -51,7 +53,7 @@ export function createPutHandler({ store, today, log, timeZone, hashKey }: Ports
     if (!isBefore(date, today())) {
       throw new HttpError(400, `\`dateOfBirth\` must be before today (${timeZone})`);
     }
-    await store.put(await keyOf(user, hashKey), dateOfBirth);
+    await store.put(await keyOf(user.key, hashKey), dateOfBirth);
     return noContent();
   });
 }
@@ -66,9 +68,14 @@ export function createGetHandler({
 }: Ports & { readonly leapDayRule: LeapDayRule }): HttpHandler {
   return httpHandler(log, async event => {
     const user = userOf(event);
-    const stored = await store.get(await keyOf(user, hashKey));
+    const stored =
+      (await store.get(await keyOf(user.key, hashKey))) ??
+      (user.oldKey === undefined ? undefined : await store.get(await keyOf(user.oldKey, hashKey)));
     if (stored === undefined) {
-      throw new HttpError(404, `No birthday is known for ${user}: PUT one first, for instance ${EXAMPLE}`);
+      throw new HttpError(
+        404,
+        `No birthday is known for ${user.name}: PUT one first, for instance ${EXAMPLE}`,
+      );
     }
     const date = parseDate(stored);
     if (!date) {
@@ -77,12 +84,22 @@ export function createGetHandler({
       );
     }
     const days = daysUntilBirthday(date, today(), leapDayRule);
-    return json(200, { message: greeting(user, days) });
+    return json(200, { message: greeting(user.name, days) });
+  });
+}
+
+/** `DELETE /hello/{user}`: the same answer whether or not anything was stored, so that it tells nobody who is known. */
+export function createDeleteHandler({ store, log, hashKey }: Ports): HttpHandler {
+  return httpHandler(log, async event => {
+    const user = userOf(event);
+    const keys = user.oldKey === undefined ? [user.key] : [user.key, user.oldKey];
+    for (const key of keys) await store.remove(await keyOf(key, hashKey));
+    return noContent();
   });
 }
 
 /** API Gateway has percent-decoded path parameters already; doing it again would let `%2541` mean `A`. */
-function userOf(event: APIGatewayProxyEventV2): string {
+function userOf(event: APIGatewayProxyEventV2): User {
   const user = parseUser(event.pathParameters?.[USER_PARAMETER]);
   if (user === undefined) {
     throw new HttpError(
@@ -115,11 +132,11 @@ function dateOfBirthOf(body: Record<string, unknown>): string {
 }
 
 /** Spreads the keys over the table's partitions, and keeps the name itself out of it. */
-async function keyOf(user: string, hashKey: Ports['hashKey']): Promise<string> {
-  if (!hashKey) return createHash('sha256').update(user, 'utf8').digest('hex');
+async function keyOf(name: string, hashKey: Ports['hashKey']): Promise<string> {
+  if (!hashKey) return createHash('sha256').update(name, 'utf8').digest('hex');
   const key = await hashKey();
   if (Buffer.byteLength(key) < MIN_KEY_BYTES) {
     throw new Error(`The hash key's secret must be at least ${MIN_KEY_BYTES} bytes long`);
   }
-  return createHmac('sha256', key).update(user, 'utf8').digest('hex');
+  return createHmac('sha256', key).update(name, 'utf8').digest('hex');
 }

@@ -1,6 +1,6 @@
 import { dynamodbStore } from './adapters/dynamodb-store';
 import { localDate } from './core/domain';
-import { createGetHandler, createPutHandler, type Ports } from './handler';
+import { createDeleteHandler, createGetHandler, createPutHandler, type Ports } from './handler';
 import { ENV, type LeapDayRule } from '../../src/birthday-api/contract';
 import { DYNAMODB } from '../shared/aws/dynamodb';
 import { jsonClient } from '../shared/aws/json';
@@ -31,3 +31,4 @@ export const get = createGetHandler({
   ...ports,
   leapDayRule: (process.env[ENV.leapDayBirthday] ?? 'MARCH_1') as LeapDayRule,
 });
+export const remove = createDeleteHandler(ports);

@@ -34,6 +34,13 @@ export interface IBirthdayApi extends IConstruct {
   grantWrite(grantee: iam.IGrantable): iam.Grant;
 
   /**
+   * Lets somebody erase a stored birthday: `dynamodb:DeleteItem` on the table, and its key where it has one of its own.
+   *
+   * @param grantee who may erase
+   */
+  grantDelete(grantee: iam.IGrantable): iam.Grant;
+
+  /**
    * How many requests the API received.
    *
    * @default - the sum over 5 minutes
@@ -110,6 +117,15 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
    */
   public grantWrite(grantee: iam.IGrantable): iam.Grant {
     return grantTableWrite(this.table, this.encryptionKey, grantee, 'dynamodb:PutItem');
+  }
+
+  /**
+   * Lets somebody erase a stored birthday: `dynamodb:DeleteItem` on the table, and its key where it has one of its own.
+   *
+   * @param grantee who may erase
+   */
+  public grantDelete(grantee: iam.IGrantable): iam.Grant {
+    return grantTableWrite(this.table, this.encryptionKey, grantee, 'dynamodb:DeleteItem');
   }
 
   /**

@@ -105,6 +105,14 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly hashKey?: secretsmanager.ISecret;
 
   /**
+   * Whether a birthday can be erased: `DELETE /hello/{user}`, by a function that may do nothing else. Needs an `authorizer`: without
+   * one, anybody could erase anybody. Point-in-time recovery keeps the erased value for up to 35 days.
+   *
+   * @default false
+   */
+  readonly deletion?: boolean;
+
+  /**
    * How CodeDeploy shifts traffic to a new version of the functions, for instance
    * `LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES`. It goes back when a new version fails; the alarms for that are made.
    *
@@ -178,6 +186,9 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
   /** The function behind `GET /hello/{user}`. (jsii keeps names that begin with `get` for Java's getters.) */
   public readonly greetFunction: lambda.Function;
 
+  /** The function behind `DELETE /hello/{user}`, where there is `deletion`. */
+  public readonly deleteFunction?: lambda.Function;
+
   /** All functions of the block. */
   public readonly functions: lambda.Function[];
 
@@ -220,7 +231,25 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
       },
       props,
     );
-    this.functions = [this.putFunction, this.greetFunction];
+    if (props.deletion) {
+      this.deleteFunction = createHandlerFunction(
+        this,
+        'DeleteHandler',
+        {
+          description: 'Erases a birthday',
+          asset: 'birthday-api',
+          export: EXPORT.delete,
+          environment: { ...environment, [ENV.timeZone]: props.timeZone ?? 'UTC' },
+        },
+        props,
+      );
+      this.grantDelete(this.deleteFunction);
+    }
+    this.functions = [
+      this.putFunction,
+      this.greetFunction,
+      ...(this.deleteFunction ? [this.deleteFunction] : []),
+    ];
     this.grantWrite(this.putFunction);
     this.grantRead(this.greetFunction);
     if (props.hashKey) {
@@ -242,6 +271,15 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
           path,
           target: createDeploymentTarget(this, 'GetHandler', this.greetFunction, props),
         },
+        ...(this.deleteFunction
+          ? [
+              {
+                method: apigwv2.HttpMethod.DELETE,
+                path,
+                target: createDeploymentTarget(this, 'DeleteHandler', this.deleteFunction, props),
+              },
+            ]
+          : []),
       ],
       props,
     );
@@ -285,6 +323,12 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
 
   private validateProps(props: BirthdayApiProps): void {
     validateHandlerProps(this, props);
+    if (props.deletion && !props.authorizer) {
+      throw new InvalidPropError(
+        this,
+        '`deletion` needs an `authorizer`: without one, anybody could erase anybody',
+      );
+    }
     const { reservedConcurrentExecutions: reserved = 1_000_000 } = props;
     validateInteger(
       this,

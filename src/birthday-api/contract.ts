@@ -20,8 +20,8 @@ export const TABLE = {
   dateOfBirth: 'DateOfBirth',
 } as const;
 
-/** The path parameter of both routes. */
+/** The path parameter of all routes. */
 export const USER_PARAMETER = 'user';
 
-/** The two exports of the bundle. */
-export const EXPORT = { put: 'put', get: 'get' } as const;
+/** The exports of the bundle. */
+export const EXPORT = { put: 'put', get: 'get', delete: 'remove' } as const;

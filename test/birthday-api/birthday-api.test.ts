@@ -505,3 +505,30 @@ test('of another stack grants and measures as the one that it is', () => {
   expect(block.url).toBe('https://birthdays.example.com');
   expect(stack.resolve(block.metricServerErrors().dimensions)).toEqual({ ApiId: 'abc' });
 });
+
+describe('deletion', () => {
+  test('adds a function that may delete and nothing else, behind the authorizer', () => {
+    const stack = new Stack(new App(), 'Deleting');
+    const block = new BirthdayApi(stack, 'Birthdays', {
+      deletion: true,
+      authorizer: new HttpIamAuthorizer(),
+    });
+    const template = Template.fromStack(stack);
+    expect(actionsOf(template, 'DeleteHandler')).toEqual([
+      'dynamodb:DeleteItem',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+    ]);
+    template.hasResourceProperties('AWS::ApiGatewayV2::Route', {
+      RouteKey: 'DELETE /hello/{user}',
+      AuthorizationType: 'AWS_IAM',
+    });
+    expect(block.functions).toContain(block.deleteFunction);
+  });
+
+  test('without an authorizer is refused', () => {
+    expect(() => new BirthdayApi(new Stack(new App(), 'Open'), 'Birthdays', { deletion: true })).toThrow(
+      /`deletion` needs an `authorizer`: without one, anybody could erase anybody/,
+    );
+  });
+});

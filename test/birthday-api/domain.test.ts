@@ -114,16 +114,17 @@ describe('a user name', () => {
   test.each(['a', 'nando', 'José', 'Ångström', '李雷', 'Мария', 'नमस्ते', 'ก่อน', 'A'.repeat(100)])(
     '%s is one',
     text => {
-      expect(parseUser(text)).toBe(text.normalize('NFC'));
+      expect(parseUser(text)?.name).toBe(text.normalize('NFC'));
     },
   );
 
   test('is the same whether its accents are composed or not', () => {
-    expect(parseUser('Jose\u0301')).toBe('José');
-    expect(parseUser('\u212Aelvin')).toBe('Kelvin'); // the Kelvin sign is, normalised, the letter K
+    expect(parseUser('Jose\u0301')?.name).toBe('José');
+    expect(parseUser('\u212Aelvin')?.name).toBe('Kelvin'); // the Kelvin sign is, normalised, the letter K
   });
 
-  test('keeps upper and lower case apart', () => expect(parseUser('Nando')).not.toBe(parseUser('nando')));
+  test('keeps upper and lower case apart', () =>
+    expect(parseUser('Nando')?.key).not.toBe(parseUser('nando')?.key));
 
   test.each([
     undefined,
@@ -148,4 +149,35 @@ test('a greeting says day(s), also for one', () => {
   expect(greeting('Zoë', 0)).toBe('Hello, Zoë! Happy birthday!');
   expect(greeting('Zoë', 1)).toBe('Hello, Zoë! Your birthday is in 1 day(s)');
   expect(greeting('Zoë', 246)).toBe('Hello, Zoë! Your birthday is in 246 day(s)');
+});
+
+describe('a name with what cannot be seen', () => {
+  test.each([
+    ['Sinhala', 'ශ්\u200Dරී'],
+    ['Persian', 'علی\u200Cرضا'],
+    ['Malayalam with an old chillu', 'അവന്\u200D'],
+    ['Hindi', 'क्\u200Dषत्रिय'],
+    ['Bengali', 'র\u200D্যাচেল'],
+  ])('of %s is a name, and greeted as it was sent', (_, name) => {
+    expect(parseUser(name)?.name).toBe(name.normalize('NFC'));
+  });
+
+  test.each([
+    ['with and without a joiner', 'علی\u200Cرضا', 'علیرضا'],
+    ['with the old and the new chillu', 'അവന്\u200D', 'അവൻ'],
+    ['with a joiner between a letter and its mark', 'Jose\u200D\u0301', 'José'],
+    ['with a combining grapheme joiner', 'a\u034Fb', 'ab'],
+    ['with a variation selector', 'a\uFE0Fb', 'ab'],
+  ])('%s is one user', (_, one, other) => expect(parseUser(one)?.key).toBe(parseUser(other)?.key));
+
+  test('keeps the key under which the version before stored it', () => {
+    expect(parseUser('a\u034Fb')).toEqual({ name: 'a\u034Fb', key: 'ab', oldKey: 'a\u034Fb' });
+    expect(parseUser('José')).toEqual({ name: 'José', key: 'José' });
+    expect(parseUser('علی\u200Cرضا')?.oldKey).toBeUndefined(); // it was refused before
+  });
+
+  test.each(['\u200D', '\u3164', '\u200Ba', 'a\u200F', 'so\u00ADft', '\u{E0061}a', '\u0301'])(
+    '%j is none',
+    text => expect(parseUser(text)).toBeUndefined(),
+  );
 });

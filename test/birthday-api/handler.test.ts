@@ -3,6 +3,7 @@ import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
   type BirthdayStore,
+  createDeleteHandler,
   createGetHandler,
   createPutHandler,
   type Ports,
@@ -22,6 +23,7 @@ beforeEach(() => {
   const store: BirthdayStore = {
     put: async (key, dateOfBirth) => void stored.set(key, dateOfBirth),
     get: async key => stored.get(key),
+    remove: async key => void stored.delete(key),
   };
   ports = {
     store,
@@ -204,9 +206,41 @@ describe('the log', () => {
   });
 });
 
+describe('a name that the version before stored with something invisible', () => {
+  test('is found by its old key, and stored by the new one', async () => {
+    const name = 'a\u034Fb';
+    stored.set(sha256(name), '1978-06-18');
+    expect(await get(name)).toMatchObject({ statusCode: 200 });
+    await put(name, '{"dateOfBirth":"1979-01-01"}');
+    expect(stored.get(sha256('ab'))).toBe('1979-01-01');
+  });
+});
+
+describe('DELETE', () => {
+  const remove = (user: string) =>
+    createDeleteHandler(ports)(
+      sampleEvent('birthday-api/events/get.json', { pathParameters: { user } }),
+      lambdaContext,
+    );
+
+  test('erases, under both keys, and answers 204 whether or not there was anything', async () => {
+    stored
+      .set(sha256('ab'), '1978-06-18')
+      .set(sha256('a\u034Fb'), '1978-06-18')
+      .set(sha256('other'), '1978-06-18');
+    expect(await remove('a\u034Fb')).toEqual({ statusCode: 204 });
+    expect([...stored.keys()]).toEqual([sha256('other')]);
+    expect(await remove('a\u034Fb')).toEqual({ statusCode: 204 });
+    expect(await remove('not a name')).toMatchObject({ statusCode: 400 });
+  });
+});
+
 describe('a store that fails or is slow', () => {
   const failing: BirthdayStore = {
     put: async () => {
+      throw new Error('table is gone');
+    },
+    remove: async () => {
       throw new Error('table is gone');
     },
     get: async () => {

@@ -10,6 +10,9 @@ export function dynamodbStore(client: DynamoDb, tableName: string): BirthdayStor
         Item: { [TABLE.key]: { S: key }, [TABLE.dateOfBirth]: { S: dateOfBirth } },
       });
     },
+    async remove(key) {
+      await client.call('DeleteItem', { TableName: tableName, Key: { [TABLE.key]: { S: key } } });
+    },
     async get(key) {
       const { Item } = await client.call('GetItem', {
         TableName: tableName,

@@ -11,14 +11,43 @@ export const MAX_USER_LENGTH = 100;
 
 const MS_PER_DAY = 86_400_000;
 
-/**
- * A user's name, NFC-normalised, or undefined if it is not one: letters of any script with their combining marks.
- * A mark needs a letter to stand on, so a name begins with a letter.
- */
-export function parseUser(text: string | undefined): string | undefined {
-  const user = text?.normalize('NFC');
-  if (user === undefined || [...user].length > MAX_USER_LENGTH) return undefined;
-  return /^\p{L}[\p{L}\p{M}]*$/u.test(user) ? user : undefined;
+/** A user's name as it is greeted, and what it is found by. */
+export interface User {
+  /** As it was sent, normalised to NFC. */
+  readonly name: string;
+  /** Equal for all names that differ only by something invisible. */
+  readonly key: string;
+  /** What the version before found the name by, where that was something else. */
+  readonly oldKey?: string;
+}
+
+/** A mark needs a letter to stand on, so a name begins with a letter. */
+const VISIBLE_NAME = /^\p{L}[\p{L}\p{M}]*$/u;
+/** Letters with their marks, and the two joiners that Persian, Sinhala and other scripts need inside a word. */
+const NAME = /^[\p{L}\p{M}\u200C\u200D]+$/u;
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
+
+/** Malayalam wrote six final consonants with a joiner, before Unicode 5.1 gave each a character: both look the same. */
+const CHILLUS: Readonly<Record<string, string>> = {
+  '\u0D15': '\u0D7F',
+  '\u0D23': '\u0D7A',
+  '\u0D28': '\u0D7B',
+  '\u0D30': '\u0D7C',
+  '\u0D32': '\u0D7D',
+  '\u0D33': '\u0D7E',
+};
+const OLD_CHILLU = /([\u0D15\u0D23\u0D28\u0D30\u0D32\u0D33])\u0D4D\u200D/gu;
+
+/** The user whose name this is, or undefined if it is no name: letters of any script with their marks and joiners. */
+export function parseUser(text: string | undefined): User | undefined {
+  const name = text?.normalize('NFC');
+  if (name === undefined || [...name].length > MAX_USER_LENGTH || !NAME.test(name)) return undefined;
+  const key = name
+    .replace(OLD_CHILLU, (_, letter: string) => CHILLUS[letter])
+    .replace(INVISIBLE, '')
+    .normalize('NFC'); // a joiner kept a letter and its mark apart
+  if (!VISIBLE_NAME.test(key)) return undefined;
+  return key === name || !VISIBLE_NAME.test(name) ? { name, key } : { name, key, oldKey: name };
 }
 
 /** A real calendar date, written exactly `YYYY-MM-DD`, or undefined. `Date.parse` would take 30 February. */

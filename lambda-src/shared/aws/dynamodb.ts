@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type {
+  DeleteItemCommandInput,
+  DeleteItemCommandOutput,
   GetItemCommandInput,
   GetItemCommandOutput,
   PutItemCommandInput,
@@ -15,6 +17,7 @@ import type { JsonClient, JsonService } from './json';
 
 /** A type and no interface, so that it is one of `Operations`. */
 export type DynamoDbOperations = {
+  DeleteItem: { input: DeleteItemCommandInput; output: Answer<DeleteItemCommandOutput> };
   GetItem: { input: GetItemCommandInput; output: Answer<GetItemCommandOutput> };
   PutItem: { input: PutItemCommandInput; output: Answer<PutItemCommandOutput> };
   Query: { input: QueryCommandInput; output: Answer<QueryCommandOutput> };
