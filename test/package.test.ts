@@ -115,6 +115,16 @@ test('links of the README work where there is no repository: on npm, PyPI and Co
   }
 });
 
+test('nothing that is installed here, to run or to develop, is under a copyleft licence alone', () => {
+  const { packages } = JSON.parse(readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { license?: string }>;
+  };
+  const copyleft = Object.entries(packages).filter(
+    ([, { license = '' }]) => /GPL|SSPL|BUSL/.test(license) && !/\bMIT OR\b/.test(license),
+  );
+  expect(copyleft).toEqual([]);
+});
+
 test('the package installs nothing but itself', () => {
   const { dependencies, bundledDependencies } = JSON.parse(
     readFileSync(path.join(ROOT, 'package.json'), 'utf8'),

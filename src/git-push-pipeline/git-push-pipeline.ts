@@ -55,7 +55,7 @@ const KEPT_VERSIONS = 20;
  * A push becomes a zip in S3: a git host's webhook in, the repository at the pushed commit out, ready for CodePipeline or CodeBuild.
  *
  * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function that fetches exactly the
- * pushed commit and stores it. Failures are told as events and kept in a dead-letter queue.
+ * pushed commit and stores it. Failures are published as events and kept in a dead-letter queue.
  *
  * @example
  * import { App, Stack } from 'aws-cdk-lib';

@@ -30,7 +30,7 @@ export const LEASE_TABLE = {
   epoch: 'Epoch',
   /** Milliseconds since 1970; nobody may take the lease before, while `Hop` is the same. */
   leasedUntil: 'LeasedUntil',
-  /** JSON of the last checkpoint, for who takes over. */
+  /** JSON of the last checkpoint, for the invocation that takes over. */
   checkpoint: 'Checkpoint',
   timeToExist: 'TimeToExist',
 } as const;

@@ -35,7 +35,7 @@ export interface GitClientOptions {
   /** Milliseconds since 1970. */
   readonly deadline: number;
   readonly signal?: AbortSignal;
-  /** For who waits for it at a terminal. */
+  /** For a person who waits for it at a terminal. */
   readonly progress?: Progress;
   readonly zip?: ZipOptions;
 }

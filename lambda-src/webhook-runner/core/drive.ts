@@ -36,7 +36,7 @@ export async function advance(
   if (current.outcome === undefined || current.outcome.reported) {
     return current;
   }
-  // Who has lost the run by now must not tell its end; and who takes it over from here on has nothing else left to do.
+  // An invocation that has lost the run by now must not report its end; one that takes it over from here on has nothing else left to do.
   await ports.save?.(current);
   return reportEnd(options, current, ports);
 }

@@ -42,7 +42,7 @@ const KEPT_SHARE = 0.3;
 /** A killed invocation's lease ends before its message is seen again. */
 const LEASE_MARGIN_MS = 5_000;
 
-/** For the last report where the leases themselves are what is broken: then it is told without one. */
+/** For the last report when the leases themselves are what is broken: it is then sent without one. */
 const UNFENCED: Leases = {
   acquire: async () => ({ epoch: 0 }),
   save: async () => undefined,
