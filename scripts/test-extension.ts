@@ -11,6 +11,35 @@ function go(...args: string[]): void {
   if (status !== 0) process.exit(status ?? 1);
 }
 
+interface TestEvent {
+  readonly Action: string;
+  readonly Package?: string;
+  readonly Test?: string;
+  readonly Output?: string;
+}
+
+/** `go test` with a count of all tests at the end, in the line that scripts/test.ts reads, after what failed packages said. */
+function countedTest(): void {
+  const { status, stdout } = spawnSync('go', ['test', '-json', './...'], {
+    cwd: MODULE,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 30,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const events = stdout
+    .split('\n')
+    .filter(line => line.startsWith('{'))
+    .map(line => JSON.parse(line) as TestEvent);
+  const count = (action: string) =>
+    events.filter(event => event.Action === action && event.Test !== undefined).length;
+  const failedPackages = new Set(events.filter(event => event.Action === 'fail').map(event => event.Package));
+  for (const { Action, Output = '', Package } of events) {
+    if (Action === 'build-output' || failedPackages.has(Package)) process.stdout.write(Output);
+  }
+  process.stdout.write(`${count('pass')} passed, ${count('fail')} failed\n`);
+  process.exitCode = status ?? 1;
+}
+
 const { values } = parseArgs({
   options: { fuzz: { type: 'boolean', default: false }, time: { type: 'string', default: '10m' } },
 });
@@ -34,5 +63,5 @@ if (values.fuzz) {
   );
 } else {
   go('vet', './...');
-  go('test', './...'); // a bounded run of each fuzz target is among its tests; what has not changed comes from Go's cache
+  countedTest(); // a bounded run of each fuzz target is among its tests; what has not changed comes from Go's cache
 }
