@@ -5,6 +5,7 @@ import {
   createHandler as createAcceptHandler,
   type Ports as AcceptPorts,
 } from '../../lambda-src/git-push-pipeline/accept/handler';
+import type { DoctorRequest, Finding } from '../../lambda-src/git-push-pipeline/core/doctor';
 import { digest, readMetadata } from '../../lambda-src/git-push-pipeline/core/metadata';
 import {
   type CommitZip,
@@ -170,7 +171,9 @@ describe('the work function', () => {
 
   const context = { ...lambdaContext, getRemainingTimeInMillis: () => 100_000 } as Context;
   const settings = { keyTemplate: '{host}/{path}/{ref}.zip', split: false, paths: false, optionsDigest: 'o' };
-  const work = (change: Partial<WorkPorts> = {}, attempt = 1, body?: string) => {
+  const consult = (repository: string, ref: string, change: Partial<WorkPorts> = {}) =>
+    work(change, 1, undefined, { doctor: { repository, ref } }) as Promise<Finding[]>;
+  const work = (change: Partial<WorkPorts> = {}, attempt = 1, body?: string, asked?: DoctorRequest) => {
     const event = sampleEvent('git-push-pipeline/events/message.json') as unknown as SQSEvent;
     const [record] = event.Records;
     record.attributes.ApproximateReceiveCount = String(attempt);
@@ -233,7 +236,7 @@ describe('the work function', () => {
       filter: { branches: ['main', 'other'], tags: [] },
       maxReceiveCount: 2,
       ...change,
-    })(event, context);
+    })(asked ?? event, context);
   };
   const DONE = { batchItemFailures: [] };
   const AGAIN = { batchItemFailures: [{ itemIdentifier: '19dd0b57-b21e-4ac1-bd88-01bbb068cb78' }] };
@@ -389,6 +392,29 @@ describe('the work function', () => {
     failing(new GitError('COMMIT_NOT_FOUND', 'not our ref'));
     expect(await work()).toEqual(AGAIN);
     expect(happened.fetched).toHaveLength(2);
+  });
+
+  test('asked by hand, says what would become of a push, and does nothing', async () => {
+    const app = { settings: { ...settings, repositories: [parsePattern('github.com/acme/*')] } };
+    const found = await consult('https://github.com/acme/app', 'refs/heads/main', app);
+    expect(found.map(({ check, ok }) => [check, ok])).toEqual(
+      ['address', 'repositories', 'ref', 'host', 'key', 'object'].map(check => [check, true]),
+    );
+    expect(found[4].message).toBe(KEY);
+    const last = async (...request: [string, string]) => (await consult(...request, app)).at(-1);
+    expect(await last('file:///etc', 'x')).toMatchObject({ check: 'address', ok: false });
+    expect(await last('https://elsewhere.test/a', 'x')).toMatchObject({ check: 'repositories', ok: false });
+    expect(await last('https://github.com/acme/app', 'main')).toMatchObject({ check: 'ref', ok: false });
+    expect(await last('https://github.com/acme/app', 'refs/tags/v1')).toMatchObject({
+      check: 'ref',
+      message: '`branches` or `tags` leave this ref out',
+    });
+    happened.tips = [undefined];
+    expect(await last('https://github.com/acme/app', 'refs/heads/main')).toMatchObject({
+      check: 'host',
+      message: 'the host can be reached, and has no such ref',
+    });
+    expect([happened.fetched, happened.puts, happened.queued]).toEqual([[], [], []]);
   });
 
   test('compares the refs of a repository with what is stored, and queues those that differ', async () => {

@@ -81,7 +81,7 @@ beforeAll(async () => {
   });
   accept = (await import('../../lambda-src/git-push-pipeline/accept/index.js')).handler as typeof accept;
   Object.assign(process.env, environmentOf('Pushes-WorkHandler'));
-  work = (await import('../../lambda-src/git-push-pipeline/work/index.js')).handler;
+  work = (await import('../../lambda-src/git-push-pipeline/work/index.js')).handler as typeof work;
 });
 afterAll(async () => {
   for (const name of Object.keys(process.env)) if (!(name in saved)) delete process.env[name];

@@ -7,6 +7,7 @@ import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
 import { createQueueWorker, type Delivery, type Verdict } from '../../shared/queue-worker';
 import type { DeadLetters } from '../../shared/sqs-dead-letters';
+import { type DoctorRequest, examine, type Finding, isDoctorRequest } from '../core/doctor';
 import { PushFailure } from '../core/failure';
 import { InvalidMessageError, parseQueueMessage } from '../core/message';
 import type { Git, PushEvents, PushQueue, Retries, ZipStore } from '../core/ports';
@@ -36,12 +37,13 @@ export interface Ports {
 const KEPT_FOR_UPLOAD = 0.2;
 const KEPT_FOR_REPORT = 0.05;
 const RETRY_AFTER_SECONDS = 30;
+const CONSULTATION_MS = 20_000;
 
 /** One message of the queue at a time: brings the zip of a ref to where the ref stands. */
 export function createHandler(
   ports: Ports,
-): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
-  return createQueueWorker<QueueMessage>({
+): (event: SQSEvent | DoctorRequest, context: Context) => Promise<SQSBatchResponse | Finding[]> {
+  const worker = createQueueWorker<QueueMessage>({
     log: ports.log,
     parse: parseQueueMessage,
     ids: idsOf,
@@ -49,6 +51,21 @@ export function createHandler(
     unreadable: (error, delivery) => fail(error, undefined, delivery, { ...ports, log: delivery.log }),
     cleanUp: ports.cleanUp,
   });
+  return async (event, context) => (isDoctorRequest(event) ? consult(event, ports) : worker(event, context));
+}
+
+/** By hand: nothing is fetched, stored or sent. */
+async function consult(
+  event: DoctorRequest,
+  { clock, store, settings, filter, ...ports }: Ports,
+): Promise<Finding[]> {
+  const git = ports.git(clock.now() + CONSULTATION_MS);
+  try {
+    const signal = () => AbortSignal.timeout(CONSULTATION_MS);
+    return await examine(event, { git, store, signal, settings, filter });
+  } finally {
+    git.close();
+  }
 }
 
 async function handle(message: QueueMessage, delivery: Delivery, ports: Ports): Promise<Verdict> {
