@@ -16,6 +16,7 @@ export const put = createPutHandler({
         }),
       );
     },
+    remove: async () => undefined,
     get: async () => undefined,
   },
   today: () => localDate(new Date()),

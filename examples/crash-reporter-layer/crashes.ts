@@ -83,7 +83,7 @@ export class Crashes extends Construct {
     });
     logGroup.grantWrite(role);
     return new lambda.Function(this, id, {
-      runtime: lambda.Runtime.NODEJS_24_X,
+      runtime: new lambda.Runtime('nodejs24.x', lambda.RuntimeFamily.NODEJS, { supportsInlineCode: true }), // newer than the lowest aws-cdk-lib
       code: lambda.Code.fromInline(code),
       handler: 'index.handler',
       architecture,
