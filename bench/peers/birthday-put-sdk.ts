@@ -18,6 +18,7 @@ export const put = createPutHandler({
     },
     remove: async () => undefined,
     get: async () => undefined,
+    remove: async () => undefined,
   },
   today: () => localDate(new Date()),
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
