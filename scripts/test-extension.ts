@@ -2,12 +2,20 @@
 import { spawnSync } from 'node:child_process';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import { missingGo } from './build-extension';
+import { findGo, GO_MODULE, goEnvironment } from './go';
 
-const MODULE = path.resolve(__dirname, '..', 'lambda-src', 'crash-reporter-layer');
+const found = findGo();
+if ('missing' in found) {
+  process.stderr.write(`${found.missing}\n`);
+  process.exit(1);
+}
+const { command } = found;
 
 function go(...args: string[]): void {
-  const { status } = spawnSync('go', args, { cwd: MODULE, stdio: 'inherit' });
+  // The tests build the extension by `go` on the PATH, which must be this one.
+  const env = goEnvironment();
+  if (path.isAbsolute(command)) env.PATH = `${path.dirname(command)}${path.delimiter}${env.PATH}`;
+  const { status } = spawnSync(command, args, { cwd: GO_MODULE, stdio: 'inherit', env });
   if (status !== 0) process.exit(status ?? 1);
 }
 
@@ -43,11 +51,6 @@ function countedTest(): void {
 const { values } = parseArgs({
   options: { fuzz: { type: 'boolean', default: false }, time: { type: 'string', default: '10m' } },
 });
-const missing = missingGo();
-if (missing) {
-  process.stderr.write(`${missing}\n`);
-  process.exit(1);
-}
 if (values.fuzz) {
   go(
     'test',

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -194,4 +195,37 @@ func TestManagedInstancesWithoutTheVariableFallBackToShutdownOnly(t *testing.T) 
 		t.Errorf("%d registrations", n)
 	}
 	lambda.Shutdown("spindown")
+}
+
+func TestAnErrorsOwnPropertiesAreShownAndItsCodeIsATag(t *testing.T) {
+	lambda, sink := environment(t)
+	lambda.Post(healthy("nodejs:22.v1"))
+	lambda.Post(Batch(Start(r1), Log("2026-11-21T02:30:00.000Z\t"+r1+"\tERROR\tUncaught Exception \t"+
+		`{"errorType":"AggregateError","errorMessage":"","code":"ECONNREFUSED","port":5432,"password":"hunter2","$metadata":{"httpStatusCode":400,"requestId":"abc","extendedRequestId":"x"},"stack":["AggregateError [ECONNREFUSED]: ","    at internalConnectMultiple (node:net:1122:18)"]}`),
+		Done(r1, "error", "Runtime.ExitError", 12)))
+	lambda.Shutdown("failure")
+	want(t, one(t, sink), lastType, "AggregateError", "exception/values/-1/value", "ECONNREFUSED", "tags/error.code", "ECONNREFUSED",
+		"extra/error/port", "5432", "extra/error/password", "[redacted]", "extra/error/$metadata.httpStatusCode", "400", "extra/error/$metadata.requestId", "abc",
+		"extra/error/extendedRequestId", "<missing>")
+}
+
+func TestOneCauseIsOneGroupHoweverItsSignalsCame(t *testing.T) {
+	groups := map[string]bool{}
+	for _, log := range []string{"", "2026-11-21T02:30:00.000Z\tundefined\tERROR\tUncaught Exception \t" + `{"errorType":"Runtime.HandlerNotFound","errorMessage":"index.handler is undefined or not exported","stack":["Runtime.HandlerNotFound: x","    at y (file:///var/runtime/index.mjs:1:2)"]}`} {
+		for _, name := range []string{"orders-dev-A1", "orders-prod-B2"} {
+			lambda, sink := environmentNow(t, "CRASH_REPORTER_GROUP=Api/Handler", "AWS_LAMBDA_FUNCTION_NAME="+name)
+			lambda.Post(Batch(InitStart("init", "nodejs:22.v1")))
+			if log != "" {
+				lambda.Post(Batch(Log(log)))
+			}
+			lambda.Post(Batch(InitDone("init", "error", "Runtime.HandlerNotFound"), InitReport("init", "error", "Runtime.HandlerNotFound", 5)))
+			lambda.Shutdown("failure")
+			event := one(t, sink)
+			want(t, event, "tags/lambda.function", name, "tags/lambda.construct", "Api/Handler")
+			groups[fmt.Sprint(event["fingerprint"])] = true
+		}
+	}
+	if len(groups) != 1 || !groups["[aws-lambda Api/Handler Runtime.HandlerNotFound]"] {
+		t.Errorf("%v", groups)
+	}
 }

@@ -60,6 +60,12 @@ const (
 func environment(t *testing.T, env ...string) (*Lambda, *Sink) {
 	t.Helper()
 	t.Parallel()
+	return environmentNow(t, env...)
+}
+
+// environmentNow is for a test that needs several.
+func environmentNow(t *testing.T, env ...string) (*Lambda, *Sink) {
+	t.Helper()
 	sink := NewSink(t, false)
 	lambda := NewLambda(t, binary, sink.DSN())
 	setEnv(lambda, env...)

@@ -122,6 +122,9 @@ func (t *Tracker) finish(open *incident, reason string) Report {
 		found = t.logs.finding(scopeInit)
 	}
 	classify(&r, found)
+	if !t.options.Breadcrumbs && r.Type != typeExit {
+		r.Crumbs = nil
+	}
 	t.logs.forget(open.scope)
 	switch open.scope {
 	case scopeInit:

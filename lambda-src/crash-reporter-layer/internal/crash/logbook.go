@@ -37,7 +37,7 @@ type logbook struct {
 // markers are words at least one of which stands in every record that can
 // begin a report of a crash.
 var markers = [][]byte{[]byte("rror"), []byte("xception"), []byte("panic: "), []byte("Traceback"), []byte("goroutine "),
-	[]byte("ERROR"), []byte("out of memory"), []byte("\tfail\t"), []byte(`\tfail\t`), []byte("Runtime exited"), []byte("FATAL"), []byte("CRITICAL")}
+	[]byte("ERROR"), []byte("out of memory"), []byte("\tfail\t"), []byte(`\tfail\t`), []byte("Runtime exited"), []byte("FATAL"), []byte("CRITICAL"), []byte("panicked at ")}
 
 func (b *logbook) wants(raw []byte) bool {
 	if b.keepCrumbs || b.block.Len() > 0 {
@@ -141,7 +141,7 @@ func (b *logbook) crumb(at time.Time, line stack.Line) {
 }
 
 var continuations = []string{"at ", "Caused by: ", "... ", "goroutine ", "created by ", "exit status ", "Traceback (most", "During handling of the above",
-	"The above exception", "[signal ", "---> ", "--- End of", "Node.js v", "}", "]", "{", "panic: "}
+	"The above exception", "[signal ", "---> ", "--- End of", "Node.js v", "}", "]", "{", "panic: ", "stack backtrace:", "note: ", "Stack trace:", "#"}
 
 // continues says whether a record is the next line of the open block.
 func continues(block, text string) bool {
@@ -157,6 +157,8 @@ func continues(block, text string) bool {
 	first, _, _ := strings.Cut(block, "\n")
 	last := block[strings.LastIndexByte(strings.TrimRight(block, "\n"), '\n')+1:]
 	switch {
+	case stack.IsRustHead(first) && strings.Count(block, "\n") == 1:
+		return true // the message
 	case strings.Contains(block, "goroutine ") && strings.Contains(block, "]:"):
 		// Go prints a function and then, indented, its place.
 		return strings.HasSuffix(line, ")") && strings.Contains(line, "(")

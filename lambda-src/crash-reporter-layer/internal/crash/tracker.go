@@ -116,6 +116,9 @@ func (t *Tracker) Observe(e telemetry.Event, now time.Time) {
 
 func (t *Tracker) started(e telemetry.Event) {
 	t.env = Environment{Runtime: e.Runtime, InstanceID: e.InstanceID, Version: e.Version, InitType: first(e.InitType, t.env.InitType)}
+	if strings.HasPrefix(e.Runtime, "provided") {
+		t.logs.keepCrumbs = true // a custom runtime's exit has no other words, see finish
+	}
 	if e.Type == "platform.initStart" {
 		t.init, t.initSent, t.retry = initRunning, false, e.Phase == PhaseInvoke
 	}

@@ -215,18 +215,24 @@ func TestToldMeansThatNothingElseCanCome(t *testing.T) {
 // A stack trace comes as one record where there is a framed log channel, else line by line.
 func TestAStackTraceIsTheSameFramedAndLineByLine(t *testing.T) {
 	for language, text := range map[string]string{
-		"node":                  "/var/task/x.js:1\nthrow new Error('x')\n^\n\nError: bad\n    at f (/var/task/x.js:1:7)\n    at g (/var/runtime/y.js:2:3)\n\nNode.js v20.11.0",
-		"node with a cause":     "Error: outer\n    at f (/var/task/x.js:1:7) {\n  [cause]: RangeError: inner\n      at g (/var/task/y.js:2:3)\n}",
-		"python":                "Traceback (most recent call last):\n  File \"/var/task/a.py\", line 1, in f\n    x\nKeyError: 'k'",
-		"python chained":        "Traceback (most recent call last):\n  File \"/var/task/a.py\", line 1, in f\n    x\nKeyError: 'k'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/var/task/b.py\", line 2, in g\nmy.AppError: two",
-		"python of the runtime": "[ERROR] KeyError: 'a'\nTraceback (most recent call last):\n\u00a0\u00a0File \"/var/task/app.py\", line 3, in handler\n\u00a0\u00a0\u00a0\u00a0x['a']",
-		"java":                  "Exception in thread \"main\" java.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\nCaused by: java.sql.SQLException: inner\n\tat com.x.D.d(D.java:3)\n\t... 1 more",
-		"ruby":                  "/var/task/a.rb:1:in `h': bad thing (ArgumentError)\n\tfrom /var/task/b.rb:2:in `<main>'",
-		"ruby with a cause":     "/var/task/a.rb:4:in 'rescue in h': outer (RuntimeError)\n\tfrom /var/task/a.rb:1:in 'h'\n/var/task/a.rb:2:in 'h': inner (ArgumentError)\n\tfrom /var/task/b.rb:2:in '<main>'",
-		"ruby of the runtime":   "Critical exception from handler\n{\n  \"errorMessage\": \"undefined method\",\n  \"errorType\": \"Function<NoMethodError>\",\n  \"stackTrace\": [\n    \"/var/task/a.rb:3:in 'h'\"\n  ]\n}",
-		"dotnet":                "Unhandled exception. System.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Program.Main(String[] args) in /src/P.cs:line 7",
-		"go":                    "panic: boom\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/x/main.go:12 +0x1d\nmain.main()\n\t/x/main.go:3 +0x1\nexit status 2",
-		"go, a fatal error":     "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\nmain.main()\n\t/x/main.go:3 +0x1\nexit status 2",
+		"node":                     "/var/task/x.js:1\nthrow new Error('x')\n^\n\nError: bad\n    at f (/var/task/x.js:1:7)\n    at g (/var/runtime/y.js:2:3)\n\nNode.js v20.11.0",
+		"node with a cause":        "Error: outer\n    at f (/var/task/x.js:1:7) {\n  [cause]: RangeError: inner\n      at g (/var/task/y.js:2:3)\n}",
+		"python":                   "Traceback (most recent call last):\n  File \"/var/task/a.py\", line 1, in f\n    x\nKeyError: 'k'",
+		"python chained":           "Traceback (most recent call last):\n  File \"/var/task/a.py\", line 1, in f\n    x\nKeyError: 'k'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/var/task/b.py\", line 2, in g\nmy.AppError: two",
+		"python of the runtime":    "[ERROR] KeyError: 'a'\nTraceback (most recent call last):\n\u00a0\u00a0File \"/var/task/app.py\", line 3, in handler\n\u00a0\u00a0\u00a0\u00a0x['a']",
+		"java":                     "Exception in thread \"main\" java.lang.RuntimeException: boom\n\tat com.x.H.h(H.java:12)\nCaused by: java.sql.SQLException: inner\n\tat com.x.D.d(D.java:3)\n\t... 1 more",
+		"ruby":                     "/var/task/a.rb:1:in `h': bad thing (ArgumentError)\n\tfrom /var/task/b.rb:2:in `<main>'",
+		"ruby with a cause":        "/var/task/a.rb:4:in 'rescue in h': outer (RuntimeError)\n\tfrom /var/task/a.rb:1:in 'h'\n/var/task/a.rb:2:in 'h': inner (ArgumentError)\n\tfrom /var/task/b.rb:2:in '<main>'",
+		"ruby of the runtime":      "Critical exception from handler\n{\n  \"errorMessage\": \"undefined method\",\n  \"errorType\": \"Function<NoMethodError>\",\n  \"stackTrace\": [\n    \"/var/task/a.rb:3:in 'h'\"\n  ]\n}",
+		"dotnet":                   "Unhandled exception. System.Exception: outer\n ---> System.ArgumentException: inner\n   at Ns.A.M() in /var/task/f.cs:line 3\n   --- End of inner exception stack trace ---\n   at Program.Main(String[] args) in /src/P.cs:line 7",
+		"go":                       "panic: boom\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/x/main.go:12 +0x1d\nmain.main()\n\t/x/main.go:3 +0x1\nexit status 2",
+		"rust":                     "thread 'main' (18087) panicked at src/main.rs:12:9:\nindex out of bounds: the len is 1\nstack backtrace:\n   0: rust_begin_unwind\n             at /rustc/abc/library/std/src/panicking.rs:665:5\n   1: core::panicking::panic_fmt\n             at /rustc/abc/library/core/src/panicking.rs:74:14\n   2: orders::total\n             at ./src/main.rs:12:9\n   3: orders::main\n             at ./src/main.rs:4:5\nnote: Some details are omitted",
+		"rust without a backtrace": "thread 'main' panicked at src/main.rs:12:9:\nboom\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+		"rust before 1.73":         "thread 'main' panicked at 'boom', src/main.rs:12:9\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+		"php":                      "PHP Fatal error:  Uncaught RuntimeException: boom in /var/task/index.php:3\nStack trace:\n#0 /var/task/index.php(7): total()\n#1 {main}\n  thrown in /var/task/index.php on line 3",
+		"php without exception":    "PHP Fatal error:  Allowed memory size of 1 bytes exhausted in /var/task/index.php on line 3",
+		"dotnet, a native image":   "Unhandled exception. System.InvalidOperationException: boom\n   at Orders.Function.Total() + 0x1c\n   at Orders.Function.Main() + 0x9",
+		"go, a fatal error":        "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\nmain.main()\n\t/x/main.go:3 +0x1\nexit status 2",
 	} {
 		told := func(records []string) string {
 			tr := New(Options{})
@@ -242,8 +248,39 @@ func TestAStackTraceIsTheSameFramedAndLineByLine(t *testing.T) {
 		if framed != lines {
 			t.Errorf("%s\nframed       %s\nline by line %s", language, framed, lines)
 		}
-		if !strings.Contains(framed, "Path:") || strings.Contains(framed, "ExitError") {
+		if !strings.Contains(framed, "Path:") || strings.Contains(framed, " Frames:[]") || strings.Contains(framed, "ExitError") {
 			t.Errorf("%s has no stack: %s", language, framed)
+		}
+	}
+}
+
+func TestWhatDifferentLanguagesSay(t *testing.T) {
+	for text, want := range map[string]string{
+		"thread 'main' (1) panicked at src/main.rs:12:9:\nboom\nstack backtrace:\n   0: core::panicking::panic_fmt\n             at /rustc/a/b.rs:1:2\n   1: orders::total\n             at ./src/main.rs:12:9": "rust panic: boom; orders::total src/main.rs:12",
+		"thread 'main' panicked at 'boom', src/main.rs:12:9": "rust panic: boom;  src/main.rs:12",
+		"PHP Fatal error:  Uncaught RuntimeException: boom in /var/task/index.php:3\nStack trace:\n#0 /var/task/index.php(7): total(1)\n#1 {main}\n  thrown in /var/task/index.php on line 3": "php RuntimeException: boom;  /var/task/index.php:7; total /var/task/index.php:3",
+		"PHP Fatal error:  Allowed memory size exhausted in /var/task/index.php on line 3":                                                                                                    "php Fatal error: Allowed memory size exhausted;  /var/task/index.php:3",
+		"Unhandled exception. System.InvalidOperationException: boom\n   at Orders.Function.Total() + 0x1c":                                                                                   "csharp System.InvalidOperationException: boom; Total :0",
+	} {
+		tr := New(Options{})
+		feed(tr, now, start("r1"), logLine(text), done("r1", "error", "Runtime.ExitError"))
+		r := tr.Due(now.Add(time.Second))[0]
+		got := r.Language + " " + r.Type + ": " + r.Value
+		for _, f := range r.Exceptions[0].Frames {
+			got += fmt.Sprintf("; %s %s:%d", f.Function, f.Path, f.Line)
+		}
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestACustomRuntimeThatExitsHasItsLastLines(t *testing.T) {
+	for runtime, want := range map[string]int{"provided:al2023.v1": 1, "nodejs:22.v1": 0} {
+		tr := New(Options{})
+		feed(tr, now, telemetry.Event{Type: "platform.initStart", Runtime: runtime}, telemetry.Event{Type: "platform.initRuntimeDone", Status: "success"}, start("r1"), logLine("about to end"), done("r1", "error", "Runtime.ExitError"))
+		if r := tr.Due(now.Add(time.Second))[0]; len(r.Crumbs) != want {
+			t.Errorf("%s: %v", runtime, r.Crumbs)
 		}
 	}
 }

@@ -71,6 +71,15 @@ func (r *Redactor) Text(s string) string { return r.scan(r.known(s), false) }
 // another name, so only what stands in quotes goes.
 func (r *Redactor) Code(s string) string { return r.scan(r.known(s), true) }
 
+// Named is Text for the value of a property, whose name may say that it is secret.
+func (r *Redactor) Named(name, value string) string {
+	head := name + `="`
+	if text, ok := strings.CutPrefix(r.Text(head+value+`"`), head); ok {
+		return strings.TrimSuffix(text, `"`)
+	}
+	return r.Text(value)
+}
+
 func (r *Redactor) known(s string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

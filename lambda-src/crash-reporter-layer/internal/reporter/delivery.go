@@ -136,6 +136,10 @@ func (r *Reporter) redact(report *crash.Report) {
 	for i := range report.Exceptions {
 		e := &report.Exceptions[i]
 		e.Value = r.o.Redactor.Text(e.Value)
+		e.Code = r.o.Redactor.Text(e.Code)
+		for name, value := range e.Properties {
+			e.Properties[name] = r.o.Redactor.Named(name, value)
+		}
 		for j := range e.Frames {
 			f := &e.Frames[j]
 			f.Source = r.o.Redactor.Code(f.Source)

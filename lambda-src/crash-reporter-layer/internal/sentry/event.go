@@ -60,7 +60,7 @@ func BuildEvent(id string, fn Function, r crash.Report, suppressed int) map[stri
 		"exception":   map[string]any{"values": exceptions(r)},
 		"tags":        tags(fn, r, suppressed),
 		"contexts":    contexts(fn, r),
-		"extra":       map[string]any{"lambda": extra(fn, r, suppressed)},
+		"extra":       extras(fn, r, suppressed),
 		"fingerprint": groupBy(fn, r),
 	}
 	if fn.Release != "" {
@@ -227,6 +227,9 @@ func tags(fn Function, r crash.Report, suppressed int) map[string]string {
 	add("lambda.region", fn.Region)
 	add("lambda.runtime", r.Environment.Runtime)
 	add("lambda.extension", r.Extension)
+	if n := len(r.Exceptions); n > 0 {
+		add("error.code", r.Exceptions[n-1].Code)
+	}
 	if r.MemoryExhausted {
 		add("lambda.memory_exhausted", "true")
 	}
@@ -310,6 +313,14 @@ func traceContext(r crash.Report) map[string]any {
 }
 
 func isHex(s string, n int) bool { return len(s) == n && strings.Trim(s, "0123456789abcdef") == "" }
+
+func extras(fn Function, r crash.Report, suppressed int) map[string]any {
+	extras := map[string]any{"lambda": extra(fn, r, suppressed)}
+	if n := len(r.Exceptions); n > 0 && len(r.Exceptions[n-1].Properties) > 0 {
+		extras["error"] = r.Exceptions[n-1].Properties
+	}
+	return extras
+}
 
 func extra(fn Function, r crash.Report, suppressed int) map[string]any {
 	extra := map[string]any{"log_group": fn.LogGroup}

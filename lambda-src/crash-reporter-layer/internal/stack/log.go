@@ -181,7 +181,7 @@ func isGoLog(text string) bool {
 // invocation or by a process about to end, not by code that handled the error.
 func dying(text string, trace Trace) bool {
 	switch trace.Language {
-	case Go:
+	case Go, Rust, PHP:
 		return true
 	case Java:
 		if strings.HasPrefix(text, `Exception in thread "`) || strings.HasPrefix(text, "Error loading class ") || strings.HasPrefix(text, "Class not found: ") {

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/json"
+	"sort"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func fromObject(fields map[string]json.RawMessage, depth int) (Trace, bool) {
 	if language == Ruby {
 		module, name = rubyModule(full)
 	}
-	trace := Trace{Language: language, Exceptions: []Exception{{Type: name, Module: module, Value: message, Frames: frames}}}
+	trace := Trace{Language: language, Exceptions: []Exception{{Type: name, Module: module, Value: message, Frames: frames, Code: scalar(fields["code"]), Properties: properties(fields)}}}
 	for _, key := range []string{"cause", "reason"} {
 		inner, ok := cause(fields[key], depth)
 		if ok {
@@ -46,6 +47,56 @@ func fromObject(fields map[string]json.RawMessage, depth int) (Trace, bool) {
 		}
 	}
 	return trace.bounded(), true
+}
+
+const (
+	maxProperties = 16
+	maxProperty   = 200
+)
+
+var notProperties = map[string]bool{"errorType": true, "errorMessage": true, "stack": true, "stackTrace": true, "cause": true, "reason": true, "promise": true,
+	"code": true, "message": true, "name": true, "level": true, "log_level": true, "timestamp": true, "requestId": true, "location": true}
+
+// properties are the scalar ones that an error object has of its own, and of an
+// AWS SDK's $metadata what one looks a failed call up by.
+func properties(fields map[string]json.RawMessage) map[string]string {
+	found := map[string]string{}
+	for name, raw := range fields {
+		if value := scalar(raw); value != "" && !notProperties[name] && len(name) <= 64 {
+			found[name] = value
+		}
+	}
+	metadata := obj(fields["$metadata"])
+	for _, name := range []string{"httpStatusCode", "requestId"} {
+		if value := scalar(metadata[name]); value != "" {
+			found["$metadata."+name] = value
+		}
+	}
+	if len(found) > maxProperties {
+		names := make([]string, 0, len(found))
+		for name := range found {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		for _, name := range names[maxProperties:] {
+			delete(found, name)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found
+}
+
+// scalar is a text, a number or a boolean as text.
+func scalar(raw json.RawMessage) string {
+	if len(raw) == 0 || raw[0] == '{' || raw[0] == '[' || string(raw) == "null" {
+		return ""
+	}
+	if raw[0] == '"' {
+		return Clip(str(raw), maxProperty)
+	}
+	return Clip(string(raw), maxProperty)
 }
 
 // headOf is the type in the first line of a stack that is a list of lines.

@@ -1,5 +1,5 @@
 // Package stack reads error reports out of log text: what Lambda's runtimes
-// print for Node.js, Python, Java, Ruby, .NET and Go, as text or as JSON.
+// print for Node.js, Python, Java, Ruby, .NET, Go, Rust and PHP, as text or as JSON.
 package stack
 
 import (
@@ -22,6 +22,8 @@ const (
 	Ruby   = "ruby"
 	DotNet = "csharp"
 	Go     = "go"
+	Rust   = "rust"
+	PHP    = "php"
 )
 
 // Frame is one line of a stack trace.
@@ -59,6 +61,9 @@ type Exception struct {
 	Module string
 	Value  string
 	Frames []Frame
+	// Code and Properties are what the error has of its own beside its message.
+	Code       string
+	Properties map[string]string
 	// RawFrames are those of the code that ran, where Frames were mapped.
 	RawFrames []Frame
 }
@@ -116,6 +121,10 @@ func detect(lines []string) func([]string) (Trace, bool) {
 		switch {
 		case strings.HasPrefix(line, "panic: "), strings.HasPrefix(line, "fatal error: "), strings.HasPrefix(line, "goroutine ") && strings.HasSuffix(line, "]:"):
 			return parseGo
+		case IsRustHead(line):
+			return parseRust
+		case strings.Contains(line, phpHead) && strings.Contains(line, " in "):
+			return parsePHP
 		case strings.HasPrefix(trimmed, "Traceback (most recent call last)"), strings.HasPrefix(trimmed, `File "`):
 			return parsePython
 		case strings.HasPrefix(trimmed, "at "):
@@ -136,7 +145,7 @@ func detectAt(line string) func([]string) (Trace, bool) {
 		return parseDotNet
 	case javaFrameLine(line):
 		return parseJava
-	case strings.HasSuffix(line, ")"):
+	case strings.HasSuffix(line, ")"), strings.Contains(line, ") + 0x"): // the second is a native image's
 		return parseDotNet
 	}
 	return nil
