@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"cdk-serverless-blocks/crash-reporter/internal/http1"
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // Reader reads secrets and parameters with the function's own credentials.
@@ -21,18 +21,19 @@ type Reader struct {
 
 // Secret returns a Secrets Manager secret's text, or one field of its JSON.
 func (r *Reader) Secret(ctx context.Context, arn, field string) (string, error) {
-	var answer struct{ SecretString string }
-	if err := r.call(ctx, "secretsmanager", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "secretsmanager.GetSecretValue", arn, map[string]any{"SecretId": arn}, &answer); err != nil {
+	answer, err := r.call(ctx, "secretsmanager", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "secretsmanager.GetSecretValue", arn, map[string]any{"SecretId": arn})
+	if err != nil {
 		return "", err
 	}
+	secret := wire.String(answer["SecretString"])
 	if field == "" {
-		return answer.SecretString, nil
+		return secret, nil
 	}
-	var fields map[string]any
-	if json.Unmarshal([]byte(answer.SecretString), &fields) != nil {
+	fields := wire.Object([]byte(secret))
+	if fields == nil {
 		return "", fmt.Errorf("the secret is not a JSON object, so it has no field %q", field)
 	}
-	value, ok := fields[field].(string)
+	value, ok := wire.Text(fields[field])
 	if !ok {
 		return "", fmt.Errorf("the secret has no text field %q", field)
 	}
@@ -41,12 +42,11 @@ func (r *Reader) Secret(ctx context.Context, arn, field string) (string, error) 
 
 // Parameter returns an SSM parameter's value, decrypted. name may be an ARN.
 func (r *Reader) Parameter(ctx context.Context, name string) (string, error) {
-	var answer struct{ Parameter struct{ Value string } }
-	err := r.call(ctx, "ssm", "AWS_ENDPOINT_URL_SSM", "AmazonSSM.GetParameter", name, map[string]any{"Name": name, "WithDecryption": true}, &answer)
-	return answer.Parameter.Value, err
+	answer, err := r.call(ctx, "ssm", "AWS_ENDPOINT_URL_SSM", "AmazonSSM.GetParameter", name, map[string]any{"Name": name, "WithDecryption": true})
+	return wire.String(wire.Object(answer["Parameter"])["Value"]), err
 }
 
-func (r *Reader) call(ctx context.Context, service, endpointVariable, target, resource string, input, output any) error {
+func (r *Reader) call(ctx context.Context, service, endpointVariable, target, resource string, input map[string]any) (map[string]wire.Raw, error) {
 	region := r.Getenv("AWS_REGION")
 	if parts := strings.Split(resource, ":"); len(parts) > 5 && parts[0] == "arn" && parts[3] != "" {
 		region = parts[3]
@@ -60,16 +60,13 @@ func (r *Reader) call(ctx context.Context, service, endpointVariable, target, re
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" {
-		return fmt.Errorf("%s is not a URL", endpointVariable)
+		return nil, fmt.Errorf("%s is not a URL", endpointVariable)
 	}
 	credentials, err := r.credentials(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	body, err := json.Marshal(input)
-	if err != nil {
-		return err
-	}
+	body := wire.Marshal(input)
 	headers := map[string]string{"Host": u.Host, "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
 	request := http1.Request{Method: "POST", URL: u.String(), Body: body}
 	for name, value := range sign(credentials, "POST", u, headers, body, region, service, r.Now()) {
@@ -79,24 +76,22 @@ func (r *Reader) call(ctx context.Context, service, endpointVariable, target, re
 	}
 	resp, err := r.HTTP.Do(ctx, request)
 	if err != nil {
-		return fmt.Errorf("%s: %w", service, err)
+		return nil, fmt.Errorf("%s: %w", service, err)
 	}
 	if resp.Status != 200 {
-		return fmt.Errorf("%s answered status %d (%s)", service, resp.Status, errorCode(resp.Body))
+		return nil, fmt.Errorf("%s answered status %d (%s)", service, resp.Status, errorCode(resp.Body))
 	}
-	if json.Unmarshal(resp.Body, output) != nil {
-		return fmt.Errorf("%s answered something that is not JSON", service)
+	answer := wire.Object(resp.Body)
+	if answer == nil {
+		return nil, fmt.Errorf("%s answered something that is not JSON", service)
 	}
-	return nil
+	return answer, nil
 }
 
 // errorCode is the only part of an error answer that is safe and short enough to log.
 func errorCode(body []byte) string {
-	var answer struct {
-		Type string `json:"__type"`
-	}
-	_ = json.Unmarshal(body, &answer)
-	code := answer.Type[strings.LastIndexByte(answer.Type, '#')+1:]
+	code := wire.String(wire.Object(body)["__type"])
+	code = code[strings.LastIndexByte(code, '#')+1:]
 	if code == "" || len(code) > 100 {
 		return "no error code"
 	}
@@ -119,9 +114,10 @@ func (r *Reader) credentials(ctx context.Context) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, fmt.Errorf("credentials endpoint: %w", err)
 	}
-	var answer struct{ AccessKeyId, SecretAccessKey, Token string }
-	if resp.Status != 200 || json.Unmarshal(resp.Body, &answer) != nil || answer.AccessKeyId == "" {
+	answer := wire.Object(resp.Body)
+	credentials := Credentials{wire.String(answer["AccessKeyId"]), wire.String(answer["SecretAccessKey"]), wire.String(answer["Token"])}
+	if resp.Status != 200 || credentials.AccessKeyID == "" {
 		return Credentials{}, fmt.Errorf("credentials endpoint answered status %d", resp.Status)
 	}
-	return Credentials{answer.AccessKeyId, answer.SecretAccessKey, answer.Token}, nil
+	return credentials, nil
 }

@@ -3,7 +3,6 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/awsapi"
 	"cdk-serverless-blocks/crash-reporter/internal/crash"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // Names of the environment variables.
@@ -117,8 +117,8 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 	boolean(getenv, envMetrics, &c.Metrics, warn)
 	c.PerMinute = integer(getenv, envPerMinute, 10, 1, 60, warn)
 	c.Window = time.Duration(integer(getenv, envWindow, 60, 0, 86400, warn)) * time.Second
-	if raw := getenv(envIgnore); raw != "" && json.Unmarshal([]byte(raw), &c.Ignore) != nil {
-		c.Ignore = nil
+	var ok bool
+	if c.Ignore, ok = ignoreRules(getenv(envIgnore)); !ok {
 		warn(envIgnore, `a JSON list of rules, such as [{"type":"AbortError"},{"message":"socket hang up*"}]`)
 	}
 	for _, name := range strings.FieldsFunc(getenv(envRedact), func(r rune) bool { return r == ',' || r == ' ' }) {
@@ -126,7 +126,6 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 	}
 	c.Function = function(getenv, warn)
 	if raw := getenv(envTags); raw != "" {
-		var ok bool
 		if c.Function.Tags, ok = tags(raw); !ok {
 			warn(envTags, `a JSON object of texts, such as {"team":"billing"}`)
 		}
@@ -186,8 +185,9 @@ func named(getenv func(string) string, rule nameRule, warn func(string, string),
 const maxTags = 50
 
 func tags(raw string) (map[string]string, bool) {
-	var values map[string]any
-	if json.Unmarshal([]byte(raw), &values) != nil {
+	parsed, _ := wire.Parse([]byte(raw))
+	values, ok := parsed.(map[string]any)
+	if !ok {
 		return nil, false
 	}
 	out := map[string]string{}
@@ -203,6 +203,21 @@ func tags(raw string) (map[string]string, bool) {
 		}
 	}
 	return out, true
+}
+
+func ignoreRules(raw string) (rules []crash.IgnoreRule, ok bool) {
+	if raw == "" {
+		return nil, true
+	}
+	list, ok := wire.Array([]byte(raw))
+	for _, element := range list {
+		rule := wire.Object(element)
+		if rule == nil {
+			return nil, false
+		}
+		rules = append(rules, crash.IgnoreRule{Type: wire.String(rule["type"]), Message: wire.String(rule["message"])})
+	}
+	return rules, ok
 }
 
 func boolean(getenv func(string) string, name string, into *bool, warn func(string, string)) {

@@ -5,8 +5,8 @@ import "strings"
 // IgnoreRule names crashes that are counted and not sent. Both texts must match
 // where both are given; a * at an end stands for anything.
 type IgnoreRule struct {
-	Type    string `json:"type"`
-	Message string `json:"message"`
+	Type    string
+	Message string
 }
 
 // Matches says whether a crash is one of those.

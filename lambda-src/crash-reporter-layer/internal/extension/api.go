@@ -5,13 +5,13 @@ package extension
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"cdk-serverless-blocks/crash-reporter/internal/http1"
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // API is Lambda's Extensions and Telemetry API. The runtime API is local: it is
@@ -25,18 +25,18 @@ type API struct {
 
 // Registration is what Lambda answers.
 type Registration struct {
-	FunctionName    string `json:"functionName"`
-	FunctionVersion string `json:"functionVersion"`
-	Handler         string `json:"handler"`
-	AccountID       string `json:"accountId"`
+	FunctionName    string
+	FunctionVersion string
+	Handler         string
+	AccountID       string
 }
 
 // Event is INVOKE or SHUTDOWN.
 type Event struct {
-	EventType      string  `json:"eventType"`
-	DeadlineMs     float64 `json:"deadlineMs"`
-	RequestID      string  `json:"requestId"`
-	ShutdownReason string  `json:"shutdownReason"`
+	EventType      string
+	DeadlineMs     float64
+	RequestID      string
+	ShutdownReason string
 }
 
 // statusError is an answer that is no success.
@@ -51,14 +51,10 @@ var errNoID = errors.New("the answer has no Lambda-Extension-Identifier")
 
 const registerTimeout = 2 * time.Second
 
-func (a *API) call(ctx context.Context, method, path string, body any, header ...[2]string) (*http1.Response, error) {
+func (a *API) call(ctx context.Context, method, path string, body map[string]any, header ...[2]string) (*http1.Response, error) {
 	request := http1.Request{Method: method, URL: "http://" + a.Host + path, Header: header}
 	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		request.Body = raw
+		request.Body = wire.Marshal(body)
 		request.Header = append(request.Header, [2]string{"Content-Type", "application/json"})
 	}
 	return a.http.Do(ctx, request)
@@ -79,9 +75,9 @@ func (a *API) register(ctx context.Context, events []string) (Registration, erro
 	if a.id = resp.Header.Get("Lambda-Extension-Identifier"); a.id == "" {
 		return Registration{}, errNoID
 	}
-	var registration Registration
-	_ = json.Unmarshal(resp.Body, &registration) // nice to have, not needed
-	return registration, nil
+	answer := wire.Object(resp.Body) // nice to have, not needed
+	return Registration{FunctionName: wire.String(answer["functionName"]), FunctionVersion: wire.String(answer["functionVersion"]),
+		Handler: wire.String(answer["handler"]), AccountID: wire.String(answer["accountId"])}, nil
 }
 
 // next waits for the next event, without a time limit: the environment may be
@@ -94,12 +90,12 @@ func (a *API) next(ctx context.Context) (Event, error) {
 	if resp.Status != 200 {
 		return Event{}, statusError{resp.Status, errorType(resp.Body)}
 	}
-	var event Event
-	if err := json.Unmarshal(resp.Body, &event); err != nil {
+	answer := wire.Object(resp.Body)
+	if answer == nil {
 		return Event{}, errors.New("the event is not JSON")
 	}
-	event.ShutdownReason = strings.ToLower(event.ShutdownReason)
-	return event, nil
+	return Event{EventType: wire.String(answer["eventType"]), DeadlineMs: wire.Float(answer["deadlineMs"]), RequestID: wire.String(answer["requestId"]),
+		ShutdownReason: strings.ToLower(wire.String(answer["shutdownReason"]))}, nil
 }
 
 // ErrNoTelemetry: a local emulator took the subscription but will send nothing.
@@ -139,9 +135,5 @@ func (a *API) subscribe(ctx context.Context, schema string, port int) error {
 }
 
 func errorType(body []byte) string {
-	var answer struct {
-		ErrorType string `json:"errorType"`
-	}
-	_ = json.Unmarshal(body, &answer)
-	return answer.ErrorType
+	return wire.String(wire.Object(body)["errorType"])
 }

@@ -2,7 +2,6 @@ package reporter
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/crash"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
 	"cdk-serverless-blocks/crash-reporter/internal/state"
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 const (
@@ -127,15 +127,12 @@ func (r *Reporter) meter(kind string) {
 	book := r.o.Ledger.Account()
 	since := book.Since(r.metered)
 	r.metered = book
-	line, err := json.Marshal(map[string]any{
+	r.o.Print(string(wire.Marshal(map[string]any{
 		"_aws": map[string]any{"Timestamp": r.o.Now().UnixMilli(), "CloudWatchMetrics": []any{map[string]any{
 			"Namespace": metricNamespace, "Dimensions": [][]string{{"FunctionName"}},
 			"Metrics": []any{map[string]string{"Name": "Crashes", "Unit": "Count"}, map[string]string{"Name": "NotReported", "Unit": "Count"}}}}},
 		"FunctionName": r.o.Function().Name, "Crashes": since.Crashes, "NotReported": max(since.NotReported(), 0), "type": kind,
-	})
-	if err == nil {
-		r.o.Print(string(line))
-	}
+	})))
 }
 
 var sentryReasons = map[state.Reason]string{

@@ -118,13 +118,7 @@ func (r *Reporter) queueEvent(ctx context.Context, a admitted) {
 		r.o.Source(&report, limit)
 	}
 	r.redact(&report)
-	payload, err := sentry.Encode(sentry.BuildEvent(id, r.o.Function(), report, suppressed))
-	if err != nil {
-		r.logOnce("a crash could not be encoded")
-		r.o.Ledger.HoldBack(fingerprint, suppressed, state.Refused)
-		return
-	}
-	payload = sentry.Fit(payload, maxPayload)
+	payload := sentry.Fit(sentry.Encode(sentry.BuildEvent(id, r.o.Function(), report, suppressed)), maxPayload)
 	r.queue = append(r.queue, queued{id: id, payload: payload, fingerprint: fingerprint, suppressed: suppressed, spooled: r.o.Spool.Save(id, payload)})
 }
 

@@ -1,15 +1,16 @@
 package sentry
 
 import (
-	"encoding/json"
 	"time"
+
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // Discarded is how many crashes were not sent for one of Sentry's reasons.
 type Discarded struct {
-	Reason   string `json:"reason"`
-	Category string `json:"category"`
-	Quantity int    `json:"quantity"`
+	Reason   string
+	Category string
+	Quantity int
 }
 
 // ClientReport is the body of an item that tells Sentry what was not sent.
@@ -19,9 +20,9 @@ func ClientReport(discarded []Discarded, now time.Time) []byte {
 	if len(discarded) == 0 {
 		return nil
 	}
-	raw, err := json.Marshal(map[string]any{"timestamp": now.UTC().Format(time.RFC3339), "discarded_events": discarded})
-	if err != nil {
-		return nil
+	events := make([]any, 0, len(discarded))
+	for _, d := range discarded {
+		events = append(events, map[string]any{"reason": d.Reason, "category": d.Category, "quantity": d.Quantity})
 	}
-	return raw
+	return wire.Marshal(map[string]any{"timestamp": now.UTC().Format(time.RFC3339), "discarded_events": events})
 }

@@ -1,7 +1,6 @@
 package sentry
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"runtime"
@@ -11,6 +10,7 @@ import (
 
 	"cdk-serverless-blocks/crash-reporter/internal/crash"
 	"cdk-serverless-blocks/crash-reporter/internal/stack"
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // Name and Version identify this client to Sentry.
@@ -381,4 +381,4 @@ func measure(m map[string]any, key string, value float64) {
 }
 
 // Encode makes the payload of an event.
-func Encode(event map[string]any) ([]byte, error) { return json.Marshal(event) }
+func Encode(event map[string]any) []byte { return wire.Marshal(event) }

@@ -1,9 +1,8 @@
 package sentry
 
 import (
-	"encoding/json"
-
 	"cdk-serverless-blocks/crash-reporter/internal/stack"
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 const (
@@ -29,15 +28,13 @@ func Fit(payload []byte, limit int) []byte {
 }
 
 func edit(payload []byte, change func(event map[string]any)) []byte {
-	var event map[string]any
-	if json.Unmarshal(payload, &event) != nil {
+	value, _ := wire.Parse(payload)
+	event, ok := value.(map[string]any)
+	if !ok {
 		return payload
 	}
 	change(event)
-	if smaller, err := json.Marshal(event); err == nil {
-		return smaller
-	}
-	return payload
+	return wire.Marshal(event)
 }
 
 func dropExtras(event map[string]any) {

@@ -39,10 +39,7 @@ func TestALargeEventIsMadeToFitAndKeepsWhereItBroke(t *testing.T) {
 		"with shorter stack": {1, 60, 1, 20, 0},
 		"with shorter text":  {8, 60, 3, 20, 0},
 	} {
-		raw, err := Encode(BuildEvent("id", Function{Name: "fn"}, huge(c.exceptions, c.frames), 0))
-		if err != nil {
-			t.Fatal(err)
-		}
+		raw := Encode(BuildEvent("id", Function{Name: "fn"}, huge(c.exceptions, c.frames), 0))
 		small := Fit(raw, limit)
 		var event struct {
 			Exception struct {

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"cdk-serverless-blocks/crash-reporter/internal/http1"
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 const (
@@ -132,16 +132,14 @@ func judge(resp *http1.Response, now time.Time) Result {
 }
 
 func (t *Transport) post(ctx context.Context, dsn DSN, m Message) (*http1.Response, error) {
-	body, err := envelope(m, t.Now())
-	if err != nil {
-		return nil, err
-	}
+	body := envelope(m, t.Now())
 	request := http1.Request{Method: "POST", URL: dsn.Endpoint, Body: body, Header: [][2]string{
 		{"Content-Type", "application/x-sentry-envelope"},
 		{"User-Agent", Client},
 		{"X-Sentry-Auth", dsn.auth()},
 	}}
 	if len(body) > gzipFrom {
+		var err error
 		if request.Body, err = compress(body); err != nil {
 			return nil, err
 		}
@@ -152,15 +150,12 @@ func (t *Transport) post(ctx context.Context, dsn DSN, m Message) (*http1.Respon
 
 // envelope wraps a message. sent_at is the time of sending, not of the crash:
 // the server corrects clock drift with it.
-func envelope(m Message, now time.Time) ([]byte, error) {
+func envelope(m Message, now time.Time) []byte {
 	head := map[string]any{"sent_at": now.UTC().Format("2006-01-02T15:04:05.000Z"), "sdk": map[string]string{"name": Name, "version": Version}}
 	if len(m.Event) > 0 {
 		head["event_id"] = m.ID
 	}
-	header, err := json.Marshal(head)
-	if err != nil {
-		return nil, err
-	}
+	header := wire.Marshal(head)
 	var b bytes.Buffer
 	b.Grow(len(m.Event) + len(m.Report) + 512)
 	b.Write(header)
@@ -175,7 +170,7 @@ func envelope(m Message, now time.Time) ([]byte, error) {
 			b.WriteByte('\n')
 		}
 	}
-	return b.Bytes(), nil
+	return b.Bytes()
 }
 
 func compress(body []byte) ([]byte, error) {

@@ -3,9 +3,10 @@ package source
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"io"
 	"strings"
+
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 const (
@@ -278,8 +279,8 @@ func shortString(r *bufio.Reader) (string, error) {
 			return "", errMap
 		}
 	}
-	var text string
-	if json.Unmarshal(raw, &text) != nil {
+	text, ok := wire.Text(raw)
+	if !ok {
 		return "", errMap
 	}
 	return text, nil
@@ -414,8 +415,8 @@ func (t *jsonText) next() (byte, error) {
 			_, _ = t.r.Discard(6)
 		}
 	}
-	var text string
-	if json.Unmarshal(append(raw, '"'), &text) != nil || text == "" {
+	text := wire.String(append(raw, '"'))
+	if text == "" {
 		return 0, errMap
 	}
 	t.rest = []byte(text[1:])

@@ -2,15 +2,16 @@ package stack
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
+
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // Line is a function log record taken apart.
 type Line struct {
 	Text      string
 	RequestID string
-	Fields    map[string]json.RawMessage // of a record in the JSON log format
+	Fields    map[string]wire.Raw // of a record in the JSON log format
 }
 
 // Finding is what a log text says about a crash.
@@ -29,7 +30,7 @@ type Finding struct {
 func (f Finding) Empty() bool { return len(f.Exceptions) == 0 && !f.OutOfMemory && f.Exit == "" }
 
 // ReadLine takes a raw function record, a JSON string or a JSON object.
-func ReadLine(raw json.RawMessage) Line {
+func ReadLine(raw wire.Raw) Line {
 	raw = bytes.TrimSpace(raw)
 	fields := obj(raw)
 	if fields == nil {
@@ -134,7 +135,7 @@ func nodeReport(text string) (Trace, bool) {
 	default:
 		return Trace{}, false
 	}
-	trace, ok := fromObject(obj(json.RawMessage(strings.TrimSpace(columns[4]))), 0)
+	trace, ok := fromObject(obj([]byte(strings.TrimSpace(columns[4]))), 0)
 	if !ok { // cut, or joined by \r: at least the type and the message are at the front
 		trace, ok = fromPrefix(columns[4])
 	}
@@ -149,8 +150,7 @@ func fromPrefix(text string) (Trace, bool) {
 		if !ok {
 			return ""
 		}
-		var s string
-		_ = json.NewDecoder(strings.NewReader(rest)).Decode(&s)
+		s, _ := wire.Prefix([]byte(rest))
 		return s
 	}
 	e := Exception{Type: field("errorType"), Value: field("errorMessage")}
@@ -162,7 +162,7 @@ func jsonReport(text, language string) (Trace, bool, bool) {
 	if open < 0 || end < open {
 		return Trace{}, false, false
 	}
-	trace, ok := fromObject(obj(json.RawMessage(text[open:end+1])), 0)
+	trace, ok := fromObject(obj([]byte(text[open:end+1])), 0)
 	if !ok {
 		trace, ok = fromPrefix(text[open:])
 	}

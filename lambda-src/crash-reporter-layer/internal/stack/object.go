@@ -1,9 +1,10 @@
 package stack
 
 import (
-	"encoding/json"
 	"sort"
 	"strings"
+
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // maxCauses bounds how deep a chain of causes in JSON is followed.
@@ -11,7 +12,7 @@ const maxCauses = 5
 
 // fromObject reads the error objects that Lambda's runtimes log as JSON:
 // errorType, errorMessage and a stack in the language's own form.
-func fromObject(fields map[string]json.RawMessage, depth int) (Trace, bool) {
+func fromObject(fields map[string]wire.Raw, depth int) (Trace, bool) {
 	full := strings.TrimSpace(str(fields["errorType"]))
 	message := str(fields["errorMessage"])
 	if full == "" || len(full) > 200 {
@@ -59,7 +60,7 @@ var notProperties = map[string]bool{"errorType": true, "errorMessage": true, "st
 
 // properties are the scalar ones that an error object has of its own, and of an
 // AWS SDK's $metadata what one looks a failed call up by.
-func properties(fields map[string]json.RawMessage) map[string]string {
+func properties(fields map[string]wire.Raw) map[string]string {
 	found := map[string]string{}
 	for name, raw := range fields {
 		if value := scalar(raw); value != "" && !notProperties[name] && len(name) <= 64 {
@@ -89,7 +90,7 @@ func properties(fields map[string]json.RawMessage) map[string]string {
 }
 
 // scalar is a text, a number or a boolean as text.
-func scalar(raw json.RawMessage) string {
+func scalar(raw wire.Raw) string {
 	if len(raw) == 0 || raw[0] == '{' || raw[0] == '[' || string(raw) == "null" {
 		return ""
 	}
@@ -100,16 +101,16 @@ func scalar(raw json.RawMessage) string {
 }
 
 // headOf is the type in the first line of a stack that is a list of lines.
-func headOf(raw json.RawMessage) string {
-	var lines []json.RawMessage
-	if json.Unmarshal(raw, &lines) != nil || len(lines) == 0 {
+func headOf(raw wire.Raw) string {
+	lines, _ := wire.Array(raw)
+	if len(lines) == 0 {
 		return ""
 	}
 	typ, _, _ := splitHead(str(lines[0]))
 	return typ
 }
 
-func cause(raw json.RawMessage, depth int) (Trace, bool) {
+func cause(raw wire.Raw, depth int) (Trace, bool) {
 	if len(raw) == 0 || depth >= maxCauses {
 		return Trace{}, false
 	}
@@ -121,9 +122,9 @@ func cause(raw json.RawMessage, depth int) (Trace, bool) {
 
 // framesFrom reads a stack in whatever form it has: one text, a list of lines,
 // or Go's list of {path, line, label}.
-func framesFrom(raw json.RawMessage) (string, []Frame) {
-	var lines []json.RawMessage
-	if json.Unmarshal(raw, &lines) != nil {
+func framesFrom(raw wire.Raw) (string, []Frame) {
+	lines, ok := wire.Array(raw)
+	if !ok {
 		if text := str(raw); text != "" {
 			trace, _ := Parse(text)
 			return trace.Language, trace.Last().Frames
@@ -177,16 +178,10 @@ func anyFrame(line string) (Frame, string, bool) {
 	return Frame{}, "", false
 }
 
-func obj(raw json.RawMessage) map[string]json.RawMessage {
-	var m map[string]json.RawMessage
-	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &m) != nil {
-		return nil
-	}
-	return m
+func obj(raw wire.Raw) map[string]wire.Raw {
+	return wire.Object(raw)
 }
 
-func str(raw json.RawMessage) string {
-	var s string
-	_ = json.Unmarshal(raw, &s)
-	return s
+func str(raw wire.Raw) string {
+	return wire.String(raw)
 }

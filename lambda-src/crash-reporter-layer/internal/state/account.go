@@ -30,9 +30,9 @@ const reportInterval = time.Minute
 // Account is the book of an execution environment's crashes:
 // Crashes = Sent + Waiting() + the sum of HeldBack, at every moment.
 type Account struct {
-	Crashes  int            `json:"crashes"`
-	Sent     int            `json:"sent"`
-	HeldBack map[Reason]int `json:"heldBack,omitempty"`
+	Crashes  int
+	Sent     int
+	HeldBack map[Reason]int
 }
 
 // NotReported is how many were held back.

@@ -5,7 +5,6 @@
 package state
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,21 +21,21 @@ const (
 )
 
 type seen struct {
-	Last  int64 `json:"last"` // Unix milliseconds
-	Count int   `json:"count"`
+	Last  int64 // Unix milliseconds
+	Count int
 }
 
 type ledgerData struct {
-	Generation   int             `json:"generation"`
-	Fingerprints map[string]seen `json:"fingerprints"`
-	InitCrash    int             `json:"initCrash"` // the generation whose initialization crashed, 0 if none
-	InitCrashAt  int64           `json:"initCrashAt"`
-	Tokens       float64         `json:"tokens"`
-	Refilled     int64           `json:"refilled"`
-	LimitedUntil int64           `json:"limitedUntil"`
-	Account      Account         `json:"account"`
-	Unreported   map[Reason]int  `json:"unreported,omitempty"`
-	ReportedAt   int64           `json:"reportedAt"`
+	Generation   int
+	Fingerprints map[string]seen
+	InitCrash    int // the generation whose initialization crashed, 0 if none
+	InitCrashAt  int64
+	Tokens       float64
+	Refilled     int64
+	LimitedUntil int64
+	Account      Account
+	Unreported   map[Reason]int
+	ReportedAt   int64
 }
 
 // Limits are how much is sent.
@@ -61,9 +60,7 @@ func OpenLedger(dir string, limits Limits, now time.Time) *Ledger {
 	l := &Ledger{path: filepath.Join(dir, "ledger.json"), limits: limits}
 	_ = os.MkdirAll(dir, 0o700)
 	if raw, err := readSmall(l.path, maxLedger); err == nil {
-		if json.Unmarshal(raw, &l.data) != nil {
-			l.data = ledgerData{}
-		}
+		l.data = readLedger(raw)
 	}
 	l.forgetFuture(now)
 	l.data.Generation++
@@ -210,11 +207,7 @@ func (l *Ledger) put(fp string, s seen) {
 }
 
 func (l *Ledger) save() {
-	raw, err := json.Marshal(l.data)
-	if err != nil {
-		return
-	}
-	_ = writeFile(l.path, raw)
+	_ = writeFile(l.path, l.data.write())
 }
 
 // writeFile replaces a file in one step, so that a kill never leaves half of it.

@@ -1,12 +1,13 @@
 package state
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 const (
@@ -79,7 +80,7 @@ func (s *Spool) Leftovers(now time.Time) (items []Item, dropped int) {
 			continue
 		}
 		raw, err := readSmall(path, maxItem)
-		if err != nil || !validID(id) || !json.Valid(raw) || now.Sub(info.ModTime()) > maxAge || s.size+int64(len(raw)) > maxSpool {
+		if err != nil || !validID(id) || !wire.Valid(raw) || now.Sub(info.ModTime()) > maxAge || s.size+int64(len(raw)) > maxSpool {
 			_ = os.Remove(path)
 			dropped++
 			continue

@@ -4,10 +4,11 @@ package telemetry
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
+
+	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
 // Event is one telemetry event. Fields that an event does not have are empty:
@@ -43,12 +44,6 @@ func (e *Event) Failed() bool {
 	return e.Status == "error" || e.Status == "failure" || e.Status == "timeout"
 }
 
-type wireEvent struct {
-	Time   string          `json:"time"`
-	Type   string          `json:"type"`
-	Record json.RawMessage `json:"record"`
-}
-
 // IsLog tells a function record from a platform event without parsing it.
 func IsLog(raw []byte) bool {
 	head := raw
@@ -60,20 +55,20 @@ func IsLog(raw []byte) bool {
 
 // Decode reads one event. Anything odd in it leaves fields empty.
 func Decode(raw []byte) (Event, bool) {
-	var wire wireEvent
-	if json.Unmarshal(raw, &wire) != nil || wire.Type == "" {
+	members := wire.Object(raw)
+	event := Event{Type: wire.String(members["type"])}
+	if event.Type == "" {
 		return Event{}, false
 	}
-	event := Event{Type: wire.Type}
-	event.Time, _ = time.Parse(time.RFC3339Nano, wire.Time)
-	if wire.Type == "function" {
-		event.Log = wire.Record
+	event.Time, _ = time.Parse(time.RFC3339Nano, wire.String(members["time"]))
+	if event.Type == "function" {
+		event.Log = append([]byte(nil), members["record"]...) // raw is used again for the next event
 		return event, true
 	}
-	if !strings.HasPrefix(wire.Type, "platform.") {
+	if !strings.HasPrefix(event.Type, "platform.") {
 		return event, true
 	}
-	record := object(wire.Record)
+	record := wire.Object(members["record"])
 	event.RequestID = text(record["requestId"])
 	event.Status = strings.ToLower(text(record["status"]))
 	event.ErrorType = text(record["errorType"])
@@ -85,28 +80,19 @@ func Decode(raw []byte) (Event, bool) {
 	event.Name = text(record["name"])
 	event.State = text(record["state"])
 	event.DroppedRecords = number(record["droppedRecords"])
-	tracing := object(record["tracing"])
+	tracing := wire.Object(record["tracing"])
 	event.TraceValue, event.SpanID = text(tracing["value"]), text(tracing["spanId"])
-	metrics := object(record["metrics"])
+	metrics := wire.Object(record["metrics"])
 	event.DurationMs = number(metrics["durationMs"])
 	event.MemorySizeMB = number(metrics["memorySizeMB"])
 	event.MaxMemoryUsedMB = number(metrics["maxMemoryUsedMB"])
 	return event, true
 }
 
-func object(raw json.RawMessage) map[string]json.RawMessage {
-	var m map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &m)
-	return m
-}
-
 const maxField = 512
 
-func text(raw json.RawMessage) string {
-	var s string
-	if len(raw) == 0 || json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
+func text(raw wire.Raw) string {
+	s := wire.String(raw)
 	if len(s) > maxField {
 		s = strings.ToValidUTF8(s[:maxField], "")
 	}
@@ -114,7 +100,7 @@ func text(raw json.RawMessage) string {
 }
 
 // number takes 128, 128.0 and "128".
-func number(raw json.RawMessage) float64 {
+func number(raw wire.Raw) float64 {
 	n, err := strconv.ParseFloat(strings.Trim(string(raw), `" `), 64)
 	if err != nil || n != n || n < 0 || n > 1e15 {
 		return 0
