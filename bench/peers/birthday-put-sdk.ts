@@ -16,7 +16,6 @@ export const put = createPutHandler({
         }),
       );
     },
-    remove: async () => undefined,
     get: async () => undefined,
     remove: async () => undefined,
   },

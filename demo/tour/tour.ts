@@ -27,8 +27,9 @@ export async function takeTour(
       const expected = response.status === step.expect;
       const answer = await response.text();
       print(`  ${response.status} ${answer}${expected ? '' : `   <- expected ${step.expect}`}`);
-      if (step.keep && expected)
+      if (step.keep && expected) {
         kept[step.keep] = String((JSON.parse(answer) as Record<string, unknown>)[step.keep]);
+      }
       ok &&= expected;
     }
   }

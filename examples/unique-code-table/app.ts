@@ -1,6 +1,6 @@
 import { App, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
-import type { Construct } from 'constructs';
 import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import type { Construct } from 'constructs';
 import { CodeAlphabet, CodeFormat, CodeIndex, CodeVerb, UniqueCodeTable } from '../../src';
 
 /** Vouchers that people read and type: groups, no letters that look alike, a check character; redeemed once, and by whom is known. */
