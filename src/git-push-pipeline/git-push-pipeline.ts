@@ -52,10 +52,10 @@ const DEFAULT_MAX_RECEIVE_COUNT = 2;
 const KEPT_VERSIONS = 20;
 
 /**
- * A push becomes a zip in S3: a git host's webhook in, the repository at the pushed commit out, ready for CodePipeline or CodeBuild.
+ * A push becomes a zip in S3: a git host's webhook in, the repository where its ref now stands out, ready for CodePipeline or CodeBuild.
  *
- * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function that fetches exactly the
- * pushed commit and stores it. Failures are published as events and kept in a dead-letter queue.
+ * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function that asks where the ref
+ * stands, fetches that, and stores it unless it is stored. Failures are published as events and kept in a dead-letter queue.
  *
  * @example
  * import { App, Stack } from 'aws-cdk-lib';

@@ -49,7 +49,7 @@ export async function startTls(
     socket,
     host,
     ...(net.isIP(host) === 0 ? { servername: host } : {}),
-    ...(network.ca === undefined ? {} : { ca: [...tls.rootCertificates, network.ca] }),
+    ...(network.ca === undefined ? {} : { secureContext: trusting(network.ca) }),
     ALPNProtocols: ['http/1.1'],
   });
   try {
@@ -58,6 +58,18 @@ export async function startTls(
     socket.destroy();
     throw connectionError(error, host);
   }
+}
+
+const contexts = new Map<string, tls.SecureContext>();
+
+/** The public authorities and this one. Kept: to read all of them takes longer than the handshake, and a push makes several. */
+function trusting(ca: string): tls.SecureContext {
+  let context = contexts.get(ca);
+  if (context === undefined) {
+    context = tls.createSecureContext({ ca: [...tls.rootCertificates, ca] });
+    contexts.set(ca, context);
+  }
+  return context;
 }
 
 function settled<S extends net.Socket>(
