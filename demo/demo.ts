@@ -1,4 +1,5 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
+import { grouped } from 'cdk-localhost/command';
 import { HttpApis } from 'cdk-localhost/http-api';
 import { PSEUDO_PARAMETERS } from 'cdk-localhost/intrinsics';
 import { Lambda } from 'cdk-localhost/lambda';
@@ -155,17 +156,6 @@ function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: 
     default:
       return [];
   }
-}
-
-/** Notices that say the same of several resources, as one line. */
-function grouped(notices: readonly string[]): string[] {
-  const names = new Map<string, string[]>();
-  for (const notice of notices) {
-    const [, name, text] = /^([\w-]+): (.*)$/s.exec(notice) ?? [];
-    const key = text ?? notice;
-    names.set(key, [...(names.get(key) ?? []), ...(name === undefined ? [] : [name])]);
-  }
-  return [...names].map(([text, of]) => (of.length > 0 ? `${of.join(', ')}: ${text}` : text));
 }
 
 main().then(

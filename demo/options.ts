@@ -1,7 +1,6 @@
 /** The command line of `npm run demo`. */
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { checkedNode, integer, readEnvironment } from 'cdk-localhost/command';
 
 export interface DemoOptions {
   readonly port: number;
@@ -58,43 +57,4 @@ export function parseOptions(args: string[]): DemoOptions {
     concurrency: integer('--concurrency', values.concurrency, 4, 1, 64),
     environmentOverrides: values['env-file'] ? readEnvironment(values['env-file']) : {},
   };
-}
-
-function integer(flag: string, text: string | undefined, fallback: number, min: number, max: number): number {
-  if (text === undefined) return fallback;
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < min || value > max) {
-    throw new Error(`${flag} must be an integer from ${min} to ${max}, got "${text}"`);
-  }
-  return value;
-}
-
-function checkedNode(program: string): string {
-  try {
-    execFileSync(program, ['--version'], { stdio: 'ignore' });
-    return program;
-  } catch (error) {
-    throw new Error(`--node ${program} does not run: ${(error as Error).message}`);
-  }
-}
-
-function readEnvironment(file: string): Record<string, Record<string, string>> {
-  const shape = '{"<function>": {"NAME": "value"}}';
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new Error(`--env-file ${file} cannot be read as JSON like ${shape}: ${(error as Error).message}`);
-  }
-  const isRecord = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isRecord(parsed) || !Object.values(parsed).every(isRecord)) {
-    throw new Error(`--env-file ${file} must look like ${shape}`);
-  }
-  return Object.fromEntries(
-    Object.entries(parsed as Record<string, Record<string, unknown>>).map(([name, variables]) => [
-      name,
-      Object.fromEntries(Object.entries(variables).map(([key, value]) => [key, String(value)])),
-    ]),
-  );
 }
