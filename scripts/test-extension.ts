@@ -11,11 +11,15 @@ if ('missing' in found) {
 }
 const { command } = found;
 
-function go(...args: string[]): void {
-  // The tests build the extension by `go` on the PATH, which must be this one.
+/** The tests build the extension by `go` on the PATH, which must be this one. */
+function environment(): NodeJS.ProcessEnv {
   const env = goEnvironment();
   if (path.isAbsolute(command)) env.PATH = `${path.dirname(command)}${path.delimiter}${env.PATH}`;
-  const { status } = spawnSync(command, args, { cwd: GO_MODULE, stdio: 'inherit', env });
+  return env;
+}
+
+function go(...args: string[]): void {
+  const { status } = spawnSync(command, args, { cwd: GO_MODULE, stdio: 'inherit', env: environment() });
   if (status !== 0) process.exit(status ?? 1);
 }
 
@@ -28,8 +32,9 @@ interface TestEvent {
 
 /** `go test` with a count of all tests at the end, in the line that scripts/test.ts reads, after what failed packages said. */
 function countedTest(): void {
-  const { status, stdout } = spawnSync('go', ['test', '-json', './...'], {
-    cwd: MODULE,
+  const { status, stdout } = spawnSync(command, ['test', '-json', './...'], {
+    cwd: GO_MODULE,
+    env: environment(),
     encoding: 'utf8',
     maxBuffer: 2 ** 30,
     stdio: ['ignore', 'pipe', 'inherit'],
