@@ -7,7 +7,8 @@ import { createHttpSource } from '../lambda-src/webhook-runner/adapters/http-sou
 import { createStatusReporter } from '../lambda-src/webhook-runner/adapters/status-reporter';
 import { newCheckpoint } from '../lambda-src/webhook-runner/core/checkpoint';
 import { advance } from '../lambda-src/webhook-runner/core/drive';
-import { lineHandling } from '../lambda-src/webhook-runner/core/record-mapping';
+import { unlimitedPace } from '../lambda-src/webhook-runner/core/pace';
+import { lineHandling, type RecordMapper } from '../lambda-src/webhook-runner/core/record-mapping';
 import { DEFAULT_SETTINGS } from '../src/webhook-runner/contract';
 import type { MappingStep } from '../src/webhook-runner/contract';
 
@@ -19,6 +20,15 @@ const STEPS: readonly MappingStep[] = [
   { op: 'set', field: 'type', value: 'track' },
   { op: 'fromRequest', field: 'audience', member: '/settings/audience' },
 ];
+
+/** The same as a user's module. */
+const MODULE: RecordMapper = ({ user_id: userId, phone: _phone, birthdate, ...record }, request) => ({
+  userId,
+  ...record,
+  birthdate: birthdate ?? 'unknown',
+  type: 'track',
+  audience: (request.settings as { audience: string }).audience,
+});
 
 async function main(): Promise<void> {
   const [url, mode] = process.argv.slice(2);
@@ -43,7 +53,7 @@ async function main(): Promise<void> {
       batchOffset: 0,
       settings: DEFAULT_SETTINGS,
       deadline: Infinity,
-      ...lineHandling(mode === 'mapped' ? STEPS : undefined, mode === 'validate', {
+      ...lineHandling(mode === 'mapped' ? STEPS : mode === 'module' ? MODULE : undefined, {
         settings: { audience: 'gold members' },
       }),
     },
@@ -56,6 +66,7 @@ async function main(): Promise<void> {
         timing,
       ),
       destination: createHttpDestination({ url: `${url}/records` }, trusted, timing.now),
+      pace: unlimitedPace(Date.now),
       reporter: createStatusReporter(
         { request: { callback_url: `${url}/status/`, webhook_id: 'wh-bench', access_token: 'token' } },
         outside,

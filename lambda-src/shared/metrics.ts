@@ -4,8 +4,11 @@
  */
 export type Metrics = (values: Record<string, number>) => void;
 
+/** The same with metrics that have several values in one line: at most 100. */
+export type SampledMetrics = (values: Record<string, number | readonly number[]>) => void;
+
 /** Of the metrics that are no counts, by name. */
-export type Units = Readonly<Record<string, 'Seconds' | 'Bytes'>>;
+export type Units = Readonly<Record<string, 'Seconds' | 'Milliseconds' | 'Bytes'>>;
 
 /**
  * @param dimensions name and value of what the metrics are told apart by
@@ -18,7 +21,7 @@ export function createMetrics(
   level = 'INFO',
   write: (line: string) => void = line => process.stdout.write(line),
   units: Units = {},
-): Metrics {
+): SampledMetrics {
   return values => {
     const definition = {
       Namespace: namespace,

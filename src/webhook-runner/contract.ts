@@ -12,12 +12,25 @@ export const ENV = {
   /** JSON of `DestinationSettings`. */
   destination: 'DESTINATION',
   destinationSecretArn: 'DESTINATION_SECRET_ARN',
+  /** Where records that were not delivered are kept: bucket and prefix; none when missing. */
+  failedRecordsBucket: 'FAILED_RECORDS_BUCKET',
+  failedRecordsPrefix: 'FAILED_RECORDS_PREFIX',
+  /** Where the end of each run is told. */
+  eventBusName: 'EVENT_BUS_NAME',
   /** Accept function: JSON of `RequestRules`. */
   requestRules: 'REQUEST_RULES',
 } as const;
 
 /** The export of both bundles. */
 export const EXPORT = 'handler';
+
+/** The routes of the API, as their functions are told. */
+export const ROUTE = {
+  start: 'POST /run',
+  get: 'GET /runs/{run_id}',
+  cancel: 'DELETE /runs/{run_id}',
+  parameter: 'run_id',
+} as const;
 
 export const METRIC_NAMESPACE = 'CdkServerlessBlocks/WebhookRunner';
 
@@ -33,16 +46,50 @@ export const LEASE_TABLE = {
   /** JSON of the last checkpoint, for the invocation that takes over. */
   checkpoint: 'Checkpoint',
   timeToExist: 'TimeToExist',
+  /** Milliseconds since 1970: of the start that is worked on, of the end, of the request to end. */
+  startedAt: 'StartedAt',
+  endedAt: 'EndedAt',
+  cancelledAt: 'CancelledAt',
+  /** `accepted`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`. */
+  state: 'State',
+  webhookId: 'WebhookId',
+  /** How often the run was begun before. */
+  attempt: 'Attempt',
+  /** Of the item that holds the destination's pace: when the next place is. */
+  nextAt: 'NextAt',
+  /** The key of that item. */
+  paceKey: 'pace',
 } as const;
 
 /** How often one slice is tried; the receive after these reports the failure. */
 export const MAX_TRIES = 5;
 /** The queue itself moves a message then, should not even the failure be reportable. */
 export const MAX_RECEIVE_COUNT = 10;
-/** Slices of one run: far more than a run of the longest duration needs. */
-export const MAX_HOPS = 1000;
+/** Slices of one run: more than one that waits twenty seconds for each of its requests has in three days. */
+export const MAX_HOPS = 20_000;
 /** The longest that SQS delays a message is 15 minutes; the platform wants to hear something every ten. */
 export const MAX_DELAY_SECONDS = 540;
+
+/** What is told of each run that ended. */
+export const EVENT = { source: 'cdk-serverless-blocks.webhook-runner', detailType: 'Run Ended' } as const;
+
+export interface RunEndedDetail {
+  readonly webhookId: string;
+  readonly runId: string;
+  readonly state: 'succeeded' | 'failed' | 'cancelled';
+  readonly reason: string;
+  readonly records: number;
+  readonly delivered: number;
+  readonly failed: number;
+  readonly leftOut: number;
+  readonly skipped: number;
+  /** The `batch_offset` with which a run can go on where this one ended before the end of its file. */
+  readonly resumeFrom?: number;
+  readonly failedRecords?: { readonly bucket: string; readonly prefix: string };
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly endedAt: string;
+}
 
 /** What a message in the dead-letter queue carries beside its body. */
 export const DEAD_LETTER_REASON_ATTRIBUTE = 'reason';
@@ -53,10 +100,10 @@ export const DESTINATION_BYTES = {
   none: 64 * 1024 * 1024,
   /** A synchronous invocation takes 6 MB. */
   lambda: 5 * 1024 * 1024,
-  /** 256 KB with source and detail type. */
-  eventBus: 240 * 1024,
-  /** 256 KiB with the attributes. */
-  queue: 250 * 1024,
+  /** 1 MB with source and detail type. */
+  eventBus: 960 * 1024,
+  /** 1 MiB with the attributes; a queue may be set lower, and its batches are then halved. */
+  queue: 1024 * 1024 - 16 * 1024,
 } as const;
 
 /**
@@ -67,6 +114,16 @@ export const RUN_NODE_OPTIONS = '--max-semi-space-size=4';
 
 export const METRIC = {
   recordsDelivered: 'RecordsDelivered',
+  recordsFailed: 'RecordsFailed',
+  recordsLeftOut: 'RecordsLeftOut',
+  /** Records that were sent again. */
+  recordsRetried: 'RecordsRetried',
+  /** Answers of the destination with `Retry-After`. */
+  throttles: 'Throttles',
+  /** In milliseconds. */
+  destinationLatency: 'DestinationLatency',
+  /** 1 while nothing is sent, because the destination does not answer. */
+  circuitOpen: 'CircuitOpen',
   batchesFailed: 'BatchesFailed',
   runsFailed: 'RunsFailed',
   /** In seconds. */
@@ -96,9 +153,34 @@ export type MappingRequest = { readonly [member: string]: Json | undefined };
 export interface RunAccepted {
   readonly status: 'accepted';
   readonly webhook_id: string;
+  /** The same for the same start: `GET /runs/{run_id}` says how far it is, `DELETE` ends it. */
+  readonly run_id: string;
 }
 
-export type RunState = 'running' | 'succeeded' | 'failed';
+/** The answer of `GET /runs/{run_id}`. Times are ISO 8601. */
+export interface RunView {
+  readonly run_id: string;
+  readonly webhook_id: string;
+  /** `accepted`, `running`, `waiting`, `cancelling`, `succeeded`, `failed` or `cancelled`. */
+  readonly state: string;
+  readonly reason: string;
+  /** From 1. */
+  readonly attempt: number;
+  readonly progress: number;
+  /** `records = skipped + left_out + delivered + failed` */
+  readonly records: number;
+  readonly skipped: number;
+  readonly left_out: number;
+  readonly delivered: number;
+  readonly failed: number;
+  readonly started_at?: string;
+  readonly ended_at?: string;
+  readonly waits_until?: string;
+  /** The `batch_offset` with which a run can go on where this one ended. */
+  readonly resume_from?: number;
+}
+
+export type RunState = 'running' | 'succeeded' | 'failed' | 'cancelled';
 
 /** The body of a status report; `state` is the platform's own word (see `StatusProtocol`). */
 export interface RunStatus {
@@ -164,8 +246,12 @@ export interface RunnerSettings {
   readonly maxBatchBytes: number;
   readonly concurrency: number;
   readonly requestsPerMinute?: number;
-  /** Parse every record without changing it; what does not parse is not sent. */
-  readonly validate?: boolean;
+  /** Whether a refused batch is halved until the guilty records stand alone. Default: true. */
+  readonly bisect?: boolean;
+  /** How long a destination may be unavailable before the run is ended. Default: until the run's own time is up. */
+  readonly patienceMs?: number;
+  /** Each batch is waited for to be in the checkpoint before the next one is sent. */
+  readonly checkpointEachBatch?: boolean;
   readonly mapping?: MappingSettings;
   readonly allowedHosts: readonly string[];
   readonly allowPrivateHosts?: boolean;
@@ -211,6 +297,8 @@ export type DestinationSettings =
       readonly dataKey?: string;
       /** Default: 200 to 299. */
       readonly successStatus?: readonly number[];
+      /** Also mean that the destination is not there now. */
+      readonly retryStatus?: readonly number[];
     }
   | { readonly kind: 'lambda'; readonly functionArn: string }
   | {
@@ -255,15 +343,33 @@ export interface LambdaBatchAnswer {
 }
 
 export interface RunOutcome {
-  readonly state: 'succeeded' | 'failed';
+  readonly state: 'succeeded' | 'failed' | 'cancelled';
   readonly reason: string;
   /** The terminal state has reached the platform. */
   readonly reported: boolean;
 }
 
-/** All that is needed to go on in another invocation: about one kilobyte as JSON. Times are milliseconds since 1970. */
+/** What of a destination that does not answer outlives a slice. */
+export interface CircuitState {
+  /** How often it was opened since the last answer. */
+  readonly opens: number;
+  /** 0: closed. */
+  readonly openUntil: number;
+  /** Since when there was no answer. */
+  readonly since?: number;
+  /** The credentials were refused, also after they had been read anew. */
+  readonly denied?: boolean;
+}
+
+/** Of a source that is compressed. */
+export type SourceEncoding = 'gzip' | 'zstd';
+
+/**
+ * All that is needed to go on in another invocation: about one kilobyte as JSON. Times are milliseconds since 1970.
+ * `records = skipped + leftOut + delivered + failedRecords`, always.
+ */
 export interface Checkpoint {
-  readonly version: 1;
+  readonly version: 2;
   readonly startedAt: number;
   /** 0: the platform has not been told of the run yet. */
   readonly lastReportAt: number;
@@ -271,9 +377,14 @@ export interface Checkpoint {
   readonly offset: number;
   /** Records before `offset`. */
   readonly records: number;
+  /** Before the request's `batch_offset`. */
+  readonly skipped: number;
+  /** The mapping answered with nothing. */
+  readonly leftOut: number;
   readonly delivered: number;
   readonly failedRecords: number;
   readonly batches: number;
+  /** Of which nothing was delivered. */
   readonly failedBatches: number;
   /** From 0 to 1; never falls. */
   readonly progress: number;
@@ -282,11 +393,13 @@ export interface Checkpoint {
   readonly etag?: string;
   /** Content-Length of the whole source as stored. */
   readonly size?: number;
-  readonly gzip?: boolean;
-  /** When the next request to the destination may go out: the rate limit's bucket, and Retry-After. */
-  readonly nextRequestAt: number;
-  /** Tries already made with the batch that begins at `offset`. */
+  readonly encoding?: SourceEncoding;
+  /** Tries already made with the batch that begins at `offset`, and since when. */
   readonly attempts: number;
+  readonly attemptedSince?: number;
+  readonly circuit?: CircuitState;
+  /** Slices in a row in which the source gave nothing. */
+  readonly stalled?: number;
   /** There is nothing to do before: a driver may delay its next slice until then. */
   readonly notBefore?: number;
   readonly outcome?: RunOutcome;
@@ -298,4 +411,14 @@ export interface RunMessage {
   readonly checkpoint: Checkpoint;
   /** Counts the slices: fences duplicates, and bounds the chain. */
   readonly hop: number;
+  /** Sends the failed records of another run again. */
+  readonly replay?: Replay;
+}
+
+/** Failed records instead of a file: what the replay command puts into the queue. */
+export interface Replay {
+  /** The new run's own. */
+  readonly runId: string;
+  /** Of the objects to read, in the bucket of failed records. */
+  readonly prefix: string;
 }

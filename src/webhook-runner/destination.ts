@@ -142,6 +142,13 @@ export interface HttpDestinationOptions {
    * @default - 200 to 299
    */
   readonly successStatus?: number[];
+
+  /**
+   * Further statuses, from 400 to 599, that mean the destination is not there now: the batch is sent again until it is.
+   *
+   * @default - 408, 425, 429 and all from 500 on but 501 and 505
+   */
+  readonly retryStatus?: number[];
 }
 
 /**
@@ -168,13 +175,13 @@ export interface EventBusDestinationOptions {
  */
 export class WebhookDestination {
   /**
-   * An HTTP API: each batch is one request. 429, 502, 503, 504 and lost connections are tried again; any other answer is an error of
-   * that batch, and the run goes on.
+   * An HTTP API: each batch is one request. While it cannot be reached, or answers 408, 425, 429 or 5xx, the run waits; 401 and 403 have
+   * the secret read anew and then end the run; a batch that is refused otherwise is halved until the guilty records stand alone.
    *
    * @param options where and how
    */
   public static http(options: HttpDestinationOptions): WebhookDestination {
-    const { url, method, headers, auth, dataKey, successStatus } = options;
+    const { url, method, headers, auth, dataKey, successStatus, retryStatus } = options;
     checkUrl('url', url);
     if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) {
       throw new InvalidPropError(undefined, `\`method\` must be POST, PUT or PATCH, got "${method}"`);
@@ -188,11 +195,19 @@ export class WebhookDestination {
         );
       }
     }
+    for (const status of retryStatus ?? []) {
+      if (!Number.isInteger(status) || status < 400 || status > 599 || successStatus?.includes(status)) {
+        throw new InvalidPropError(
+          undefined,
+          `\`retryStatus\` must be statuses from 400 to 599 that are no \`successStatus\`, got ${status}`,
+        );
+      }
+    }
     if (dataKey === '') {
       throw new InvalidPropError(undefined, '`dataKey` must not be empty: leave it out for a bare array');
     }
     return new WebhookDestination(
-      { kind: 'http', url, method, headers, auth: auth?._settings, dataKey, successStatus },
+      { kind: 'http', url, method, headers, auth: auth?._settings, dataKey, successStatus, retryStatus },
       () => undefined,
       auth?._secret,
     );
@@ -201,7 +216,7 @@ export class WebhookDestination {
   /**
    * A Lambda function: each batch is one invocation with `{"webhook_id", "idempotency_key", "first_record", "request", "records"}`. It
    * may answer `{"failures": [{"index", "reason"}]}`; any other answer means that every record was taken. One that throws, times out
-   * or crashes gets the batch again, with the same key, eight times at most.
+   * or crashes gets the batch again, with the same key, until it answers.
    *
    * @param fn whom to invoke
    */

@@ -1,4 +1,5 @@
 export * from './destination';
+export * from './failed-records';
 export * from './record-mapping';
 export * from './status-protocol';
 export * from './props';

@@ -1,8 +1,10 @@
 import type { Duration } from 'aws-cdk-lib';
+import type * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { WebhookDestination } from './destination';
+import type { FailedRecords } from './failed-records';
 import type { RecordMapping } from './record-mapping';
 import type { StatusProtocol } from './status-protocol';
 import type { ApiOptions } from '../shared/api-options';
@@ -36,9 +38,10 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly mapping?: RecordMapping;
 
   /**
-   * Whether every record is checked to be a JSON object before it is sent, where there is no mapping that does it.
+   * Has no effect: every record is checked to be a JSON object, always.
    *
-   * @default - only with `WebhookDestination.none()`
+   * @deprecated every record is checked
+   * @default true
    */
   readonly validate?: boolean;
 
@@ -52,12 +55,12 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   /**
    * The most bytes of a batch as it is sent. Never more than the destination takes.
    *
-   * @default - 4 MiB for http, 5 MiB for a function, 240 KiB for a bus, 250 KiB for a queue
+   * @default - 4 MiB for http, 5 MiB for a function, 960 KiB for a bus, 1008 KiB for a queue
    */
   readonly maxBatchBytes?: number;
 
   /**
-   * The most requests to the destination in a minute, tries again included.
+   * The most requests to the destination in a minute, of all runs together and tries again included.
    *
    * @default - as many as it answers
    */
@@ -85,11 +88,48 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly statusProtocol?: StatusProtocol;
 
   /**
-   * The share of failed batches or records, from 0 to 1, above which a run ends as failed.
+   * The share of failed batches or records, from 0 to 1, above which a run ends as failed. With 1 none does that reached its end.
    *
-   * @default - a run that reached its end has succeeded, and tells the counts
+   * @default - a run that reached its end and delivered something has succeeded, and tells the counts
    */
   readonly failureThreshold?: number;
+
+  /**
+   * What becomes of records that were not delivered.
+   *
+   * @default FailedRecords.bucket() - a new bucket keeps them for 14 days
+   */
+  readonly failedRecords?: FailedRecords;
+
+  /**
+   * The bus that hears of the end of each run: an event `Run Ended` of `cdk-serverless-blocks.webhook-runner`.
+   *
+   * @default - the account's default bus
+   */
+  readonly eventBus?: events.IEventBus;
+
+  /**
+   * Whether a batch that the destination refuses is sent again in halves, until the guilty records stand alone. Turn it off for a
+   * destination that keeps part of a batch which it refuses.
+   *
+   * @default true
+   */
+  readonly bisect?: boolean;
+
+  /**
+   * How long the destination may be unavailable before the run is ended as failed. The run waits without compute.
+   *
+   * @default - until `maxRunDuration`
+   */
+  readonly patience?: Duration;
+
+  /**
+   * Whether each batch is in the checkpoint before the next one is sent: then a killed run repeats one batch at most, for a write to the
+   * table each. For what must not arrive twice, such as text messages.
+   *
+   * @default - the checkpoint is written every second, beside the deliveries
+   */
+  readonly checkpointEachBatch?: boolean;
 
   /**
    * After that time a run is ended as failed. At least a minute.
@@ -136,9 +176,10 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly deadLetterQueue?: sqs.IQueue;
 
   /**
-   * A KMS key for the queues, whose messages hold the request with its access token, and for the table of leases.
+   * A KMS key for the queues, whose messages hold the request with its access token, for the table of leases, and for the bucket of
+   * failed records.
    *
-   * @default - keys that SQS and DynamoDB own
+   * @default - keys that the services own
    */
   readonly encryptionKey?: kms.IKey;
 }

@@ -17,6 +17,7 @@ export function validateProps(scope: Construct, props: WebhookRunnerProps): void
   validateInteger(scope, 'runMemorySize', props.runMemorySize, 128, 10_240);
   validateDuration(scope, 'runTimeout', props.runTimeout, Duration.seconds(10), Duration.minutes(5));
   validateDuration(scope, 'maxRunDuration', props.maxRunDuration, Duration.minutes(1), Duration.days(3));
+  validateDuration(scope, 'patience', props.patience, Duration.minutes(1), Duration.days(3));
   const { failureThreshold: threshold } = props;
   if (threshold !== undefined && !Token.isUnresolved(threshold) && !(threshold >= 0 && threshold <= 1)) {
     throw new InvalidPropError(scope, `\`failureThreshold\` must be a share from 0 to 1, got ${threshold}`);

@@ -1,12 +1,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { Annotations, Duration, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
-import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import { Annotations, ArnFormat, Duration, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
+import type * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
-import type * as iam from 'aws-cdk-lib/aws-iam';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
@@ -19,9 +20,12 @@ import {
   METRIC,
   METRIC_NAMESPACE,
   type RequestRules,
+  ROUTE,
   RUN_NODE_OPTIONS,
   type RunnerSettings,
 } from './contract';
+import { FailedRecords } from './failed-records';
+import { type FailedRecordsStore, grantFailedRecords } from './failed-records-store';
 import type { WebhookRunnerProps } from './props';
 import { contentHash, type RecordMapping } from './record-mapping';
 import { validateProps } from './validate-props';
@@ -86,7 +90,10 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
   /** One item a run: who works on it, and how far it is. */
   public readonly leaseTable: dynamodb.ITable;
 
-  /** The function behind `POST /run`. */
+  /** Where records that were not delivered are kept; undefined with `FailedRecords.none()`. */
+  public readonly failedRecordsBucket?: s3.IBucket;
+
+  /** The function behind `POST /run`, `GET /runs/{run_id}` and `DELETE /runs/{run_id}`. */
   public readonly acceptFunction: lambda.Function;
 
   /** The function that reads and delivers. */
@@ -124,13 +131,18 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
       },
       LEASE_TABLE.timeToExist,
     );
+    const failedRecords = (props.failedRecords ?? FailedRecords.bucket())._bind(this, props.encryptionKey);
+    this.failedRecordsBucket = failedRecords?.bucket;
     this.acceptFunction = this.createAcceptFunction(props);
-    this.runFunction = this.createRunFunction(props);
+    this.runFunction = this.createRunFunction(props, failedRecords);
     this.functions = [this.acceptFunction, this.runFunction];
     this.front = createHttpApi(
       this,
       'Api',
-      [{ method: apigwv2.HttpMethod.POST, path: '/run', target: this.acceptFunction }],
+      [ROUTE.start, ROUTE.get, ROUTE.cancel].map(route => {
+        const [method, address] = route.split(' ');
+        return { method: method as apigwv2.HttpMethod, path: address, target: this.acceptFunction };
+      }),
       props,
     );
     this.api = this.front.api;
@@ -174,6 +186,66 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
    */
   public metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsDelivered, options);
+  }
+
+  /**
+   * How many records were not delivered: no JSON object, not to be mapped, or refused.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRecordsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsFailed, options);
+  }
+
+  /**
+   * How many records the mapping left out.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRecordsLeftOut(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsLeftOut, options);
+  }
+
+  /**
+   * How many records were sent again, because the destination was not there.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricRecordsRetried(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsRetried, options);
+  }
+
+  /**
+   * How often the destination asked to be left alone for a while (`Retry-After`).
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricThrottles(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.throttles, options);
+  }
+
+  /**
+   * How long the destination took to answer, in milliseconds.
+   *
+   * @default - the average over 5 minutes
+   */
+  public metricDestinationLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.destinationLatency, {
+      statistic: cloudwatch.Stats.AVERAGE,
+      ...options,
+    });
+  }
+
+  /**
+   * 1 while runs wait because the destination does not answer.
+   *
+   * @default - the maximum over 5 minutes
+   */
+  public metricCircuitOpen(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.circuitOpen, {
+      statistic: cloudwatch.Stats.MAXIMUM,
+      ...options,
+    });
   }
 
   /**
@@ -303,6 +375,7 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
         export: EXPORT,
         environment: {
           [ENV.queueUrl]: this.queue.queueUrl,
+          [ENV.leaseTableName]: this.leaseTable.tableName,
           [ENV.requestRules]: Stack.of(this).toJsonString(rules),
           ...(props.apiKey && { [ENV.apiKeySecretArn]: props.apiKey.secretArn }),
         },
@@ -310,11 +383,15 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
       props,
     );
     this.grantSend(fn);
+    grantTableWrite(this.leaseTable, props.encryptionKey, fn, 'dynamodb:UpdateItem', 'dynamodb:GetItem');
     if (props.apiKey) grantSecretValue(props.apiKey, fn);
     return fn;
   }
 
-  private createRunFunction(props: WebhookRunnerProps): lambda.Function {
+  private createRunFunction(
+    props: WebhookRunnerProps,
+    failedRecords: FailedRecordsStore | undefined,
+  ): lambda.Function {
     const { destination, encryptionKey, mapping } = props;
     const fn = createHandlerFunction(
       this,
@@ -329,6 +406,11 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
           [ENV.queueUrl]: this.queue.queueUrl,
           [ENV.deadLetterQueueUrl]: this.deadLetterQueue.queueUrl,
           [ENV.leaseTableName]: this.leaseTable.tableName,
+          [ENV.eventBusName]: props.eventBus?.eventBusName ?? 'default',
+          ...(failedRecords && {
+            [ENV.failedRecordsBucket]: failedRecords.bucket.bucketName,
+            [ENV.failedRecordsPrefix]: failedRecords.prefix,
+          }),
           [ENV.settings]: this.settingsJson(props),
           [ENV.destination]: Stack.of(this).toJsonString(destination._settings),
           ...(destination._secret && { [ENV.destinationSecretArn]: destination._secret.secretArn }),
@@ -348,7 +430,14 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
       reserved: props.reservedConcurrentExecutions,
     });
     grantQueueSend(this.queue, fn);
+    this.queue.grant(fn, 'sqs:ChangeMessageVisibility');
     grantQueueSend(this.deadLetterQueue, fn);
+    if (failedRecords) grantFailedRecords(failedRecords, fn);
+    iam.Grant.addToPrincipal({
+      grantee: fn,
+      actions: ['events:PutEvents'],
+      resourceArns: [props.eventBus?.eventBusArn ?? defaultBusArn(this)],
+    });
     grantTableWrite(this.leaseTable, encryptionKey, fn, 'dynamodb:UpdateItem');
     if (destination._secret) grantSecretValue(destination._secret, fn);
     destination._grant(fn);
@@ -356,7 +445,15 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
   }
 
   private settingsJson({ destination, ...props }: WebhookRunnerProps): string {
-    const { mapping, statusProtocol, tenantId, failureThreshold, requestsPerMinute } = props;
+    const {
+      mapping,
+      statusProtocol,
+      tenantId,
+      failureThreshold,
+      requestsPerMinute,
+      bisect,
+      checkpointEachBatch,
+    } = props;
     const mappingSettings: MappingSettings | undefined =
       mapping &&
       (mapping._file === undefined
@@ -374,13 +471,15 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
       concurrency: props.concurrency ?? DEFAULT_SETTINGS.concurrency,
       maxRunDurationMs: props.maxRunDuration?.toMilliseconds() ?? DEFAULT_SETTINGS.maxRunDurationMs,
       allowedHosts: props.allowedHosts,
-      validate: props.validate ?? (destination._settings.kind === 'none' ? true : undefined),
       ...(props.allowPrivateHosts && { allowPrivateHosts: true, allowHttp: true }),
       mapping: mappingSettings,
       statusProtocol: statusProtocol?._wire,
       tenantId,
       failureThreshold,
       requestsPerMinute,
+      bisect,
+      checkpointEachBatch,
+      patienceMs: props.patience?.toMilliseconds(),
     };
     const { length } = JSON.stringify(settings);
     if (length > MAX_SETTINGS_LENGTH) {
@@ -403,4 +502,13 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
     writeFileSync(path.join(folder, MAPPING_FILE), module);
     return lambda.Code.fromAsset(folder);
   }
+}
+
+function defaultBusArn(scope: Construct): string {
+  return Stack.of(scope).formatArn({
+    service: 'events',
+    resource: 'event-bus',
+    resourceName: 'default',
+    arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+  });
 }

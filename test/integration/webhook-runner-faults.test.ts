@@ -5,7 +5,7 @@ import type { Stack } from 'aws-cdk-lib';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls, unusedGrants } from './permissions';
-import { allIds, BATCH, lines, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
+import { allIds, API_KEY, BATCH, lines, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
 import { samplePeople } from '../../demo/hosts/webhook/webhook-host';
 import { RecordMapping } from '../../src';
 import { MAX_TRIES } from '../../src/webhook-runner/contract';
@@ -80,7 +80,8 @@ describe('a run function that is killed', () => {
       await redeliver('Mortal');
       expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
       runners.expectAtLeastOnce();
-      expect(runners.idsReceived.length).toBe(allIds.length + (index + 1) * 500);
+      // What was delivered in the second before, and what was in flight, comes again at most.
+      expect(runners.idsReceived.length).toBeLessThanOrEqual(allIds.length + (index + 1) * 500);
       runners.expectOneEnd(webhookId, 'succeeded');
     },
   );
@@ -241,7 +242,7 @@ describe('messages', () => {
     await runners.send('Plain', message);
     await eventually(() => runners.logs.some(line => line.includes(webhookId) && line.includes('LeaseLost')));
     expect(runners.statesOf(webhookId)).toEqual(['running']);
-    expect(runners.idsReceived).toEqual(allIds);
+    expect(runners.idsReceived).toEqual([]);
     runners.clock.turn(VISIBILITY_SECONDS);
     expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
     runners.expectAtLeastOnce();
@@ -381,7 +382,11 @@ describe('a source', () => {
 test.each(['Plain', 'Mortal', 'Slices'])(
   'every grant of the functions of %s is used by a run and by a message that is no run',
   async name => {
-    await runners.end(await runners.run(name));
+    await runners.end(
+      await runners.run(name, { data_url: runners.host.fileUrl('people-with-errors.ndjson'), settings: {} }),
+    );
+    const missing = `${runners.output(`${name}Url`)}s/${'0'.repeat(32)}`;
+    expect((await fetch(missing, { headers: { 'x-api-key': API_KEY } })).status).toBe(404);
     await runners.send(name, 'nonsense');
     await eventually(async () => (await runners.queued(name)) === 0);
     for (const fn of ['AcceptHandler', 'RunHandler']) {

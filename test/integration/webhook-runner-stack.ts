@@ -17,6 +17,7 @@ import { expect } from 'vitest';
 import { samplePeople, WebhookHost } from '../../demo/hosts/webhook/webhook-host';
 import { endOfRun, startRun } from '../../demo/tour/webhook-tour';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
+import { runIdOf } from '../../lambda-src/webhook-runner/core/run-id';
 import { WebhookDestination, WebhookRunner, type WebhookRunnerProps } from '../../src';
 import {
   type Checkpoint,
@@ -30,8 +31,8 @@ export const RECORDS = 3000;
 export const BATCH = 100;
 export const API_KEY = 'integration-key';
 export const TOKEN = 'destination-token';
-/** The queue's visibility timeout and a second: ten seconds of function and thirty of margin. */
-export const VISIBILITY_SECONDS = 41;
+/** For so long the function hides its message, and a second. */
+export const VISIBILITY_SECONDS = 61;
 export const allIds = Array.from({ length: RECORDS }, (_, id) => id);
 export const lines = samplePeople(RECORDS).toString().trim().split('\n');
 
@@ -126,7 +127,11 @@ export class RunnerStack {
       this.request(webhookId, changes),
       API_KEY,
     );
-    expect([status, JSON.parse(text)]).toEqual([202, { status: 'accepted', webhook_id: webhookId }]);
+    const request = this.request(webhookId, changes);
+    expect([status, JSON.parse(text)]).toEqual([
+      202,
+      { status: 'accepted', webhook_id: webhookId, run_id: runIdOf(request) },
+    ]);
     return webhookId;
   }
 
@@ -182,10 +187,14 @@ export class RunnerStack {
   /** Whoever held a run's lease is gone for long; `taken`: and somebody else had it in between. */
   public async expireLease(
     runner: string,
-    message: Pick<RunMessage, 'request' | 'checkpoint'>,
+    message: Pick<RunMessage, 'request'>,
     taken = false,
   ): Promise<void> {
-    const RunId = { S: `${message.request.webhook_id}#${message.checkpoint.startedAt}` };
+    await this.expire(runner, runIdOf(message.request), taken);
+  }
+
+  private async expire(runner: string, runId: string, taken: boolean): Promise<void> {
+    const RunId = { S: runId };
     await this.dynamodb.send(
       new UpdateItemCommand({
         TableName: `${runner}-LeaseTable`,
@@ -200,16 +209,12 @@ export class RunnerStack {
   public async expireLeases(runner: string): Promise<void> {
     const { Items = [] } = await this.dynamodb.send(new ScanCommand({ TableName: `${runner}-LeaseTable` }));
     for (const { RunId } of Items) {
-      const [webhook_id, startedAt] = RunId.S!.split('#');
-      await this.expireLease(runner, {
-        request: { webhook_id } as RunRequest,
-        checkpoint: newCheckpoint(Number(startedAt)),
-      });
+      await this.expire(runner, RunId.S!, false);
     }
   }
 
-  public async savedCheckpoint(runner: string, { request, checkpoint }: RunMessage): Promise<Checkpoint> {
-    const Key = { RunId: { S: `${request.webhook_id}#${checkpoint.startedAt}` } };
+  public async savedCheckpoint(runner: string, { request }: RunMessage): Promise<Checkpoint> {
+    const Key = { RunId: { S: runIdOf(request) } };
     const { Item } = await this.dynamodb.send(
       new GetItemCommand({ TableName: `${runner}-LeaseTable`, Key, ConsistentRead: true }),
     );

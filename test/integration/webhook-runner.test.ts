@@ -69,17 +69,16 @@ describe('without faults', () => {
     expect(runners.idsReceived).toEqual(allIds.slice(2950));
   });
 
-  test('a batch that is refused is told, and the run goes on', async () => {
+  test('a batch that is refused once is taken in halves; a broken record is kept and told', async () => {
     runners.host.behave({ status: 422, times: 1 });
-    const last = await end(await run('Plain'));
-    expect(last).toMatchObject({
-      state: 'succeeded',
-      reason: '1 of 30 batches failed, 100 of 3000 records failed.',
-    });
-    expect(last!.errors).toEqual([
-      expect.stringMatching(/^batch of 100 from record 0: the destination answered 422/),
-    ]);
-    expect(runners.idsReceived).toEqual(allIds.slice(100));
+    expect(await end(await run('Plain'))).toMatchObject({ state: 'succeeded', reason: '' });
+    expect(runners.idsReceived).toEqual(allIds);
+    runners.reset();
+    const last = await end(
+      await run('Plain', { data_url: runners.host.fileUrl('people-with-errors.ndjson') }),
+    );
+    expect(last).toMatchObject({ state: 'succeeded', reason: '1 of 11 records failed.' });
+    expect(last!.errors).toEqual(['record 5 is not valid JSON']);
   });
 });
 
@@ -87,7 +86,7 @@ describe('what cannot be done', () => {
   test('is reported as failed, and lies in the dead-letter queue with its reason', async () => {
     const message = runners.message({ lastReportAt: Date.now() }, MAX_HOPS + 1);
     await runners.send('Plain', message);
-    const reason = 'The run was given up after 1000 slices.';
+    const reason = `The run was given up after ${MAX_HOPS} slices.`;
     expect(await end(message.request.webhook_id)).toMatchObject({ state: 'failed', reason });
     await eventually(async () => (await runners.queued('Plain')) === 0);
     expect(await runners.deadLetters('Plain')).toContainEqual({ body: JSON.stringify(message), reason });
@@ -182,7 +181,9 @@ describe('other destinations', () => {
 
 test('what was granted is used: a run, and a message that is no run, need every action', async () => {
   const { system } = runners.running;
-  await end(await run('Plain'));
+  await end(await run('Plain', { data_url: runners.host.fileUrl('people-with-errors.ndjson') }));
+  const missing = `${runners.output('PlainUrl')}s/${'0'.repeat(32)}`;
+  expect((await fetch(missing, { headers: { 'x-api-key': API_KEY } })).status).toBe(404);
   await runners.send('Plain', 'nonsense');
   await eventually(async () => (await runners.queued('Plain')) === 0);
   expect(unusedGrants(system, 'Plain-AcceptHandler')).toEqual([]);

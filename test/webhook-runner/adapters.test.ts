@@ -16,13 +16,14 @@ import { jsonClient } from '../../lambda-src/shared/aws/json';
 import { lambdaClient } from '../../lambda-src/shared/aws/lambda';
 import { SQS } from '../../lambda-src/shared/aws/sqs';
 import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
-import { dynamodbLeases } from '../../lambda-src/webhook-runner/adapters/dynamodb-lease';
+import { dynamodbRuns } from '../../lambda-src/webhook-runner/adapters/dynamodb-runs';
+import type { SecretReader } from '../../lambda-src/shared/secret';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import {
   type DeliveredBatch,
   type Destination,
   LeaseLost,
-  type Leases,
+  RunCancelled,
 } from '../../lambda-src/webhook-runner/core/ports';
 import {
   DEFAULT_SETTINGS,
@@ -116,7 +117,7 @@ async function deliverTo(
   delivered = batch,
   signal?: AbortSignal,
   endpoint?: string,
-  secret?: () => Promise<string>,
+  secret?: SecretReader,
 ) {
   const own = (service: string) =>
     endpoint ? environmentAt(endpoint, SECRET) : environmentOf(stack, service);
@@ -128,13 +129,18 @@ async function deliverTo(
     destination: target,
     timing,
     secret,
+    places: { take: async () => ({ at: 0 }), hold: async () => undefined },
     clients: {
       lambda: () => lambdaClient('invoke', own('lambda')),
       eventBridge: () => jsonClient(EVENT_BRIDGE, 'once', own('eventbridge')),
       sqs: () => jsonClient(SQS, 'once', own('sqs')),
     },
   });
-  const connections = await connect(request, false);
+  const connections = await connect(
+    { request, checkpoint: newCheckpoint(0), hop: 0 },
+    { runId: 'run', attempt: 0 },
+    false,
+  );
   try {
     return await connections.destination.deliver(delivered, signal);
   } finally {
@@ -157,11 +163,11 @@ describe('a batch', () => {
       request: { webhook_id: 'wh-1', settings: {}, label_name: 'ä' },
     });
     expect(await deliverTo(lambdaDestination('Thrower'))).toEqual({
-      kind: 'retry',
+      kind: 'unavailable',
       reason: 'the function failed: no such audience',
     });
     expect(await deliverTo(lambdaDestination('Nobody'))).toMatchObject({
-      kind: 'refused',
+      kind: 'unauthorized',
       reason: expect.stringMatching(/ResourceNotFound/),
     });
   });
@@ -218,11 +224,12 @@ describe('a batch', () => {
       url: 'https://127.0.0.1:1/',
       auth: { kind: 'bearer' },
     };
-    await expect(deliverTo(toHttp, batch, undefined, undefined, async () => SECRET)).rejects.toThrow(
-      'must be a JSON object with token: token is missing',
-    );
+    expect(await deliverTo(toHttp, batch, undefined, undefined, async () => SECRET)).toEqual({
+      kind: 'unauthorized',
+      reason: "The destination's secret must be a JSON object with token: token is missing",
+    });
     expect(await deliverTo(toHttp, batch, undefined, undefined, async () => `{"token":"${SECRET}"}`)).toEqual(
-      { kind: 'retry', reason: 'POST https://127.0.0.1:1: ECONNREFUSED' },
+      { kind: 'unavailable', reason: 'POST https://127.0.0.1:1: ECONNREFUSED' },
     );
   });
 
@@ -245,14 +252,14 @@ describe('where AWS refuses', () => {
     ['a queue', { kind: 'queue', queueUrl: 'http://127.0.0.1/1/q' }],
   ];
   const cases: [string, typeof answer, Awaited<ReturnType<Destination['deliver']>>['kind']][] = [
-    ['throttled', { status: 400, body: { __type: 'ThrottlingException', message: SECRET } }, 'retry'],
+    ['throttled', { status: 400, body: { __type: 'ThrottlingException', message: SECRET } }, 'unavailable'],
     [
       'too many requests',
       { status: 429, body: { __type: 'TooManyRequestsException', message: SECRET } },
-      'retry',
+      'unavailable',
     ],
-    ['at fault itself', { status: 500, body: { __type: 'InternalFailure', message: SECRET } }, 'retry'],
-    ['gone in the middle', 'reset', 'retry'],
+    ['at fault itself', { status: 500, body: { __type: 'InternalFailure', message: SECRET } }, 'unavailable'],
+    ['gone in the middle', 'reset', 'unavailable'],
     [
       'not content with the request',
       { status: 400, body: { __type: 'ValidationException', message: SECRET } },
@@ -261,7 +268,7 @@ describe('where AWS refuses', () => {
     [
       'closed to the role',
       { status: 403, body: { __type: 'AccessDeniedException', message: SECRET } },
-      'refused',
+      'unauthorized',
     ],
   ];
 
@@ -278,8 +285,8 @@ describe('where AWS refuses', () => {
   });
 
   test.each([
-    ['ThrottlingException', 'retry'],
-    ['InternalFailure', 'retry'],
+    ['ThrottlingException', 'unavailable'],
+    ['InternalFailure', 'unavailable'],
     ['NotAuthorizedForSourceException', 'refused'],
   ])('an entry of a bus that failed with %s', async (ErrorCode, kind) => {
     answer = { status: 200, body: { FailedEntryCount: 1, Entries: [{ ErrorCode, ErrorMessage: SECRET }] } };
@@ -301,33 +308,71 @@ describe('where AWS refuses', () => {
   });
 });
 
-describe('the lease', () => {
+describe('a run in the table', () => {
   let now = 1_000_000;
-  const leases = (): Leases =>
-    dynamodbLeases(jsonClient(DYNAMODB, 'quick', environmentOf(stack, 'dynamodb')), 'Leases', () => now);
+  const runs = () =>
+    dynamodbRuns(jsonClient(DYNAMODB, 'quick', environmentOf(stack, 'dynamodb')), 'Leases', () => now);
   const checkpoint = (records: number) => ({ ...newCheckpoint(0), records });
+  const start = (hop = 0, startedAt = 5) => ({ hop, startedAt, webhookId: 'wh-1' });
 
   test('is held by one at a time; who comes after its end goes on at the saved checkpoint', async () => {
-    const first = await leases().acquire('run-1', 0, now + 1000);
-    expect(first).toEqual({ epoch: 1, checkpoint: undefined });
-    expect(await leases().acquire('run-1', 0, now + 1000)).toBe('busy');
-    await leases().save('run-1', 1, checkpoint(7), now + 1000);
+    expect(await runs().acquire('run-1', start(), now + 1000)).toEqual({ epoch: 1, attempt: 0 });
+    expect(await runs().acquire('run-1', start(), now + 1000)).toBe('busy');
+    await runs().save('run-1', 1, checkpoint(7), now + 1000);
     now += 1001;
-    expect(await leases().acquire('run-1', 0, now + 1000)).toEqual({ epoch: 2, checkpoint: checkpoint(7) });
+    expect(await runs().acquire('run-1', start(), now + 1000)).toEqual({
+      epoch: 2,
+      attempt: 0,
+      checkpoint: checkpoint(7),
+    });
     // The first one is a zombie by now: none of its writes gets through.
-    await expect(leases().save('run-1', 1, checkpoint(3), now)).rejects.toThrow(LeaseLost);
-    await expect(leases().handOver('run-1', 1, 1)).rejects.toThrow(LeaseLost);
+    await expect(runs().save('run-1', 1, checkpoint(3), now)).rejects.toThrow(LeaseLost);
+    await expect(runs().renew('run-1', 1, now)).rejects.toThrow(LeaseLost);
+    await expect(runs().handOver('run-1', 1, 1)).rejects.toThrow(LeaseLost);
+    await expect(runs().end('run-1', 1, checkpoint(3), 'failed')).rejects.toThrow(LeaseLost);
   });
 
   test('goes to the next slice, then to nobody; a slice before is stale', async () => {
-    await leases().acquire('run-2', 0, now + 1000);
-    await leases().save('run-2', 1, checkpoint(9), 0);
-    await leases().handOver('run-2', 1, 1);
-    expect(await leases().acquire('run-2', 0, now + 1000)).toBe('stale');
-    expect(await leases().acquire('run-2', 1, now + 1000)).toEqual({ epoch: 2, checkpoint: checkpoint(9) });
-    await leases().handOver('run-2', 2, undefined);
-    expect(await leases().acquire('run-2', 1, now + 1000)).toBe('stale');
-    expect(await leases().acquire('run-2', 2, now + 1000)).toBe('stale');
+    await runs().acquire('run-2', start(), now + 1000);
+    await runs().save('run-2', 1, checkpoint(9), 0);
+    await runs().handOver('run-2', 1, 1);
+    expect(await runs().acquire('run-2', start(), now + 1000)).toBe('stale');
+    expect(await runs().acquire('run-2', start(1), now + 1000)).toMatchObject({
+      epoch: 2,
+      checkpoint: checkpoint(9),
+    });
+    await runs().end('run-2', 2, checkpoint(9), 'succeeded');
+    expect(await runs().acquire('run-2', start(1), now + 1000)).toBe('stale');
+    expect(await runs().acquire('run-2', start(2), now + 1000)).toBe('stale');
+  });
+
+  test('that is started again is the same while it goes on, tells its end when it succeeded, and is begun anew when it failed', async () => {
+    await runs().acquire('run-4', start(), now + 1000);
+    expect(await runs().acquire('run-4', start(0, 6), now + 1000)).toBe('same');
+    await runs().end('run-4', 1, checkpoint(3), 'failed');
+    expect(await runs().acquire('run-4', start(0, now - 1), now + 1000)).toBe('stale');
+    expect(await runs().acquire('run-4', start(0, now + 1), now + 1000)).toEqual({ epoch: 2, attempt: 1 });
+    await runs().end('run-4', 2, checkpoint(9), 'succeeded');
+    expect(await runs().acquire('run-4', start(0, now + 2), now + 1000)).toEqual({
+      succeeded: checkpoint(9),
+    });
+  });
+
+  test('is known from its start on, and ends with its next checkpoint when somebody asks for that', async () => {
+    expect(await runs().find('run-5')).toBeUndefined();
+    expect(await runs().cancel('run-5')).toBeUndefined();
+    await runs().register('run-5', 'wh-1');
+    expect(await runs().find('run-5')).toMatchObject({ state: 'accepted', webhookId: 'wh-1' });
+    await runs().acquire('run-5', start(), now + 1000);
+    await runs().save('run-5', 1, checkpoint(1), now + 1000);
+    expect(await runs().cancel('run-5')).toMatchObject({ state: 'running', cancelledAt: now });
+    await expect(runs().save('run-5', 1, checkpoint(2), now + 1000)).rejects.toThrow(RunCancelled);
+    await runs().end('run-5', 1, checkpoint(2), 'cancelled');
+    expect(await runs().cancel('run-5')).toMatchObject({
+      state: 'cancelled',
+      endedAt: now,
+      checkpoint: checkpoint(2),
+    });
   });
 
   test("is not taken for another one's where the table is not reachable", async () => {
@@ -336,12 +381,12 @@ describe('the lease', () => {
       body: { __type: 'com.amazonaws.dynamodb.v20120810#ResourceNotFoundException', message: 'no table' },
     };
     const { port } = broken.address() as AddressInfo;
-    const away = dynamodbLeases(
+    const away = dynamodbRuns(
       jsonClient(DYNAMODB, 'once', environmentAt(`http://127.0.0.1:${port}`)),
       'Leases',
       () => now,
     );
-    await expect(away.acquire('run-3', 0, now)).rejects.toThrow('no table');
+    await expect(away.acquire('run-3', start(), now)).rejects.toThrow('no table');
     await expect(away.save('run-3', 1, checkpoint(1), now)).rejects.toThrow('no table');
   });
 });

@@ -70,9 +70,10 @@ describe('a destination', () => {
 
   test('that refuses a batch has its answer in the errors; the run goes on and succeeds with the count in the reason', async () => {
     await Harness.use({ content: ndjson(10), settings: { batchSize: 4 } }, async harness => {
-      harness.sink.answer = (_request, response, index) => {
-        if (index === 1) response.writeHead(400).end('{"message":"no such\u0007audience"}');
-        return index === 1;
+      harness.sink.answer = (_request, response, _index, body) => {
+        const refused = /"id":[4-7],/.test(body.toString());
+        if (refused) response.writeHead(400).end('{"message":"no such\u0007audience"}');
+        return refused;
       };
       const end = await harness.toEnd();
       expect(end).toMatchObject({ delivered: 6, failedRecords: 4, batches: 3, failedBatches: 1 });
@@ -82,7 +83,7 @@ describe('a destination', () => {
         reason: '1 of 3 batches failed, 4 of 10 records failed.',
         errors: ['batch of 4 from record 4: the destination answered 400: {"message":"no such audience"}'],
       });
-      expect(harness.sink.received).toHaveLength(3);
+      expect(harness.sink.received).toHaveLength(2 + 7);
     });
   });
 
@@ -97,9 +98,10 @@ describe('a destination', () => {
       await Harness.use(
         { content: ndjson(9), settings: { batchSize: 3, failureThreshold } },
         async harness => {
-          harness.sink.answer = (_request, response, index) => {
-            if (index === 1) response.writeHead(422).end();
-            return index === 1;
+          harness.sink.answer = (_request, response, _index, body) => {
+            const refused = /"id":[345],/.test(body.toString());
+            if (refused) response.writeHead(422).end();
+            return refused;
           };
           expect((await harness.toEnd()).outcome?.state).toBe(state);
           expect(harness.callback.statuses.at(-1)).toMatchObject({ state });
@@ -108,38 +110,182 @@ describe('a destination', () => {
     },
   );
 
-  test('that stays down fails its batch after all tries, and the last report tells it', async () => {
-    await Harness.use(
-      { content: ndjson(3), settings: { retry: { maxAttempts: 4, baseDelayMs: 100, maxDelayMs: 200 } } },
-      async harness => {
+  test.each([500, 408, 425, 529, 503, 'reset'] as const)(
+    'that answers %s for an hour costs an hour and no record',
+    async fault => {
+      await Harness.use({ content: ndjson(20), settings: { batchSize: 4 } }, async harness => {
+        const until = harness.time + 3_600_000;
         harness.sink.answer = (_request, response) => {
-          response.writeHead(503).end('busy');
+          if (harness.time >= until) return false;
+          if (fault === 'reset') response.destroy();
+          else response.writeHead(fault).end();
           return true;
         };
         const end = await harness.toEnd();
-        expect(harness.sink.received).toHaveLength(4);
-        expect(end.failedBatches).toBe(1);
-        expect(harness.callback.statuses.at(-1)?.errors).toEqual([
-          'batch of 3 from record 0: the destination answered 503: busy, 4 times',
-        ]);
-      },
-    );
+        expect(end).toMatchObject({
+          outcome: { state: 'succeeded', reason: '' },
+          records: 20,
+          delivered: 20,
+          failedRecords: 0,
+        });
+        // One batch may have overtaken the first, which was suspected.
+        expect(ids(harness).sort((x, y) => x - y)).toEqual(upTo(20));
+        expect(harness.failed).toEqual([]);
+        // Five tries, then a probe that waits twice as long each time, up to five minutes.
+        expect(harness.sink.received.length).toBeLessThan(60);
+      });
+    },
+  );
+
+  test('that is down for good ends the run as failed, says since when, and where to go on', async () => {
+    await Harness.use({ content: ndjson(20), settings: { batchSize: 4 } }, async harness => {
+      let down = false;
+      harness.sink.answer = (_request, response, index) => {
+        down ||= index === 2;
+        if (down) response.writeHead(503).end('busy');
+        return down;
+      };
+      const begin = harness.time;
+      const end = await harness.toEnd();
+      expect(end).toMatchObject({ records: 8, delivered: 8, failedRecords: 0, failedBatches: 0 });
+      expect(end.outcome).toEqual({
+        state: 'failed',
+        reason: `The destination is unavailable since ${new Date(begin).toISOString()}; 8 records were delivered; go on with batch_offset 8.`,
+        reported: true,
+      });
+      expect(harness.failed).toEqual([]);
+    });
   });
 
-  test('that stays down over slice ends still gets no more than all tries', async () => {
-    await Harness.use(
-      { content: ndjson(3), settings: { retry: { maxAttempts: 5, baseDelayMs: 1000, maxDelayMs: 1000 } } },
-      async harness => {
+  test('that is down for longer than `patience` ends the run', async () => {
+    await Harness.use({ content: ndjson(3), settings: { patienceMs: 600_000 } }, async harness => {
+      const begin = harness.time;
+      harness.sink.answer = (_request, response) => {
+        response.writeHead(503).end();
+        return true;
+      };
+      const end = await harness.toEnd();
+      expect(end.outcome?.reason).toMatch(
+        /^The run was ended: the destination is unavailable since .* go on with batch_offset 0\.$/,
+      );
+      expect(harness.time - begin).toBeGreaterThanOrEqual(600_000);
+      expect(harness.time - begin).toBeLessThan(1_200_000);
+    });
+  });
+
+  test.each([401, 407, 403] as const)(
+    'that answers %i to every login ends the run as failed, with no record counted as failed',
+    async status => {
+      await Harness.use({ content: ndjson(20), settings: { batchSize: 4 } }, async harness => {
         harness.sink.answer = (_request, response) => {
-          response.writeHead(503).end();
+          response.writeHead(status).end();
           return true;
         };
-        const end = await harness.toEnd(1);
-        expect(harness.sink.received).toHaveLength(5);
-        expect(end).toMatchObject({ failedBatches: 1, outcome: { state: 'succeeded' } });
-      },
-    );
+        const begin = harness.time;
+        const end = await harness.toEnd();
+        expect(end).toMatchObject({ records: 0, delivered: 0, failedRecords: 0 });
+        expect(end.outcome).toMatchObject({
+          state: 'failed',
+          reason: `The run was ended: the destination refuses the credentials (the destination answered ${status}); 0 records were delivered; go on with batch_offset 0.`,
+        });
+        expect(harness.sink.received).toHaveLength(2);
+        expect(harness.time - begin).toBe(60_000);
+      });
+    },
+  );
+
+  test('that answers 403 once it has taken something refuses those records', async () => {
+    await Harness.use({ content: ndjson(8), settings: { batchSize: 2 } }, async harness => {
+      harness.sink.answer = (_request, response, _index, body) => {
+        const refused = body.toString().includes('"id":5,');
+        if (refused) response.writeHead(403).end();
+        return refused;
+      };
+      const end = await harness.toEnd();
+      expect(end).toMatchObject({ delivered: 7, failedRecords: 1, outcome: { state: 'succeeded' } });
+      expect(harness.failed).toMatchObject([{ record: 5, status: 403 }]);
+    });
   });
+
+  test.each([
+    [[41], 19],
+    [[41, 300], 35],
+  ])('that refuses records %j of 500 gets all others, in %i requests', async (poison, requests) => {
+    await Harness.use({ content: ndjson(500) }, async harness => {
+      harness.sink.answer = (_request, response, _index, body) => {
+        const refused = poison.some(id => body.toString().includes(`"id":${id},`));
+        if (refused) response.writeHead(422).end('no');
+        return refused;
+      };
+      const end = await harness.toEnd();
+      expect(ids(harness)).toEqual(upTo(500).filter(id => !poison.includes(id)));
+      expect(end).toMatchObject({ delivered: 500 - poison.length, failedRecords: poison.length });
+      expect(harness.sink.received).toHaveLength(requests);
+      expect(harness.failed.map(({ record, raw }) => [record, raw.toString()])).toEqual(
+        poison.map(id => [id, `{"id":${id},"name":"n${id}"}`]),
+      );
+      const keys = new Map(harness.sink.received.map(({ key, body }) => [key, body.toString()]));
+      expect(keys.size).toBe(requests);
+    });
+  });
+
+  test('that refuses everything is not asked for each record, and the run ends as failed', async () => {
+    await Harness.use({ content: ndjson(5000) }, async harness => {
+      harness.sink.answer = (_request, response) => {
+        response.writeHead(400).end('no');
+        return true;
+      };
+      const end = await harness.toEnd();
+      expect(end).toMatchObject({ records: 1500, delivered: 0, failedRecords: 1500, failedBatches: 3 });
+      expect(end.outcome?.reason).toBe(
+        'The run was ended: the destination refuses every batch (the destination answered 400: no); 0 records were delivered; go on with batch_offset 1500.',
+      );
+      expect(harness.sink.received.length).toBeLessThan(60);
+      expect(harness.failed).toHaveLength(1500);
+    });
+  });
+
+  test('that takes no large request gets the same records in smaller ones', async () => {
+    await Harness.use({ content: ndjson(100), settings: { bisect: false } }, async harness => {
+      harness.sink.answer = (_request, response, _index, body) => {
+        const refused = body.length > 1000;
+        if (refused) response.writeHead(413).end();
+        return refused;
+      };
+      const end = await harness.toEnd();
+      expect(end).toMatchObject({ delivered: 100, failedRecords: 0, outcome: { state: 'succeeded' } });
+      expect(ids(harness)).toEqual(upTo(100));
+    });
+  });
+
+  test.each([
+    [[5], 1],
+    [[0], 1],
+    [[19], 1],
+    [[4, 5, 6, 7], 1],
+    [[1, 2], 3],
+  ])(
+    'that falls over at records %j loses those and no other (concurrency %i)',
+    async (poison, concurrency) => {
+      await Harness.use({ content: ndjson(20), settings: { batchSize: 4, concurrency } }, async harness => {
+        harness.sink.answer = (_request, response, _index, body) => {
+          const falls = poison.some(id => body.toString().includes(`"id":${id},`));
+          if (falls) response.writeHead(500).end();
+          return falls;
+        };
+        const end = await harness.toEnd();
+        expect(end).toMatchObject({
+          records: 20,
+          delivered: 20 - poison.length,
+          failedRecords: poison.length,
+        });
+        expect(harness.failed.map(({ record }) => record).sort((a, b) => a - b)).toEqual(poison);
+        expect([...new Set(ids(harness))].sort((a, b) => a - b)).toEqual(
+          upTo(20).filter(id => !poison.includes(id)),
+        );
+      });
+    },
+  );
 });
 
 test('sixteen batches under way at once are no leak of listeners', async () => {

@@ -9,6 +9,9 @@ import { createHttpSource } from '../../lambda-src/webhook-runner/adapters/http-
 import { createStatusReporter } from '../../lambda-src/webhook-runner/adapters/status-reporter';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
+import type { HttpAuth } from '../../lambda-src/webhook-runner/core/auth-secret';
+import type { FailedRecord } from '../../lambda-src/webhook-runner/core/batch';
+import { type Pace, unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import type { SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
 import { lineHandling } from '../../lambda-src/webhook-runner/core/record-mapping';
 import type { RecordMapper } from '../../lambda-src/webhook-runner/core/record-mapping';
@@ -19,7 +22,7 @@ import type { Checkpoint, MappingStep, RunnerSettings } from '../../src/webhook-
 export interface Setup {
   readonly content: string | Buffer;
   readonly settings?: Partial<RunnerSettings>;
-  readonly destination?: Partial<HttpDestinationOptions>;
+  readonly destination?: Partial<Omit<HttpDestinationOptions, 'auth'>> & { readonly auth?: HttpAuth };
   readonly mapping?: RecordMapper | readonly MappingStep[];
   readonly batchOffset?: number;
   readonly query?: string;
@@ -50,6 +53,9 @@ export class Harness {
   public time = 1_700_000_000_000;
   public readonly sleeps: number[] = [];
   public saved: Checkpoint[] = [];
+  /** In the order in which they were kept. */
+  public readonly failed: FailedRecord[] = [];
+  public pace: Pace = unlimitedPace(() => this.time);
   public onSave: ((checkpoint: Checkpoint) => void) | undefined;
   public destinationUrl!: string;
   private servers: LocalServer[] = [];
@@ -82,7 +88,7 @@ export class Harness {
         batchOffset: this.setup.batchOffset ?? 0,
         settings: this.settings,
         deadline: Infinity,
-        ...lineHandling(this.setup.mapping, this.settings.validate ?? false, {
+        ...lineHandling(this.setup.mapping, {
           label_name: 'läbel',
           settings: { audience: 'Gold 😀' },
         }),
@@ -144,8 +150,13 @@ export class Harness {
       },
       random: () => 0.5,
     };
+    const { auth } = this.setup.destination ?? {};
     const destination = createHttpDestination(
-      { url: `${sink.url}/records`, ...this.setup.destination },
+      {
+        url: `${sink.url}/records`,
+        ...this.setup.destination,
+        auth: auth && (async () => auth),
+      },
       trusted,
       timing.now,
     );
@@ -160,7 +171,14 @@ export class Harness {
         outside,
         timing,
       ),
+      failedRecords: {
+        write: async records => {
+          this.failed.push(...records);
+        },
+      },
+      pace: { take: latest => this.pace.take(latest), hold: until => this.pace.hold(until) },
       destination: {
+        bisects: destination.bisects,
         overheadBytes: destination.overheadBytes,
         deliver: async (batch, signal) => {
           const result = await destination.deliver(batch, signal);

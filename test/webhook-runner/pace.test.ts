@@ -3,7 +3,7 @@ import { VirtualTime } from './virtual-time';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
 import type { Delivery, Effort, Report, SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
-import { RateLimiter } from '../../lambda-src/webhook-runner/core/rate-limiter';
+import { sharedPace, type SharedPlaces, unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import { DEFAULT_SETTINGS } from '../../src/webhook-runner/contract';
 import type { Checkpoint, RunnerSettings } from '../../src/webhook-runner/contract';
 
@@ -17,6 +17,22 @@ interface Scene {
   readonly sliceMs?: number;
 }
 
+/** What the table does, in memory. */
+function memoryPlaces(now: () => number): SharedPlaces {
+  let nextAt = 0;
+  return {
+    take: async (_count, spanMs, latest) => {
+      const at = Math.max(now(), nextAt);
+      if (at >= latest) return { notBefore: at };
+      nextAt = at + spanMs;
+      return { at };
+    },
+    hold: async until => {
+      nextAt = Math.max(nextAt, until);
+    },
+  };
+}
+
 /** A whole run in simulated time, over slices of five minutes that hand their checkpoint on as JSON. */
 async function simulate(scene: Scene) {
   const time = new VirtualTime(scene.lateness);
@@ -24,6 +40,8 @@ async function simulate(scene: Scene) {
   const content = Buffer.concat(Array<Buffer>(scene.records).fill(line));
   const sent: Array<{ at: number; key: string }> = [];
   const reports: Array<Report & { at: number; effort: Effort }> = [];
+  const { requestsPerMinute } = scene.settings;
+  const places = memoryPlaces(time.now);
   const ports: SlicePorts = {
     now: time.now,
     sleep: time.sleep,
@@ -38,6 +56,9 @@ async function simulate(scene: Scene) {
           get share() {
             return read / content.length;
           },
+          get ended() {
+            return read >= content.length;
+          },
           async *chunks() {
             while (read < content.length) {
               const chunk = Buffer.from(content.subarray(read, read + 4096));
@@ -48,7 +69,12 @@ async function simulate(scene: Scene) {
         };
       },
     },
+    pace:
+      requestsPerMinute === undefined
+        ? unlimitedPace(time.now)
+        : sharedPace(requestsPerMinute, places, time.now),
     destination: {
+      bisects: true,
       overheadBytes: 2,
       deliver: async (batch, signal) => {
         sent.push({ at: time.time, key: batch.idempotencyKey });
@@ -113,7 +139,7 @@ describe('the rate', () => {
     const { begin, sent, checkpoint } = await simulate({
       settings: { requestsPerMinute: 60, retry: { maxAttempts: 9, baseDelayMs: 10, maxDelayMs: 10 } },
       records: 300,
-      answer: index => (index % 2 === 0 ? { kind: 'retry', reason: '503' } : undefined),
+      answer: index => (index % 2 === 0 ? { kind: 'unavailable', reason: '503' } : undefined),
     });
     expect(sent).toHaveLength(600);
     expect(checkpoint).toMatchObject({ delivered: 300, failedBatches: 0 });
@@ -126,14 +152,44 @@ describe('the rate', () => {
     expect(checkpoint.outcome?.state).toBe('succeeded');
   });
 
-  test('takes no place that lies beyond the end of the slice', () => {
-    const limiter = new RateLimiter(60, 0);
-    expect(limiter.reserve(1000, 5000)).toBe(1000);
-    expect(limiter.reserve(1000, 2000)).toBeUndefined();
-    expect(limiter.nextRequestAt).toBe(2000);
-    expect(limiter.reserve(1000, 2001)).toBe(2000);
-    limiter.pauseUntil(9000);
-    expect(limiter.reserve(3001, 99_000)).toBe(9000);
+  test('is one for all runs, also where they come and go', async () => {
+    const time = new VirtualTime();
+    const places = memoryPlaces(time.now);
+    const begin = time.time;
+    const times: number[] = [];
+    const run = async () => {
+      for (let slices = 0; slices < 10; slices += 1) {
+        const pace = sharedPace(300, places, time.now);
+        for (let requests = 0; requests < 8; requests += 1) {
+          const place = await pace.take(time.time + 60_000);
+          if ('notBefore' in place) {
+            await time.sleep(place.notBefore - time.time);
+            continue;
+          }
+          if (place.at > time.time) await time.sleep(place.at - time.time);
+          times.push(time.time - begin);
+        }
+      }
+    };
+    await time.run(Promise.all(Array.from({ length: 50 }, run)));
+    for (let from = 0; from <= times.at(-1)!; from += 1000) {
+      expect(times.filter(at => at >= from && at < from + 60_000).length).toBeLessThanOrEqual(301);
+    }
+  });
+
+  test('takes no place that lies beyond the end of the slice', async () => {
+    let now = 1000;
+    const pace = sharedPace(
+      60,
+      memoryPlaces(() => now),
+      () => now,
+    );
+    expect(await pace.take(5000)).toEqual({ at: 1000 });
+    expect(await pace.take(2000)).toEqual({ notBefore: 2000 });
+    expect(await pace.take(2001)).toEqual({ at: 2000 });
+    await pace.hold(9000);
+    now = 3001;
+    expect(await pace.take(99_000)).toEqual({ at: 9000 });
   });
 
   test('is none when it is left out', async () => {
@@ -175,16 +231,18 @@ describe('the status', () => {
       answer: index => (index % 40 === 3 ? { kind: 'refused', reason: `no ${index}` } : undefined),
     });
     const errors = reports.flatMap(report => report.errors);
-    expect(errors).toEqual(
-      [3, 43, 83, 123, 163].map(index => `batch of 1 from record ${index}: no ${index}`),
-    );
+    expect(errors).toEqual([3, 43, 83, 123, 163].map(index => `record ${index}: no ${index}`));
     const many = await simulate({
       settings: {},
       records: 50,
       answer: () => ({ kind: 'refused', reason: 'no' }),
     });
     expect(many.reports.at(-1)!.errors.length).toBeLessThanOrEqual(10);
-    expect(many.reports.at(-1)!.reason).toBe('50 of 50 batches failed, 50 of 50 records failed.');
+    expect(many.reports.at(-1)!).toMatchObject({
+      state: 'failed',
+      reason:
+        'The run was ended: the destination refuses every batch (no); 0 records were delivered; go on with batch_offset 3.',
+    });
   });
 
   test('that cannot be delivered first keeps everything from the destination, and the run is over', async () => {
@@ -224,7 +282,9 @@ describe('the status', () => {
     });
     expect(checkpoint.outcome).toEqual({
       state: 'failed',
-      reason: 'The run did not end within 170 minutes.',
+      reason: expect.stringMatching(
+        /^The run did not end within 170 minutes; (\d+) records were delivered; go on with batch_offset \1\.$/,
+      ),
       reported: true,
     });
     const end = reports.at(-1)!;

@@ -71,14 +71,17 @@ describe.each(Object.entries(KINDS))('%s', (_kind, content) => {
           harness.host.gzip();
           harness.host.encoding = encoding;
           const end = await harness.toEnd(perSlice);
-          const expected = recordsOf(content).map(line =>
-            JSON.stringify({ only: (JSON.parse(line) as { id: number }).id }),
-          );
+          // The number as it stands in the line. Node.js 20 cannot carry it through a module.
+          const exact = recordsOf(content).every(line => !/\d{16}/.test(line)) || 'rawJSON' in JSON;
+          const expected = exact
+            ? recordsOf(content).map(line => `{"only":${/"id": ?(\d+)/.exec(line)![1]}}`)
+            : [];
           expect(harness.sink.records).toEqual(expected);
           expect(end).toMatchObject({
-            outcome: { state: 'succeeded', reported: true },
+            outcome: { state: exact ? 'succeeded' : 'failed', reported: true },
             offset: Buffer.byteLength(content),
-            records: expected.length,
+            records: recordsOf(content).length,
+            failedRecords: recordsOf(content).length - expected.length,
           });
           expect(harness.host.requests.every(request => request.range === undefined)).toBe(true);
         },
@@ -147,15 +150,16 @@ test('a run killed at any batch goes on from its last checkpoint: at least once,
 
 test('the checkpoint stays near one kilobyte, full of errors and with concurrency', async () => {
   await Harness.use(
-    { content: ndjson(400), settings: { batchSize: 4, concurrency: 4, heartbeatMs: 1e9 } },
+    { content: ndjson(400), settings: { batchSize: 4, concurrency: 4, heartbeatMs: 1e9, bisect: false } },
     async harness => {
-      harness.sink.answer = (_request, response) => {
+      harness.sink.answer = (_request, response, index) => {
         harness.time += 20_000;
+        if (index < 4) return false;
         response.writeHead(400).end('é😀"\\'.repeat(500));
         return true;
       };
       const end = await harness.advance(harness.newCheckpoint(), { deadline: harness.time + 1e9 });
-      expect(end.failedBatches).toBe(100);
+      expect(end.failedBatches).toBe(96);
       expect(harness.saved.length).toBeGreaterThan(0);
       expect(harness.saved.at(-1)!.errors.length).toBeGreaterThan(0);
       const sizes = harness.saved.map(checkpoint => Buffer.byteLength(JSON.stringify(checkpoint)));

@@ -2,12 +2,8 @@ import type { Context, SQSEvent } from 'aws-lambda';
 import { beforeEach, expect, test } from 'vitest';
 import { authOf } from '../../lambda-src/webhook-runner/core/auth-secret';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
-import {
-  type Delivery,
-  LeaseLost,
-  type Leases,
-  type Report,
-} from '../../lambda-src/webhook-runner/core/ports';
+import { type Delivery, LeaseLost, type Runs, type Report } from '../../lambda-src/webhook-runner/core/ports';
+import { unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import { createHandler, type Ports } from '../../lambda-src/webhook-runner/run/handler';
 import {
   type Checkpoint,
@@ -30,10 +26,11 @@ let now: number;
 let reports: Report[];
 let sent: { message: RunMessage; delaySeconds: number }[];
 let dead: { body: string; reason: string }[];
-let metrics: Record<string, number>[];
+let metrics: Record<string, number | readonly number[]>[];
 let saved: Checkpoint[];
-let handedOver: (number | undefined)[];
-let lease: Awaited<ReturnType<Leases['acquire']>>;
+let handedOver: number[];
+let ended: [string, number][];
+let lease: Awaited<ReturnType<Runs['acquire']>>;
 let deliver: () => Delivery;
 let loseLeaseAt: 'save' | 'handOver' | undefined;
 let brokenConnect: boolean;
@@ -42,8 +39,8 @@ let content: string;
 
 beforeEach(() => {
   now = 1_000_000;
-  [reports, sent, dead, metrics, saved, handedOver] = [[], [], [], [], [], []];
-  lease = { epoch: 1 };
+  [reports, sent, dead, metrics, saved, handedOver, ended] = [[], [], [], [], [], [], []];
+  lease = { epoch: 1, attempt: 0 };
   deliver = () => ({ kind: 'delivered' });
   loseLeaseAt = undefined;
   brokenConnect = brokenLeases = false;
@@ -59,20 +56,23 @@ function ports(): Ports {
       now += ms;
     },
     random: () => 0.5,
-    connect: async (_, reportOnly) => {
+    every: () => () => undefined,
+    connect: async (_message, _run, reportOnly) => {
       if (brokenConnect && !reportOnly) throw new Error('no secret at https://x.example/?token=1');
       return {
         source: {
           open: async () => ({
             size: content.length,
             share: 1,
+            ended: true,
             chunks: async function* () {
               yield Buffer.from(content);
             },
             close: () => undefined,
           }),
         },
-        destination: { overheadBytes: 2, deliver: async () => deliver() },
+        pace: unlimitedPace(() => now),
+        destination: { bisects: true, overheadBytes: 2, deliver: async () => deliver() },
         reporter: {
           report: async report => {
             reports.push(report);
@@ -86,13 +86,14 @@ function ports(): Ports {
       send: async (message, delaySeconds) => {
         sent.push({ message, delaySeconds });
       },
+      hide: async () => undefined,
     },
     deadLetters: {
       send: async ({ body }, { reason }) => {
         dead.push({ body, reason });
       },
     },
-    leases: {
+    runs: {
       acquire: async () => {
         if (brokenLeases) throw new Error('no table');
         return lease;
@@ -104,6 +105,11 @@ function ports(): Ports {
       handOver: async (_run, _epoch, hop) => {
         if (loseLeaseAt === 'handOver') throw new LeaseLost();
         handedOver.push(hop);
+      },
+      renew: async () => undefined,
+      end: async (_run, _epoch, checkpoint, state) => {
+        if (loseLeaseAt === 'handOver') throw new LeaseLost();
+        ended.push([state, checkpoint.records]);
       },
     },
     settings: { ...DEFAULT_SETTINGS, allowedHosts: ['f.example'], batchSize: 1 },
@@ -132,13 +138,26 @@ const AGAIN = { batchItemFailures: [{ itemIdentifier: 'm' }] };
 test('a run that ends is reported, counted, and its lease is closed for good', async () => {
   expect(await handle()).toEqual(DONE);
   expect(reports.map(({ state }) => state)).toEqual(['running', 'succeeded']);
-  expect(handedOver).toEqual([undefined]);
-  expect(metrics).toEqual([{ RecordsDelivered: 2, BatchesFailed: 0, RunsFailed: 0, RunDuration: 0 }]);
+  expect(ended).toEqual([['succeeded', 2]]);
+  expect(metrics).toEqual([
+    {
+      RecordsDelivered: 2,
+      RecordsFailed: 0,
+      RecordsLeftOut: 0,
+      RecordsRetried: 0,
+      Throttles: 0,
+      BatchesFailed: 0,
+      CircuitOpen: 0,
+      DestinationLatency: [0, 0],
+      RunsFailed: 0,
+      RunDuration: 0,
+    },
+  ]);
   expect(sent).toEqual([]);
 });
 
 test('a slice that does not end sends its checkpoint on, and waits nine minutes at most', async () => {
-  deliver = () => ({ kind: 'retry', reason: 'later', retryAfterMs: 3_600_000 });
+  deliver = () => ({ kind: 'unavailable', reason: 'later', retryAfterMs: 3_600_000 });
   expect(await handle()).toEqual(DONE);
   expect(sent).toMatchObject([
     { delaySeconds: 540, message: { hop: 1, checkpoint: { records: 0, attempts: 1 } } },
@@ -150,6 +169,7 @@ test('a slice that does not end sends its checkpoint on, and waits nine minutes 
 test('who takes over begins at the saved checkpoint', async () => {
   lease = {
     epoch: 2,
+    attempt: 0,
     checkpoint: { ...newCheckpoint(now), lastReportAt: now, records: 2, offset: 18, delivered: 2, size: 18 },
   };
   await handle();
@@ -179,7 +199,7 @@ test.each(['save', 'handOver'] as const)(
 
 test('a next slice that has begun before this one ends takes nothing from its end', async () => {
   loseLeaseAt = 'handOver';
-  deliver = () => ({ kind: 'retry', reason: 'later', retryAfterMs: 3_600_000 });
+  deliver = () => ({ kind: 'unavailable', reason: 'later', retryAfterMs: 3_600_000 });
   expect(await handle()).toEqual(DONE);
   expect([sent.length, metrics.length]).toEqual([1, 1]);
 });
@@ -192,7 +212,7 @@ test('the receive after the last try reports failed, keeps the message with the 
   expect(dead).toMatchObject([
     { reason: 'The run was given up after 5 tries that ended without an answer.' },
   ]);
-  expect(handedOver).toEqual([undefined]);
+  expect(ended).toEqual([['failed', 0]]);
   expect(metrics).toMatchObject([{ RunsFailed: 1 }]);
 });
 
@@ -212,11 +232,11 @@ test('who has lost the run to another one does not tell its end', async () => {
 });
 
 test('a chain of too many slices is ended', async () => {
-  await handle({ hop: 1001 });
-  expect(reports).toMatchObject([{ state: 'failed', reason: 'The run was given up after 1000 slices.' }]);
+  await handle({ hop: 20_001 });
+  expect(reports).toMatchObject([{ state: 'failed', reason: 'The run was given up after 20000 slices.' }]);
 });
 
-test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint":{"version":2},"hop":0}'])(
+test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint":{"version":3},"hop":0}'])(
   '%s is no run',
   async body => {
     expect(await handle(body)).toEqual(DONE);

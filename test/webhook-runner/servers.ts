@@ -122,8 +122,12 @@ export class Sink {
   public readonly received: ReceivedBatch[] = [];
   public active = 0;
   public mostActive = 0;
-  public answer: (request: http.IncomingMessage, response: http.ServerResponse, index: number) => boolean =
-    () => false;
+  public answer: (
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    index: number,
+    body: Buffer,
+  ) => boolean = () => false;
 
   public readonly handle: Handler = (request, response, body) => {
     const index = this.received.length;
@@ -132,7 +136,7 @@ export class Sink {
     response.once('close', () => {
       this.active -= 1;
     });
-    const accepted = !this.answer(request, response, index);
+    const accepted = !this.answer(request, response, index, body);
     this.received.push({
       key: String(request.headers['idempotency-key']),
       body,

@@ -48,8 +48,11 @@ function settingsOf(template: Template): RunnerSettings {
 
 const RUN_ACTIONS = [
   'dynamodb:UpdateItem',
+  'events:PutEvents',
   'logs:CreateLogStream',
   'logs:PutLogEvents',
+  's3:PutObject',
+  'sqs:ChangeMessageVisibility',
   'sqs:DeleteMessage',
   'sqs:GetQueueAttributes',
   'sqs:ReceiveMessage',
@@ -57,8 +60,10 @@ const RUN_ACTIONS = [
 ];
 
 describe('roles', () => {
-  test('accept may send to the queue and read the API key, nothing else', () => {
+  test('accept may send to the queue, read the API key, and know the runs, nothing else', () => {
     expect(actionsOf(create().template(), 'AcceptHandlerRole')).toEqual([
+      'dynamodb:GetItem',
+      'dynamodb:UpdateItem',
       'logs:CreateLogStream',
       'logs:PutLogEvents',
       'secretsmanager:GetSecretValue',
@@ -86,7 +91,7 @@ describe('roles', () => {
         ).template(),
         'RunHandlerRole',
       ),
-    ).toEqual([...RUN_ACTIONS, 'events:PutEvents'].sort());
+    ).toEqual(RUN_ACTIONS);
     const third = new Stack(new App(), 'Test');
     const secret = new secretsmanager.Secret(third, 'Login');
     const http = WebhookDestination.http({
@@ -205,7 +210,6 @@ describe('settings', () => {
       tenantId: 'acme',
       failureThreshold: 0.1,
       maxRunDurationMs: 3_600_000,
-      validate: true,
       statusProtocol: {
         method: 'POST',
         tenantHeader: 'X-Tenant',
@@ -234,7 +238,7 @@ describe('settings', () => {
       settingsOf(
         create({ destination: WebhookDestination.queue(new sqs.Queue(stack, 'Q')) }, stack).template(),
       ).maxBatchBytes,
-    ).toBe(250 * 1024);
+    ).toBe(1008 * 1024);
   });
 
   test('only `allowPrivateHosts` lets private addresses and http pass, and it warns', () => {

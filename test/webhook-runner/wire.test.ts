@@ -9,6 +9,7 @@ import {
 import type { HttpDestinationOptions } from '../../lambda-src/webhook-runner/adapters/http-destination';
 import { createStatusReporter } from '../../lambda-src/webhook-runner/adapters/status-reporter';
 import type { StatusReporterOptions } from '../../lambda-src/webhook-runner/adapters/status-reporter';
+import type { HttpAuth } from '../../lambda-src/webhook-runner/core/auth-secret';
 import { parseLambdaAnswer } from '../../lambda-src/webhook-runner/core/lambda-answer';
 
 const BATCH = { parts: [Buffer.from('{"a":1}')], count: 1, firstRecord: 0, idempotencyKey: 'key-1' };
@@ -121,6 +122,11 @@ describe('a status report', () => {
   });
 });
 
+/** Credentials that stay the same. */
+function always<Auth extends HttpAuth>(auth: Auth): () => Promise<Auth> {
+  return async () => auth;
+}
+
 describe('an HTTP destination', () => {
   const deliver = (handler: Handler, options: Partial<HttpDestinationOptions>) =>
     withServer(handler, (url, client) =>
@@ -135,10 +141,14 @@ describe('an HTTP destination', () => {
       { 'content-type': 'application/vnd.x+json', 'x-y': 'z' },
       '[{"a":1}]',
     ],
-    [{ auth: { kind: 'basic', username: 'u', password: 'p' } }, { authorization: 'Basic dTpw' }, '[{"a":1}]'],
-    [{ auth: { kind: 'bearer', token: 't' } }, { authorization: 'Bearer t' }, '[{"a":1}]'],
-    [{ auth: { kind: 'apiKey', header: 'X-Api-Key', key: 'k' } }, { 'x-api-key': 'k' }, '[{"a":1}]'],
-  ])('%j sends what it says', async (options, headers, body) => {
+    [
+      { auth: always({ kind: 'basic', username: 'u', password: 'p' }) },
+      { authorization: 'Basic dTpw' },
+      '[{"a":1}]',
+    ],
+    [{ auth: always({ kind: 'bearer', token: 't' }) }, { authorization: 'Bearer t' }, '[{"a":1}]'],
+    [{ auth: always({ kind: 'apiKey', header: 'X-Api-Key', key: 'k' }) }, { 'x-api-key': 'k' }, '[{"a":1}]'],
+  ])('%# sends what it says', async (options, headers, body) => {
     let seen: { headers?: object; body?: string; method?: string } = {};
     expect(
       await deliver((request, response, got) => {
@@ -156,12 +166,23 @@ describe('an HTTP destination', () => {
     [409, { successStatus: [200, 409] }, 'delivered'],
     [302, {}, 'refused'],
     [400, {}, 'refused'],
-    [401, {}, 'refused'],
-    [500, {}, 'refused'],
-    [429, {}, 'retry'],
-    [502, {}, 'retry'],
-    [503, {}, 'retry'],
-    [504, {}, 'retry'],
+    [422, {}, 'refused'],
+    [501, {}, 'refused'],
+    [505, {}, 'refused'],
+    [413, {}, 'too-large'],
+    [401, {}, 'unauthorized'],
+    [403, {}, 'unauthorized'],
+    [407, {}, 'unauthorized'],
+    [408, {}, 'unavailable'],
+    [425, {}, 'unavailable'],
+    [429, {}, 'unavailable'],
+    [500, {}, 'unavailable'],
+    [502, {}, 'unavailable'],
+    [503, {}, 'unavailable'],
+    [504, {}, 'unavailable'],
+    [507, {}, 'unavailable'],
+    [529, {}, 'unavailable'],
+    [409, { retryStatus: [409] }, 'unavailable'],
   ])('that answers %i with %j: %s', async (status, options, kind) => {
     expect(
       await deliver(
@@ -175,29 +196,34 @@ describe('an HTTP destination', () => {
     const answer = await deliver(
       (request, response) => response.writeHead(400).end(`bad ${request.headers.authorization}`),
       {
-        auth: { kind: 'bearer', token: 'to-ken' },
+        auth: always({ kind: 'bearer', token: 'to-ken' }),
       },
     );
-    expect(answer).toEqual({ kind: 'refused', reason: 'the destination answered 400: bad Bearer ***' });
+    expect(answer).toEqual({
+      kind: 'refused',
+      reason: 'the destination answered 400: bad Bearer ***',
+      status: 400,
+    });
   });
 
   test('that repeats a key which is the user name, with no password, does not bring it into an error', async () => {
     const answer = await deliver(
       (_request, response) => response.writeHead(400).end('no source has the key wri-te'),
       {
-        auth: { kind: 'basic', username: 'wri-te', password: '' },
+        auth: always({ kind: 'basic', username: 'wri-te', password: '' }),
       },
     );
     expect(answer).toEqual({
       kind: 'refused',
       reason: 'the destination answered 400: no source has the key ***',
+      status: 400,
     });
   });
 
   test('that is not there asks for another try and names the origin only', async () => {
     const answer = await deliver(request => request.socket.destroy(), {});
     expect(answer).toMatchObject({
-      kind: 'retry',
+      kind: 'unavailable',
       reason: expect.stringMatching(/^POST http:\/\/127\.0\.0\.1:\d+: ECONNRESET$/),
     });
   });
@@ -245,7 +271,7 @@ describe('OAuth2 client credentials', () => {
     const { state, handler } = scene();
     await withServer(handler, async (url, client) => {
       let now = 0;
-      const destination = createHttpDestination({ url, auth: auth(url) }, client, () => now);
+      const destination = createHttpDestination({ url, auth: always(auth(url)) }, client, () => now);
       await Promise.all([destination.deliver(BATCH), destination.deliver(BATCH)]);
       now = 3_500_000;
       await destination.deliver(BATCH);
@@ -272,7 +298,11 @@ describe('OAuth2 client credentials', () => {
     const { state, handler } = scene();
     await withServer(handler, async (url, client) => {
       const destination = createHttpDestination(
-        { url, auth: { ...auth(url), audience: 'api', clientAuthentication: 'body' }, successStatus: [299] },
+        {
+          url,
+          auth: always({ ...auth(url), audience: 'api', clientAuthentication: 'body' }),
+          successStatus: [299],
+        },
         client,
         () => 0,
       );
@@ -285,15 +315,17 @@ describe('OAuth2 client credentials', () => {
   });
 
   test.each([
-    [400, 'refused'],
-    [401, 'refused'],
-    [429, 'retry'],
-    [503, 'retry'],
+    [400, 'unauthorized'],
+    [401, 'unauthorized'],
+    [429, 'unavailable'],
+    [503, 'unavailable'],
   ])('a token endpoint that answers %i: %s, without the secret', async (status, kind) => {
     const { state, handler } = scene();
     state.tokenStatus = status;
     await withServer(handler, async (url, client) => {
-      const answer = await createHttpDestination({ url, auth: auth(url) }, client, () => 0).deliver(BATCH);
+      const answer = await createHttpDestination({ url, auth: always(auth(url)) }, client, () => 0).deliver(
+        BATCH,
+      );
       expect(answer).toEqual({ kind, reason: `the token endpoint answered ${status}` });
       expect(state.sent).toEqual([]);
     });
@@ -311,8 +343,8 @@ describe('the answer of a destination function', () => {
       { kind: 'delivered', failures: [{ index: 1, reason: 'no' }] },
     ],
     ['not json', undefined, { kind: 'refused', reason: 'the function answered what is not JSON' }],
-    ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'retry', reason: 'the function failed: boom' }],
-    ['{}', 'Unhandled', { kind: 'retry', reason: 'the function failed: Unhandled' }],
+    ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'unavailable', reason: 'the function failed: boom' }],
+    ['{}', 'Unhandled', { kind: 'unavailable', reason: 'the function failed: Unhandled' }],
   ])('%s (%s)', (payload, functionError, expected) => {
     expect(parseLambdaAnswer(payload, functionError, 3)).toEqual(expected);
   });

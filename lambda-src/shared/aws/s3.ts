@@ -15,6 +15,8 @@ export interface PutObject {
   readonly metadata: Readonly<Record<string, string>>;
   /** The ETag of the object that this one is to replace; undefined where there must be none. Else it fails with status 412. */
   readonly replaces?: string;
+  /** Whatever is there is replaced. */
+  readonly overwrite?: boolean;
 }
 
 export interface ObjectHead {
@@ -72,7 +74,10 @@ export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 {
       };
     },
 
-    async putObject({ bucket, key, open, bytes, sha256, contentType, metadata, replaces }, options) {
+    async putObject(
+      { bucket, key, open, bytes, sha256, contentType, metadata, replaces, overwrite },
+      options,
+    ) {
       const { headers } = await client.send(
         {
           method: 'PUT',
@@ -85,7 +90,7 @@ export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 {
             ...Object.fromEntries(
               Object.entries(metadata).map(([name, value]) => [META + name.toLowerCase(), value]),
             ),
-            ...(replaces === undefined ? { 'if-none-match': '*' } : { 'if-match': replaces }),
+            ...(!overwrite && (replaces === undefined ? { 'if-none-match': '*' } : { 'if-match': replaces })),
           },
           body: { open },
         },

@@ -1,44 +1,94 @@
 import * as crypto from 'node:crypto';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
-import type { RequestRules, RunAccepted } from '../../../src/webhook-runner/contract';
+import { type RequestRules, ROUTE, type RunAccepted } from '../../../src/webhook-runner/contract';
 import type { Clock } from '../../shared/clock';
 import { bodyBytes, HttpError, type HttpHandler, httpHandler, json } from '../../shared/http';
 import type { Log } from '../../shared/log';
+import type { SecretReader } from '../../shared/secret';
 import { newCheckpoint } from '../core/checkpoint';
+import { RUN_ID, runIdOf } from '../core/run-id';
 import type { RunQueue } from '../core/run-queue';
 import { parseRunRequest } from '../core/run-request';
+import { type RunRegistry, viewOf } from '../core/run-status';
 
 export interface Ports {
-  readonly queue: RunQueue;
+  readonly queue: Pick<RunQueue, 'send'>;
+  readonly runs: RunRegistry;
   readonly clock: Clock;
   readonly log: Log;
   readonly rules: RequestRules;
   /** What `x-api-key` must be; without one an authorizer decides alone. */
-  readonly apiKey?: () => Promise<string>;
+  readonly apiKey?: SecretReader;
 }
 
-/** `POST /run`: answers as soon as the run lies in the queue. */
-export function createHandler({ queue, clock, log, rules, apiKey }: Ports): HttpHandler {
-  return httpHandler(log, async (event, requestLog) => {
-    if (apiKey) checkApiKey(event, await apiKey());
-    const parsed = parseRunRequest(bodyBytes(event).toString('utf8'), rules);
-    if ('message' in parsed) throw new HttpError(400, parsed.message);
-    const { request } = parsed;
-    await queue.send({ request, checkpoint: newCheckpoint(clock.now()), hop: 0 }, 0);
-    requestLog.info('accepted', { webhookId: request.webhook_id });
-    const answer: RunAccepted = { status: 'accepted', webhook_id: request.webhook_id };
-    return json(202, answer);
+/** `POST /run` answers as soon as the run lies in the queue; `GET /runs/{run_id}` says how far it is, `DELETE` ends it. */
+export function createHandler(ports: Ports): HttpHandler {
+  return httpHandler(ports.log, async (event, log) => {
+    if (ports.apiKey) await checkApiKey(event, ports.apiKey);
+    switch (event.routeKey) {
+      case ROUTE.get:
+        return show(event, ports);
+      case ROUTE.cancel:
+        return cancel(event, ports, log);
+      default:
+        return start(event, ports, log);
+    }
   });
 }
 
-function checkApiKey({ headers }: APIGatewayProxyEventV2, expected: string): void {
+async function start(event: APIGatewayProxyEventV2, ports: Ports, log: Log) {
+  const { queue, runs, clock, rules } = ports;
+  const parsed = parseRunRequest(bodyBytes(event).toString('utf8'), rules);
+  if ('message' in parsed) throw new HttpError(400, parsed.message);
+  const { request } = parsed;
+  const runId = runIdOf(request);
+  await runs.register(runId, request.webhook_id);
+  await queue.send({ request, checkpoint: newCheckpoint(clock.now()), hop: 0 }, 0);
+  log.info('accepted', { webhookId: request.webhook_id, runId });
+  const answer: RunAccepted = { status: 'accepted', webhook_id: request.webhook_id, run_id: runId };
+  return json(202, answer);
+}
+
+async function show(event: APIGatewayProxyEventV2, { runs }: Ports) {
+  const runId = runIdIn(event);
+  const item = await runs.find(runId);
+  if (!item) throw noSuchRun();
+  return json(200, viewOf(runId, item));
+}
+
+async function cancel(event: APIGatewayProxyEventV2, { runs }: Ports, log: Log) {
+  const runId = runIdIn(event);
+  const item = await runs.cancel(runId);
+  if (!item) throw noSuchRun();
+  log.info('to be cancelled', { webhookId: item.webhookId, runId });
+  // One that has ended is shown as it ended.
+  return json(item.endedAt === undefined ? 202 : 200, viewOf(runId, item));
+}
+
+function runIdIn({ pathParameters }: APIGatewayProxyEventV2): string {
+  const runId = pathParameters?.[ROUTE.parameter] ?? '';
+  if (!RUN_ID.test(runId)) throw noSuchRun();
+  return runId;
+}
+
+function noSuchRun(): HttpError {
+  return new HttpError(
+    404,
+    'There is no such run: `run_id` is in the answer of `POST /run`, and kept for seven days',
+  );
+}
+
+async function checkApiKey({ headers }: APIGatewayProxyEventV2, apiKey: SecretReader): Promise<void> {
   const given = headers?.['x-api-key'];
+  if (given === undefined) throw new HttpError(401, 'The header `x-api-key` is missing');
+  // The key may just have been changed: what was read a minute ago refuses nobody for good.
+  if (!equal(given, await apiKey()) && !equal(given, await apiKey(true))) {
+    throw new HttpError(401, 'The header `x-api-key` has the wrong key');
+  }
+}
+
+function equal(given: string, expected: string): boolean {
   // Hashed first, so that not even the lengths show in the time taken.
   const digest = (text: string) => crypto.createHash('sha256').update(text).digest();
-  if (!crypto.timingSafeEqual(digest(given ?? ''), digest(expected))) {
-    throw new HttpError(
-      401,
-      given === undefined ? 'The header `x-api-key` is missing' : 'The header `x-api-key` has the wrong key',
-    );
-  }
+  return crypto.timingSafeEqual(digest(given), digest(expected));
 }

@@ -1,32 +1,44 @@
+import type {
+  DestinationSettings,
+  RetryPolicy,
+  RunMessage,
+  RunnerSettings,
+} from '../../../src/webhook-runner/contract';
+import { createAddressGuard } from '../../shared/address-guard';
+import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
+import type { SecretReader } from '../../shared/secret';
+import { type HttpAuth, authOf } from '../core/auth-secret';
+import { sharedPace, type SharedPlaces, unlimitedPace } from '../core/pace';
+import type { Timing } from '../../shared/clock';
+import type { Connections, Destination, FailedRecords, Reporter, Source } from '../core/ports';
+import { mappingRequest } from '../core/run-request';
 import { eventBridgeDestination } from './event-bridge-destination';
 import { createHttpDestination, createNoDestination } from './http-destination';
 import { createHttpSource } from './http-source';
 import { lambdaDestination } from './lambda-destination';
 import { sqsDestination } from './sqs-destination';
 import { createStatusReporter } from './status-reporter';
-import type {
-  DestinationSettings,
-  RetryPolicy,
-  RunnerSettings,
-  RunRequest,
-} from '../../../src/webhook-runner/contract';
-import { createAddressGuard } from '../../shared/address-guard';
-import type { Timing } from '../../shared/clock';
-import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
-import { authOf } from '../core/auth-secret';
-import type { Connections, Destination } from '../core/ports';
-import { mappingRequest } from '../core/run-request';
 
 export interface ConnectOptions {
   readonly settings: RunnerSettings;
   readonly destination: DestinationSettings;
   readonly timing: Timing;
-  readonly secret?: () => Promise<string>;
+  readonly secret?: SecretReader;
+  readonly places: SharedPlaces;
+  /** Where records are kept that were not delivered. */
+  readonly failedRecords?: (message: RunMessage, run: Run) => FailedRecords;
+  /** Sources that lie in S3. */
+  readonly s3Source?: (message: RunMessage) => Source | undefined;
   readonly clients: {
     lambda(): Parameters<typeof lambdaDestination>[0];
     eventBridge(): Parameters<typeof eventBridgeDestination>[0];
     sqs(): Parameters<typeof sqsDestination>[0];
   };
+}
+
+interface Run {
+  readonly runId: string;
+  readonly attempt: number;
 }
 
 const IDLE_MS = 20_000;
@@ -38,13 +50,17 @@ const EFFORTS: { readonly [Key in 'first' | 'heartbeat' | 'terminal']: RetryPoli
   terminal: { maxAttempts: 8, baseDelayMs: 500, maxDelayMs: 5_000 },
 };
 
+/** A replay has no platform that waits for it. */
+const NOBODY: Reporter = { report: async () => true };
+
 /** What one run talks to: file and callback behind the guard, the destination as the deployment named it. */
 export function createConnect(
   options: ConnectOptions,
-): (request: RunRequest, reportOnly: boolean) => Promise<Connections> {
+): (message: RunMessage, run: Run, reportOnly: boolean) => Promise<Connections> {
   const { settings, timing } = options;
   const { allowPrivateHosts, allowHttp, allowedHosts } = settings;
-  return async (request, reportOnly) => {
+  return async (message, run, reportOnly) => {
+    const { request } = message;
     const outside = createHttpClient({
       target: { kind: 'untrusted', guard: createAddressGuard({ allowPrivateHosts }), allowedHosts },
       allowHttp,
@@ -58,43 +74,44 @@ export function createConnect(
       idleTimeoutMs: REQUEST_MS,
       overallTimeoutMs: REQUEST_MS,
     });
-    const close = () => {
-      outside.close();
-      trusted.close();
-    };
-    try {
-      return {
-        source: createHttpSource(
+    const { requestsPerMinute } = settings;
+    return {
+      source:
+        options.s3Source?.(message) ??
+        createHttpSource(
           { url: request.data_url, retry: settings.retry, idleTimeoutMs: IDLE_MS },
           outside,
           timing,
         ),
-        destination: reportOnly ? createNoDestination() : await destinationOf(request, options, trusted),
-        reporter: createStatusReporter(
-          { request, protocol: settings.statusProtocol, tenantId: settings.tenantId, efforts: EFFORTS },
-          outside,
-          timing,
-        ),
-        close,
-      };
-    } catch (error) {
-      close();
-      throw error;
-    }
+      destination: reportOnly ? createNoDestination() : destinationOf(message, options, trusted),
+      reporter: message.replay
+        ? NOBODY
+        : createStatusReporter(
+            { request, protocol: settings.statusProtocol, tenantId: settings.tenantId, efforts: EFFORTS },
+            outside,
+            timing,
+          ),
+      pace:
+        requestsPerMinute === undefined
+          ? unlimitedPace(timing.now)
+          : sharedPace(requestsPerMinute, options.places, timing.now),
+      failedRecords: options.failedRecords?.(message, run),
+      close: () => {
+        outside.close();
+        trusted.close();
+      },
+    };
   };
 }
 
-async function destinationOf(
-  request: RunRequest,
-  options: ConnectOptions,
-  client: HttpClient,
-): Promise<Destination> {
+function destinationOf({ request }: RunMessage, options: ConnectOptions, client: HttpClient): Destination {
   const { destination, clients, timing, secret } = options;
   const { webhook_id: webhookId } = request;
   switch (destination.kind) {
     case 'http': {
-      const auth = destination.auth && secret ? authOf(destination.auth, await secret()) : undefined;
-      return createHttpDestination({ ...destination, auth }, client, timing.now);
+      const { auth: settings, ...http } = destination;
+      const auth = settings && secret ? credentials(text => authOf(settings, text), secret) : undefined;
+      return createHttpDestination({ ...http, auth }, client, timing.now);
     }
     case 'lambda':
       return lambdaDestination(clients.lambda(), destination.functionArn, webhookId, mappingRequest(request));
@@ -105,4 +122,19 @@ async function destinationOf(
     case 'none':
       return createNoDestination();
   }
+}
+
+/** The same credentials as long as the secret's text is the same. */
+function credentials(
+  parse: (text: string) => HttpAuth,
+  secret: SecretReader,
+): (fresh: boolean) => Promise<HttpAuth> {
+  let known: { readonly text: string; readonly auth: HttpAuth } | undefined;
+  return async fresh => {
+    const text = await secret(fresh);
+    if (known?.text !== text) {
+      known = { text, auth: parse(text) };
+    }
+    return known.auth;
+  };
 }

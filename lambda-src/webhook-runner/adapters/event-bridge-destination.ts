@@ -1,6 +1,6 @@
 import type { EventBridge } from '../../shared/aws/event-bridge';
-import { isTransient, isTransientCode } from '../../shared/transient';
-import { NO_OWN_BODY, recordsText } from '../core/batch-text';
+import { isTransientCode } from '../../shared/transient';
+import { failedCall, NO_OWN_BODY, recordsText } from '../core/batch-text';
 import type { Destination } from '../core/ports';
 
 export interface EventBusTarget {
@@ -18,6 +18,7 @@ export function eventBridgeDestination(
   webhookId: string,
 ): Destination {
   return {
+    bisects: true,
     overheadBytes: FRAME_BYTES,
     async deliver(batch, signal) {
       const records = recordsText(batch);
@@ -36,15 +37,12 @@ export function eventBridgeDestination(
         if (!FailedEntryCount) return { kind: 'delivered' };
         const code = Entries?.[0]?.ErrorCode ?? 'no reason';
         return {
-          kind: isTransientCode(code) ? 'retry' : 'refused',
+          kind: isTransientCode(code) ? 'unavailable' : 'refused',
           reason: `the event bus refused the batch: ${code}`,
         };
       } catch (error) {
         signal?.throwIfAborted();
-        return {
-          kind: isTransient(error) ? 'retry' : 'refused',
-          reason: `the event bus could not be reached: ${(error as Error).name}`,
-        };
+        return failedCall('the event bus could not be reached', error);
       }
     },
   };

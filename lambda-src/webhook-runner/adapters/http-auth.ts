@@ -3,8 +3,6 @@ import type { HttpClient } from '../../shared/guarded-http';
 import type { HttpAuth, OAuth2ClientCredentials } from '../core/auth-secret';
 
 export interface Authorizer {
-  /** Another call of `headers` may bring other ones. */
-  readonly refreshable: boolean;
   /** The headers to send. `refused` are those that were just answered with 401. */
   headers(
     refused?: { readonly [name: string]: string },
@@ -53,7 +51,7 @@ export function createAuthorizer(
 }
 
 function fixed(headers: { readonly [name: string]: string }, secrets: readonly string[]): Authorizer {
-  return { refreshable: false, headers: async () => headers, redact: text => redact(text, secrets) };
+  return { headers: async () => headers, redact: text => redact(text, secrets) };
 }
 
 function clientCredentials(auth: OAuth2ClientCredentials, client: HttpClient, now: () => number): Authorizer {
@@ -100,7 +98,6 @@ function clientCredentials(auth: OAuth2ClientCredentials, client: HttpClient, no
   }
 
   return {
-    refreshable: true,
     headers: async (refused, signal) => {
       if (token && (now() >= token.until || refused?.authorization === `Bearer ${token.value}`)) {
         token = undefined;

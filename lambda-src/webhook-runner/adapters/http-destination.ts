@@ -1,23 +1,29 @@
-import { AuthorizationError, createAuthorizer } from './http-auth';
-import type { HttpClient, HttpResponse } from '../../shared/guarded-http';
-import { HttpRequestError } from '../../shared/guarded-http';
+import { createAuthorizer, AuthorizationError, type Authorizer } from './http-auth';
 import type { HttpAuth } from '../core/auth-secret';
 import { retryAfterMs } from '../core/backoff';
 import type { DeliveredBatch, Delivery, Destination } from '../core/ports';
+import { type HttpClient, HttpRequestError, type HttpResponse } from '../../shared/guarded-http';
 
 export interface HttpDestinationOptions {
   readonly url: string;
   /** Default: POST. */
   readonly method?: string;
   readonly headers?: { readonly [name: string]: string };
-  readonly auth?: HttpAuth;
+  /** Asked before every request, so that a changed secret is seen; `fresh` after it was refused. Its result is compared by identity. */
+  readonly auth?: (fresh: boolean) => Promise<HttpAuth>;
   /** The records go as `{"<dataKey>":[…]}` instead of `[…]`. */
   readonly dataKey?: string;
   /** Default: 200 to 299. */
   readonly successStatus?: readonly number[];
+  /** Also mean that the destination is not there now. */
+  readonly retryStatus?: readonly number[];
 }
 
-const RETRIED_STATUS = new Set([429, 502, 503, 504]);
+/** Of 4xx those that may go away by themselves. */
+const UNAVAILABLE_STATUS = new Set([408, 425, 429]);
+/** Of 5xx those that will not. */
+const LASTING_STATUS = new Set([501, 505]);
+const UNAUTHORIZED_STATUS = new Set([401, 403, 407]);
 const SHOWN_BODY_LENGTH = 150;
 
 export function createHttpDestination(
@@ -26,14 +32,26 @@ export function createHttpDestination(
   now: () => number,
 ): Destination {
   const { open, close } = wrapping(options.dataKey);
-  const authorizer = createAuthorizer(options.auth, client, now);
   const fixedHeaders = Object.fromEntries(
     Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
   );
+  let known: { readonly auth: HttpAuth; readonly authorizer: Authorizer } | undefined;
+  const nobody = createAuthorizer(undefined, client, now);
 
-  function send(
+  async function authorizerOf(fresh: boolean): Promise<Authorizer> {
+    if (options.auth === undefined) {
+      return nobody;
+    }
+    const auth = await options.auth(fresh);
+    if (fresh || known?.auth !== auth) {
+      known = { auth, authorizer: createAuthorizer(auth, client, now) };
+    }
+    return known.authorizer;
+  }
+
+  async function send(
     batch: DeliveredBatch,
-    credentials: { readonly [name: string]: string },
+    authorizer: Authorizer,
     signal: AbortSignal | undefined,
   ): Promise<HttpResponse> {
     const own = batch.contentType !== undefined;
@@ -45,54 +63,64 @@ export function createHttpDestination(
         ...fixedHeaders,
         ...(own ? { 'content-type': batch.contentType! } : {}),
         'idempotency-key': batch.idempotencyKey,
-        ...credentials,
+        ...(await authorizer.headers(undefined, signal)),
       },
       body: own ? batch.parts : [open, ...batch.parts, close],
       signal,
     });
   }
 
-  function read(response: HttpResponse): Delivery {
+  function read(response: HttpResponse, authorizer: Authorizer): Delivery {
     const { status, headers } = response;
     if (options.successStatus ? options.successStatus.includes(status) : status >= 200 && status < 300) {
       return { kind: 'delivered' };
     }
     const text = authorizer.redact(response.body.subarray(0, 4096).toString()).slice(0, SHOWN_BODY_LENGTH);
     const reason = `the destination answered ${status}${text === '' ? '' : `: ${text}`}`;
-    return RETRIED_STATUS.has(status)
-      ? {
-          kind: 'retry',
-          reason,
-          retryAfterMs:
-            status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], now()) : undefined,
-        }
-      : { kind: 'refused', reason };
+    if (
+      UNAVAILABLE_STATUS.has(status) ||
+      (status >= 500 && !LASTING_STATUS.has(status)) ||
+      options.retryStatus?.includes(status)
+    ) {
+      return { kind: 'unavailable', reason, retryAfterMs: retryAfterMs(headers['retry-after'], now()) };
+    }
+    if (UNAUTHORIZED_STATUS.has(status)) {
+      return { kind: 'unauthorized', reason, forbidden: status === 403 };
+    }
+    return { kind: status === 413 ? 'too-large' : 'refused', reason, status };
+  }
+
+  async function attempt(
+    batch: DeliveredBatch,
+    fresh: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Delivery> {
+    try {
+      const authorizer = await authorizerOf(fresh);
+      return read(await send(batch, authorizer, signal), authorizer);
+    } catch (error) {
+      signal?.throwIfAborted();
+      const reason = error instanceof Error ? error.message : String(error);
+      // What is not said by the connection or the token endpoint is said of the secret.
+      const passing =
+        error instanceof HttpRequestError || (error instanceof AuthorizationError && error.retriable);
+      return { kind: passing ? 'unavailable' : 'unauthorized', reason };
+    }
   }
 
   return {
+    bisects: true,
     overheadBytes: open.length + close.length,
     deliver: async (batch, signal) => {
-      try {
-        const credentials = await authorizer.headers(undefined, signal);
-        let response = await send(batch, credentials, signal);
-        if (response.status === 401 && authorizer.refreshable) {
-          response = await send(batch, await authorizer.headers(credentials, signal), signal);
-        }
-        return read(response);
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (error instanceof HttpRequestError || error instanceof AuthorizationError) {
-          return { kind: error.retriable ? 'retry' : 'refused', reason: error.message };
-        }
-        throw error;
-      }
+      const result = await attempt(batch, false, signal);
+      return result.kind === 'unauthorized' && options.auth ? attempt(batch, true, signal) : result;
     },
   };
 }
 
 /** Takes everything: a dry run that validates, counts and reports. */
 export function createNoDestination(): Destination {
-  return { overheadBytes: 2, deliver: async () => ({ kind: 'delivered' }) };
+  return { bisects: false, overheadBytes: 2, deliver: async () => ({ kind: 'delivered' }) };
 }
 
 function wrapping(dataKey: string | undefined): { open: Buffer; close: Buffer } {

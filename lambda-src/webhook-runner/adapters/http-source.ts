@@ -1,5 +1,5 @@
 import * as zlib from 'node:zlib';
-import type { RetryPolicy } from '../../../src/webhook-runner/contract';
+import type { RetryPolicy, SourceEncoding } from '../../../src/webhook-runner/contract';
 import { BlockedAddressError } from '../../shared/address-guard';
 import type { Timing } from '../../shared/clock';
 import { HttpRequestError } from '../../shared/guarded-http';
@@ -35,12 +35,14 @@ export function createHttpSource(options: HttpSourceOptions, client: HttpClient,
 class Download implements SourceStream {
   public etag: string | undefined;
   public size: number | undefined;
-  public gzip: boolean | undefined;
+  public encoding: SourceEncoding | undefined;
+  public ended = false;
   /** Bytes received of the source as stored, and bytes handed out after decompression. */
   private stored = 0;
   private decoded: number;
   private response: HttpStream | undefined;
   private attempts = 0;
+  private stopAt = Infinity;
   /** The last byte had been read before. */
   private atEnd = false;
   private readonly resumed: boolean;
@@ -54,7 +56,7 @@ class Download implements SourceStream {
   ) {
     this.etag = position.etag;
     this.size = position.size;
-    this.gzip = position.gzip;
+    this.encoding = position.encoding;
     this.decoded = position.offset;
     this.resumed = position.offset > 0 || position.size !== undefined;
   }
@@ -68,13 +70,18 @@ class Download implements SourceStream {
     this.response?.body.destroy();
   }
 
-  public async *chunks(): AsyncGenerator<Buffer> {
+  public async *chunks(stopAt: number): AsyncGenerator<Buffer> {
+    this.stopAt = stopAt;
     try {
       while (!this.atEnd) {
         try {
           yield* this.content();
+          this.ended = true;
           return;
         } catch (error) {
+          if (error instanceof TimeIsUp) {
+            return;
+          }
           if (!(error instanceof LostConnection)) {
             throw error;
           }
@@ -83,6 +90,7 @@ class Download implements SourceStream {
         await this.waitBeforeRetry('data_url was cut off');
         await this.connect();
       }
+      this.ended = true;
     } finally {
       this.close();
     }
@@ -132,7 +140,7 @@ class Download implements SourceStream {
   }
 
   private rangeStart(): number {
-    return this.gzip ? 0 : this.decoded;
+    return this.encoding ? 0 : this.decoded;
   }
 
   private accept(response: HttpStream): void {
@@ -148,7 +156,7 @@ class Download implements SourceStream {
     }
     const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
     if (encoding === 'gzip' || encoding === 'x-gzip') {
-      this.gzip = true;
+      this.encoding = 'gzip';
     } else if (encoding !== 'identity' && encoding !== '') {
       throw new SourceError(
         'unavailable',
@@ -210,10 +218,15 @@ class Download implements SourceStream {
   private async *content(): AsyncGenerator<Buffer> {
     const stored = this.receive();
     const first = await stored.next();
-    if (this.gzip === undefined) {
-      this.gzip = this.decoded === 0 && !first.done && first.value[0] === GZIP_FIRST_BYTE;
+    if (
+      this.encoding === undefined &&
+      this.decoded === 0 &&
+      !first.done &&
+      first.value[0] === GZIP_FIRST_BYTE
+    ) {
+      this.encoding = 'gzip';
     }
-    if (!this.gzip) {
+    if (!this.encoding) {
       for (let next = first; !next.done; next = await stored.next()) {
         this.decoded += next.value.length;
         yield next.value;
@@ -237,20 +250,20 @@ class Download implements SourceStream {
     }
   }
 
+  /** The bytes as stored; throws `TimeIsUp` at `stopAt`, so that no source holds a slice beyond its deadline. */
   private async *receive(): AsyncGenerator<Buffer, undefined> {
     const body = this.response!.body;
     const iterator = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     for (;;) {
-      let timer: NodeJS.Timeout | undefined;
       let next: IteratorResult<Buffer>;
+      const watch = this.watch(body);
       try {
-        timer = setTimeout(() => body.destroy(new Error('idle')), this.options.idleTimeoutMs);
         next = await iterator.next();
       } catch {
         this.signal?.throwIfAborted();
-        throw new LostConnection();
+        throw watch.timeIsUp() ? new TimeIsUp() : new LostConnection();
       } finally {
-        clearTimeout(timer);
+        watch.end();
       }
       this.signal?.throwIfAborted();
       if (next.done) {
@@ -263,6 +276,31 @@ class Download implements SourceStream {
       this.attempts = 0;
       yield next.value;
     }
+  }
+
+  /** Cuts the connection when it is silent for too long, or the slice has no more time. */
+  private watch(body: HttpStream['body']): { timeIsUp(): boolean; end(): void } {
+    const { idleTimeoutMs } = this.options;
+    let up = false;
+    const idle = setTimeout(() => body.destroy(new Error('idle')), idleTimeoutMs);
+    let deadline: NodeJS.Timeout | undefined;
+    const arm = () => {
+      const left = this.stopAt - this.timing.now();
+      if (left <= 0) {
+        up = true;
+        body.destroy(new Error('time is up'));
+      } else if (left < idleTimeoutMs) {
+        deadline = setTimeout(arm, left);
+      }
+    };
+    arm();
+    return {
+      timeIsUp: () => up,
+      end: () => {
+        clearTimeout(idle);
+        clearTimeout(deadline);
+      },
+    };
   }
 
   private async waitBeforeRetry(problem: string, retryAfter = 0): Promise<void> {
@@ -278,6 +316,8 @@ class Download implements SourceStream {
 }
 
 class LostConnection extends Error {}
+
+class TimeIsUp extends Error {}
 
 /** zlib checks the trailer: a truncated or damaged file ends in an error, never as if it were whole. */
 async function* gunzip(

@@ -1,7 +1,6 @@
 import type { MappingRequest } from '../../../src/webhook-runner/contract';
 import type { Lambda } from '../../shared/aws/lambda';
-import { isTransient } from '../../shared/transient';
-import { NO_OWN_BODY, recordsText } from '../core/batch-text';
+import { failedCall, NO_OWN_BODY, recordsText } from '../core/batch-text';
 import { parseLambdaAnswer } from '../core/lambda-answer';
 import type { Destination } from '../core/ports';
 
@@ -17,6 +16,7 @@ export function lambdaDestination(
 ): Destination {
   const head = JSON.stringify({ webhook_id: webhookId, request }).slice(0, -1);
   return {
+    bisects: false,
     overheadBytes: Buffer.byteLength(head) + FRAME_BYTES,
     async deliver(batch, signal) {
       const records = recordsText(batch);
@@ -27,10 +27,7 @@ export function lambdaDestination(
         return parseLambdaAnswer(answer.payload.toString('utf8'), answer.functionError, batch.count);
       } catch (error) {
         signal?.throwIfAborted();
-        return {
-          kind: isTransient(error) ? 'retry' : 'refused',
-          reason: `the function could not be invoked: ${(error as Error).name}`,
-        };
+        return failedCall('the function could not be invoked', error);
       }
     },
   };

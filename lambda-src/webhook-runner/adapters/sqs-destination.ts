@@ -1,12 +1,12 @@
 import type { Sqs } from '../../shared/aws/sqs';
-import { isTransient } from '../../shared/transient';
-import { NO_OWN_BODY, recordsText } from '../core/batch-text';
+import { failedCall, NO_OWN_BODY, recordsText } from '../core/batch-text';
 import type { Destination } from '../core/ports';
 
 /** Each batch is one message: a JSON array, with webhook id and idempotency key as attributes (a FIFO queue deduplicates by the latter). */
 export function sqsDestination(client: Sqs, queueUrl: string, webhookId: string): Destination {
   const fifo = queueUrl.endsWith('.fifo');
   return {
+    bisects: true,
     overheadBytes: 2,
     async deliver(batch, signal) {
       const records = recordsText(batch);
@@ -28,10 +28,7 @@ export function sqsDestination(client: Sqs, queueUrl: string, webhookId: string)
         return { kind: 'delivered' };
       } catch (error) {
         signal?.throwIfAborted();
-        return {
-          kind: isTransient(error) ? 'retry' : 'refused',
-          reason: `the queue did not take the batch: ${(error as Error).name}`,
-        };
+        return failedCall('the queue did not take the batch', error);
       }
     },
   };

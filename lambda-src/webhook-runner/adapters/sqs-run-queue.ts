@@ -10,5 +10,12 @@ export function sqsRunQueue(client: Sqs, queueUrl: string): RunQueue {
         DelaySeconds: delaySeconds,
       });
     },
+    async hide(receiptHandle, seconds) {
+      await client.call('ChangeMessageVisibility', {
+        QueueUrl: queueUrl,
+        ReceiptHandle: receiptHandle,
+        VisibilityTimeout: seconds,
+      });
+    },
   };
 }

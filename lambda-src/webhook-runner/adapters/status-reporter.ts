@@ -42,7 +42,7 @@ export function createStatusReporter(
   /** `true`: taken; `false`: refused for good; `undefined`: another try may help. */
   async function put(report: Report, signal: AbortSignal | undefined): Promise<boolean | undefined> {
     const status: RunStatus = {
-      state: protocol.states[report.state],
+      state: protocol.states[report.state === 'cancelled' ? 'failed' : report.state],
       progress: report.progress,
       errors: report.errors.slice(0, 10),
       reason: report.reason,

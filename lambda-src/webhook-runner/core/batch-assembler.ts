@@ -1,89 +1,97 @@
 import { isUtf8 } from 'node:buffer';
-import { ContentError } from './batch';
-import type { AssemblerOptions, Batch, Transformed } from './batch';
+import { type AssemblerOptions, type Batch, ContentError, type FailedRecord, RecordList } from './batch';
+import { JsonScanner } from './json-scan';
+import { LineReader } from './line-reader';
+import { MappingError } from './members';
 import { Page, PagePool } from './page';
 
-const NOT_UTF8 = { error: 'is not valid UTF-8' };
-const NEWLINE = 0x0a;
 const COMMA = 0x2c;
-const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
-const MAX_ERRORS = 10;
 /** A batch also ends after this many lines and bytes, so that lines that are passed over move the checkpoint too. */
 const MAX_LINES_BEYOND = 50_000;
 const MAX_SPAN_BEYOND = 16 * 1024 * 1024;
+/** A file in which so many lines are no record, and none is one, is not meant to be NDJSON. */
+const MAX_LINES_WITHOUT_RECORD = 1000;
+
+/** Where the source is taken up. */
+export interface Start {
+  /** Records before `offset`. */
+  readonly records: number;
+  readonly offset: number;
+  /** Records from there on that are passed over. */
+  readonly skip: number;
+}
 
 /**
- * Cuts a byte stream into lines and lines into batches. Without check or transform nothing is decoded: a body is made of the
- * chunks themselves, with the line feeds between records overwritten by commas.
+ * Cuts a byte stream into lines and lines into batches.
+ *
+ *     chunk ─▶ LineReader ─▶ line ─┬─ blank ──────────────────────────────▶ nothing
+ *                                  ├─ before batch_offset ────────────────▶ skipped
+ *                                  └─ JsonScanner ─┬─ no JSON object ─────▶ rejected
+ *                                                  ├─ no mapping: the bytes of the chunk itself ──┐
+ *                                                  ├─ steps: ByteMapping, into a Page ────────────┼─▶ body
+ *                                                  └─ module: ─┬─ a record, into a Page ──────────┘
+ *                                                              ├─ a body of its own ─▶ a batch of its own
+ *                                                              ├─ nothing ───────────▶ left out
+ *                                                              └─ an error ──────────▶ rejected
+ *
+ * Without a mapping nothing is copied: a body is made of the chunks themselves, with the line feeds between records overwritten
+ * by commas once both records around them have been scanned.
  */
 export class BatchAssembler {
   private readonly ready: Batch[] = [];
-  private readonly options: AssemblerOptions;
-  private head: Buffer | undefined;
-  /** Offset of the first byte of the chunk in work. */
-  private base: number;
-  /** The unfinished line at the end of the chunks so far. */
-  private carry: Buffer[] = [];
-  private carryBytes = 0;
-  private toSkip: number;
-
-  private batchBegin: number;
-  private start = -1;
-  private end: number;
-  private lines = 0;
-  private count = 0;
-  private bodyBytes = 0;
-  private parts: Uint8Array[] = [];
+  private readonly reader: LineReader;
+  private readonly scanner = new JsonScanner();
   private readonly pool = new PagePool();
-  private page = new Page();
+  private page = new Page(0);
   private pages: Page[] = [];
-  private rejected = 0;
-  private errors: string[] = [];
-  /** The run of records in the chunk in work that is not in `parts` yet: [segmentStart, segmentEnd). */
-  private segmentStart = -1;
-  private segmentEnd = -1;
-  /** The line feed after the last record, to become a comma when another record follows. */
-  private lineFeed: { readonly chunk: Buffer; readonly at: number } | undefined;
-  private partsEndWithSeparator = false;
+  /** Number of the next line, from 0. */
+  private nextRecord: number;
+  private toSkip: number;
+  /** Lines that are no records, as long as there was no record. */
+  private unreadable: number | undefined;
+
+  /** Of the batch in work. */
+  private begin: number;
+  private end: number;
+  /** Behind the line in work. */
+  private next = 0;
+  private lines = 0;
+  private bodyBytes = 0;
+  private records = new RecordList();
+  private rejected: FailedRecord[] = [];
+  private leftOut = 0;
+  private skipped = 0;
+  private parts: Uint8Array[] = [];
+  /** The run of records that is not in `parts` yet: [segmentFrom, segmentTo) of `segment`, the last line feed included. */
+  private segment: Buffer | undefined;
+  private segmentFrom = 0;
+  private segmentTo = 0;
 
   public constructor(
-    options: AssemblerOptions,
-    private firstRecord: number,
-    offset: number,
-    skip: number,
+    private readonly options: AssemblerOptions,
+    { records, offset, skip }: Start,
   ) {
-    this.options = options;
-    this.base = offset;
-    this.batchBegin = offset;
-    this.end = offset;
+    this.nextRecord = records;
+    this.begin = this.end = offset;
     this.toSkip = skip;
-    this.head = offset === 0 ? Buffer.alloc(0) : undefined;
+    this.unreadable = offset === 0 && skip === 0 ? 0 : undefined;
+    this.reader = new LineReader(offset, (bytes, from, to, next) => this.line(bytes, from, to, next));
   }
 
   /** Takes a chunk over: its bytes are changed. */
   public push(chunk: Buffer): void {
-    if (this.head === undefined) {
-      this.scan(chunk);
-      return;
-    }
-    this.head = Buffer.concat([this.head, chunk]);
-    if (this.head.length >= BOM.length) {
-      this.scanHead(this.head);
-    }
+    this.reader.push(chunk);
+    this.checkLength(this.reader.unfinished);
   }
 
   /** The stream has ended: the last line may lack its line feed. */
   public finish(): void {
-    if (this.head !== undefined) {
-      this.scanHead(this.head);
+    this.reader.finish();
+    if (this.unreadable) {
+      throw notNdjson(this.unreadable);
     }
-    if (this.carryBytes > 0) {
-      const lineFeed = Buffer.from('\n');
-      this.line(lineFeed, 0, 0, this.base);
-      this.closeSegment(lineFeed);
-    }
-    this.end = this.base;
-    if (this.end > this.batchBegin || this.lines > 0) {
+    this.end = this.reader.position;
+    if (this.end > this.begin || this.lines > 0) {
       this.flush();
     }
   }
@@ -92,140 +100,147 @@ export class BatchAssembler {
     return this.ready.shift();
   }
 
-  private scanHead(head: Buffer): void {
-    this.head = undefined;
-    if (head.subarray(0, 3).equals(BOM)) {
-      this.base += BOM.length;
-      this.end = this.base;
-      this.scan(head.subarray(BOM.length));
-    } else {
-      this.scan(head);
-    }
-  }
-
-  private scan(chunk: Buffer): void {
-    let position = 0;
-    for (;;) {
-      const lineFeed = chunk.indexOf(NEWLINE, position);
-      if (lineFeed < 0) {
-        break;
-      }
-      this.line(chunk, position, lineFeed, this.base + lineFeed + 1);
-      position = lineFeed + 1;
-    }
-    this.closeSegment(chunk);
-    if (position < chunk.length) {
-      this.carry.push(position === 0 ? chunk : chunk.subarray(position));
-      this.carryBytes += chunk.length - position;
-    }
-    this.base += chunk.length;
-    this.checkLength(this.carryBytes);
-  }
-
-  /** One whole line: the carried pieces and [from, to) of the chunk; `next` is the offset after its line feed. */
-  private line(chunk: Buffer, from: number, to: number, next: number): void {
-    const length = this.carryBytes + to - from;
-    const start = this.base + from - this.carryBytes;
-    this.checkLength(length);
-    if (this.blank(chunk, from, to)) {
-      this.closeSegment(chunk);
-      this.dropCarry();
+  private line(bytes: Buffer, from: number, to: number, next: number): void {
+    this.checkLength(to - from);
+    this.next = next;
+    if (bytes[from] <= 0x20 && isBlank(bytes, from, to)) {
+      // No record.
     } else if (this.toSkip > 0) {
       this.toSkip -= 1;
-      this.lines += 1;
-      this.dropCarry();
-    } else if (this.options.transform) {
-      this.transformed(this.options.transform, this.bytes(chunk, from, to), start, next);
+      this.skipped += 1;
+      this.passed();
     } else {
-      this.spliced(chunk, from, to, start, length);
+      this.record(bytes, from, to);
     }
     this.end = next;
     if (
-      this.count >= this.options.batchSize ||
+      this.records.size >= this.options.batchSize ||
       this.lines >= this.options.batchSize + MAX_LINES_BEYOND ||
-      next - this.batchBegin >= this.options.maxBatchBytes + MAX_SPAN_BEYOND
+      next - this.begin >= this.options.maxBatchBytes + MAX_SPAN_BEYOND
     ) {
-      this.closeSegment(chunk);
       this.flush();
     }
   }
 
-  private spliced(chunk: Buffer, from: number, to: number, start: number, length: number): void {
-    const problem =
-      this.options.check === undefined ? undefined : this.checked(this.options.check, chunk, from, to);
-    if (problem !== undefined || this.tooLarge(length)) {
-      this.closeSegment(chunk);
-      this.reject(problem ?? this.tooLargeMessage(length));
-      this.dropCarry();
+  private record(bytes: Buffer, from: number, to: number): void {
+    const { byteMapping, transform } = this.options;
+    const { scanner } = this;
+    if (!scanner.scan(bytes, from, to, byteMapping !== undefined, transform !== undefined)) {
+      this.unreadableLine(bytes, from, to);
+      return;
+    }
+    if (!isUtf8(bytes.subarray(from, to))) {
+      this.reject(bytes, from, to, 'is not valid UTF-8');
+      return;
+    }
+    this.unreadable = undefined;
+    if (byteMapping) {
+      try {
+        const members = byteMapping.map(bytes, to - from, scanner);
+        this.mapped(bytes, from, to, members.length(), page => members.write(page.bytes, page.used));
+      } catch (error) {
+        if (!(error instanceof MappingError)) {
+          throw error;
+        }
+        this.reject(bytes, from, to, `could not be mapped: ${error.message}`);
+      }
+    } else if (transform) {
+      this.transformed(bytes, from, to, transform(bytes.toString('utf8', from, to), scanner.inexact));
+    } else {
+      this.passedOn(bytes, from, to);
+    }
+  }
+
+  /** A line that is no record: perhaps the whole file has none. */
+  private unreadableLine(bytes: Buffer, from: number, to: number): void {
+    if (this.unreadable !== undefined) {
+      this.unreadable += 1;
+      const first = bytes[from];
+      if (
+        this.unreadable === MAX_LINES_WITHOUT_RECORD ||
+        (this.nextRecord === 0 && (first === 0x5b || first === 0x3c))
+      ) {
+        throw notNdjson(this.unreadable);
+      }
+    }
+    this.reject(bytes, from, to, problemOf(bytes.subarray(from, to)));
+  }
+
+  /** A record as the bytes that it is. */
+  private passedOn(bytes: Buffer, from: number, to: number): void {
+    const length = to - from;
+    if (this.tooLarge(length)) {
+      this.reject(bytes, from, to, this.tooLargeMessage(length));
       return;
     }
     if (this.overfull(length)) {
-      this.closeSegment(chunk);
       this.flush();
     }
-    if (this.count > 0 && this.lineFeed) {
-      this.lineFeed.chunk[this.lineFeed.at] = COMMA;
+    if (this.segment !== undefined) {
+      this.segment[this.segmentTo - 1] = COMMA;
     }
-    if (this.carryBytes > 0) {
-      this.parts.push(...this.carry);
-      this.partsEndWithSeparator = false;
-      this.dropCarry();
+    if (this.segment !== bytes || this.segmentTo !== from) {
+      this.closeSegment();
+      this.segment = bytes;
+      this.segmentFrom = from;
     }
-    if (this.segmentStart < 0) {
-      this.segmentStart = from;
-    }
-    this.segmentEnd = to + 1;
-    this.lineFeed = { chunk, at: to };
-    this.take(start, length);
+    this.segmentTo = to + 1;
+    this.take(length);
+    this.records.add(this.nextRecord, bytes, from, to);
+    this.passed();
   }
 
   private transformed(
-    transform: (line: string) => Transformed,
-    line: Buffer,
-    start: number,
-    next: number,
+    bytes: Buffer,
+    from: number,
+    to: number,
+    result: ReturnType<NonNullable<AssemblerOptions['transform']>>,
   ): void {
-    this.dropCarry();
-    const { transformBytes } = this.options;
-    const asBytes = transformBytes !== undefined && !line.includes('\\u');
-    const result = !isUtf8(line)
-      ? NOT_UTF8
-      : asBytes
-        ? transformBytes(line.toString('latin1'))
-        : transform(line.toString('utf8'));
     if (result === 'drop') {
-      this.lines += 1;
+      this.leftOut += 1;
+      this.passed();
     } else if ('error' in result) {
-      this.reject(result.error);
+      this.reject(bytes, from, to, result.error);
     } else if ('json' in result) {
-      this.written(result.json, asBytes ? 'latin1' : 'utf8', start);
+      const { json } = result;
+      // A UTF-16 unit takes at most three bytes.
+      this.mapped(
+        bytes,
+        from,
+        to,
+        3 * json.length,
+        page => page.used + page.bytes.write(json, page.used, 'utf8'),
+      );
     } else {
-      this.ownBody(result, start, next);
+      this.ownBody(bytes, from, to, result);
     }
   }
 
-  /** Encodes a record right behind the last one: that gives its size, and spares joining long strings. */
-  private written(json: string, encoding: 'latin1' | 'utf8', start: number): void {
-    this.makePage(json.length);
-    let bytes = this.page.write(json, encoding);
-    if (this.tooLarge(bytes)) {
-      this.reject(this.tooLargeMessage(bytes));
+  /** Writes a record right behind the last one: that gives its size, and spares joining. */
+  private mapped(bytes: Buffer, from: number, to: number, room: number, write: (page: Page) => number): void {
+    this.makePage(room);
+    let end = write(this.page);
+    const length = end - this.page.used;
+    if (this.tooLarge(length)) {
+      this.reject(bytes, from, to, this.tooLargeMessage(length));
       return;
     }
-    if (this.overfull(bytes)) {
+    if (this.overfull(length)) {
       this.flush();
-      this.makePage(json.length);
-      bytes = this.page.write(json, encoding);
+      this.makePage(room);
+      end = write(this.page);
     }
-    this.page.keep(bytes);
-    this.take(start, bytes);
+    this.take(length);
+    this.records.addMapped(this.nextRecord, bytes, from, to, this.page.bytes, this.page.used, end);
+    this.page.keep(end);
+    this.passed();
   }
 
-  private makePage(length: number): void {
-    if (!this.page.holds(length)) {
+  private makePage(room: number): void {
+    if (!this.page.holds(room)) {
       this.closePage();
       this.pool.release(this.page);
-      this.page = this.pool.acquire(length);
+      this.page = this.pool.acquire(room);
     }
   }
 
@@ -233,7 +248,6 @@ export class BatchAssembler {
     const content = this.page.take();
     if (content.length > 0) {
       this.parts.push(content);
-      this.partsEndWithSeparator = true;
       this.page.holders += 1;
       this.pages.push(this.page);
     }
@@ -241,127 +255,117 @@ export class BatchAssembler {
 
   /** A record that brings its own body travels alone. */
   private ownBody(
-    result: { readonly body: Uint8Array; readonly contentType: string },
-    start: number,
-    next: number,
+    bytes: Buffer,
+    from: number,
+    to: number,
+    { body, contentType }: { readonly body: Uint8Array; readonly contentType: string },
   ): void {
-    if (result.body.byteLength > this.options.maxBatchBytes) {
-      this.reject(this.tooLargeMessage(result.body.byteLength));
+    if (body.byteLength > this.options.maxBatchBytes) {
+      this.reject(bytes, from, to, this.tooLargeMessage(body.byteLength));
       return;
     }
-    if (this.count > 0) {
-      this.flush();
-    }
-    this.parts.push(result.body);
-    this.take(start, result.body.byteLength);
-    this.end = next;
-    this.flush(result.contentType);
+    this.flush();
+    this.parts.push(body);
+    this.records.add(this.nextRecord, bytes, from, to);
+    this.passed();
+    this.end = this.next;
+    this.flush(contentType);
   }
 
-  private take(start: number, bytes: number): void {
-    if (this.count === 0) {
-      this.start = start;
-    }
-    this.bodyBytes += bytes + (this.count > 0 ? 1 : 0);
-    this.count += 1;
+  private take(length: number): void {
+    this.bodyBytes += length + (this.records.size > 0 ? 1 : 0);
+  }
+
+  private passed(): void {
     this.lines += 1;
+    this.nextRecord += 1;
   }
 
-  private tooLarge(bytes: number): boolean {
-    return bytes + this.options.overheadBytes > this.options.maxBatchBytes;
+  private tooLarge(length: number): boolean {
+    return length + this.options.overheadBytes > this.options.maxBatchBytes;
   }
 
-  private tooLargeMessage(bytes: number): string {
-    return `has ${bytes} bytes, more than a request to the destination may carry (maxBatchBytes ${this.options.maxBatchBytes})`;
+  private tooLargeMessage(length: number): string {
+    return `has ${length} bytes, more than a request to the destination may carry (maxBatchBytes ${this.options.maxBatchBytes})`;
   }
 
-  private overfull(bytes: number): boolean {
+  private overfull(length: number): boolean {
     return (
-      this.count > 0 && this.bodyBytes + 1 + bytes + this.options.overheadBytes > this.options.maxBatchBytes
+      this.records.size > 0 &&
+      this.bodyBytes + 1 + length + this.options.overheadBytes > this.options.maxBatchBytes
     );
   }
 
-  private reject(reason: string): void {
-    if (this.errors.length < MAX_ERRORS) {
-      this.errors.push(`record ${this.firstRecord + this.lines} ${reason}`);
-    }
-    this.rejected += 1;
-    this.lines += 1;
+  private reject(bytes: Buffer, from: number, to: number, reason: string): void {
+    this.rejected.push({ record: this.nextRecord, reason, raw: Buffer.from(bytes.subarray(from, to)) });
+    this.passed();
   }
 
-  private closeSegment(chunk: Buffer): void {
-    if (this.segmentStart >= 0) {
-      this.parts.push(chunk.subarray(this.segmentStart, this.segmentEnd));
-      this.partsEndWithSeparator = true;
-      this.segmentStart = -1;
+  private closeSegment(): void {
+    if (this.segment !== undefined) {
+      this.parts.push(this.segment.subarray(this.segmentFrom, this.segmentTo));
+      this.segment = undefined;
     }
   }
 
   private flush(contentType?: string): void {
+    this.closeSegment();
     this.closePage();
-    const { pages, pool } = this;
-    this.pages = [];
-    if (this.partsEndWithSeparator) {
-      const last = this.parts[this.parts.length - 1];
-      this.parts[this.parts.length - 1] = last.subarray(0, last.length - 1);
+    const { pages, pool, parts, records } = this;
+    if (this.lines === 0 && this.end === this.begin) {
+      return;
+    }
+    if (contentType === undefined && parts.length > 0) {
+      // What is behind the last record: a line feed or a comma.
+      const last = parts[parts.length - 1];
+      parts[parts.length - 1] = last.subarray(0, last.length - 1);
     }
     this.ready.push({
-      start: this.count > 0 ? this.start : this.batchBegin,
       end: this.end,
       lines: this.lines,
-      count: this.count,
-      parts: this.parts,
+      count: records.size,
+      parts,
       contentType,
+      records,
       rejected: this.rejected,
-      errors: this.errors,
+      leftOut: this.leftOut,
+      skipped: this.skipped,
       release: () => pages.forEach(page => pool.release(page)),
     });
-    this.firstRecord += this.lines;
-    this.batchBegin = this.end;
-    this.start = -1;
-    this.lines = this.count = this.bodyBytes = this.rejected = 0;
+    this.begin = this.end;
+    this.lines = this.bodyBytes = this.leftOut = this.skipped = 0;
+    this.records = new RecordList();
     this.parts = [];
-    this.errors = [];
-    this.lineFeed = undefined;
-    this.partsEndWithSeparator = false;
-  }
-
-  private blank(chunk: Buffer, from: number, to: number): boolean {
-    if (this.carryBytes === 0 && chunk[from] > 0x20 && to > from) {
-      return false;
-    }
-    return this.carry.every(part => isBlank(part, 0, part.length)) && isBlank(chunk, from, to);
-  }
-
-  private bytes(chunk: Buffer, from: number, to: number): Buffer {
-    return this.carryBytes > 0
-      ? Buffer.concat([...this.carry, chunk.subarray(from, to)])
-      : chunk.subarray(from, to);
-  }
-
-  private checked(
-    check: (line: string) => string | undefined,
-    chunk: Buffer,
-    from: number,
-    to: number,
-  ): string | undefined {
-    const line = this.bytes(chunk, from, to);
-    return isUtf8(line) ? check(line.toString('latin1')) : NOT_UTF8.error;
+    this.pages = [];
+    this.rejected = [];
   }
 
   private checkLength(length: number): void {
     if (length > this.options.maxLineBytes) {
       throw new ContentError(
-        `record ${this.firstRecord + this.lines} is longer than ${this.options.maxLineBytes} bytes: is the file NDJSON?`,
+        `record ${this.nextRecord} is longer than ${this.options.maxLineBytes} bytes: is the file NDJSON?`,
       );
     }
   }
+}
 
-  private dropCarry(): void {
-    if (this.carryBytes > 0) {
-      this.carry = [];
-      this.carryBytes = 0;
-    }
+function notNdjson(lines: number): ContentError {
+  return new ContentError(
+    `data_url is not NDJSON: ${lines === 1 ? 'its first line is no JSON object' : `none of its first ${lines} lines is a JSON object`}. Is it CSV, HTML or a JSON array?`,
+  );
+}
+
+function problemOf(line: Buffer): string {
+  if (!isUtf8(line)) {
+    return 'is not valid UTF-8';
+  }
+  try {
+    const value: unknown = JSON.parse(line.toString());
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? 'is nested too deeply'
+      : 'is not a JSON object';
+  } catch {
+    return 'is not valid JSON';
   }
 }
 

@@ -1,18 +1,92 @@
+import type { ByteMapping } from './byte-mapping';
+
+/** What became of a record that is not delivered. */
+export interface FailedRecord {
+  /** Its number in the file, from 0. */
+  readonly record: number;
+  readonly reason: string;
+  /** What an http destination answered. */
+  readonly status?: number;
+  /** The idempotency key of the request that was refused. */
+  readonly key?: string;
+  /** The line as it stands in the source. */
+  readonly raw: Buffer;
+}
+
+/** The records of a batch, one by one: where each lies in the body and in the source. */
+export class RecordList {
+  public readonly numbers: number[] = [];
+  private readonly bodies: Buffer[] = [];
+  private readonly bodyRanges: number[] = [];
+  private readonly sources: Buffer[] = [];
+  private readonly sourceRanges: number[] = [];
+
+  public get size(): number {
+    return this.numbers.length;
+  }
+
+  public add(number: number, source: Buffer, from: number, to: number): void {
+    this.numbers.push(number);
+    this.sources.push(source);
+    this.sourceRanges.push(from, to);
+  }
+
+  /** The same with a body that is not its source. */
+  public addMapped(
+    number: number,
+    source: Buffer,
+    from: number,
+    to: number,
+    body: Buffer,
+    bodyFrom: number,
+    bodyTo: number,
+  ): void {
+    this.add(number, source, from, to);
+    this.bodies.push(body);
+    this.bodyRanges.push(bodyFrom, bodyTo);
+  }
+
+  public source(index: number): Buffer {
+    return this.sources[index].subarray(this.sourceRanges[2 * index], this.sourceRanges[2 * index + 1]);
+  }
+
+  /** The records [from, to) joined by commas. */
+  public body(from: number, to: number): Buffer {
+    const parts: Buffer[] = [];
+    for (let i = from; i < to; i += 1) {
+      if (i > from) {
+        parts.push(SEPARATOR);
+      }
+      parts.push(
+        this.bodies.length > 0
+          ? this.bodies[i].subarray(this.bodyRanges[2 * i], this.bodyRanges[2 * i + 1])
+          : this.source(i),
+      );
+    }
+    return Buffer.concat(parts);
+  }
+}
+
+const SEPARATOR = Buffer.from(',');
+
 /** A run of consecutive lines, and the request body they make. */
 export interface Batch {
-  /** First byte of the first record in the body: with it the same records carry the same key on every try. */
-  readonly start: number;
   /** Where the next batch begins. */
   readonly end: number;
-  /** Records passed over or taken by this batch; `count` of them are in the body. */
+  /** Records that this batch goes over. Those in the body, `rejected`, `leftOut` and `skipped` are all of them. */
   readonly lines: number;
+  /** How many are in the body. */
   readonly count: number;
   /** The records, joined by commas without brackets; or a whole body where `contentType` is set. */
   readonly parts: readonly Uint8Array[];
   readonly contentType?: string;
-  readonly rejected: number;
-  /** Why records were rejected, at most ten. */
-  readonly errors: readonly string[];
+  readonly records: RecordList;
+  /** Records that are not fit to be sent. */
+  readonly rejected: readonly FailedRecord[];
+  /** The mapping answered with nothing for so many. */
+  readonly leftOut: number;
+  /** Before the run's `batch_offset`. */
+  readonly skipped: number;
   /** To be called once, when the batch is through: its parts are overwritten from then on. */
   release(): void;
 }
@@ -24,23 +98,21 @@ export type Transformed =
   | 'drop'
   | { readonly error: string };
 
-export interface AssemblerOptions {
+/** What is done with each line: one of the two, or nothing. */
+export interface Handling {
+  readonly byteMapping?: ByteMapping;
+  readonly transform?: (line: string, inexact: boolean) => Transformed;
+}
+
+export interface AssemblerOptions extends Handling {
   readonly batchSize: number;
   readonly maxBatchBytes: number;
   readonly maxLineBytes: number;
   /** Bytes a destination adds around the records. */
   readonly overheadBytes: number;
-  /** Checks a line that is passed on as it is, given with one character per byte; an answer is the reason to reject it. */
-  readonly check?: (line: string) => string | undefined;
-  /** Replaces a line. */
-  readonly transform?: (line: string) => Transformed;
-  /**
-   * The same on a line, and for a result, with one character per byte (latin1). Used where the line has no \u escape, which
-   * would bring in characters that are no bytes. Saves decoding and encoding: a third of the time of a mapped record.
-   */
-  readonly transformBytes?: (line: string) => Transformed;
 }
 
+/** The source is not what it is said to be; the message may be shown to the platform. */
 export class ContentError extends Error {
   public override readonly name = 'ContentError';
 }

@@ -1,4 +1,3 @@
-import * as crypto from 'node:crypto';
 import type { Checkpoint } from '../../../src/webhook-runner/contract';
 
 /** Of all errors in a checkpoint, as JSON: it travels in a message. */
@@ -6,32 +5,56 @@ const MAX_ERROR_BYTES = 500;
 
 export function newCheckpoint(now: number): Checkpoint {
   return {
-    version: 1,
+    version: 2,
     startedAt: now,
     lastReportAt: 0,
     offset: 0,
     records: 0,
+    skipped: 0,
+    leftOut: 0,
     delivered: 0,
     failedRecords: 0,
     batches: 0,
     failedBatches: 0,
     progress: 0,
     errors: [],
-    nextRequestAt: 0,
     attempts: 0,
   };
+}
+
+/** A checkpoint of the version before, in a message that was under way during a deployment. */
+interface FirstVersion {
+  readonly version: 1;
+  readonly records: number;
+  readonly delivered: number;
+  readonly failedRecords: number;
+  readonly gzip?: boolean;
+  readonly nextRequestAt?: number;
+}
+
+/** The checkpoint in the form that is worked with; undefined for what is none. */
+export function readCheckpoint(value: unknown): Checkpoint | undefined {
+  const { version } = (value ?? {}) as { readonly version?: unknown };
+  if (version === 2) {
+    return value as Checkpoint;
+  }
+  if (version !== 1) {
+    return undefined;
+  }
+  const { gzip, nextRequestAt: _nextRequestAt, ...first } = value as FirstVersion;
+  // What was skipped and left out was not told apart.
+  const leftOut = first.records - first.delivered - first.failedRecords;
+  return {
+    ...first,
+    version: 2,
+    skipped: 0,
+    leftOut,
+    encoding: gzip ? 'gzip' : undefined,
+  } as unknown as Checkpoint;
 }
 
 /** The first errors, as many as a checkpoint has room for. */
 export function fitting(errors: readonly string[]): readonly string[] {
   let room = MAX_ERROR_BYTES;
   return errors.filter(error => (room -= Buffer.byteLength(JSON.stringify(error))) >= 0);
-}
-
-/** The same records get the same key on every try: it hangs on where they begin, not on how many batches came before. */
-export function idempotencyKey(webhookId: string, etag: string | undefined, offset: number): string {
-  return crypto
-    .createHash('sha256')
-    .update(JSON.stringify([webhookId, etag ?? '', offset]))
-    .digest('hex');
 }

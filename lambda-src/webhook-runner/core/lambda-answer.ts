@@ -19,7 +19,7 @@ export function parseLambdaAnswer(
   if (functionError !== undefined) {
     const message = (answer as { errorMessage?: unknown } | null)?.errorMessage;
     return {
-      kind: 'retry',
+      kind: 'unavailable',
       reason: `the function failed: ${typeof message === 'string' ? message : functionError}`,
     };
   }

@@ -1,16 +1,38 @@
 import type { Checkpoint } from '../../../src/webhook-runner/contract';
 
-/** How a run that reached the end of its source ends: partial failure succeeds and is counted in the reason. */
+type Counts = Pick<
+  Checkpoint,
+  'batches' | 'failedBatches' | 'records' | 'skipped' | 'failedRecords' | 'delivered' | 'leftOut'
+>;
+
+/**
+ * How a run that reached the end of its source ends. Partial failure succeeds and is counted in the reason, but a run that delivered
+ * nothing of what it should has failed.
+ */
 export function outcomeOf(
-  counts: Pick<Checkpoint, 'batches' | 'failedBatches' | 'records' | 'failedRecords'>,
+  counts: Counts,
   failureThreshold: number | undefined,
 ): { state: 'succeeded' | 'failed'; reason: string } {
-  const { batches, failedBatches, records, failedRecords } = counts;
+  const { batches, failedBatches, records, skipped, failedRecords, delivered, leftOut } = counts;
+  if (records !== skipped + leftOut + delivered + failedRecords) {
+    const sum = `${skipped} skipped, ${leftOut} left out, ${delivered} delivered, ${failedRecords} failed`;
+    return { state: 'failed', reason: `The run cannot account for its ${records} records: ${sum}.` };
+  }
   const parts = [
     ...(failedBatches > 0 ? [`${failedBatches} of ${batches} batches failed`] : []),
-    ...(failedRecords > 0 ? [`${failedRecords} of ${records} records failed`] : []),
+    ...(failedRecords > 0 ? [`${failedRecords} of ${records - skipped} records failed`] : []),
+    ...(leftOut > 0 ? [`${leftOut} left out by the mapping`] : []),
   ];
-  const share = Math.max(failedBatches / Math.max(batches, 1), failedRecords / Math.max(records, 1));
-  const failed = failureThreshold !== undefined && share > failureThreshold;
+  const share = Math.max(
+    failedBatches / Math.max(batches, 1),
+    failedRecords / Math.max(records - skipped - leftOut, 1),
+  );
+  const failed =
+    failureThreshold === undefined ? delivered === 0 && failedRecords > 0 : share > failureThreshold;
   return { state: failed ? 'failed' : 'succeeded', reason: parts.length > 0 ? `${parts.join(', ')}.` : '' };
+}
+
+/** Where a run that did not reach its end can be taken up: the request's `batch_offset`. */
+export function resumeText({ delivered, records }: Pick<Checkpoint, 'delivered' | 'records'>): string {
+  return `${delivered} records were delivered; go on with batch_offset ${records}`;
 }

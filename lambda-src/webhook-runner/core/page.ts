@@ -1,20 +1,18 @@
 const PAGE_BYTES = 256 * 1024;
 const COMMA = 0x2c;
-
 const MAX_FREE_PAGES = 8;
 
 /** Room for encoded records, each with a comma behind it. Several batches may share one. */
 export class Page {
   /** The writer and the batches that have a part of it. */
   public holders = 1;
+  /** Behind the last record that was kept. */
+  public used = 0;
+  public readonly bytes: Buffer;
   private taken = 0;
-  private used = 0;
-  private readonly bytes: Buffer;
 
-  /** With room for a text of at least this length; without any when left out. */
-  public constructor(length?: number) {
-    this.bytes =
-      length === undefined ? Buffer.alloc(0) : Buffer.allocUnsafe(Math.max(PAGE_BYTES, 3 * length + 1));
+  public constructor(size: number) {
+    this.bytes = size === 0 ? Buffer.alloc(0) : Buffer.allocUnsafe(Math.max(PAGE_BYTES, size + 1));
   }
 
   public get pooled(): boolean {
@@ -27,19 +25,14 @@ export class Page {
     this.used = 0;
   }
 
-  /** A UTF-16 unit takes at most three bytes. */
-  public holds(length: number): boolean {
-    return this.used + 3 * length + 1 <= this.bytes.length;
+  public holds(size: number): boolean {
+    return this.used + size + 1 <= this.bytes.length;
   }
 
-  /** Encodes a text behind those that were kept, and answers with its size in bytes. */
-  public write(text: string, encoding: 'latin1' | 'utf8'): number {
-    return this.bytes.write(text, this.used, encoding);
-  }
-
-  public keep(bytes: number): void {
-    this.bytes[this.used + bytes] = COMMA;
-    this.used += bytes + 1;
+  /** Keeps what was written from `used` on, with a comma behind it. */
+  public keep(end: number): void {
+    this.bytes[end] = COMMA;
+    this.used = end + 1;
   }
 
   /** What was kept since the last call. */
@@ -54,10 +47,10 @@ export class Page {
 export class PagePool {
   private readonly free: Page[] = [];
 
-  public acquire(length: number): Page {
-    const page = 3 * length + 1 <= PAGE_BYTES ? this.free.pop() : undefined;
+  public acquire(size: number): Page {
+    const page = size + 1 <= PAGE_BYTES ? this.free.pop() : undefined;
     page?.reset();
-    return page ?? new Page(length);
+    return page ?? new Page(size);
   }
 
   public release(page: Page): void {

@@ -1,20 +1,29 @@
-import type { Checkpoint, RunState } from '../../../src/webhook-runner/contract';
 import type { Timing } from '../../shared/clock';
+import type { FailedRecord } from './batch';
+import type { Pace } from './pace';
+import type { Checkpoint, RunState, SourceEncoding } from '../../../src/webhook-runner/contract';
 
 export interface SourcePosition {
   readonly offset: number;
   readonly etag?: string;
   readonly size?: number;
-  readonly gzip?: boolean;
+  readonly encoding?: SourceEncoding;
 }
 
 export interface SourceStream {
   readonly etag?: string;
   readonly size?: number;
-  readonly gzip?: boolean;
+  readonly encoding?: SourceEncoding;
   readonly share?: number;
-  /** May be changed by the reader. */
-  chunks(): AsyncIterable<Buffer>;
+  /** The source has been read to its end. */
+  readonly ended: boolean;
+  /** It got on, even where no content was handed out. */
+  readonly moved?: boolean;
+  /**
+   * Until the source ends, or `stopAt` comes (milliseconds since 1970). A chunk may be empty: then some time has passed. A chunk may be
+   * changed by the reader.
+   */
+  chunks(stopAt: number): AsyncIterable<Buffer>;
   close(): void;
 }
 
@@ -51,14 +60,20 @@ export type Delivery =
       readonly kind: 'delivered';
       readonly failures?: ReadonlyArray<{ readonly index: number; readonly reason: string }>;
     }
-  | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'retry'; readonly reason: string; readonly retryAfterMs?: number };
+  /** It has answered, and will not take it. */
+  | { readonly kind: 'refused' | 'too-large'; readonly reason: string; readonly status?: number }
+  /** No answer, or one that says that the destination is not there now. */
+  | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfterMs?: number }
+  /** Also with credentials that were just read anew. `forbidden`: or it means these records alone. */
+  | { readonly kind: 'unauthorized'; readonly reason: string; readonly forbidden?: boolean };
 
 /**
- * One try; the retries are the core's. It answers with `retry` instead of throwing where another try may help. Once it has
- * answered it must not read `parts` any more: they are used again.
+ * One try; the retries are the core's. It answers instead of throwing whatever the destination does. Once it has answered it must not
+ * read `parts` any more: they are used again.
  */
 export interface Destination {
+  /** A refused batch may be sent again in halves: it is refused as a whole, and nothing of it was kept. */
+  readonly bisects: boolean;
   /** Bytes around the joined records in a request. */
   readonly overheadBytes: number;
   deliver(batch: DeliveredBatch, signal?: AbortSignal): Promise<Delivery>;
@@ -79,12 +94,33 @@ export interface Reporter {
   report(report: Report, effort: Effort, signal?: AbortSignal): Promise<boolean>;
 }
 
+/** Keeps records that were not delivered, to be sent again. It has written them once it answers. */
+export interface FailedRecords {
+  write(records: readonly FailedRecord[]): Promise<void>;
+}
+
+export interface Observation {
+  readonly latencyMs?: number;
+  /** Records that are sent again. */
+  readonly retried?: number;
+  readonly throttled?: boolean;
+}
+
 export interface SlicePorts extends Timing {
   readonly source: Source;
   readonly destination: Destination;
   readonly reporter: Reporter;
-  /** Called now and then with the checkpoint reached. A rejection (a lost lease, say) ends the slice at once. */
+  readonly pace: Pace;
+  /** Left out: they are counted and named, and not kept. */
+  readonly failedRecords?: FailedRecords;
+  observe?(what: Observation): void;
+  /** Called now and then with the checkpoint reached. A rejection (a lost lease, a cancelled run) ends the slice at once. */
   save?(checkpoint: Checkpoint): Promise<void>;
+}
+
+/** Somebody has asked for the run's end. */
+export class RunCancelled extends Error {
+  public override readonly name = 'RunCancelled';
 }
 
 /** Somebody else works on the run by now. */
@@ -92,20 +128,47 @@ export class LeaseLost extends Error {
   public override readonly name = 'LeaseLost';
 }
 
-export interface Lease {
-  readonly epoch: number;
-  /** Where the holder before had got to, in this slice or the one before. */
-  readonly checkpoint?: Checkpoint;
+/** Which start of a run a message belongs to, and which slice of it. */
+export interface Start {
+  readonly hop: number;
+  /** When `POST /run` was answered: it tells one start of the same run from another. */
+  readonly startedAt: number;
+  readonly webhookId: string;
 }
 
-/** At most one invocation works on a run. All times are milliseconds since 1970. */
-export interface Leases {
-  /** `busy`: another one works on this slice now; `stale`: the run is beyond this slice already. */
-  acquire(runId: string, hop: number, leasedUntil: number): Promise<Lease | 'busy' | 'stale'>;
-  /** Keeps the checkpoint and renews the lease; throws `LeaseLost`. */
+export interface Lease {
+  readonly epoch: number;
+  /** Where the holder before had got to, in this slice or the one before; the end, where the run has ended as succeeded. */
+  readonly checkpoint?: Checkpoint;
+  /** How often the run was begun before. */
+  readonly attempt: number;
+}
+
+/**
+ * At most one invocation works on a run. All times are milliseconds since 1970.
+ *
+ *     not there ──acquire──▶ running ──hand over──▶ waiting ──acquire──▶ running ──end──▶ succeeded, failed or cancelled
+ *                              ▲  the lease runs out ─┘                                     │
+ *                              └──────────── a new start of what failed: attempt + 1 ───────┘
+ */
+export interface Runs {
+  /**
+   * `busy`: another one works on this slice now; `stale`: the run is beyond this slice already; `same`: another start of this run is
+   * under way; `succeeded`: so did this run, before it was started again.
+   */
+  acquire(
+    runId: string,
+    start: Start,
+    leasedUntil: number,
+  ): Promise<Lease | 'busy' | 'stale' | 'same' | { readonly succeeded: Checkpoint }>;
+  /** Keeps the checkpoint and renews the lease; throws `LeaseLost`, and `RunCancelled` where somebody asked for the end. */
   save(runId: string, epoch: number, checkpoint: Checkpoint, leasedUntil: number): Promise<void>;
-  /** Ends the slice: the message of the next one, if there is one, may be worked on. Throws `LeaseLost`. */
-  handOver(runId: string, epoch: number, nextHop: number | undefined): Promise<void>;
+  /** Throws `LeaseLost`. */
+  renew(runId: string, epoch: number, leasedUntil: number): Promise<void>;
+  /** Ends the slice: the message of the next one may be worked on. Throws `LeaseLost`. */
+  handOver(runId: string, epoch: number, nextHop: number): Promise<void>;
+  /** Ends the run; another start may begin it anew, unless it succeeded. Throws `LeaseLost`. */
+  end(runId: string, epoch: number, checkpoint: Checkpoint, state: string): Promise<void>;
 }
 
 /** What one run talks to. */
@@ -113,5 +176,7 @@ export interface Connections {
   readonly source: Source;
   readonly destination: Destination;
   readonly reporter: Reporter;
+  readonly pace: Pace;
+  readonly failedRecords?: FailedRecords;
   close(): void;
 }

@@ -1,17 +1,16 @@
 import { setMaxListeners } from 'node:events';
-import { backoffDelay } from './backoff';
-import { ContentError } from './batch';
-import type { AssemblerOptions, Batch } from './batch';
+import { type Batch, ContentError, type Handling } from './batch';
 import { BatchAssembler } from './batch-assembler';
-import { fitting, idempotencyKey } from './checkpoint';
-import { outcomeOf } from './outcome';
-import type { Delivery, SlicePorts, SourceStream } from './ports';
-import { SourceError } from './ports';
-import { RateLimiter } from './rate-limiter';
+import { Circuit } from './circuit';
+import { BatchDelivery, type Entry, type Lane, RunEnd } from './delivery';
+import { Heartbeat } from './heartbeat';
+import { Keeper } from './keeper';
+import { Ledger } from './ledger';
+import { outcomeOf, resumeText } from './outcome';
+import { RunCancelled, type SlicePorts, SourceError, type SourceStream } from './ports';
 import type { Checkpoint, RunnerSettings } from '../../../src/webhook-runner/contract';
-import { printable } from '../../shared/printable';
 
-export interface SliceOptions {
+export interface SliceOptions extends Handling {
   readonly webhookId: string;
   readonly batchOffset: number;
   readonly settings: Pick<
@@ -21,76 +20,86 @@ export interface SliceOptions {
     | 'maxLineBytes'
     | 'maxContentBytes'
     | 'concurrency'
-    | 'requestsPerMinute'
     | 'failureThreshold'
     | 'maxRunDurationMs'
     | 'heartbeatMs'
     | 'retry'
+    | 'bisect'
+    | 'patienceMs'
+    | 'checkpointEachBatch'
   >;
-  /** What is done with each line; both left out, the bytes pass as they are. */
-  readonly check?: AssemblerOptions['check'];
-  readonly transform?: AssemblerOptions['transform'];
-  readonly transformBytes?: AssemblerOptions['transformBytes'];
   /** No batch is begun from then on (milliseconds since 1970). A request in flight may end later. */
   readonly deadline: number;
   readonly signal?: AbortSignal;
 }
 
-const MAX_ERRORS = 10;
-const MAX_ERROR_LENGTH = 200;
-const SAVE_INTERVAL_MS = 15_000;
+/** A longer wait ends the slice: a message that is delayed costs nothing. */
+const LONGEST_WAIT_MS = 20_000;
+/** Slices that move nothing: then the source is to blame. */
+const MAX_STALLED = 3;
+/** Batches that failed as a whole, with nothing delivered in the run. */
+const MAX_REFUSED_BATCHES = 3;
 
 /**
- * Delivers from the checkpoint on until the source ends, the deadline comes or the run fails, and answers with the checkpoint
- * reached. It knows no AWS: everything it touches is a port.
+ * Delivers from the checkpoint on until the source ends, the deadline comes or the run ends, and answers with the checkpoint reached.
+ * It knows no AWS: everything it touches is a port.
  */
 export async function slice(
   options: SliceOptions,
   checkpoint: Checkpoint,
   ports: SlicePorts,
 ): Promise<Checkpoint> {
-  const work = new SliceWork(options, checkpoint, ports);
-  return work.run();
+  return new Slice(options, checkpoint, ports).run();
 }
 
-interface InFlight {
-  readonly batch: Batch;
-  attempts: number;
-  result?: Delivery;
-}
-
-class SliceWork {
-  private state: { -readonly [Key in keyof Checkpoint]: Checkpoint[Key] };
-  private readonly limiter: RateLimiter;
+/** Launches batches and commits them in order; what else there is to do has an object each. */
+class Slice {
+  private readonly ledger: Ledger;
+  private readonly circuit: Circuit;
+  private readonly keeper: Keeper;
+  private readonly heartbeat: Heartbeat;
   private readonly runEnd: number;
   private readonly stopAt: number;
-  private readonly inFlight: InFlight[] = [];
-  private readonly running = new Set<Promise<void>>();
   private readonly stop = new AbortController();
+  /** In the order of the file; the first are committed as soon as they have a result. */
+  private readonly inFlight: Entry[] = [];
+  private readonly running = new Set<Promise<void>>();
   private stream: SourceStream | undefined;
   private readTo: number;
-  private launchedRecords: number;
-  private abandoned: number | undefined;
-  private heartbeat: Promise<void> | undefined;
-  private lastHeartbeatTry: number;
-  private lastSave: number;
+  /** The slice ends early: there is nothing to do before. */
+  private notBefore: number | undefined;
+  private allLaunched = false;
   private crash: { readonly error: unknown } | undefined;
+  /** Looks again whether there is room for another batch. */
+  private wake?: () => void;
 
   public constructor(
     private readonly options: SliceOptions,
-    checkpoint: Checkpoint,
+    private readonly begin: Checkpoint,
     private readonly ports: SlicePorts,
   ) {
-    this.state = { ...checkpoint, notBefore: undefined };
-    this.limiter = new RateLimiter(options.settings.requestsPerMinute, checkpoint.nextRequestAt);
-    this.runEnd = checkpoint.startedAt + options.settings.maxRunDurationMs;
+    const { settings } = options;
+    this.ledger = new Ledger(begin);
+    this.circuit = new Circuit(begin.circuit);
+    this.keeper = new Keeper(
+      ports,
+      () => this.checkpoint(),
+      settings.checkpointEachBatch ?? false,
+      error => this.crashed(error),
+    );
+    this.heartbeat = new Heartbeat(
+      this.ledger,
+      ports.reporter,
+      ports.now,
+      settings.heartbeatMs,
+      this.stop.signal,
+    );
+    this.runEnd = begin.startedAt + settings.maxRunDurationMs;
     this.stopAt = Math.min(options.deadline, this.runEnd);
-    this.readTo = checkpoint.offset;
-    this.launchedRecords = checkpoint.records;
-    this.lastHeartbeatTry = checkpoint.lastReportAt;
-    this.lastSave = ports.now();
+    this.readTo = begin.offset;
     // Each request in flight listens, beside the source and a report; Node.js warns from eleven on.
-    setMaxListeners(options.settings.concurrency + 10, this.stop.signal);
+    setMaxListeners(settings.concurrency + 12, this.stop.signal);
+    this.stop.signal.addEventListener('abort', () => this.circuit.changed());
   }
 
   public async run(): Promise<Checkpoint> {
@@ -99,6 +108,11 @@ class SliceWork {
     try {
       this.options.signal?.throwIfAborted();
       const finished = await this.deliverAll();
+      this.allLaunched = finished;
+      if (!finished) {
+        this.endEarly(0);
+      }
+      this.circuit.changed();
       await this.settle();
       this.conclude(finished);
     } catch (error) {
@@ -107,21 +121,23 @@ class SliceWork {
       this.stop.abort();
       this.options.signal?.removeEventListener('abort', forward);
       this.stream?.close();
-      await Promise.allSettled([...this.running, this.heartbeat]);
+      await Promise.allSettled([...this.running, this.heartbeat.settled()]);
     }
+    await this.keeper.flush();
     return this.checkpoint();
   }
 
   /** Answers whether every batch up to the end of the source was begun. */
   private async deliverAll(): Promise<boolean> {
     const { settings } = this.options;
-    if (this.ports.now() >= this.stopAt) {
+    const { state } = this.ledger;
+    if (this.mustStop()) {
       return false;
     }
-    if (!this.state.gzip && this.state.size !== undefined && this.state.offset >= this.state.size) {
+    if (!state.encoding && state.size !== undefined && state.offset >= state.size) {
       return true;
     }
-    const stream = (this.stream = await this.ports.source.open(this.state, this.stop.signal));
+    const stream = (this.stream = await this.ports.source.open(state, this.stop.signal));
     this.noteSource();
     const assembler = new BatchAssembler(
       {
@@ -129,17 +145,18 @@ class SliceWork {
         maxBatchBytes: settings.maxBatchBytes,
         maxLineBytes: settings.maxLineBytes,
         overheadBytes: this.ports.destination.overheadBytes,
-        check: this.options.check,
+        byteMapping: this.options.byteMapping,
         transform: this.options.transform,
-        transformBytes: this.options.transformBytes,
       },
-      this.state.records,
-      this.state.offset,
-      Math.max(0, this.options.batchOffset - this.state.records),
+      {
+        records: state.records,
+        offset: state.offset,
+        skip: Math.max(0, this.options.batchOffset - state.records),
+      },
     );
-    for await (const chunk of stream.chunks()) {
+    for await (const chunk of stream.chunks(this.stopAt)) {
       this.readTo += chunk.length;
-      this.beat(this.ports.now());
+      this.heartbeat.beat();
       if (this.readTo > settings.maxContentBytes) {
         throw new ContentError(`data_url has more than ${settings.maxContentBytes} bytes of content`);
       }
@@ -155,14 +172,21 @@ class SliceWork {
       }
     }
     this.noteSource();
+    if (!stream.ended) {
+      return false;
+    }
     assembler.finish();
     return this.launchAll(assembler);
   }
 
   private async launchAll(assembler: BatchAssembler): Promise<boolean> {
     for (let batch = assembler.shift(); batch; batch = assembler.shift()) {
-      while (this.running.size >= this.options.settings.concurrency) {
-        await Promise.race(this.running);
+      while (this.active() >= this.options.settings.concurrency) {
+        await Promise.race([...this.running, new Promise<void>(resolve => (this.wake = resolve))]);
+        this.throwIfStopped();
+        if (this.mustStop()) {
+          return false;
+        }
       }
       this.throwIfStopped();
       if (this.mustStop()) {
@@ -174,8 +198,13 @@ class SliceWork {
     return true;
   }
 
+  /** Batches that wait for another one to show whether the destination is up take no place. */
+  private active(): number {
+    return this.inFlight.filter(({ parked, result }) => !parked && !result).length;
+  }
+
   private mustStop(): boolean {
-    return this.abandoned !== undefined || this.ports.now() >= this.stopAt;
+    return this.notBefore !== undefined || this.ports.now() >= this.stopAt;
   }
 
   private throwIfStopped(): void {
@@ -186,214 +215,206 @@ class SliceWork {
   }
 
   private launch(batch: Batch): void {
-    const entry: InFlight = { batch, attempts: this.inFlight.length === 0 ? this.state.attempts : 0 };
-    const firstRecord = this.launchedRecords;
-    this.launchedRecords += batch.lines;
+    const { state } = this.ledger;
+    const first = this.inFlight.length === 0;
+    const entry: Entry = {
+      batch,
+      attempts: first ? state.attempts : 0,
+      since: first ? state.attemptedSince : undefined,
+      parked: false,
+    };
     this.inFlight.push(entry);
-    const task: Promise<void> = this.deliver(entry, firstRecord)
+    const { settings, webhookId } = this.options;
+    const delivery = new BatchDelivery(
+      { webhookId, retry: settings.retry, bisect: settings.bisect ?? true, patienceMs: settings.patienceMs },
+      this.lane,
+      entry,
+    );
+    const task: Promise<void> = delivery
+      .run()
       .then(async result => {
         entry.result = result;
-        await this.advance();
+        await this.commit();
       })
-      .catch((error: unknown) => {
-        this.crash ??= { error };
-        this.stop.abort(error);
-      })
-      .finally(() => this.running.delete(task));
+      .catch((error: unknown) => this.crashed(error))
+      .finally(() => {
+        this.running.delete(task);
+        this.wake?.();
+        this.circuit.changed();
+      });
     this.running.add(task);
   }
 
-  /** One batch with its retries; `undefined` when the slice ends before it is through. */
-  private async deliver(entry: InFlight, firstRecord: number): Promise<Delivery | undefined> {
-    const { batch } = entry;
-    if (batch.count === 0) {
-      return { kind: 'delivered' };
-    }
-    const delivered = {
-      parts: batch.parts,
-      contentType: batch.contentType,
-      count: batch.count,
-      firstRecord,
-      idempotencyKey: idempotencyKey(this.options.webhookId, this.state.etag, batch.start),
+  private crashed(error: unknown): void {
+    this.crash ??= { error };
+    this.stop.abort(error);
+  }
+
+  private get lane(): Lane {
+    const { now, sleep, random, destination, pace, observe } = this.ports;
+    return {
+      now,
+      sleep,
+      random,
+      destination,
+      circuit: this.circuit,
+      signal: this.stop.signal,
+      place: async () => {
+        // No place is taken that a longer wait, in another slice, would waste.
+        const place = await pace.take(Math.min(this.stopAt, now() + LONGEST_WAIT_MS));
+        this.stop.signal.throwIfAborted();
+        return this.waitUntil('at' in place ? place.at : place.notBefore);
+      },
+      wait: until => this.waitUntil(until),
+      hold: until => pace.hold(until),
+      isProbe: entry => this.inFlight.find(({ parked, result }) => !parked && !result) === entry,
+      isFirst: entry => this.inFlight[0] === entry,
+      hasOthers: entry => !this.allLaunched || this.inFlight.some(other => other !== entry && !other.result),
+      moved: () => {
+        this.wake?.();
+        this.circuit.changed();
+      },
+      ending: () => this.stop.signal.aborted || this.notBefore !== undefined,
+      deliveredAny: () => this.ledger.state.delivered > 0,
+      observe: what => observe?.(what),
     };
-    for (;;) {
-      const slot = this.limiter.reserve(this.ports.now(), this.stopAt);
-      if (slot === undefined) {
-        return this.abandon(this.limiter.nextRequestAt);
-      }
-      await this.waitUntil(slot);
-      const result = await this.ports.destination.deliver(delivered, this.stop.signal);
-      this.throwIfStopped();
-      entry.attempts += 1;
-      if (result.kind !== 'retry') {
-        return result;
-      }
-      if (entry.attempts >= this.options.settings.retry.maxAttempts) {
-        return { kind: 'refused', reason: `${result.reason}, ${entry.attempts} times` };
-      }
-      const again =
-        this.ports.now() +
-        Math.max(
-          result.retryAfterMs ?? 0,
-          backoffDelay(this.options.settings.retry, entry.attempts, this.ports.random),
-        );
-      if (result.retryAfterMs !== undefined) {
-        this.limiter.pauseUntil(this.ports.now() + result.retryAfterMs);
-      }
-      if (again >= this.stopAt) {
-        return this.abandon(again);
-      }
-      await this.waitUntil(again);
-    }
   }
 
-  private abandon(notBefore: number): undefined {
-    this.abandoned = Math.max(this.abandoned ?? 0, notBefore);
-    return undefined;
+  /** Waits in steps, so that the platform hears from the run meanwhile; answers whether the slice has the time. */
+  private async waitUntil(time: number): Promise<boolean> {
+    const { ports } = this;
+    if (time >= this.stopAt || time - ports.now() > LONGEST_WAIT_MS) {
+      this.endEarly(time);
+      return false;
+    }
+    if (time > ports.now()) {
+      await this.keeper.save();
+    }
+    for (let now = ports.now(); now < time; now = ports.now()) {
+      this.heartbeat.beat();
+      await ports.sleep(Math.min(time - now, this.options.settings.heartbeatMs), this.stop.signal);
+    }
+    return true;
   }
 
-  /** Waits in steps, so that the platform hears from the run while a rate limit holds it. */
-  private async waitUntil(time: number): Promise<void> {
-    for (let now = this.ports.now(); now < time; now = this.ports.now()) {
-      this.beat(now);
-      await this.ports.sleep(Math.min(time - now, this.options.settings.heartbeatMs), this.stop.signal);
-      await this.saveNow();
-    }
+  private endEarly(notBefore: number): void {
+    this.notBefore = Math.max(this.notBefore ?? 0, notBefore);
+    this.circuit.changed();
   }
 
   /** Moves the checkpoint over the batches that are through, from the first on without a gap. */
-  private async advance(): Promise<void> {
+  private async commit(): Promise<void> {
+    const { state } = this.ledger;
     for (let entry = this.inFlight[0]; entry?.result; entry = this.inFlight[0]) {
       this.inFlight.shift();
-      this.commit(entry.batch, entry.result);
-    }
-    this.beat(this.ports.now());
-    await this.saveNow();
-  }
-
-  private commit(batch: Batch, result: Delivery): void {
-    const { state } = this;
-    this.noteSource();
-    batch.errors.forEach(error => this.note(error));
-    let failed = batch.rejected;
-    if (result.kind === 'delivered') {
-      const failures = result.failures ?? [];
-      failures.forEach(failure =>
-        this.note(
-          `record ${failure.index + 1} of ${batch.count} in the batch from record ${state.records}: ${failure.reason}`,
-        ),
+      this.noteSource();
+      this.keeper.add(this.ledger.commit(entry.batch, entry.result));
+      entry.batch.release();
+      const [failure] = entry.result.failures;
+      if (state.delivered === 0 && failure && state.failedBatches >= MAX_REFUSED_BATCHES) {
+        throw new RunEnd(`the destination refuses every batch (${failure.reason})`);
+      }
+      const share = this.stream?.share;
+      this.ledger.progressed(
+        share === undefined || this.readTo === 0 ? 0 : share * Math.min(1, state.offset / this.readTo),
       );
-      failed += failures.length;
-      state.delivered += batch.count - failures.length;
-    } else {
-      this.note(`batch of ${batch.count} from record ${state.records}: ${result.reason}`);
-      failed += batch.count;
-      state.failedBatches += 1;
     }
-    state.batches += batch.count > 0 ? 1 : 0;
-    state.failedRecords += failed;
-    state.records += batch.lines;
-    state.offset = batch.end;
-    batch.release();
-    state.attempts = 0;
-    state.progress = Math.max(state.progress, this.progress());
-  }
-
-  private note(error: string): void {
-    if (this.state.errors.length < MAX_ERRORS) {
-      this.state.errors = [...this.state.errors, printable(error, MAX_ERROR_LENGTH)];
-    }
-  }
-
-  /** By the share of stored bytes that was read, less what is read ahead; 1 is left to the end. */
-  private progress(): number {
-    const share = this.stream?.share;
-    const value =
-      share === undefined || this.readTo === 0 ? 0 : share * Math.min(1, this.state.offset / this.readTo);
-    return Math.min(0.9999, Math.round(value * 10_000) / 10_000);
+    this.heartbeat.beat();
+    await this.keeper.batchDone();
   }
 
   private noteSource(): void {
-    this.state.etag = this.stream?.etag;
-    this.state.size = this.stream?.size;
-    this.state.gzip = this.stream?.gzip;
-  }
-
-  /** Heartbeats go out beside the deliveries, one at a time; a lost one is tried again after a quarter of the interval. */
-  private beat(now: number): void {
-    const { heartbeatMs } = this.options.settings;
-    const due = Math.max(this.state.lastReportAt + heartbeatMs, this.lastHeartbeatTry + heartbeatMs / 4);
-    if (this.heartbeat || now < due) {
-      return;
-    }
-    this.lastHeartbeatTry = now;
-    const { errors } = this.state;
-    const report = { state: 'running' as const, progress: this.state.progress, errors, reason: '' };
-    this.heartbeat = this.ports.reporter
-      .report(report, 'heartbeat', this.stop.signal)
-      .then(taken => {
-        if (taken) {
-          this.state.lastReportAt = this.ports.now();
-          this.state.errors = this.state.errors.slice(errors.length);
-        }
-      })
-      .catch(() => undefined)
-      .finally(() => {
-        this.heartbeat = undefined;
-      });
-  }
-
-  private async saveNow(): Promise<void> {
-    if (this.ports.save && this.ports.now() - this.lastSave >= SAVE_INTERVAL_MS) {
-      this.lastSave = this.ports.now();
-      await this.ports.save(this.checkpoint());
-    }
+    const { state } = this.ledger;
+    state.etag = this.stream?.etag;
+    state.size = this.stream?.size;
+    state.encoding = this.stream?.encoding;
   }
 
   private async settle(): Promise<void> {
     while (this.running.size > 0) {
       await Promise.race(this.running);
     }
-    await this.heartbeat;
+    await this.heartbeat.settled();
     this.throwIfStopped();
   }
 
   private conclude(finished: boolean): void {
-    const { state } = this;
+    const { ledger } = this;
+    const { state } = ledger;
+    const now = this.ports.now();
     if (finished && this.inFlight.length === 0) {
       state.progress = 1;
-      state.outcome = { ...outcomeOf(state, this.options.settings.failureThreshold), reported: false };
-    } else if (this.ports.now() >= this.runEnd || (this.abandoned ?? 0) >= this.runEnd) {
+      const { state: end, reason } = outcomeOf(state, this.options.settings.failureThreshold);
+      ledger.end(end, reason);
+    } else if (now >= this.runEnd || (this.notBefore ?? 0) >= this.runEnd) {
       const minutes = Math.round(this.options.settings.maxRunDurationMs / 60_000);
-      this.state.outcome = {
-        state: 'failed',
-        reason: `The run did not end within ${minutes} minutes.`,
-        reported: false,
-      };
+      const { since } = this.circuit;
+      const why =
+        since === undefined
+          ? `The run did not end within ${minutes} minutes`
+          : `The destination is unavailable since ${new Date(since).toISOString()}`;
+      ledger.end('failed', `${why}; ${resumeText(state)}.`);
     } else {
-      state.attempts = this.inFlight[0]?.attempts ?? state.attempts;
-      state.notBefore = this.abandoned;
+      const [first] = this.inFlight;
+      state.attempts = first?.attempts ?? state.attempts;
+      state.attemptedSince = first?.since ?? state.attemptedSince;
+      state.notBefore = this.notBefore || undefined;
+      this.countStall();
     }
   }
 
-  /** What the source or its content is to blame for ends the run; anything else (an abort, a lost lease, a bug) is thrown on. */
+  /** A slice that only waited for the destination is none that the source held up. */
+  private countStall(): void {
+    const { state } = this.ledger;
+    const moved = state.offset > this.begin.offset || (this.stream?.moved ?? false);
+    const waited = this.notBefore !== undefined && this.notBefore > 0;
+    state.stalled = moved || waited || this.inFlight.length > 0 ? undefined : (state.stalled ?? 0) + 1;
+    if ((state.stalled ?? 0) >= MAX_STALLED) {
+      this.ledger.end('failed', `data_url delivers too slowly to get on; ${resumeText(state)}.`);
+    }
+  }
+
+  /** What the source, its content or the destination is to blame for ends the run; anything else (a lost lease, a bug) is thrown on. */
   private async fail(error: unknown): Promise<void> {
+    const { state } = this.ledger;
+    const cause = this.crash?.error ?? error;
+    if (cause instanceof RunCancelled) {
+      this.ledger.end('cancelled', `The run was cancelled; ${resumeText(state)}.`);
+      return;
+    }
+    if (cause instanceof RunEnd) {
+      this.ledger.end('failed', `The run was ended: ${cause.message}; ${resumeText(state)}.`);
+      return;
+    }
     if (!(error instanceof SourceError || error instanceof ContentError)) {
-      throw this.crash?.error ?? error;
+      throw cause;
     }
-    await this.settle();
-    const neverBegun = this.stream === undefined && this.state.size === undefined && this.state.offset === 0;
+    this.allLaunched = true;
+    this.circuit.changed();
+    await this.settleAfter(error);
+    if (state.outcome) {
+      return;
+    }
+    const neverBegun = this.stream === undefined && state.size === undefined && state.offset === 0;
     if (neverBegun) {
-      this.note(error.message);
+      this.ledger.note(error.message);
     }
-    this.state.outcome = {
-      state: 'failed',
-      reason: neverBegun ? 'Failed to download file.' : printable(error.message, MAX_ERROR_LENGTH),
-      reported: false,
-    };
+    this.ledger.end('failed', neverBegun ? 'Failed to download file.' : error.message);
+  }
+
+  /** What is under way may still end; a batch that cannot now keeps the run from ending here, and another slice comes back to it. */
+  private async settleAfter(error: unknown): Promise<void> {
+    try {
+      await this.settle();
+    } catch (other) {
+      if (other === error || !(other instanceof RunEnd || other instanceof RunCancelled)) {
+        throw other;
+      }
+      await this.fail(other);
+    }
   }
 
   private checkpoint(): Checkpoint {
-    return { ...this.state, errors: fitting(this.state.errors), nextRequestAt: this.limiter.nextRequestAt };
+    return { ...this.ledger.checkpoint(), circuit: this.circuit.kept };
   }
 }

@@ -1,55 +1,75 @@
-import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import {
   type Checkpoint,
   DEAD_LETTER_REASON_ATTRIBUTE,
   MAX_DELAY_SECONDS,
   MAX_HOPS,
   MAX_TRIES,
-  METRIC,
+  type RunEndedDetail,
   type RunMessage,
   type RunnerSettings,
-  type RunRequest,
 } from '../../../src/webhook-runner/contract';
-import type { Timing } from '../../shared/clock';
 import type { Log } from '../../shared/log';
-import type { Metrics } from '../../shared/metrics';
-import { errorFields } from '../../shared/printable';
+import type { SampledMetrics } from '../../shared/metrics';
+import { errorFields, printable } from '../../shared/printable';
 import { createQueueWorker, type Delivery, type Verdict } from '../../shared/queue-worker';
 import type { DeadLetters } from '../../shared/sqs-dead-letters';
+import type { Handling } from '../core/batch';
+import { readCheckpoint } from '../core/checkpoint';
 import { advance, failed, isOver } from '../core/drive';
-import { type Connections, type Lease, LeaseLost, type Leases } from '../core/ports';
+import type { Timing } from '../../shared/clock';
+import { type Connections, type Lease, LeaseLost, type Runs } from '../core/ports';
 import { lineHandling, type RecordMapper } from '../core/record-mapping';
+import { runIdOf } from '../core/run-id';
+import { RunMeter } from '../core/run-meter';
 import type { RunQueue } from '../core/run-queue';
 import { mappingRequest } from '../core/run-request';
-import type { SliceOptions } from '../core/slice';
 
 export interface Ports extends Timing {
+  /** Calls until it is ended; what goes wrong is the callee's. */
+  readonly every: (ms: number, call: () => void) => () => void;
   /** `reportOnly`: without the destination, which may be what is broken. */
-  readonly connect: (request: RunRequest, reportOnly: boolean) => Promise<Connections>;
+  readonly connect: (
+    message: RunMessage,
+    run: { readonly runId: string; readonly attempt: number },
+    reportOnly: boolean,
+  ) => Promise<Connections>;
   readonly queue: RunQueue;
   readonly deadLetters: DeadLetters;
-  readonly leases: Leases;
+  readonly runs: Runs;
   readonly settings: RunnerSettings;
-  /** The user's own code. */
-  readonly mapper?: RecordMapper;
+  /** The user's own code. It is loaded when it is needed, so that a failure can be told. */
+  readonly loadMapper?: () => RecordMapper;
+  /** Tells others of the end of a run. */
+  readonly runEnded?: (detail: RunEndedDetail) => Promise<void>;
+  /** Where the records of a run that were not delivered are. */
+  readonly failedRecordsOf?: (
+    message: RunMessage,
+    run: { readonly runId: string; readonly attempt: number },
+  ) => RunEndedDetail['failedRecords'];
   readonly log: Log;
-  readonly metrics: Metrics;
+  readonly metrics: SampledMetrics;
 }
 
 /** Kept of an invocation's time for the requests in flight and the last report; less of a short one. */
 const KEPT_MS = 60_000;
 const KEPT_SHARE = 0.3;
-/** A killed invocation's lease ends before its message is seen again. */
-const LEASE_MARGIN_MS = 5_000;
+/** A killed invocation's lease ends that soon, and its message is seen again a little later. */
+const LEASE_MS = 15_000;
+const RENEW_MS = 5_000;
+const HIDDEN_SECONDS = 60;
+const HIDE_MS = 20_000;
 
-/** For the last report when the leases themselves are what is broken: it is then sent without one. */
-const UNFENCED: Leases = {
-  acquire: async () => ({ epoch: 0 }),
+/** For the last report when the table itself is what is broken: it is then sent without a lease. */
+const UNFENCED: Runs = {
+  acquire: async () => ({ epoch: 0, attempt: 0 }),
   save: async () => undefined,
+  renew: async () => undefined,
   handOver: async () => undefined,
+  end: async () => undefined,
 };
 
-/** One slice of a run for each message. */
+/** Works on one slice of a run for each message. */
 export function createHandler(
   ports: Ports,
 ): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
@@ -57,53 +77,67 @@ export function createHandler(
     log: ports.log,
     parse: parseMessage,
     ids: ({ request, hop }) => ({ webhookId: request.webhook_id, hop }),
-    work: (message, delivery) => handle(message, delivery, { ...ports, log: delivery.log }),
-    unreadable: async (error, { record, log }) => {
-      log.error('the message is no run', errorFields(error));
+    isExpected: error => error instanceof LeaseLost,
+    unreadable: async (_error, { record, log }) => {
+      log.error('the message is no run');
       await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: 'The message is no run.' });
       return 'done';
     },
-    isExpected: error => error instanceof LeaseLost,
+    work: (message, delivery) => work(message, delivery, { ...ports, log: delivery.log }),
   });
 }
 
-async function handle(
-  message: RunMessage,
-  { record, attempt, context }: Delivery,
-  ports: Ports,
-): Promise<Verdict> {
+async function work(message: RunMessage, delivery: Delivery, ports: Ports): Promise<Verdict> {
   const { log } = ports;
-  const runId = `${message.request.webhook_id}#${message.checkpoint.startedAt}`;
-  const leasedUntil = ports.now() + context.getRemainingTimeInMillis() + LEASE_MARGIN_MS;
-  const reason = reasonToGiveUp(attempt, message);
-  let { leases } = ports;
-  const lease = await leases.acquire(runId, message.hop, leasedUntil).catch((error: unknown) => {
+  const { record, context } = delivery;
+  const runId = message.replay?.runId ?? runIdOf(message.request);
+  const reason = reasonToGiveUp(delivery, message);
+  const start = {
+    hop: message.hop,
+    startedAt: message.checkpoint.startedAt,
+    webhookId: message.request.webhook_id,
+  };
+  let { runs } = ports;
+  const acquire = () => runs.acquire(runId, start, ports.now() + LEASE_MS);
+  const lease = await acquire().catch((error: unknown) => {
     if (reason === undefined) throw error;
     log.error('the last report goes out without a lease', errorFields(error));
-    leases = UNFENCED;
-    return leases.acquire(runId, message.hop, leasedUntil);
+    runs = UNFENCED;
+    return acquire();
   });
   if (typeof lease === 'string') {
-    log.warn('a duplicate message', { state: lease });
-    return lease === 'stale' ? 'done' : 'again';
+    log.warn('a duplicate message', { state: lease, runId });
+    return lease === 'busy' ? 'again' : 'done';
   }
-  const begin = further(lease.checkpoint, message.checkpoint);
-  const slicePorts = { ...ports, leases };
-  const end = await runSlice({
-    message,
-    runId,
-    lease,
-    leasedUntil,
-    context,
-    begin: reason === undefined || begin.outcome ? begin : failed(begin, reason),
-    ports: slicePorts,
-  });
-  if (reason !== undefined) {
-    log.error('given up', { reason });
-    await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: reason });
+  if ('succeeded' in lease) {
+    await tellAgain(message, runId, lease.succeeded, ports);
+    return 'done';
   }
-  await settle(message, runId, lease, end, reason !== undefined, slicePorts);
-  count(begin, end, ports);
+  const slicePorts: Ports = { ...ports, runs, log: log.with({ runId }) };
+  const keeping = keepAlive(record, runId, lease, slicePorts);
+  try {
+    const begin = further(lease.checkpoint, message.checkpoint);
+    const meter = new RunMeter();
+    const input: SliceInput = {
+      message,
+      runId,
+      lease,
+      context,
+      begin: reason === undefined || begin.outcome ? begin : failed(begin, reason),
+      signal: keeping.signal,
+      meter,
+      ports: slicePorts,
+    };
+    const end = await runSlice(input);
+    if (reason !== undefined) {
+      log.error('given up', { reason });
+      await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: reason });
+    }
+    await settle(input, end, reason !== undefined);
+    ports.metrics(meter.values(begin, end, ports.now()));
+  } finally {
+    keeping.end();
+  }
   return 'done';
 }
 
@@ -111,77 +145,149 @@ interface SliceInput {
   readonly message: RunMessage;
   readonly runId: string;
   readonly lease: Lease;
-  readonly leasedUntil: number;
   readonly begin: Checkpoint;
   readonly context: Context;
+  readonly signal: AbortSignal;
+  readonly meter: RunMeter;
   readonly ports: Ports;
 }
 
-async function runSlice({
-  message: { request },
-  runId,
-  lease,
-  leasedUntil,
-  begin,
-  context,
-  ports,
-}: SliceInput): Promise<Checkpoint> {
-  const { settings, mapper, leases } = ports;
-  const remaining = context.getRemainingTimeInMillis();
-  const steps = settings.mapping?.kind === 'declarative' ? settings.mapping.steps : undefined;
-  const options: SliceOptions = {
-    webhookId: request.webhook_id,
-    batchOffset: request.batch_offset ?? 0,
-    settings,
-    deadline: ports.now() + remaining - Math.min(KEPT_MS, remaining * KEPT_SHARE),
-    ...lineHandling(mapper ?? steps, settings.validate ?? false, mappingRequest(request)),
+/** Renews the lease and hides the message as long as the slice is worked on: both end soon after a kill. */
+function keepAlive(
+  { receiptHandle }: SQSRecord,
+  runId: string,
+  { epoch }: Lease,
+  { every, runs, queue, now, log }: Ports,
+): { readonly signal: AbortSignal; end(): void } {
+  const lost = new AbortController();
+  const hide = () => {
+    queue.hide(receiptHandle, HIDDEN_SECONDS).catch((error: unknown) => {
+      // It then comes again when the queue's own time is up, and finds the lease taken or the run ended.
+      log.warn('the message could not be hidden for longer', errorFields(error));
+    });
   };
-  const { source, destination, reporter, close } = await ports.connect(request, begin.outcome !== undefined);
+  const renew = () => {
+    runs.renew(runId, epoch, now() + LEASE_MS).catch((error: unknown) => {
+      if (error instanceof LeaseLost) lost.abort(error);
+    });
+  };
+  hide();
+  const ends = [every(RENEW_MS, renew), every(HIDE_MS, hide)];
+  return { signal: lost.signal, end: () => ends.forEach(end => end()) };
+}
+
+async function runSlice(input: SliceInput): Promise<Checkpoint> {
+  const { message, runId, lease, context, signal, meter, ports } = input;
+  const { request } = message;
+  const { settings, runs } = ports;
+  let { begin } = input;
+  let handling: Handling = {};
+  if (begin.outcome === undefined) {
+    try {
+      handling = handlingOf(message, ports);
+    } catch (error) {
+      const why = printable(error instanceof Error ? error.message : 'it threw', 300);
+      begin = failed(begin, `The mapping could not be loaded: ${why}`);
+    }
+  }
+  const remaining = context.getRemainingTimeInMillis();
+  const { source, destination, reporter, pace, failedRecords, close } = await ports.connect(
+    message,
+    { runId, attempt: lease.attempt },
+    begin.outcome !== undefined,
+  );
   try {
     const { now, sleep, random } = ports;
-    const save = (checkpoint: Checkpoint) => leases.save(runId, lease.epoch, checkpoint, leasedUntil);
-    return await advance(options, begin, { now, sleep, random, source, destination, reporter, save });
+    return await advance(
+      {
+        webhookId: request.webhook_id,
+        batchOffset: request.batch_offset ?? 0,
+        settings,
+        deadline: now() + remaining - Math.min(KEPT_MS, remaining * KEPT_SHARE),
+        signal,
+        ...handling,
+      },
+      begin,
+      {
+        now,
+        sleep,
+        random,
+        source,
+        destination,
+        reporter,
+        pace,
+        failedRecords,
+        observe: what => meter.observe(what),
+        save: checkpoint => runs.save(runId, lease.epoch, checkpoint, now() + LEASE_MS),
+      },
+    );
   } finally {
     close();
   }
 }
 
+function handlingOf({ request }: RunMessage, { settings, loadMapper }: Ports): Handling {
+  const steps = settings.mapping?.kind === 'declarative' ? settings.mapping.steps : undefined;
+  return lineHandling(loadMapper?.() ?? steps, mappingRequest(request));
+}
+
 /** The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never the run. */
-async function settle(
-  message: RunMessage,
-  runId: string,
-  lease: Lease,
-  end: Checkpoint,
-  last: boolean,
-  ports: Ports,
-): Promise<void> {
-  const { leases, queue, log } = ports;
-  const { records, delivered, failedBatches, failedRecords, outcome } = end;
+async function settle(input: SliceInput, end: Checkpoint, last: boolean): Promise<void> {
+  const { message, runId, lease, ports } = input;
+  const { runs, queue, log } = ports;
+  const { records, delivered, leftOut, failedRecords, outcome } = end;
+  const counts = { records, delivered, leftOut, failedRecords };
   if (isOver(end) || last) {
-    log[outcome?.reported ? 'info' : 'error']('run ended', {
-      ...outcome,
-      records,
-      delivered,
-      failedBatches,
-      failedRecords,
-    });
-    await leases.handOver(runId, lease.epoch, undefined);
+    log[outcome?.reported ? 'info' : 'error']('run ended', { ...outcome, ...counts });
+    await tellOthers(input, end);
+    await runs.end(runId, lease.epoch, end, outcome?.state ?? 'failed');
     return;
   }
   const hop = message.hop + 1;
-  await leases.save(runId, lease.epoch, end, 0);
-  await queue.send(
-    { request: message.request, checkpoint: end, hop },
-    delaySeconds(end.notBefore, ports.now()),
-  );
-  await leases.handOver(runId, lease.epoch, hop).catch((error: unknown) => {
+  await runs.save(runId, lease.epoch, end, ports.now() + LEASE_MS);
+  await queue.send({ ...message, checkpoint: end, hop }, delaySeconds(end.notBefore, ports.now()));
+  await runs.handOver(runId, lease.epoch, hop).catch((error: unknown) => {
     if (!(error instanceof LeaseLost)) throw error; // the next slice has begun already
   });
-  log.info('slice ended', { records, delivered, failedBatches, failedRecords, progress: end.progress });
+  log.info('slice ended', { ...counts, progress: end.progress });
+}
+
+async function tellOthers({ message, runId, lease, ports }: SliceInput, end: Checkpoint): Promise<void> {
+  const { runEnded, failedRecordsOf, now } = ports;
+  const { outcome } = end;
+  if (runEnded === undefined || outcome === undefined) return;
+  const { records, delivered, leftOut, skipped, failedRecords: failures } = end;
+  await runEnded({
+    webhookId: message.request.webhook_id,
+    runId,
+    state: outcome.state,
+    reason: outcome.reason,
+    records,
+    delivered,
+    failed: failures,
+    leftOut,
+    skipped,
+    ...(end.progress < 1 && { resumeFrom: records }),
+    ...(failures > 0 && { failedRecords: failedRecordsOf?.(message, { runId, attempt: lease.attempt }) }),
+    startedAt: new Date(end.startedAt).toISOString(),
+    endedAt: new Date(now()).toISOString(),
+  });
+}
+
+/** A run that has succeeded was started once more: the platform hears the end again, and nothing is delivered. */
+async function tellAgain(message: RunMessage, runId: string, end: Checkpoint, ports: Ports): Promise<void> {
+  const { reporter, close } = await ports.connect(message, { runId, attempt: 0 }, true);
+  try {
+    const { reason = '' } = end.outcome ?? {};
+    await reporter.report({ state: 'succeeded', progress: 1, errors: [], reason }, 'terminal');
+  } finally {
+    close();
+  }
+  ports.log.info('the run had succeeded before', { runId });
 }
 
 function delaySeconds(notBefore: number | undefined, now: number): number {
-  return Math.min(MAX_DELAY_SECONDS, Math.max(0, Math.floor(((notBefore ?? now) - now) / 1000)));
+  return Math.min(MAX_DELAY_SECONDS, Math.max(0, Math.ceil(((notBefore ?? now) - now) / 1000)));
 }
 
 /** Where the holder before was killed, its last checkpoint is beyond the message's. */
@@ -189,29 +295,18 @@ function further(saved: Checkpoint | undefined, sent: Checkpoint): Checkpoint {
   return saved && (saved.records > sent.records || saved.outcome) ? saved : sent;
 }
 
-function reasonToGiveUp(attempt: number, { hop }: RunMessage): string | undefined {
+function reasonToGiveUp({ attempt }: Delivery, { hop }: RunMessage): string | undefined {
   if (attempt > MAX_TRIES) {
     return `The run was given up after ${attempt - 1} tries that ended without an answer.`;
   }
   return hop > MAX_HOPS ? `The run was given up after ${MAX_HOPS} slices.` : undefined;
 }
 
-function count(begin: Checkpoint, end: Checkpoint, { metrics, now }: Ports): void {
-  const ended = end.outcome !== undefined && begin.outcome === undefined;
-  metrics({
-    [METRIC.recordsDelivered]: end.delivered - begin.delivered,
-    [METRIC.batchesFailed]: end.failedBatches - begin.failedBatches,
-    ...(ended && {
-      [METRIC.runsFailed]: end.outcome.state === 'failed' ? 1 : 0,
-      [METRIC.runDuration]: Math.round((now() - end.startedAt) / 1000),
-    }),
-  });
-}
-
 function parseMessage(body: string): RunMessage {
-  const { request, checkpoint, hop } = (JSON.parse(body) ?? {}) as Partial<RunMessage>;
-  if (typeof request?.webhook_id !== 'string' || checkpoint?.version !== 1 || !Number.isInteger(hop)) {
-    throw new TypeError('it lacks a request, a checkpoint of version 1, or the number of its slice');
+  const value = JSON.parse(body) as Partial<RunMessage> | null;
+  const checkpoint = readCheckpoint(value?.checkpoint);
+  if (typeof value?.request?.webhook_id !== 'string' || !checkpoint || !Number.isInteger(value.hop)) {
+    throw new Error('no run');
   }
-  return { request, checkpoint, hop: hop! };
+  return { ...(value as RunMessage), checkpoint };
 }

@@ -6,37 +6,70 @@ import {
   ENV,
   METRIC,
   METRIC_NAMESPACE,
+  type RunMessage,
   type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
 import { DYNAMODB } from '../../shared/aws/dynamodb';
 import { EVENT_BRIDGE } from '../../shared/aws/event-bridge';
 import { jsonClient } from '../../shared/aws/json';
 import { lambdaClient } from '../../shared/aws/lambda';
+import { s3Client } from '../../shared/aws/s3';
 import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
 import { SQS } from '../../shared/aws/sqs';
 import { systemTiming } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
-import { cachedSecret } from '../../shared/secret';
+import { readSecret, rereadSecret, type SecretReader } from '../../shared/secret';
 import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { createConnect } from '../adapters/connections';
-import { dynamodbLeases } from '../adapters/dynamodb-lease';
+import { dynamodbPlaces } from '../adapters/dynamodb-pace';
+import { dynamodbRuns } from '../adapters/dynamodb-runs';
+import { eventBridgeEvents } from '../adapters/event-bridge-events';
+import { s3FailedRecords } from '../adapters/s3-failed-records';
 import { sqsRunQueue } from '../adapters/sqs-run-queue';
-import { mapperOf } from '../core/record-mapping';
+import { mapperOf, type RecordMapper } from '../core/record-mapping';
 
 const { env } = process;
 const settings = JSON.parse(requireEnv(env, ENV.settings)) as RunnerSettings;
 const secretArn = env[ENV.destinationSecretArn];
+const eventBusName = env[ENV.eventBusName];
+const bucket = env[ENV.failedRecordsBucket];
+const tableName = requireEnv(env, ENV.leaseTableName);
 const sqs = jsonClient(SQS, 'quick', env);
+const dynamodb = jsonClient(DYNAMODB, 'contended', env);
+const s3 = bucket === undefined ? undefined : s3Client('upload', env);
+const failedRecordsPrefix = (
+  { request }: RunMessage,
+  { runId, attempt }: { runId: string; attempt: number },
+) => `${env[ENV.failedRecordsPrefix] ?? ''}${request.webhook_id}/${runId}/${attempt + 1}/`;
+
+function loadMapper(file: string): RecordMapper {
+  const load = createRequire(path.join(requireEnv(env, 'LAMBDA_TASK_ROOT'), 'index.js'));
+  return mapperOf(load(`./${file}`));
+}
+
+function secretReader(arn: string): SecretReader {
+  const client = jsonClient(SECRETS_MANAGER, 'quick', env);
+  return rereadSecret(() => readSecret(client, arn), Date.now);
+}
 
 export const handler = createHandler({
   ...systemTiming,
+  every: (ms, call) => {
+    const timer = setInterval(call, ms);
+    return () => clearInterval(timer);
+  },
   connect: createConnect({
     settings,
     destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
     timing: systemTiming,
-    secret: secretArn ? cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', env), secretArn) : undefined,
+    secret: secretArn ? secretReader(secretArn) : undefined,
+    places: dynamodbPlaces(dynamodb, tableName, Date.now),
+    failedRecords:
+      s3 && bucket
+        ? (message, run) => s3FailedRecords(s3, bucket, failedRecordsPrefix(message, run))
+        : undefined,
     // The core asks again itself, within its rate limit.
     clients: {
       lambda: () => lambdaClient('invoke', env),
@@ -46,26 +79,22 @@ export const handler = createHandler({
   }),
   queue: sqsRunQueue(sqs, requireEnv(env, ENV.queueUrl)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
-  leases: dynamodbLeases(
-    jsonClient(DYNAMODB, 'quick', env),
-    requireEnv(env, ENV.leaseTableName),
-    systemTiming.now,
-  ),
+  runs: dynamodbRuns(dynamodb, tableName, Date.now),
   settings,
-  mapper:
-    settings.mapping?.kind === 'module'
-      ? mapperOf(
-          createRequire(path.join(requireEnv(env, 'LAMBDA_TASK_ROOT'), 'index.js'))(
-            `./${settings.mapping.file}`,
-          ),
-        )
-      : undefined,
+  loadMapper:
+    settings.mapping?.kind === 'module' ? loadMapper.bind(undefined, settings.mapping.file) : undefined,
+  runEnded: eventBusName
+    ? eventBridgeEvents(jsonClient(EVENT_BRIDGE, 'quick', env), eventBusName)
+    : undefined,
+  failedRecordsOf: bucket
+    ? (message, run) => ({ bucket, prefix: failedRecordsPrefix(message, run) })
+    : undefined,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   metrics: createMetrics(
     METRIC_NAMESPACE,
     { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
     env.AWS_LAMBDA_LOG_LEVEL,
     undefined,
-    { [METRIC.runDuration]: 'Seconds' },
+    { [METRIC.runDuration]: 'Seconds', [METRIC.destinationLatency]: 'Milliseconds' },
   ),
 });

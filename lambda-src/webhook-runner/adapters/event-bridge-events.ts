@@ -1,0 +1,22 @@
+import type { EventBridge } from '../../shared/aws/event-bridge';
+import { EVENT, type RunEndedDetail } from '../../../src/webhook-runner/contract';
+
+/** Tells a bus of the end of a run; throws where it did not take it. */
+export function eventBridgeEvents(
+  client: EventBridge,
+  eventBusName: string,
+): (detail: RunEndedDetail) => Promise<void> {
+  return async detail => {
+    const { FailedEntryCount, Entries } = await client.call('PutEvents', {
+      Entries: [
+        {
+          EventBusName: eventBusName,
+          Source: EVENT.source,
+          DetailType: EVENT.detailType,
+          Detail: JSON.stringify(detail),
+        },
+      ],
+    });
+    if (FailedEntryCount) throw new Error(`the event bus refused the event: ${Entries?.[0]?.ErrorCode}`);
+  };
+}

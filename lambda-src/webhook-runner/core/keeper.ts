@@ -1,0 +1,101 @@
+import type { FailedRecord } from './batch';
+import type { Timing } from '../../shared/clock';
+import type { FailedRecords } from './ports';
+import type { Checkpoint } from '../../../src/webhook-runner/contract';
+
+const SAVE_INTERVAL_MS = 1000;
+/** Failed records are written when there is so much of them, or the first has waited so long. */
+const FLUSH_BYTES = 1024 * 1024;
+const FLUSH_MS = 5000;
+
+export interface KeeperPorts extends Timing {
+  readonly failedRecords?: FailedRecords;
+  save?(checkpoint: Checkpoint): Promise<void>;
+}
+
+/** Makes what was reached last: first the failed records, then the checkpoint that is beyond them. */
+export class Keeper {
+  private pending: FailedRecord[] = [];
+  private pendingBytes = 0;
+  private pendingSince = 0;
+  private lastSave: number;
+  private working: Promise<void> = Promise.resolve();
+  private busy = false;
+
+  public constructor(
+    private readonly ports: KeeperPorts,
+    private readonly checkpoint: () => Checkpoint,
+    private readonly eachBatch: boolean,
+    /** What goes wrong in a save that nobody waits for. */
+    private readonly onError: (error: unknown) => void,
+  ) {
+    this.lastSave = ports.now();
+  }
+
+  public add(failed: readonly FailedRecord[]): void {
+    if (this.ports.failedRecords === undefined || failed.length === 0) {
+      return;
+    }
+    if (this.pending.length === 0) {
+      this.pendingSince = this.ports.now();
+    }
+    failed.forEach(record => this.pending.push(record));
+    this.pendingBytes += failed.reduce((sum, { raw }) => sum + raw.length, 0);
+  }
+
+  /** After a batch: beside the deliveries, unless the settings or the amount of failed records want it waited for. */
+  public async batchDone(): Promise<void> {
+    if (this.eachBatch || this.pendingBytes >= FLUSH_BYTES) {
+      await this.save();
+      return;
+    }
+    const due = this.ports.now() - this.lastSave >= SAVE_INTERVAL_MS;
+    if (!due || this.busy || (this.pending.length > 0 && this.ports.now() - this.pendingSince < FLUSH_MS)) {
+      return;
+    }
+    this.save().catch(this.onError);
+  }
+
+  /** Before a wait, and at the end of a slice. */
+  public async save(): Promise<void> {
+    const before = this.working;
+    this.working = before.then(() => this.write());
+    this.working.catch(() => undefined);
+    await this.working;
+  }
+
+  /** Only what must not get lost with a checkpoint that travels another way. */
+  public async flush(): Promise<void> {
+    await this.working.catch(() => undefined);
+    await this.writeFailed();
+  }
+
+  private async write(): Promise<void> {
+    this.busy = true;
+    try {
+      this.lastSave = this.ports.now();
+      await this.writeFailed();
+      // Not before: while it was written, another batch may have failed.
+      if (this.pending.length === 0) {
+        await this.ports.save?.(this.checkpoint());
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  private async writeFailed(): Promise<void> {
+    const { failedRecords } = this.ports;
+    while (failedRecords && this.pending.length > 0) {
+      const records = this.pending;
+      this.pending = [];
+      this.pendingBytes = 0;
+      try {
+        await failedRecords.write(records);
+      } catch (error) {
+        this.pending = [...records, ...this.pending];
+        throw error;
+      }
+    }
+  }
+}
