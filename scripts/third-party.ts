@@ -10,9 +10,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { build } from 'esbuild';
 import { OPTIONS } from './bundle';
+import { findGo, GO_MODULE, goEnvironment } from './go';
 
 const ROOT = path.resolve(__dirname, '..');
-const EXTENSION = 'lambda-src/crash-reporter-layer';
 /** Licences (SPDX) that allow to ship a part in a package under Apache-2.0, given its text. */
 const ALLOWED = ['Apache-2.0', 'MIT', 'BSD-3-Clause', 'BSD-2-Clause', 'ISC', '0BSD', 'Unlicense'];
 /** Packages whose package.json names no licence, and what their licence file says. */
@@ -77,8 +77,10 @@ async function bundledPackages(): Promise<Part[]> {
 
 /** Go itself and the modules that are linked into the extension. */
 function linkedModules(): Part[] {
+  const found = findGo();
+  if ('missing' in found) throw new Error(found.missing);
   const go = (...args: string[]) =>
-    execFileSync('go', args, { cwd: path.join(ROOT, EXTENSION), encoding: 'utf8' }).trim();
+    execFileSync(found.command, args, { cwd: GO_MODULE, encoding: 'utf8', env: goEnvironment() }).trim();
   const modules = go(
     'list',
     '-deps',
