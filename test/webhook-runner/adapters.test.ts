@@ -15,9 +15,9 @@ import { EVENT_BRIDGE } from '../../lambda-src/shared/aws/event-bridge';
 import { jsonClient } from '../../lambda-src/shared/aws/json';
 import { lambdaClient } from '../../lambda-src/shared/aws/lambda';
 import { SQS } from '../../lambda-src/shared/aws/sqs';
+import type { SecretReader } from '../../lambda-src/shared/secret';
 import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
 import { dynamodbRuns } from '../../lambda-src/webhook-runner/adapters/dynamodb-runs';
-import type { SecretReader } from '../../lambda-src/shared/secret';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import {
   type DeliveredBatch,

@@ -7,10 +7,10 @@ import { createHttpDestination } from '../../lambda-src/webhook-runner/adapters/
 import type { HttpDestinationOptions } from '../../lambda-src/webhook-runner/adapters/http-destination';
 import { createHttpSource } from '../../lambda-src/webhook-runner/adapters/http-source';
 import { createStatusReporter } from '../../lambda-src/webhook-runner/adapters/status-reporter';
-import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
-import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
 import type { HttpAuth } from '../../lambda-src/webhook-runner/core/auth-secret';
 import type { FailedRecord } from '../../lambda-src/webhook-runner/core/batch';
+import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
+import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
 import { type Pace, unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import type { SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
 import { lineHandling } from '../../lambda-src/webhook-runner/core/record-mapping';

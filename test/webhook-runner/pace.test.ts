@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { VirtualTime } from './virtual-time';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
-import type { Delivery, Effort, Report, SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
 import { sharedPace, type SharedPlaces, unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
+import type { Delivery, Effort, Report, SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
 import { DEFAULT_SETTINGS } from '../../src/webhook-runner/contract';
 import type { Checkpoint, RunnerSettings } from '../../src/webhook-runner/contract';
 

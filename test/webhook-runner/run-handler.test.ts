@@ -2,8 +2,8 @@ import type { Context, SQSEvent } from 'aws-lambda';
 import { beforeEach, expect, test } from 'vitest';
 import { authOf } from '../../lambda-src/webhook-runner/core/auth-secret';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
-import { type Delivery, LeaseLost, type Runs, type Report } from '../../lambda-src/webhook-runner/core/ports';
 import { unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
+import { type Delivery, LeaseLost, type Runs, type Report } from '../../lambda-src/webhook-runner/core/ports';
 import { createHandler, type Ports } from '../../lambda-src/webhook-runner/run/handler';
 import {
   type Checkpoint,

@@ -1,3 +1,9 @@
+import { eventBridgeDestination } from './event-bridge-destination';
+import { createHttpDestination, createNoDestination } from './http-destination';
+import { createHttpSource } from './http-source';
+import { lambdaDestination } from './lambda-destination';
+import { sqsDestination } from './sqs-destination';
+import { createStatusReporter } from './status-reporter';
 import type {
   DestinationSettings,
   RetryPolicy,
@@ -5,19 +11,13 @@ import type {
   RunnerSettings,
 } from '../../../src/webhook-runner/contract';
 import { createAddressGuard } from '../../shared/address-guard';
+import type { Timing } from '../../shared/clock';
 import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
 import type { SecretReader } from '../../shared/secret';
 import { type HttpAuth, authOf } from '../core/auth-secret';
 import { sharedPace, type SharedPlaces, unlimitedPace } from '../core/pace';
-import type { Timing } from '../../shared/clock';
 import type { Connections, Destination, FailedRecords, Reporter, Source } from '../core/ports';
 import { mappingRequest } from '../core/run-request';
-import { eventBridgeDestination } from './event-bridge-destination';
-import { createHttpDestination, createNoDestination } from './http-destination';
-import { createHttpSource } from './http-source';
-import { lambdaDestination } from './lambda-destination';
-import { sqsDestination } from './sqs-destination';
-import { createStatusReporter } from './status-reporter';
 
 export interface ConnectOptions {
   readonly settings: RunnerSettings;

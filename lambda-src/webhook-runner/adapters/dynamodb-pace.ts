@@ -1,7 +1,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { LEASE_TABLE as TABLE } from '../../../src/webhook-runner/contract';
 import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { SharedPlaces } from '../core/pace';
-import { LEASE_TABLE as TABLE } from '../../../src/webhook-runner/contract';
 
 const MAX_TRIES = 20;
 

@@ -1,9 +1,9 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { type Checkpoint, LEASE_TABLE as TABLE, MAX_HOPS } from '../../../src/webhook-runner/contract';
 import type { DynamoDb } from '../../shared/aws/dynamodb';
 import { readCheckpoint } from '../core/checkpoint';
 import { LeaseLost, RunCancelled, type Runs } from '../core/ports';
 import type { RunItem, RunRegistry } from '../core/run-status';
-import { type Checkpoint, LEASE_TABLE as TABLE, MAX_HOPS } from '../../../src/webhook-runner/contract';
 
 /** Beyond the longest run, so that a late duplicate still finds its item. */
 const KEPT_SECONDS = 7 * 24 * 3600;

@@ -1,5 +1,5 @@
-import type { EventBridge } from '../../shared/aws/event-bridge';
 import { EVENT, type RunEndedDetail } from '../../../src/webhook-runner/contract';
+import type { EventBridge } from '../../shared/aws/event-bridge';
 
 /** Tells a bus of the end of a run; throws where it did not take it. */
 export function eventBridgeEvents(

@@ -1,8 +1,8 @@
 import { createAuthorizer, AuthorizationError, type Authorizer } from './http-auth';
+import { type HttpClient, HttpRequestError, type HttpResponse } from '../../shared/guarded-http';
 import type { HttpAuth } from '../core/auth-secret';
 import { retryAfterMs } from '../core/backoff';
 import type { DeliveredBatch, Delivery, Destination } from '../core/ports';
-import { type HttpClient, HttpRequestError, type HttpResponse } from '../../shared/guarded-http';
 
 export interface HttpDestinationOptions {
   readonly url: string;

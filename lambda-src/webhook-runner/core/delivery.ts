@@ -2,9 +2,9 @@ import * as crypto from 'node:crypto';
 import { backoffDelay } from './backoff';
 import type { Batch } from './batch';
 import type { Circuit } from './circuit';
-import type { Timing } from '../../shared/clock';
 import type { DeliveredBatch, Delivery, Destination } from './ports';
 import type { RetryPolicy } from '../../../src/webhook-runner/contract';
+import type { Timing } from '../../shared/clock';
 
 /** A batch that failed so often over so long is suspected to be what brings the destination down: it is probed around. */
 const SUSPECT_FAILURES = 8;

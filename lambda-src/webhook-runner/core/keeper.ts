@@ -1,7 +1,7 @@
 import type { FailedRecord } from './batch';
-import type { Timing } from '../../shared/clock';
 import type { FailedRecords } from './ports';
 import type { Checkpoint } from '../../../src/webhook-runner/contract';
+import type { Timing } from '../../shared/clock';
 
 const SAVE_INTERVAL_MS = 1000;
 /** Failed records are written when there is so much of them, or the first has waited so long. */

@@ -1,8 +1,8 @@
 import type { Batch, FailedRecord } from './batch';
 import { fitting } from './checkpoint';
-import { printable } from '../../shared/printable';
 import type { BatchResult, Failure } from './delivery';
 import type { Checkpoint } from '../../../src/webhook-runner/contract';
+import { printable } from '../../shared/printable';
 
 const MAX_ERRORS = 10;
 const MAX_ERROR_LENGTH = 200;

@@ -1,7 +1,7 @@
-import type { Timing } from '../../shared/clock';
 import type { FailedRecord } from './batch';
 import type { Pace } from './pace';
 import type { Checkpoint, RunState, SourceEncoding } from '../../../src/webhook-runner/contract';
+import type { Timing } from '../../shared/clock';
 
 export interface SourcePosition {
   readonly offset: number;

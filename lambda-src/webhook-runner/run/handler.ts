@@ -9,6 +9,7 @@ import {
   type RunMessage,
   type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
+import type { Timing } from '../../shared/clock';
 import type { Log } from '../../shared/log';
 import type { SampledMetrics } from '../../shared/metrics';
 import { errorFields, printable } from '../../shared/printable';
@@ -17,7 +18,6 @@ import type { DeadLetters } from '../../shared/sqs-dead-letters';
 import type { Handling } from '../core/batch';
 import { readCheckpoint } from '../core/checkpoint';
 import { advance, failed, isOver } from '../core/drive';
-import type { Timing } from '../../shared/clock';
 import { type Connections, type Lease, LeaseLost, type Runs } from '../core/ports';
 import { lineHandling, type RecordMapper } from '../core/record-mapping';
 import { runIdOf } from '../core/run-id';
