@@ -15,8 +15,6 @@ export const ENV = {
   maxRedemptions: 'MAX_REDEMPTIONS',
   /** Names of the indexes, with commas between, only where there are some. */
   indexes: 'INDEXES',
-  /** Only of the function that publishes events. */
-  eventBusName: 'EVENT_BUS_NAME',
 } as const;
 
 /** What can be done with a code: one function each, and the export of the bundle that it runs. */
@@ -32,9 +30,6 @@ export const EXPORT = {
   list: 'list',
 } as const;
 export type Verb = keyof typeof EXPORT;
-
-/** The export that turns the table's stream into events. */
-export const EVENTS_EXPORT = 'events';
 
 /** Attributes of the table. */
 export const TABLE = {
@@ -116,19 +111,6 @@ export const METRIC = {
   done: 'Done',
   /** Requests of a verb that were answered with an error of the caller's. */
   refused: 'Refused',
-  eventsPublished: 'EventsPublished',
-} as const;
-
-export const EVENT_SOURCE = 'cdk-serverless-blocks.unique-code-table';
-/** Detail types of the events. */
-export const EVENT = {
-  issued: 'CodeIssued',
-  imported: 'CodeImported',
-  redeemed: 'CodeRedeemed',
-  rolledBack: 'CodeRolledBack',
-  revoked: 'CodeRevoked',
-  reinstated: 'CodeReinstated',
-  deleted: 'CodeDeleted',
 } as const;
 
 /** What a code is at a moment: the first that fits, in this order. */

@@ -27,8 +27,7 @@ import { lambdaContext, sampleEvent } from '../events';
 import { environmentAt } from '../shared/aws/environment';
 
 /**
- * Every verb over its real adapters and an engine that speaks DynamoDB's protocol: the runner's, or with `DYNAMODB_ENDPOINT` another,
- * for instance DynamoDB Local (the task test:dynamodb-local).
+ * Every verb over its real adapters and an engine that speaks DynamoDB's protocol: the runner's, or with `DYNAMODB_ENDPOINT` another.
  */
 const TABLE_NAME = 'Verbs';
 const credentials = { accessKeyId: 'developer', secretAccessKey: 'local' };
