@@ -53,7 +53,10 @@ function findings(create: (stack: Stack) => void): string[] {
       violatingResources?.some(({ constructPath }) => /^Test\/Block(\/|$)/.test(constructPath ?? '')),
     )
     .map(({ ruleName }) =>
-      ruleName.replace(PREFIX, '').replace(/Resource::<[^>]*>\/github\.com\/acme.*(?=\])/, 'the zips'),
+      ruleName
+        .replace(PREFIX, '')
+        .replace(/Resource::<[^>]*>\/failed-records\/\*(?=\])/, 'the failed records')
+        .replace(/Resource::<[^>]*>\/github\.com\/acme.*(?=\])/, 'the zips'),
     );
   return [...new Set(rules)].sort();
 }

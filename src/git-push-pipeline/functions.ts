@@ -1,4 +1,4 @@
-import { ArnFormat, Duration, Size, Stack } from 'aws-cdk-lib';
+import { Duration, Size, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -11,6 +11,7 @@ import { keyPatterns } from './object-key';
 import type { GitPushPipelineProps } from './props';
 import { credentialPattern, hostAndPort, type RepositoryPattern } from './repository-address';
 import { hasWildcard } from './validate-props';
+import { grantPutEvents } from '../shared/event-bus';
 import { createHandlerFunction } from '../shared/handler-function';
 import { grantKey } from '../shared/key';
 import { consumeQueue, grantQueueSend } from '../shared/queue-with-dead-letters';
@@ -106,7 +107,7 @@ export function createWorkFunction(parts: Parts): lambda.Function {
   grantQueueSend(deadLetterQueue, fn);
   for (const { _secret } of Object.values(props.credentials ?? {})) grantSecretValue(_secret, fn);
   grantObjects(parts, fn);
-  grantPutEvents(parts, fn);
+  grantPutEvents(fn, parts.scope, parts.props.eventBus, EVENT_SOURCE);
   return fn;
 }
 
@@ -201,26 +202,6 @@ function grantObjects({ scope, props, patterns, bucket, keyTemplate }: Parts, gr
       bucket.arnForObjects(pattern),
     ),
   });
-}
-
-function grantPutEvents({ scope, props: { eventBus } }: Parts, fn: lambda.Function): void {
-  const defaultBus = {
-    service: 'events',
-    resource: 'event-bus',
-    resourceName: 'default',
-    arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
-  };
-  fn.addToRolePolicy(
-    new iam.PolicyStatement({
-      actions: ['events:PutEvents'],
-      resources: [eventBus?.eventBusArn ?? Stack.of(scope).formatArn(defaultBus)],
-      // One call may hold events of many sources, which makes this a key of many values, and such a condition true where the key is missing.
-      conditions: {
-        'ForAllValues:StringEquals': { 'events:source': [EVENT_SOURCE] },
-        Null: { 'events:source': 'false' },
-      },
-    }),
-  );
 }
 
 function jsonVariables(values: Record<string, readonly string[] | undefined>): Record<string, string> {

@@ -5,6 +5,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { DESTINATION_BYTES, type DestinationSettings, type HttpAuthSettings } from './contract';
+import { grantPutEvents } from '../shared/event-bus';
 import { grantQueueSend } from '../shared/queue-with-dead-letters';
 import { InvalidPropError } from '../shared/validate';
 
@@ -250,7 +251,7 @@ export class WebhookDestination {
     return new WebhookDestination(
       { kind: 'eventBus', eventBusName: bus.eventBusName, source, detailType },
       grantee => {
-        iam.Grant.addToPrincipal({ grantee, actions: ['events:PutEvents'], resourceArns: [bus.eventBusArn] });
+        grantPutEvents(grantee, bus, bus, source);
       },
     );
   }

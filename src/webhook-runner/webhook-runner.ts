@@ -1,11 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { Annotations, ArnFormat, Duration, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
+import { Annotations, Duration, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
 import type * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
-import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
@@ -13,6 +13,7 @@ import { Construct } from 'constructs';
 import {
   DEFAULT_SETTINGS,
   ENV,
+  EVENT,
   EXPORT,
   LEASE_TABLE,
   type MappingSettings,
@@ -39,6 +40,7 @@ import {
   oneIsTooMuch,
 } from '../shared/alarms';
 import { assetPath } from '../shared/assets';
+import { grantPutEvents } from '../shared/event-bus';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
 import { handlerMetric } from '../shared/metric';
@@ -433,11 +435,7 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
     this.queue.grant(fn, 'sqs:ChangeMessageVisibility');
     grantQueueSend(this.deadLetterQueue, fn);
     if (failedRecords) grantFailedRecords(failedRecords, fn);
-    iam.Grant.addToPrincipal({
-      grantee: fn,
-      actions: ['events:PutEvents'],
-      resourceArns: [props.eventBus?.eventBusArn ?? defaultBusArn(this)],
-    });
+    grantPutEvents(fn, this, props.eventBus, EVENT.source);
     grantTableWrite(this.leaseTable, encryptionKey, fn, 'dynamodb:UpdateItem');
     if (destination._secret) grantSecretValue(destination._secret, fn);
     destination._grant(fn);
@@ -502,13 +500,4 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
     writeFileSync(path.join(folder, MAPPING_FILE), module);
     return lambda.Code.fromAsset(folder);
   }
-}
-
-function defaultBusArn(scope: Construct): string {
-  return Stack.of(scope).formatArn({
-    service: 'events',
-    resource: 'event-bus',
-    resourceName: 'default',
-    arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
-  });
 }

@@ -33,9 +33,9 @@ function run(stack: Stack, { maxConcurrency, ...props }: Limits): void {
 }
 
 describe.each([
-  ['GitPushPipeline', 'maxConcurrency', push],
-  ['WebhookRunner', 'maxConcurrentRuns', run],
-] as const)('the queue of %s', (_, prop, create) => {
+  ['GitPushPipeline', 'maxConcurrency', push, 10],
+  ['WebhookRunner', 'maxConcurrentRuns', run, undefined],
+] as const)('the queue of %s', (_, prop, create, byDefault) => {
   const mappingOf = (limits: Limits) => {
     const stack = new Stack(new App(), 'Test');
     create(stack, limits);
@@ -46,7 +46,7 @@ describe.each([
   };
 
   test.each<[Limits, number | undefined]>([
-    [{}, undefined],
+    [{}, byDefault],
     [{ maxConcurrency: 2 }, 2],
     [{ maxConcurrency: 1000 }, 1000],
     [{ reservedConcurrentExecutions: 7 }, 7],
