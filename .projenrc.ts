@@ -562,6 +562,10 @@ project.addTask('test:languages', {
   env: { JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20' },
 });
 
+project.addTask('test:prepare', {
+  description: 'Bundles the handlers and compiles the demo, so that nothing is built while tests read it',
+  steps: [{ exec: 'tsx scripts/bundle.ts' }, { exec: 'node demo/start.mjs demo --help' }],
+});
 project.addTask('permissions', {
   description: 'Writes docs/permissions.md from the templates of test/blocks.ts',
   exec: 'vitest run test/permissions.test.ts',

@@ -17,14 +17,14 @@ interface Step {
 /** The longest first: vitest begins as soon as it can. */
 const ALL: readonly Step[] = [
   { task: 'current-cdk', after: [] },
-  { task: 'bundle', after: [] },
+  { task: 'test:prepare', after: ['current-cdk'] },
   { task: 'compile', after: [] },
-  { task: 'test:vitest', after: ['current-cdk', 'bundle', 'compile'] },
+  { task: 'test:vitest', after: ['current-cdk', 'test:prepare', 'compile'] },
   { task: 'type-check', after: ['current-cdk'] },
-  { task: 'test:generated', after: ['current-cdk', 'bundle', 'compile'] },
+  { task: 'test:generated', after: ['current-cdk', 'test:prepare', 'compile'] },
   { task: 'lint', after: ['compile'] }, // jsii writes a tsconfig.json, which oxlint reads
-  { task: 'test:lowest-constructs', after: ['bundle'] },
-  { task: 'test:extension', after: ['bundle'] },
+  { task: 'test:lowest-constructs', after: ['test:prepare'] },
+  { task: 'test:extension', after: ['test:prepare'] },
   { task: 'layout', after: [] },
   { task: 'test:commits', after: [] },
   { task: 'test:api', after: ['compile'] },
