@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -122,6 +123,43 @@ describe('a fetched commit as a zip', () => {
       privateKey: clientKey.private,
       knownHosts: `[git.test]:${port} ${host.public}`,
     });
+  });
+
+  it('what `paths` selects has a fingerprint that other files do not change, and `splitBy` finds directories', async () => {
+    const source = {
+      address: parseAddress(`https://127.0.0.1:${https.port}/sample.git`),
+      ref: 'refs/heads/main',
+    };
+    const git = (...args: string[]) =>
+      execFileSync('git', ['-C', path.join(root, 'sample.git'), '-c', 'core.quotePath=false', ...args], {
+        encoding: 'utf8',
+      }).trim();
+    const [tip, before] = [git('rev-parse', 'HEAD'), git('rev-parse', 'HEAD~1')];
+    const printsOf = async (zip: GitClientOptions['zip'], ids: string[]) => {
+      const made = client({ zip });
+      try {
+        return await made.fingerprints(source, ids);
+      } finally {
+        made.close();
+      }
+    };
+    // The second commit removes old.txt.
+    const [ofReadme, ofReadmeBefore] = await printsOf({ paths: ['README.md'] }, [tip, before]);
+    const [ofOld, ofOldBefore] = await printsOf({ paths: ['old.txt'] }, [tip, before]);
+    const [whole, wholeBefore] = await printsOf({}, [tip, before]);
+    expect(ofOld).not.toBe(ofOldBefore);
+    expect(whole).not.toBe(wholeBefore);
+    expect(git('rev-parse', 'HEAD:README.md')).toBe(git('rev-parse', 'HEAD~1:README.md'));
+    expect(ofReadme).toBe(ofReadmeBefore);
+    expect(new Set([ofReadme, ofOld, whole]).size).toBe(3);
+    const made = client({ zip: { splitBy: '*' } });
+    try {
+      const found = await made.directories(source, tip);
+      const expected = git('ls-tree', '-d', '--format=%(path) %(objectname)', tip).split('\n');
+      expect(found.map(({ directory, tree }) => `${directory} ${tree}`)).toEqual(expected);
+    } finally {
+      made.close();
+    }
   });
 
   afterAll(async () => {

@@ -17,6 +17,7 @@ import { lambdaClient } from '../../lambda-src/shared/aws/lambda';
 import { SQS } from '../../lambda-src/shared/aws/sqs';
 import type { SecretReader } from '../../lambda-src/shared/secret';
 import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
+import { dynamodbPlaces } from '../../lambda-src/webhook-runner/adapters/dynamodb-pace';
 import { dynamodbRuns } from '../../lambda-src/webhook-runner/adapters/dynamodb-runs';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import {
@@ -306,6 +307,22 @@ describe('where AWS refuses', () => {
       ),
     ).rejects.toThrow('stop');
   });
+});
+
+test('the pace in the table: places of all runs follow one another, none before it is due or while it is held', async () => {
+  let now = 1_000_000;
+  const places = () =>
+    dynamodbPlaces(jsonClient(DYNAMODB, 'quick', environmentOf(stack, 'dynamodb')), 'Leases', () => now);
+  expect(await places().take(1, 200, Infinity)).toEqual({ at: now });
+  const taken = await Promise.all(Array.from({ length: 5 }, () => places().take(1, 200, Infinity)));
+  const times = taken.map(place => ('at' in place ? place.at : -1)).sort((a, b) => a - b);
+  expect(times).toEqual([200, 400, 600, 800, 1000].map(after => now + after));
+  // Beyond the latest that a run can wait for, nothing is taken.
+  expect(await places().take(1, 200, now + 1000)).toEqual({ notBefore: now + 1200 });
+  await places().hold(now + 60_000);
+  expect(await places().take(1, 200, now + 30_000)).toEqual({ notBefore: now + 60_000 });
+  now += 3_600_000;
+  expect(await places().take(1, 200, Infinity)).toEqual({ at: now });
 });
 
 describe('a run in the table', () => {
