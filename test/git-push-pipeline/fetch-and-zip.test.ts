@@ -130,11 +130,11 @@ describe('a fetched commit as a zip', () => {
       address: parseAddress(`https://127.0.0.1:${https.port}/sample.git`),
       ref: 'refs/heads/main',
     };
-    const git = (...args: string[]) =>
+    const inSample = (...args: string[]) =>
       execFileSync('git', ['-C', path.join(root, 'sample.git'), '-c', 'core.quotePath=false', ...args], {
         encoding: 'utf8',
       }).trim();
-    const [tip, before] = [git('rev-parse', 'HEAD'), git('rev-parse', 'HEAD~1')];
+    const [tip, before] = [inSample('rev-parse', 'HEAD'), inSample('rev-parse', 'HEAD~1')];
     const printsOf = async (zip: GitClientOptions['zip'], ids: string[]) => {
       const made = client({ zip });
       try {
@@ -149,13 +149,13 @@ describe('a fetched commit as a zip', () => {
     const [whole, wholeBefore] = await printsOf({}, [tip, before]);
     expect(ofOld).not.toBe(ofOldBefore);
     expect(whole).not.toBe(wholeBefore);
-    expect(git('rev-parse', 'HEAD:README.md')).toBe(git('rev-parse', 'HEAD~1:README.md'));
+    expect(inSample('rev-parse', 'HEAD:README.md')).toBe(inSample('rev-parse', 'HEAD~1:README.md'));
     expect(ofReadme).toBe(ofReadmeBefore);
     expect(new Set([ofReadme, ofOld, whole]).size).toBe(3);
     const made = client({ zip: { splitBy: '*' } });
     try {
       const found = await made.directories(source, tip);
-      const expected = git('ls-tree', '-d', '--format=%(path) %(objectname)', tip).split('\n');
+      const expected = inSample('ls-tree', '-d', '--format=%(path) %(objectname)', tip).split('\n');
       expect(found.map(({ directory, tree }) => `${directory} ${tree}`)).toEqual(expected);
     } finally {
       made.close();
