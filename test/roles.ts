@@ -89,7 +89,10 @@ function resolver(resources: Record<string, Resource>, place: Place): (value: un
         const id = argument as string;
         return pseudo[id] ?? (REF_IS_ARN.includes(resources[id]?.Type) ? arnOf(id) : id);
       }
-      if (name === 'Fn::GetAtt') return arnOf((argument as string[])[0]);
+      if (name === 'Fn::GetAtt') {
+        const [id, attribute] = argument as string[];
+        return attribute === 'Name' ? id : arnOf(id);
+      }
       if (name === 'Fn::Join') {
         const [separator, parts] = argument as [string, unknown[]];
         return parts.map(resolve).join(separator);
