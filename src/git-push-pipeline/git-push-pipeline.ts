@@ -3,14 +3,13 @@ import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as codepipeline from 'aws-cdk-lib/aws-codepipeline';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
-import * as events from 'aws-cdk-lib/aws-events';
-import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
-import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as s3 from 'aws-cdk-lib/aws-s3';
-import type * as sqs from 'aws-cdk-lib/aws-sqs';
-import { Construct } from 'constructs';
-import { EVENT, EVENT_SOURCE, METRIC, METRIC_NAMESPACE } from './contract';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+import { EVENT } from './contract';
 import {
   addCodeCommit,
   addReconciliation,
@@ -19,6 +18,11 @@ import {
   DEFAULT_WORK_TIMEOUT,
   type Parts,
 } from './functions';
+import {
+  type GitPushPipelineAttributes,
+  GitPushPipelineBase,
+  type IGitPushPipeline,
+} from './git-push-pipeline-base';
 import { DEFAULT_KEY_TEMPLATE, isCommitKey, renderKey } from './object-key';
 import type { GitPushPipelineProps, PushSourceOptions } from './props';
 import { PushSourceAction } from './push-source-action';
@@ -42,10 +46,8 @@ import {
 } from '../shared/alarms';
 import { connectionsOf } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
-import { grantKey } from '../shared/key';
-import { handlerMetric } from '../shared/metric';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
-import { createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
+import { createQueueWithDeadLetters } from '../shared/queue-with-dead-letters';
 import { InvalidPropError } from '../shared/validate';
 
 const DEFAULT_MAX_RECEIVE_COUNT = 2;
@@ -69,7 +71,44 @@ const KEPT_VERSIONS = 20;
  *   webhookSecret: WebhookSecret.fromSecret(secret),
  * });
  */
-export class GitPushPipeline extends Construct implements ec2.IConnectable, IWatchable {
+export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnectable, IWatchable {
+  /**
+   * A pipeline that another stack has made, in the same account and region.
+   *
+   * @param scope the scope
+   * @param id the id
+   * @param attributes where it is
+   */
+  public static fromGitPushPipelineAttributes(
+    scope: Construct,
+    id: string,
+    attributes: GitPushPipelineAttributes,
+  ): IGitPushPipeline {
+    class Import extends GitPushPipelineBase {
+      public readonly bucket = s3.Bucket.fromBucketArn(this, 'Bucket', attributes.bucketArn);
+      /** @internal */
+      protected readonly _queue = sqs.Queue.fromQueueArn(this, 'Queue', attributes.queueArn);
+      public readonly deadLetterQueue = sqs.Queue.fromQueueArn(
+        this,
+        'DeadLetterQueue',
+        attributes.deadLetterQueueArn,
+      );
+      /** @internal */
+      protected readonly _worker = lambda.Function.fromFunctionAttributes(this, 'WorkHandler', {
+        functionArn: attributes.workFunctionArn,
+        sameEnvironment: true,
+      });
+      public readonly api =
+        attributes.httpApiId === undefined
+          ? undefined
+          : apigwv2.HttpApi.fromHttpApiAttributes(this, 'Api', { httpApiId: attributes.httpApiId });
+      protected readonly encryptionKey = attributes.encryptionKey;
+      protected readonly eventBus = attributes.eventBus;
+      protected readonly whyNoApi = 'give the attribute `httpApiId`';
+    }
+    return new Import(scope, id);
+  }
+
   /** The bucket of the zips. */
   public readonly bucket: s3.IBucket;
 
@@ -98,8 +137,9 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
   private readonly keyTemplate: string;
   private readonly filter: RefFilter;
   private readonly splits: boolean;
-  private readonly encryptionKey?: kms.IKey;
-  private readonly eventBus?: events.IEventBus;
+  protected readonly encryptionKey?: kms.IKey;
+  protected readonly eventBus?: events.IEventBus;
+  protected readonly whyNoApi = '`repositories` is empty, and CodeCommit needs no webhook';
   private readonly front?: HttpFront;
   private readonly path: string;
 
@@ -171,7 +211,8 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
 
   /** The address to give to the git host: `https://…/`. Throws where `repositories` is empty, since CodeCommit needs none. */
   public get url(): string {
-    return this.webhookFront('url').url + this.path;
+    if (!this.front) throw this._webhookMissing('url');
+    return this.front.url + this.path;
   }
 
   /**
@@ -188,32 +229,6 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
    */
   public get connections(): ec2.Connections {
     return connectionsOf(this, this.functions);
-  }
-
-  /**
-   * Lets somebody read the zips, their older versions too, and list them.
-   *
-   * @param grantee who may read
-   */
-  public grantRead(grantee: iam.IGrantable): iam.Grant {
-    grantKey(this.encryptionKey ?? this.bucket.encryptionKey, 's3', grantee, 'kms:Decrypt');
-    const grant = (actions: string[], resourceArns: string[]) =>
-      iam.Grant.addToPrincipalOrResource({ grantee, actions, resourceArns, resource: this.bucket });
-    return grant(['s3:GetObject', 's3:GetObjectVersion'], [this.bucket.arnForObjects('*')]).combine(
-      grant(
-        ['s3:ListBucket', 's3:ListBucketVersions', 's3:GetBucketVersioning', 's3:GetBucketLocation'],
-        [this.bucket.bucketArn],
-      ),
-    );
-  }
-
-  /**
-   * Lets somebody put pushes into the queue, for instance an accept function of your own. The block's page has the message's shape.
-   *
-   * @param grantee who may send
-   */
-  public grantSend(grantee: iam.IGrantable): iam.Grant {
-    return grantQueueSend(this.queue, grantee);
   }
 
   /**
@@ -259,118 +274,8 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
       role: options.role,
       variablesNamespace: options.variablesNamespace,
       eventBus: this.eventBus,
-      eventPattern: { ...this.eventPattern(EVENT.published), detail: { key: [bucketKey] } },
+      eventPattern: { ...this._eventPattern(EVENT.published), detail: { key: [bucketKey] } },
     });
-  }
-
-  /**
-   * Adds a rule for the events of published pushes, `Git Push Published`.
-   *
-   * @param id of the rule
-   * @param options its target, and what more the event must match
-   */
-  public onPushed(id: string, options: events.OnEventOptions = {}): events.Rule {
-    return this.onEvent(id, EVENT.published, options);
-  }
-
-  /**
-   * Adds a rule for the events of failed pushes, `Git Push Failed`.
-   *
-   * @param id of the rule
-   * @param options its target, and what more the event must match
-   */
-  public onFailed(id: string, options: events.OnEventOptions = {}): events.Rule {
-    return this.onEvent(id, EVENT.failed, options);
-  }
-
-  /**
-   * How many pushes became a zip.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricPushesPublished(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesPublished, options);
-  }
-
-  /**
-   * How many pushes could not be done and went to the dead-letter queue.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesFailed, options);
-  }
-
-  /**
-   * How many pushes got no zip of their own, because their ref had moved on, or was gone, when their turn came.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricPushesSuperseded(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesSuperseded, options);
-  }
-
-  /**
-   * How many pushes changed nothing that is wanted: their zip was stored already.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.workFunction, METRIC_NAMESPACE, METRIC.pushesUnchanged, options);
-  }
-
-  /**
-   * How long the oldest push has been waiting, in seconds.
-   *
-   * @default - the maximum over 5 minutes
-   */
-  public metricQueueAge(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.queue.metricApproximateAgeOfOldestMessage(options);
-  }
-
-  /**
-   * How many pushes lie in the dead-letter queue.
-   *
-   * @default - the maximum over 5 minutes
-   */
-  public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(options);
-  }
-
-  /**
-   * How many requests the API received.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.webhookFront('metricRequests').metricRequests(options);
-  }
-
-  /**
-   * How many requests were refused as the caller's mistake (4xx).
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.webhookFront('metricClientErrors').metricClientErrors(options);
-  }
-
-  /**
-   * How many requests failed as our mistake (5xx).
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.webhookFront('metricServerErrors').metricServerErrors(options);
-  }
-
-  /**
-   * The time from a request's arrival to its answer, in milliseconds.
-   *
-   * @default - the average over 5 minutes
-   */
-  public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.webhookFront('metricLatency').metricLatency(options);
   }
 
   /**
@@ -404,6 +309,16 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
     });
   }
 
+  /** @internal */
+  protected get _queue(): sqs.IQueue {
+    return this.queue;
+  }
+
+  /** @internal */
+  protected get _worker(): lambda.IFunction {
+    return this.workFunction;
+  }
+
   private alarmRules(): AlarmRule[] {
     return [
       oneIsTooMuch(
@@ -424,16 +339,6 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
       ...frontRules(this.front),
       ...functionRules(this.functions),
     ];
-  }
-
-  private webhookFront(member: string): HttpFront {
-    if (!this.front) {
-      throw new InvalidPropError(
-        this,
-        `There is no \`${member}\`: \`repositories\` is empty, and CodeCommit needs no webhook`,
-      );
-    }
-    return this.front;
   }
 
   private addressOf(repository: string | undefined): RepositoryAddress {
@@ -470,22 +375,5 @@ export class GitPushPipeline extends Construct implements ec2.IConnectable, IWat
       this,
       `\`sourceAction\` names ${ref}, of which no push is taken: \`${prop}\` must have a pattern that matches it`,
     );
-  }
-
-  private onEvent(id: string, detailType: string, options: events.OnEventOptions): events.Rule {
-    const rule = new events.Rule(options.crossStackScope ?? this, id, {
-      ruleName: options.ruleName,
-      description: options.description,
-      eventBus: this.eventBus,
-      eventPattern: this.eventPattern(detailType),
-    });
-    if (options.eventPattern) rule.addEventPattern(options.eventPattern);
-    rule.addTarget(options.target);
-    return rule;
-  }
-
-  /** Of this pipeline only: others may put events on the same bus. */
-  private eventPattern(detailType: string): events.EventPattern {
-    return { source: [EVENT_SOURCE], detailType: [detailType], resources: [this.queue.queueArn] };
   }
 }

@@ -1,6 +1,7 @@
 import { ArnFormat, Stack } from 'aws-cdk-lib';
-import type * as events from 'aws-cdk-lib/aws-events';
+import * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 
 /** The account's default bus, in the stack's region. */
@@ -34,4 +35,32 @@ export function grantPutEvents(
       Null: { 'events:source': 'false' },
     },
   });
+}
+
+/** The events of one type and one block only: others may put theirs on the same bus. A block's events carry the ARN of its queue. */
+export function blockEventPattern(
+  source: string,
+  detailType: string,
+  queue: sqs.IQueue,
+): events.EventPattern {
+  return { source: [source], detailType: [detailType], resources: [queue.queueArn] };
+}
+
+/** A rule for events of a block. */
+export function createEventRule(
+  scope: Construct,
+  id: string,
+  eventBus: events.IEventBus | undefined,
+  eventPattern: events.EventPattern,
+  { crossStackScope, ruleName, description, ...more }: events.OnEventOptions,
+): events.Rule {
+  const rule = new events.Rule(crossStackScope ?? scope, id, {
+    ruleName,
+    description,
+    eventBus,
+    eventPattern,
+  });
+  if (more.eventPattern) rule.addEventPattern(more.eventPattern);
+  rule.addTarget(more.target);
+  return rule;
 }

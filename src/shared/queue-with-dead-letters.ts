@@ -68,9 +68,17 @@ export function createQueueWithDeadLetters(
   return { queue, deadLetterQueue };
 }
 
-/** Lets somebody send to a queue, and use its key where it has one. */
-export function grantQueueSend(queue: sqs.IQueue, grantee: iam.IGrantable): iam.Grant {
-  grantKey(queue.encryptionMasterKey, 'sqs', grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
+/**
+ * Lets somebody send to a queue, and use its key where it has one.
+ *
+ * @param key of a queue that another stack has made, which does not know it
+ */
+export function grantQueueSend(
+  queue: sqs.IQueue,
+  grantee: iam.IGrantable,
+  key: kms.IKey | undefined = queue.encryptionMasterKey,
+): iam.Grant {
+  grantKey(key, 'sqs', grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
   return queue.grant(grantee, 'sqs:SendMessage');
 }
 

@@ -4,3 +4,4 @@ export * from './record-mapping';
 export * from './status-protocol';
 export * from './props';
 export * from './webhook-runner';
+export type { IWebhookRunner, WebhookRunnerAttributes } from './webhook-runner-base';

@@ -1,15 +1,16 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { Annotations, Duration, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
-import type * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
-import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as events from 'aws-cdk-lib/aws-events';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
-import type * as sqs from 'aws-cdk-lib/aws-sqs';
-import { Construct } from 'constructs';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
 import {
   DEFAULT_SETTINGS,
   ENV,
@@ -18,8 +19,6 @@ import {
   LEASE_TABLE,
   type MappingSettings,
   MAX_RECEIVE_COUNT,
-  METRIC,
-  METRIC_NAMESPACE,
   type RequestRules,
   ROUTE,
   RUN_NODE_OPTIONS,
@@ -30,6 +29,7 @@ import { type FailedRecordsStore, grantFailedRecords } from './failed-records-st
 import type { WebhookRunnerProps } from './props';
 import { contentHash, type RecordMapping } from './record-mapping';
 import { validateProps } from './validate-props';
+import { type IWebhookRunner, type WebhookRunnerAttributes, WebhookRunnerBase } from './webhook-runner-base';
 import {
   addBlockWidgets,
   type AlarmRule,
@@ -43,7 +43,6 @@ import { assetPath } from '../shared/assets';
 import { grantPutEvents } from '../shared/event-bus';
 import { connectionsOf, createHandlerFunction } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
-import { handlerMetric } from '../shared/metric';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../shared/queue-with-dead-letters';
 import { grantSecretValue } from '../shared/secret';
@@ -74,14 +73,47 @@ const MAX_SETTINGS_LENGTH = 3000;
  *   destination: WebhookDestination.http({ url: 'https://api.example.com/batch' }),
  * });
  */
-export class WebhookRunner extends Construct implements ec2.IConnectable, IWatchable {
+export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable, IWatchable {
+  /**
+   * A runner that another stack has made, in the same account and region.
+   *
+   * @param scope the scope
+   * @param id the id
+   * @param attributes where it is
+   */
+  public static fromWebhookRunnerAttributes(
+    scope: Construct,
+    id: string,
+    attributes: WebhookRunnerAttributes,
+  ): IWebhookRunner {
+    class Import extends WebhookRunnerBase {
+      public readonly url = attributes.url;
+      public readonly api = apigwv2.HttpApi.fromHttpApiAttributes(this, 'Api', {
+        httpApiId: attributes.httpApiId,
+      });
+      /** @internal */
+      protected readonly _queue = sqs.Queue.fromQueueArn(this, 'Queue', attributes.queueArn);
+      public readonly deadLetterQueue = sqs.Queue.fromQueueArn(
+        this,
+        'DeadLetterQueue',
+        attributes.deadLetterQueueArn,
+      );
+      /** @internal */
+      protected readonly _worker = lambda.Function.fromFunctionAttributes(this, 'RunHandler', {
+        functionArn: attributes.runFunctionArn,
+        sameEnvironment: true,
+      });
+      protected readonly encryptionKey = attributes.encryptionKey;
+      protected readonly eventBus = attributes.eventBus;
+    }
+    return new Import(scope, id);
+  }
+
   /** The HTTP API. */
   public readonly api: apigwv2.IHttpApi;
 
   /** The API's own domain, where `domain` was given: records can point at its `regionalDomainName`. */
   public readonly domain?: apigwv2.IDomainName;
-
-  private readonly front: HttpFront;
 
   /** The queue in which runs wait for their next slice. */
   public readonly queue: sqs.Queue;
@@ -104,9 +136,15 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
   /** All functions of the block. */
   public readonly functions: lambda.Function[];
 
+  protected readonly encryptionKey?: kms.IKey;
+  protected readonly eventBus?: events.IEventBus;
+  private readonly front: HttpFront;
+
   public constructor(scope: Construct, id: string, props: WebhookRunnerProps) {
     super(scope, id);
     validateProps(this, props);
+    this.encryptionKey = props.encryptionKey;
+    this.eventBus = props.eventBus;
     if (props.allowPrivateHosts) {
       Annotations.of(this).addWarningV2(
         'cdk-serverless-blocks:webhook-runner.private-hosts',
@@ -173,159 +211,6 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
   }
 
   /**
-   * Lets somebody start runs by putting messages into the queue.
-   *
-   * @param grantee who may send
-   */
-  public grantSend(grantee: iam.IGrantable): iam.Grant {
-    return grantQueueSend(this.queue, grantee);
-  }
-
-  /**
-   * How many records the destination took.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsDelivered, options);
-  }
-
-  /**
-   * How many records were not delivered: no JSON object, not to be mapped, or refused.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRecordsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsFailed, options);
-  }
-
-  /**
-   * How many records the mapping left out.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRecordsLeftOut(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsLeftOut, options);
-  }
-
-  /**
-   * How many records were sent again, because the destination was not there.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRecordsRetried(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.recordsRetried, options);
-  }
-
-  /**
-   * How often the destination asked to be left alone for a while (`Retry-After`).
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricThrottles(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.throttles, options);
-  }
-
-  /**
-   * How long the destination took to answer, in milliseconds.
-   *
-   * @default - the average over 5 minutes
-   */
-  public metricDestinationLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.destinationLatency, {
-      statistic: cloudwatch.Stats.AVERAGE,
-      ...options,
-    });
-  }
-
-  /**
-   * 1 while runs wait because the destination does not answer.
-   *
-   * @default - the maximum over 5 minutes
-   */
-  public metricCircuitOpen(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.circuitOpen, {
-      statistic: cloudwatch.Stats.MAXIMUM,
-      ...options,
-    });
-  }
-
-  /**
-   * How many batches the destination refused for good.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricBatchesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.batchesFailed, options);
-  }
-
-  /**
-   * How many runs ended as failed.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRunsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.runsFailed, options);
-  }
-
-  /**
-   * How long runs took from `POST /run` to their end, in seconds.
-   *
-   * @default - the average over 5 minutes
-   */
-  public metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return handlerMetric(this.runFunction, METRIC_NAMESPACE, METRIC.runDuration, {
-      statistic: cloudwatch.Stats.AVERAGE,
-      ...options,
-    });
-  }
-
-  /**
-   * How many messages lie in the dead-letter queue.
-   *
-   * @default - the maximum over 5 minutes
-   */
-  public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(options);
-  }
-
-  /**
-   * How many requests the API received.
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricRequests(options);
-  }
-
-  /**
-   * How many requests were refused as the caller's mistake (4xx).
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricClientErrors(options);
-  }
-
-  /**
-   * How many requests failed as our mistake (5xx).
-   *
-   * @default - the sum over 5 minutes
-   */
-  public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricServerErrors(options);
-  }
-
-  /**
-   * The time from a request's arrival to its answer, in milliseconds.
-   *
-   * @default - the average over 5 minutes
-   */
-  public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.front.metricLatency(options);
-  }
-
-  /**
    * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
    *
    * @param options who hears of them, and what is different
@@ -349,6 +234,16 @@ export class WebhookRunner extends Construct implements ec2.IConnectable, IWatch
         'Dead letters': [this.metricDeadLetters()],
       },
     });
+  }
+
+  /** @internal */
+  protected get _queue(): sqs.IQueue {
+    return this.queue;
+  }
+
+  /** @internal */
+  protected get _worker(): lambda.IFunction {
+    return this.runFunction;
   }
 
   private alarmRules(): AlarmRule[] {

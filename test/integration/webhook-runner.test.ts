@@ -10,7 +10,7 @@ import { deniedCalls, unusedGrants } from './permissions';
 import { allIds, API_KEY, lines, RECORDS, RunnerStack, TOKEN } from './webhook-runner-stack';
 import { startRun } from '../../demo/tour/webhook-tour';
 import { DestinationAuth, WebhookDestination } from '../../src';
-import { MAX_HOPS } from '../../src/webhook-runner/contract';
+import { EVENT, MAX_HOPS, type RunEndedDetail } from '../../src/webhook-runner/contract';
 
 /** What a runner does where nothing fails, and what it refuses: through the real bundles. */
 let runners: RunnerStack;
@@ -177,6 +177,24 @@ describe('other destinations', () => {
       errors: [expect.stringMatching(/record 1 is not valid JSON/)],
     });
   });
+});
+
+test('the end of a run is one event, with the counts and the queue of the runner that it was', async () => {
+  const webhookId = await run('Dry', { data_url: runners.host.fileUrl('people-with-errors.ndjson') });
+  await end(webhookId);
+  const { events: all } = runners.running.system.service(EventBridge);
+  const ended = () =>
+    all
+      .map(({ event }) => event as unknown as { detail: RunEndedDetail; resources: string[] } & typeof event)
+      .filter(({ detail }) => detail.webhookId === webhookId);
+  await eventually(() => ended().length === 1);
+  const [{ detail, resources, ...event }] = ended();
+  expect(event).toMatchObject({ source: EVENT.source, 'detail-type': EVENT.detailType });
+  expect(resources).toEqual([expect.stringMatching(/^arn:aws:sqs:.*Dry-Queue$/)]);
+  expect(detail).toMatchObject({ state: 'succeeded', runId: expect.any(String), skipped: 0 });
+  expect(detail.records).toBe(detail.delivered + detail.leftOut + detail.failed);
+  expect(detail.failed).toBeGreaterThan(0);
+  expect(detail.failedRecords).toMatchObject({ prefix: expect.stringContaining(webhookId) });
 });
 
 test('what was granted is used: a run, and a message that is no run, need every action', async () => {

@@ -5,8 +5,8 @@ import type { EventBridge } from '../../shared/aws/event-bridge';
 export function eventBridgeEvents(
   client: EventBridge,
   eventBusName: string,
-): (detail: RunEndedDetail) => Promise<void> {
-  return async detail => {
+): (detail: RunEndedDetail, queueArn: string) => Promise<void> {
+  return async (detail, queueArn) => {
     const { FailedEntryCount, Entries } = await client.call('PutEvents', {
       Entries: [
         {
@@ -14,6 +14,7 @@ export function eventBridgeEvents(
           Source: EVENT.source,
           DetailType: EVENT.detailType,
           Detail: JSON.stringify(detail),
+          Resources: [queueArn],
         },
       ],
     });

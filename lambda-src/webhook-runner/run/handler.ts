@@ -40,8 +40,8 @@ export interface Ports extends Timing {
   readonly settings: RunnerSettings;
   /** The user's own code. It is loaded when it is needed, so that a failure can be told. */
   readonly loadMapper?: () => RecordMapper;
-  /** Tells others of the end of a run. */
-  readonly runEnded?: (detail: RunEndedDetail) => Promise<void>;
+  /** Tells others of the end of a run. The queue's ARN says which runner's it was. */
+  readonly runEnded?: (detail: RunEndedDetail, queueArn: string) => Promise<void>;
   /** Where the records of a run that were not delivered are. */
   readonly failedRecordsOf?: (
     message: RunMessage,
@@ -120,6 +120,7 @@ async function work(message: RunMessage, delivery: Delivery, ports: Ports): Prom
     const meter = new RunMeter();
     const input: SliceInput = {
       message,
+      queueArn: record.eventSourceARN,
       runId,
       lease,
       context,
@@ -143,6 +144,7 @@ async function work(message: RunMessage, delivery: Delivery, ports: Ports): Prom
 
 interface SliceInput {
   readonly message: RunMessage;
+  readonly queueArn: string;
   readonly runId: string;
   readonly lease: Lease;
   readonly begin: Checkpoint;
@@ -252,12 +254,15 @@ async function settle(input: SliceInput, end: Checkpoint, last: boolean): Promis
   log.info('slice ended', { ...counts, progress: end.progress });
 }
 
-async function tellOthers({ message, runId, lease, ports }: SliceInput, end: Checkpoint): Promise<void> {
+async function tellOthers(
+  { message, queueArn, runId, lease, ports }: SliceInput,
+  end: Checkpoint,
+): Promise<void> {
   const { runEnded, failedRecordsOf, now } = ports;
   const { outcome } = end;
   if (runEnded === undefined || outcome === undefined) return;
   const { records, delivered, leftOut, skipped, failedRecords: failures } = end;
-  await runEnded({
+  const detail: RunEndedDetail = {
     webhookId: message.request.webhook_id,
     runId,
     state: outcome.state,
@@ -271,7 +276,8 @@ async function tellOthers({ message, runId, lease, ports }: SliceInput, end: Che
     ...(failures > 0 && { failedRecords: failedRecordsOf?.(message, { runId, attempt: lease.attempt }) }),
     startedAt: new Date(end.startedAt).toISOString(),
     endedAt: new Date(now()).toISOString(),
-  });
+  };
+  await runEnded(detail, queueArn);
 }
 
 /** A run that has succeeded was started once more: the platform hears the end again, and nothing is delivered. */
