@@ -22,7 +22,7 @@ const ports: Ports = {
   log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
   timeZone,
   hashKey: hashKeySecretArn
-    ? cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', process.env), hashKeySecretArn)
+    ? cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', process.env), hashKeySecretArn, Date.now)
     : undefined,
 };
 

@@ -1,38 +1,43 @@
 import type { SecretsManager } from './aws/secrets-manager';
 
-/**
- * Reads a secret when it is first needed and keeps it for the life of the execution environment.
- * A failed read is not kept: the next request tries again.
- */
-export function cachedSecret(client: SecretsManager, secretArn: string): () => Promise<string> {
-  let value: Promise<string> | undefined;
-  return () => {
-    value ??= readSecret(client, secretArn).catch(error => {
-      value = undefined;
-      throw error;
-    });
-    return value;
-  };
-}
-
-/** Reads a secret; `fresh` where the value known was refused. */
-export type SecretReader = (fresh?: boolean) => Promise<string>;
+/** What is read from elsewhere and kept for a minute; `fresh` where what is known was refused. */
+export type Cached<T> = (fresh?: boolean) => Promise<T>;
 
 const MAX_AGE_MS = 60_000;
 const MAX_STALE_MS = 3_600_000;
 /** Between two reads that a refusal asks for: whoever sends wrong keys must not make the function read without end. */
 const MIN_FRESH_MS = 10_000;
 
+/** A secret to show to somebody: its current value. */
+export function cachedSecret(client: SecretsManager, secretArn: string, now: () => number): Cached<string> {
+  return cached(() => readSecret(client, secretArn), now);
+}
+
+/** A secret that others show: its current value and the one before it, so that a rotation may take its time on their side. */
+export function acceptedSecrets(
+  client: SecretsManager,
+  secretArn: string,
+  now: () => number,
+): Cached<readonly string[]> {
+  return cached(async () => {
+    const [current, previous] = await Promise.all([
+      readSecret(client, secretArn),
+      readPrevious(client, secretArn),
+    ]);
+    return previous ? [current, previous] : [current];
+  }, now);
+}
+
 /**
- * Keeps a secret for a minute, so that a changed one is seen within it, and at once where the old one is refused. While it cannot be
+ * Keeps a value for a minute, so that a changed one is seen within it, and at once where the old one is refused. While it cannot be
  * read, the value from before counts for up to an hour.
  */
-export function rereadSecret(read: () => Promise<string>, now: () => number): SecretReader {
-  let known: { readonly value: string; readonly at: number } | undefined;
+function cached<T>(read: () => Promise<T>, now: () => number): Cached<T> {
+  let known: { readonly value: T; readonly at: number } | undefined;
   let triedAt = -Infinity;
-  let reading: Promise<string> | undefined;
+  let reading: Promise<T> | undefined;
 
-  async function readAgain(): Promise<string> {
+  async function readAgain(): Promise<T> {
     triedAt = now();
     try {
       const value = await read();
@@ -60,4 +65,17 @@ export async function readSecret(client: SecretsManager, secretArn: string): Pro
   const { SecretString } = await client.call('GetSecretValue', { SecretId: secretArn });
   if (!SecretString) throw new Error(`The secret ${secretArn} has no text value`);
   return SecretString;
+}
+
+async function readPrevious(client: SecretsManager, secretArn: string): Promise<string | undefined> {
+  try {
+    const { SecretString } = await client.call('GetSecretValue', {
+      SecretId: secretArn,
+      VersionStage: 'AWSPREVIOUS',
+    });
+    return SecretString;
+  } catch (error) {
+    if ((error as Error).name === 'ResourceNotFoundException') return undefined; // never rotated
+    throw error;
+  }
 }

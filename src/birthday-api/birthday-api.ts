@@ -95,7 +95,7 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
    * A secret whose value turns the stored hash of a user name into an HMAC.
    *
    * Names are stored only as SHA-256, but who reads the table can hash likely names and compare. With a key they cannot.
-   * The value is the key, as text of at least 16 bytes; it is read once per execution environment. Changing it makes the stored
+   * The value is the key, as text of at least 16 bytes; a change is seen within a minute. Changing it makes the stored
    * birthdays unreachable. Adds `secretsmanager:GetSecretValue` on that secret to both functions' roles, and
    * `kms:Decrypt` on its key where it has one of its own.
    *

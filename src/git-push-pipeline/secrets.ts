@@ -11,7 +11,7 @@ export class WebhookSecret {
    * The value before a rotation is accepted as well: put the new value into Secrets Manager first, then into the git host. Adds
    * `secretsmanager:GetSecretValue` on that secret to the accept function's role.
    *
-   * @param secret its value is text, read once a minute
+   * @param secret its value is text, read once a minute, and where a signature does not fit
    */
   public static fromSecret(secret: secretsmanager.ISecret): WebhookSecret {
     return new WebhookSecret(secret);

@@ -24,6 +24,7 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
 
   /**
    * A secret whose text is the value that callers send as `x-api-key`. Required where there is no `authorizer`.
+   * The value before a rotation is accepted as well; a new one counts at once. To cut an old value off, put the new one twice.
    * Adds `secretsmanager:GetSecretValue` on that secret to the accept function's role.
    *
    * @default - no key, the authorizer decides

@@ -2,20 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
-import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import * as s3 from 'aws-cdk-lib/aws-s3';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { S3 } from 'cdk-localhost/s3';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { credentialsFor } from '../../lambda-src/git-push-pipeline/adapters/host-credentials';
 import { s3ZipStore } from '../../lambda-src/git-push-pipeline/adapters/s3-zip-store';
-import { webhookSecrets } from '../../lambda-src/git-push-pipeline/adapters/webhook-secrets';
 import { ConditionFailed } from '../../lambda-src/git-push-pipeline/core/ports';
-import { jsonClient } from '../../lambda-src/shared/aws/json';
 import { s3Client } from '../../lambda-src/shared/aws/s3';
-import { SECRETS_MANAGER } from '../../lambda-src/shared/aws/secrets-manager';
 import type { CredentialReference } from '../../src/git-push-pipeline/contract';
 import { credentialPattern, parseAddress } from '../../src/git-push-pipeline/repository-address';
 import { environmentOf } from '../shared/aws/environment';
@@ -83,39 +78,6 @@ describe('credentials of a host', () => {
     const error = (await find(address, value).catch((caught: Error) => caught)) as Error;
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain('s3cret');
-  });
-});
-
-describe('the webhook secret', () => {
-  test('is its value and the one before it, read anew after a minute', async () => {
-    const stack = await startStack(
-      scope => void new secretsmanager.Secret(scope, 'Webhook', { secretName: 'webhook' }),
-    );
-    const client = new SecretsManagerClient(clientFor(stack, 'secretsManager'));
-    const put = (SecretString: string) =>
-      client.send(new PutSecretValueCommand({ SecretId: 'webhook', SecretString }));
-    let now = 0;
-    const secrets = webhookSecrets(
-      jsonClient(SECRETS_MANAGER, 'quick', environmentOf(stack, 'secretsManager')),
-      'webhook',
-      { now: () => now },
-    );
-    try {
-      await put('first');
-      await put('second');
-      expect(await secrets()).toEqual(['second', 'first']);
-      await put('third');
-      now = 59_999;
-      expect(await secrets()).toEqual(['second', 'first']);
-      now = 60_000;
-      expect(await secrets()).toEqual(['third', 'second']);
-      await put('third');
-      now = 120_000;
-      expect(await secrets()).toEqual(['third', 'third']);
-    } finally {
-      client.destroy();
-      await stack.stop();
-    }
   });
 });
 

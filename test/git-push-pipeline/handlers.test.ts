@@ -85,6 +85,13 @@ describe('the accept function', () => {
     expect(metrics.PushesSkipped).toBe(1);
   });
 
+  test('takes a value that was changed a moment ago', async () => {
+    const webhookSecrets = async (fresh?: boolean) => (fresh ? [SECRET] : ['what was read before']);
+    const event = sampleEvent('git-push-pipeline/events/webhook.json');
+    expect(await accept(event, { webhookSecrets })).toMatchObject({ statusCode: 202 });
+    expect(metrics.WebhooksRefused).toBe(0);
+  });
+
   test('refuses what is not signed, and logs nothing of it', async () => {
     const event = sampleEvent('git-push-pipeline/events/webhook.json', {
       headers: { 'x-github-event': 'push' },

@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { SecretsManager } from '../../lambda-src/shared/aws/secrets-manager';
 import { systemClock } from '../../lambda-src/shared/clock';
 import { describe as describeValue } from '../../lambda-src/shared/describe';
 import { requireEnv } from '../../lambda-src/shared/env';
 import { createLog } from '../../lambda-src/shared/log';
 import { createMetrics } from '../../lambda-src/shared/metrics';
-import { cachedSecret } from '../../lambda-src/shared/secret';
 
 test('a missing environment variable is named', () => {
   expect(requireEnv({ A: 'x' }, 'A')).toBe('x');
@@ -71,38 +69,6 @@ test("a metric line passes the function's own log level, whatever that is, and n
     FunctionName: 'f',
     A: 1,
     B: 0,
-  });
-});
-
-describe('a secret', () => {
-  const client = (answers: (string | Error | undefined)[]): { client: SecretsManager; asked(): number } => {
-    let asked = 0;
-    const call = async () => {
-      const answer = answers[asked++];
-      if (answer instanceof Error) throw answer;
-      return { SecretString: answer };
-    };
-    return { client: { call } as unknown as SecretsManager, asked: () => asked };
-  };
-
-  test('is read once', async () => {
-    const { client: secrets, asked } = client(['value']);
-    const secret = cachedSecret(secrets, 'arn');
-    expect(await Promise.all([secret(), secret()])).toEqual(['value', 'value']);
-    expect(asked()).toBe(1);
-  });
-
-  test('is asked for again after a failure', async () => {
-    const { client: secrets } = client([new Error('throttled'), 'value']);
-    const secret = cachedSecret(secrets, 'arn');
-    await expect(secret()).rejects.toThrow('throttled');
-    expect(await secret()).toBe('value');
-  });
-
-  test('without text is an error that names it', async () => {
-    await expect(cachedSecret(client([undefined]).client, 'arn:of:secret')()).rejects.toThrow(
-      /arn:of:secret has no text/,
-    );
   });
 });
 

@@ -15,7 +15,7 @@ import { EVENT_BRIDGE } from '../../lambda-src/shared/aws/event-bridge';
 import { jsonClient } from '../../lambda-src/shared/aws/json';
 import { lambdaClient } from '../../lambda-src/shared/aws/lambda';
 import { SQS } from '../../lambda-src/shared/aws/sqs';
-import type { SecretReader } from '../../lambda-src/shared/secret';
+import type { Cached } from '../../lambda-src/shared/secret';
 import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
 import { dynamodbPlaces } from '../../lambda-src/webhook-runner/adapters/dynamodb-pace';
 import { dynamodbRuns } from '../../lambda-src/webhook-runner/adapters/dynamodb-runs';
@@ -118,7 +118,7 @@ async function deliverTo(
   delivered = batch,
   signal?: AbortSignal,
   endpoint?: string,
-  secret?: SecretReader,
+  secret?: Cached<string>,
 ) {
   const own = (service: string) =>
     endpoint ? environmentAt(endpoint, SECRET) : environmentOf(stack, service);

@@ -8,6 +8,7 @@ import type { Clock } from '../../shared/clock';
 import { json } from '../../shared/http';
 import type { Log } from '../../shared/log';
 import type { Metrics } from '../../shared/metrics';
+import type { Cached } from '../../shared/secret';
 import { type Acceptance, acceptDelivery, type AcceptPolicy, acceptWebhook } from '../core/accept-webhook';
 import { readCodeCommitEvent } from '../core/hosts/codecommit';
 import type { PushQueue } from '../core/ports';
@@ -21,7 +22,7 @@ export interface Ports {
   /** All but the secrets, which are read when they are needed. */
   readonly policy: Omit<AcceptPolicy, 'secrets'>;
   /** The values that senders may prove to know; none where an authorizer decides alone. */
-  readonly webhookSecrets?: () => Promise<readonly string[]>;
+  readonly webhookSecrets?: Cached<readonly string[]>;
   /** The partition's domain, where CodeCommit is used. */
   readonly codeCommitUrlSuffix?: string;
 }
@@ -72,12 +73,12 @@ export function createHandler(ports: Ports): AcceptHandler {
         requestLog,
       );
     }
-    const secrets = (await ports.webhookSecrets?.()) ?? [];
-    return queueAccepted(
-      acceptWebhook(requestFromHttpApiEvent(event), { ...policy, secrets }, now),
-      ports,
-      requestLog,
-    );
+    const request = requestFromHttpApiEvent(event);
+    const accept = async (fresh: boolean) =>
+      acceptWebhook(request, { ...policy, secrets: (await ports.webhookSecrets?.(fresh)) ?? [] }, now);
+    const acceptance = await accept(false);
+    // The secret may just have been changed: what was read a minute ago refuses nobody for good.
+    return queueAccepted(acceptance.status === 401 ? await accept(true) : acceptance, ports, requestLog);
   };
 }
 

@@ -8,8 +8,8 @@ import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
+import { acceptedSecrets } from '../../shared/secret';
 import { sqsPushQueue } from '../adapters/sqs-push-queue';
-import { webhookSecrets } from '../adapters/webhook-secrets';
 
 const { env } = process;
 const webhookSecretArn = env[ENV.webhookSecretArn];
@@ -31,7 +31,7 @@ export const handler = createHandler({
     sshPatterns: (jsonEnv<string[]>(env, ENV.sshPatterns) ?? []).map(credentialPattern),
   },
   webhookSecrets: webhookSecretArn
-    ? webhookSecrets(jsonClient(SECRETS_MANAGER, 'quick', env), webhookSecretArn, systemClock)
+    ? acceptedSecrets(jsonClient(SECRETS_MANAGER, 'quick', env), webhookSecretArn, Date.now)
     : undefined,
   codeCommitUrlSuffix: env[ENV.codeCommitUrlSuffix],
 });

@@ -4,7 +4,7 @@ import { type RequestRules, ROUTE, type RunAccepted } from '../../../src/webhook
 import type { Clock } from '../../shared/clock';
 import { bodyBytes, HttpError, type HttpHandler, httpHandler, json } from '../../shared/http';
 import type { Log } from '../../shared/log';
-import type { SecretReader } from '../../shared/secret';
+import type { Cached } from '../../shared/secret';
 import { newCheckpoint } from '../core/checkpoint';
 import { RUN_ID, runIdOf } from '../core/run-id';
 import type { RunQueue } from '../core/run-queue';
@@ -18,13 +18,13 @@ export interface Ports {
   readonly log: Log;
   readonly rules: RequestRules;
   /** What `x-api-key` must be; without one an authorizer decides alone. */
-  readonly apiKey?: SecretReader;
+  readonly apiKeys?: Cached<readonly string[]>;
 }
 
 /** `POST /run` answers as soon as the run lies in the queue; `GET /runs/{run_id}` says how far it is, `DELETE` ends it. */
 export function createHandler(ports: Ports): HttpHandler {
   return httpHandler(ports.log, async (event, log) => {
-    if (ports.apiKey) await checkApiKey(event, ports.apiKey);
+    if (ports.apiKeys) await checkApiKey(event, ports.apiKeys);
     switch (event.routeKey) {
       case ROUTE.get:
         return show(event, ports);
@@ -78,11 +78,15 @@ function noSuchRun(): HttpError {
   );
 }
 
-async function checkApiKey({ headers }: APIGatewayProxyEventV2, apiKey: SecretReader): Promise<void> {
+async function checkApiKey(
+  { headers }: APIGatewayProxyEventV2,
+  apiKeys: Cached<readonly string[]>,
+): Promise<void> {
   const given = headers?.['x-api-key'];
   if (given === undefined) throw new HttpError(401, 'The header `x-api-key` is missing');
   // The key may just have been changed: what was read a minute ago refuses nobody for good.
-  if (!equal(given, await apiKey()) && !equal(given, await apiKey(true))) {
+  const isOneOf = (keys: readonly string[]) => keys.some(key => equal(given, key));
+  if (!isOneOf(await apiKeys()) && !isOneOf(await apiKeys(true))) {
     throw new HttpError(401, 'The header `x-api-key` has the wrong key');
   }
 }

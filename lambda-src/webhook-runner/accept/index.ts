@@ -7,7 +7,7 @@ import { SQS } from '../../shared/aws/sqs';
 import { systemClock } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
-import { readSecret, rereadSecret } from '../../shared/secret';
+import { acceptedSecrets } from '../../shared/secret';
 import { dynamodbRuns } from '../adapters/dynamodb-runs';
 import { sqsRunQueue } from '../adapters/sqs-run-queue';
 
@@ -21,5 +21,5 @@ export const handler = createHandler({
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
   rules: JSON.parse(requireEnv(env, ENV.requestRules)) as RequestRules,
-  apiKey: apiKeySecretArn ? rereadSecret(() => readSecret(secrets, apiKeySecretArn), Date.now) : undefined,
+  apiKeys: apiKeySecretArn ? acceptedSecrets(secrets, apiKeySecretArn, Date.now) : undefined,
 });

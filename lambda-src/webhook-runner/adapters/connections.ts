@@ -13,7 +13,7 @@ import type {
 import { createAddressGuard } from '../../shared/address-guard';
 import type { Timing } from '../../shared/clock';
 import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
-import type { SecretReader } from '../../shared/secret';
+import type { Cached } from '../../shared/secret';
 import { type HttpAuth, authOf } from '../core/auth-secret';
 import { sharedPace, type SharedPlaces, unlimitedPace } from '../core/pace';
 import type { Connections, Destination, FailedRecords, Reporter, Source } from '../core/ports';
@@ -23,7 +23,7 @@ export interface ConnectOptions {
   readonly settings: RunnerSettings;
   readonly destination: DestinationSettings;
   readonly timing: Timing;
-  readonly secret?: SecretReader;
+  readonly secret?: Cached<string>;
   readonly places: SharedPlaces;
   /** Where records are kept that were not delivered. */
   readonly failedRecords?: (message: RunMessage, run: Run) => FailedRecords;
@@ -127,7 +127,7 @@ function destinationOf({ request }: RunMessage, options: ConnectOptions, client:
 /** The same credentials as long as the secret's text is the same. */
 function credentials(
   parse: (text: string) => HttpAuth,
-  secret: SecretReader,
+  secret: Cached<string>,
 ): (fresh: boolean) => Promise<HttpAuth> {
   let known: { readonly text: string; readonly auth: HttpAuth } | undefined;
   return async fresh => {

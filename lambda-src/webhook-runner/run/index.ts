@@ -20,7 +20,7 @@ import { systemTiming } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog } from '../../shared/log';
 import { createMetrics } from '../../shared/metrics';
-import { readSecret, rereadSecret, type SecretReader } from '../../shared/secret';
+import { type Cached, cachedSecret } from '../../shared/secret';
 import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { createConnect } from '../adapters/connections';
 import { dynamodbPlaces } from '../adapters/dynamodb-pace';
@@ -49,9 +49,8 @@ function loadMapper(file: string): RecordMapper {
   return mapperOf(load(`./${file}`));
 }
 
-function secretReader(arn: string): SecretReader {
-  const client = jsonClient(SECRETS_MANAGER, 'quick', env);
-  return rereadSecret(() => readSecret(client, arn), Date.now);
+function secretOf(arn: string): Cached<string> {
+  return cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', env), arn, Date.now);
 }
 
 export const handler = createHandler({
@@ -64,7 +63,7 @@ export const handler = createHandler({
     settings,
     destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
     timing: systemTiming,
-    secret: secretArn ? secretReader(secretArn) : undefined,
+    secret: secretArn ? secretOf(secretArn) : undefined,
     places: dynamodbPlaces(dynamodb, tableName, Date.now),
     failedRecords:
       s3 && bucket
