@@ -29,6 +29,8 @@ export interface SystemOptions {
   readonly nodePath?: string;
   /** How many events of one function run at once. */
   readonly concurrency?: number;
+  /** How many events of all functions run at once before more are refused with 429. Default: 1000, as AWS starts with */
+  readonly accountConcurrency?: number;
   readonly environmentOverrides?: Record<string, Record<string, string>>;
   /** What runs beside the services of AWS, such as a host that functions talk to. */
   readonly services?: readonly Service[];
@@ -198,6 +200,7 @@ export class System {
       new Lambda(context, {
         nodePath: this.options.nodePath ?? process.execPath,
         concurrency: this.options.concurrency ?? 4,
+        accountConcurrency: this.options.accountConcurrency,
         assetPath,
         environmentOverrides: this.options.environmentOverrides ?? {},
         extensions: this.options.extensions,
@@ -254,12 +257,26 @@ export class System {
     }
   }
 
+  /** Where times and numbers are not those of AWS. */
+  private noticeLimits(): void {
+    const { concurrency = 4, fastRetries } = this.options;
+    this.notices.push(
+      `At most ${concurrency} events of one function run at once, and more wait (--concurrency); AWS starts more environments`,
+    );
+    if (fastRetries) {
+      this.notices.push(
+        'Asynchronous events are tried again, and give up, 60 times as soon as on AWS (--fast-retries)',
+      );
+    }
+  }
+
   private noticeTheRest(resources: Resource[]): void {
     const rest = new Map<string, string[]>();
     for (const resource of resources) {
       if (this.serviceOf(resource) || WITHOUT_EFFECT.has(resource.type)) continue;
       rest.set(resource.type, [...(rest.get(resource.type) ?? []), resource.name]);
     }
+    if (this.service(Lambda).configs.length > 0) this.noticeLimits();
     for (const [type, names] of rest) this.notices.push(`${type} is not run here (${names.join(', ')})`);
   }
 }

@@ -4,6 +4,8 @@ import {
   ExecuteStatementCommand,
   GetItemCommand,
   ListTablesCommand,
+  PutItemCommand,
+  TransactGetItemsCommand,
   TransactWriteItemsCommand,
 } from '@aws-sdk/client-dynamodb';
 import {
@@ -161,6 +163,24 @@ describe('DynamoDB', () => {
           }),
         ),
       ).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+    });
+  });
+
+  test('reads several items as one', async () => {
+    const get = (id: string, rest = {}) => ({
+      Get: { TableName: 'Orders', Key: { Id: { S: id } }, ...rest },
+    });
+    const read = (...TransactItems: ReturnType<typeof get>[]) =>
+      tables.send(new TransactGetItemsCommand({ TransactItems }));
+    const Item = { Id: { S: 'r1' }, A: { S: 'a' }, B: { S: 'b' } };
+    await tables.send(new PutItemCommand({ TableName: 'Orders', Item }));
+    const { Responses } = await read(get('r1', { ProjectionExpression: 'A' }), get('r2'));
+    expect(Responses).toEqual([{ Item: { A: { S: 'a' } } }, {}]);
+    for (const wrong of [[get('r1'), get('r1')], Array.from({ length: 101 }, (_, n) => get(`r${n}`))]) {
+      await expect(read(...wrong)).rejects.toMatchObject({ name: 'ValidationException' });
+    }
+    await expect(read(get('r1', { TableName: 'Nowhere' }))).rejects.toMatchObject({
+      name: 'ResourceNotFoundException',
     });
   });
 

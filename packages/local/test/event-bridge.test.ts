@@ -194,9 +194,9 @@ it('refuses too many, too large and unknown requests', async () => {
   await expect(put(...Array.from({ length: 11 }, () => entry))).rejects.toMatchObject({
     name: 'ValidationException',
   });
-  await expect(
-    put({ ...entry, Detail: JSON.stringify({ x: 'x'.repeat(256 * 1024) }) }),
-  ).rejects.toMatchObject({ name: 'ValidationException' });
+  const sized = (bytes: number) => ({ ...entry, Detail: JSON.stringify({ x: 'x'.repeat(bytes) }) });
+  expect(await put(sized(1024 * 1024 - 20))).toMatchObject({ FailedEntryCount: 0 });
+  await expect(put(sized(1024 * 1024))).rejects.toMatchObject({ name: 'ValidationException' });
   await expect(client.send(new ListRulesCommand({}))).rejects.toMatchObject({
     name: 'NotImplemented',
     message: expect.stringContaining('ListRules'),

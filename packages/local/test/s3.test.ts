@@ -12,6 +12,7 @@ import {
   DeleteObjectsCommand,
   GetBucketLocationCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   ListBucketsCommand,
@@ -467,9 +468,50 @@ describe('buckets and objects', () => {
       name: 'NotImplemented',
       message: expect.stringContaining('PUT on a bucket with tagging'),
     });
-    await expect(put('tagged', 'x', { Tagging: 'a=b' })).rejects.toMatchObject({
+    await expect(put('acl', 'x', { ACL: 'public-read' })).rejects.toMatchObject({
       name: 'NotImplemented',
-      message: expect.stringContaining('x-amz-tagging'),
+      message: expect.stringContaining('x-amz-acl'),
+    });
+  });
+});
+
+describe('tags', () => {
+  const tagsOf = async (Key: string) =>
+    (await client.send(new GetObjectTaggingCommand({ Bucket: 'plain', Key }))).TagSet;
+
+  it('come with an object, are counted with it, and go with its copy', async () => {
+    await put('tagged', 'x', { Tagging: 'a=b&c%20d=1' });
+    const { TagCount, ContentType } = await client.send(
+      new GetObjectCommand({ Bucket: 'plain', Key: 'tagged' }),
+    );
+    expect([TagCount, ContentType]).toEqual([2, 'application/octet-stream']);
+    const tags = [
+      { Key: 'a', Value: 'b' },
+      { Key: 'c d', Value: '1' },
+    ];
+    expect(await tagsOf('tagged')).toEqual(tags);
+    const copy = { Bucket: 'plain', Key: 'copy of tagged', CopySource: 'plain/tagged' };
+    await client.send(new CopyObjectCommand({ ...copy, MetadataDirective: 'REPLACE' }));
+    expect(await tagsOf('copy of tagged')).toEqual(tags);
+    await client.send(new CopyObjectCommand({ ...copy, TaggingDirective: 'REPLACE', Tagging: 'e=f' }));
+    expect(await tagsOf('copy of tagged')).toEqual([{ Key: 'e', Value: 'f' }]);
+  });
+
+  it.each([
+    ['a=1&a=2', 'InvalidTag'],
+    [`a=${'x'.repeat(257)}`, 'InvalidTag'],
+    [Array.from({ length: 11 }, (_, n) => `k${n}=v`).join('&'), 'BadRequest'],
+  ])('%s are refused', (Tagging, name) =>
+    expect(put('tagged badly', 'x', { Tagging })).rejects.toMatchObject({ name }),
+  );
+
+  it('need a permission of their own', async () => {
+    const writer = new S3Client({ ...clientFor(stack, 's3', 'Writer'), forcePathStyle: true });
+    const write = (rest: object) =>
+      writer.send(new PutObjectCommand({ Bucket: 'versioned', Key: 'out/a', Body: 'x', ...rest }));
+    await write({});
+    await expect(write({ Tagging: 'a=b' })).rejects.toMatchObject({
+      message: expect.stringContaining('s3:PutObjectTagging'),
     });
   });
 });

@@ -25,6 +25,7 @@ with the permissions that they would have. Nothing reaches AWS.
   --env-file FILE   environment overrides as JSON: {"<function>": {"NAME": "value"}, "Parameters": {"FOR_ALL": "value"}}
   --node PROGRAM    the Node.js that runs the functions (this one)
   --concurrency N   how many events of one function run at once; more wait (4)
+  --account-concurrency N  how many events of all functions run at once; more are refused with 429 (1000)
   --fast-retries    asynchronous events are tried again after 1 and 2 seconds, not after 1 and 2 minutes
   --throttle        HTTP APIs answer 429 above the rate that their stage allows
   --ttl-delay SECS  how long an expired item stays visible before it is deleted (60)
@@ -41,6 +42,7 @@ with the permissions that they would have. Nothing reaches AWS.
         'env-file': { type: 'string' },
         node: { type: 'string' },
         concurrency: { type: 'string' },
+        'account-concurrency': { type: 'string' },
         'fast-retries': { type: 'boolean' },
         throttle: { type: 'boolean' },
         'ttl-delay': { type: 'string' },
@@ -58,6 +60,7 @@ with the permissions that they would have. Nothing reaches AWS.
       port: integer('--port', values.port, 3000, 0, 65_535),
       nodePath: values.node === undefined ? process.execPath : checkedNode(values.node),
       concurrency: integer('--concurrency', values.concurrency, 4, 1, 1000),
+      accountConcurrency: integer('--account-concurrency', values['account-concurrency'], 1000, 1, 100_000),
       environmentOverrides: values['env-file'] === undefined ? {} : readEnvironment(values['env-file']),
       fastRetries: values['fast-retries'],
       throttle: values.throttle,

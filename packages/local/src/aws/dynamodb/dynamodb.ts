@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import dynalite from 'dynalite';
 import { answerError, answerJson, notImplemented, operationOf } from '../aws-json';
 import { LeadingKeys } from './leading-keys';
-import { type TransactBody, transactActions, Transactions } from './transactions';
+import { type TransactBody, type TransactGetBody, transactActions, Transactions } from './transactions';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { Lock } from '../../util/lock';
 import { listen, readBody, type RunningServer } from '../../util/server';
@@ -46,6 +46,7 @@ const OPERATIONS = new Set([
   'PutItem',
   'Query',
   'Scan',
+  'TransactGetItems',
   'TransactWriteItems',
   'UpdateItem',
   'UpdateTable',
@@ -209,6 +210,10 @@ export class DynamoDb implements Service {
       if (operation === 'TransactWriteItems') {
         return answerJson(response, 200, await this.lock.alone(() => this.transactions.write(parsed)));
       }
+      if (operation === 'TransactGetItems') {
+        const gets = parsed as TransactGetBody;
+        return answerJson(response, 200, await this.lock.alone(() => this.transactions.get(gets)));
+      }
       const answer =
         parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD'
           ? await this.lock.alone(() => this.forwardAndTellItem(request.headers, body, parsed))
@@ -237,6 +242,10 @@ export class DynamoDb implements Service {
   /** What a request does, as IAM sees it. */
   private actionsOf(operation: string, body: Body & TransactBody): { action: string; table: string }[] {
     if (operation === 'TransactWriteItems') return transactActions(body);
+    if (operation === 'TransactGetItems') {
+      const gets = (body as TransactGetBody).TransactItems ?? [];
+      return gets.map(({ Get }) => ({ action: 'GetItem', table: Get?.TableName ?? '*' }));
+    }
     const { TableName, IndexName, RequestItems } = body;
     const tables = RequestItems ? Object.keys(RequestItems) : [TableName ?? '*'];
     return tables.map(table => ({

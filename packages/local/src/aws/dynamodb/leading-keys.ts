@@ -47,21 +47,21 @@ export class LeadingKeys {
     if (name === undefined) return [];
     const request = body as Request;
     if (operation === 'Query') return queried(request, name);
-    const items =
-      operation === 'TransactWriteItems'
-        ? (request.TransactItems ?? []).flatMap(item =>
-            Object.entries(item).flatMap(([kind, keyed]) =>
-              keyed.TableName?.split('/').pop() === table && ACTIONS[kind] === action ? [keyed] : [],
-            ),
-          )
-        : request.RequestItems
-          ? ofBatch(request.RequestItems, table)
-          : [request];
+    const items = operation.startsWith('Transact')
+      ? (request.TransactItems ?? []).flatMap(item =>
+          Object.entries(item).flatMap(([kind, keyed]) =>
+            keyed.TableName?.split('/').pop() === table && ACTIONS[kind] === action ? [keyed] : [],
+          ),
+        )
+      : request.RequestItems
+        ? ofBatch(request.RequestItems, table)
+        : [request];
     return [...new Set(items.flatMap(({ Key, Item: item }) => textOf((Key ?? item)?.[name])))];
   }
 }
 
 const ACTIONS: Record<string, string> = {
+  Get: 'GetItem',
   Put: 'PutItem',
   Update: 'UpdateItem',
   Delete: 'DeleteItem',

@@ -1,9 +1,9 @@
 /**
- * What dynalite does not do, done in front of it: TransactWriteItems, and `ReturnValuesOnConditionCheckFailure: ALL_OLD`.
+ * What dynalite does not do, done in front of it: transactions, and `ReturnValuesOnConditionCheckFailure: ALL_OLD`.
  *
  * Faithful: all or nothing, every failed condition told with its reason and item, one item at most once, at most 100 items, a
- * repeated ClientRequestToken (within ten minutes) writes nothing again. Both run alone: no other request is under way meanwhile.
- * So a transaction here never meets another (TransactionConflict), and never is throttled. TransactGetItems is not done.
+ * repeated ClientRequestToken (within ten minutes) writes nothing again. All run alone: no other request is under way meanwhile.
+ * So a transaction here never meets another (TransactionConflict), and never is throttled.
  * https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
  */
 import { createHash } from 'node:crypto';
@@ -22,6 +22,10 @@ interface Operation {
 export interface TransactBody {
   readonly TransactItems: Partial<Record<Kind, Operation>>[];
   readonly ClientRequestToken?: string;
+}
+
+export interface TransactGetBody {
+  readonly TransactItems?: { readonly Get?: { readonly TableName: string; readonly Key: Item } }[];
 }
 
 interface Answer {
@@ -61,25 +65,14 @@ export class Transactions {
   public async write(body: TransactBody): Promise<object> {
     if (this.isRepeated(body)) return {};
     const items = body.TransactItems ?? [];
-    if (items.length < 1 || items.length > 100) {
-      throw new ServiceError(
-        'ValidationException',
-        'Member must have length less than or equal to 100, and greater than or equal to 1: transactItems',
-      );
-    }
+    checkCount(items.length);
     const operations = await Promise.all(
       items.map(async item => {
         const [kind, operation] = operationOf(item);
         return { kind, operation, key: await this.keyOf(operation) };
       }),
     );
-    const targets = operations.map(({ operation, key }) => JSON.stringify([operation.TableName, key]));
-    if (new Set(targets).size < targets.length) {
-      throw new ServiceError(
-        'ValidationException',
-        'Transaction request cannot include multiple operations on one item',
-      );
-    }
+    checkDistinct(operations.map(({ operation, key }) => JSON.stringify([operation.TableName, key])));
     const undo: (() => Promise<unknown>)[] = [];
     const reasons: { Code: string; Message?: string; Item?: Item }[] = [];
     for (const { kind, operation, key } of operations) {
@@ -93,11 +86,7 @@ export class Transactions {
         reasons.push({ Code: 'ConditionalCheckFailed', Message: 'The conditional request failed', ...shown });
       } else {
         for (const step of undo) await step();
-        throw new ServiceError(
-          answer.body.__type?.split('#').pop() ?? 'ValidationException',
-          answer.body.message ?? 'refused',
-          answer.statusCode,
-        );
+        throw refusal(answer);
       }
     }
     if (reasons.some(({ Code }) => Code !== 'None')) {
@@ -114,6 +103,20 @@ export class Transactions {
       this.tokens.set(body.ClientRequestToken, { fingerprint: fingerprint(body), at: this.now() });
     }
     return {};
+  }
+
+  /** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactGetItems.html */
+  public async get({ TransactItems = [] }: TransactGetBody): Promise<object> {
+    checkCount(TransactItems.length);
+    const targets = TransactItems.map(({ Get }) => JSON.stringify([Get?.TableName, Get?.Key]));
+    checkDistinct(targets);
+    const Responses: { Item?: Item }[] = [];
+    for (const { Get } of TransactItems) {
+      const { statusCode, body } = await this.engine('GetItem', { ...Get, ConsistentRead: true });
+      if (statusCode !== 200) throw refusal({ statusCode, body });
+      Responses.push(body.Item ? { Item: body.Item } : {});
+    }
+    return { Responses };
   }
 
   /** The item that was in the way of a conditional write. */
@@ -180,6 +183,28 @@ function operationOf(item: Partial<Record<Kind, Operation>>): [Kind, Operation] 
     );
   }
   return entries[0];
+}
+
+function checkCount(count: number): void {
+  if (count >= 1 && count <= 100) return;
+  throw new ServiceError(
+    'ValidationException',
+    'Member must have length less than or equal to 100, and greater than or equal to 1: transactItems',
+  );
+}
+
+function checkDistinct(targets: readonly string[]): void {
+  if (new Set(targets).size === targets.length) return;
+  throw new ServiceError(
+    'ValidationException',
+    'Transaction request cannot include multiple operations on one item',
+  );
+}
+
+/** The engine's own error, passed on. */
+function refusal({ statusCode, body }: Answer): ServiceError {
+  const code = body.__type?.split('#').pop() ?? 'ValidationException';
+  return new ServiceError(code, body.message ?? 'refused', statusCode);
 }
 
 function fingerprint({ TransactItems }: TransactBody): string {

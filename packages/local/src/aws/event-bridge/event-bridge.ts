@@ -80,8 +80,8 @@ interface RuleProperties {
 }
 
 const MAX_ENTRIES = 10;
-/** Of all entries of a call. Higher limits have been announced; what stays below this one is right everywhere. */
-const MAX_BYTES = 256 * 1024;
+/** Of all entries of a call, since January 2026: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html */
+const MAX_BYTES = 1024 * 1024;
 
 export class EventBridge implements Service {
   public readonly types = ['AWS::Events::EventBus', 'AWS::Events::Rule', 'AWS::Events::EventBusPolicy'];

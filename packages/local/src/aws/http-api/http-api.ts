@@ -38,6 +38,18 @@ const INTEGRATION_TIMEOUT_MS = 30_000;
 
 const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml|[^;]*\+json|[^;]*\+xml)\b)/i;
 
+interface RouteSettings {
+  readonly ThrottlingRateLimit?: number;
+  readonly ThrottlingBurstLimit?: number;
+}
+
+interface StageProperties {
+  readonly ApiId: string;
+  readonly DefaultRouteSettings?: RouteSettings;
+  /** By the key of a route, in place of the default. */
+  readonly RouteSettings?: Readonly<Record<string, RouteSettings>>;
+}
+
 export class HttpApis implements Service {
   public readonly types = [
     'AWS::ApiGatewayV2::Api',
@@ -107,19 +119,10 @@ export class HttpApis implements Service {
         break;
       }
       case 'AWS::ApiGatewayV2::Stage': {
-        const throttle = properties.DefaultRouteSettings as
-          | { ThrottlingRateLimit?: number; ThrottlingBurstLimit?: number }
-          | undefined;
-        const { ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst } = throttle ?? {};
-        if (rate !== undefined && this.throttles) {
-          this.buckets.set(
-            String(properties.ApiId),
-            new TokenBucket(rate, burst ?? rate, this.context.clock),
-          );
-        } else if (rate !== undefined) {
-          this.context.notice(
-            `${resource.name}: throttle of ${rate} requests a second, burst ${burst} (enforced with --throttle only)`,
-          );
+        const { ApiId, DefaultRouteSettings, RouteSettings } = properties as unknown as StageProperties;
+        this.addThrottle(resource, ApiId, DefaultRouteSettings);
+        for (const [route, settings] of Object.entries(RouteSettings ?? {})) {
+          this.addThrottle(resource, `${ApiId} ${route}`, settings, ` of ${route}`);
         }
         break;
       }
@@ -147,6 +150,17 @@ export class HttpApis implements Service {
 
   public async stop(): Promise<void> {
     await Promise.all([...this.apis.values()].map(({ server }) => server.close()));
+  }
+
+  private addThrottle({ name }: Resource, key: string, settings: RouteSettings | undefined, of = ''): void {
+    const { ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst } = settings ?? {};
+    if (rate === undefined) return;
+    if (this.throttles) {this.buckets.set(key, new TokenBucket(rate, burst ?? rate, this.context.clock));}
+    else {
+      this.context.notice(
+        `${name}: throttle${of} of ${rate} requests a second, burst ${burst} (enforced with --throttle only)`,
+      );
+    }
   }
 
   private async serve(
@@ -191,7 +205,9 @@ export class HttpApis implements Service {
     const match = matchRoute([...api.routes.keys()], method, url.pathname);
     if (match === 'malformed') return message(400, 'Bad Request');
     if (!match) return message(404, 'Not Found');
-    if (this.buckets.get(api.resource.logicalId)?.take() === false) return message(429, 'Too Many Requests');
+    const { logicalId } = api.resource;
+    const bucket = this.buckets.get(`${logicalId} ${match.routeKey}`) ?? this.buckets.get(logicalId);
+    if (bucket?.take() === false) return message(429, 'Too Many Requests');
     const event = createEvent({ request, url, body, requestId, apiId: api.resource.logicalId, ...match });
     const invocation = this.context
       .service(Lambda)

@@ -36,6 +36,8 @@ export interface LambdaOptions {
   readonly concurrency: number;
   /** The folder or file of an asset, by its S3 object key. */
   readonly assetPath: (objectKey: string) => string | undefined;
+  /** How many events of all functions with nothing reserved run at once, with what is reserved. Default: 1000, as AWS starts with */
+  readonly accountConcurrency?: number;
   /** Whether asynchronous events are tried again sixty times as soon as on AWS. */
   readonly fastRetries?: boolean;
   /** Values that replace those of the template: by function name, or for all functions under `Parameters`. */
@@ -75,10 +77,11 @@ interface LayerProperties {
 
 /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
 const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
+const MAX_ASYNCHRONOUS_BYTES = 1024 * 1024;
 
 const EVENT_INVOKE_CONFIG = 'AWS::Lambda::EventInvokeConfig';
 /** Of an account, where nobody has asked for more. */
-const ACCOUNT_CONCURRENCY = 1000;
+export const ACCOUNT_CONCURRENCY = 1000;
 
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
@@ -235,9 +238,10 @@ export class Lambda implements Service {
       ({ config }) => config.reservedConcurrency === undefined,
     );
     const reserved = this.configs.reduce((sum, config) => sum + (config.reservedConcurrency ?? 0), 0);
+    const account = this.options.accountConcurrency ?? ACCOUNT_CONCURRENCY;
     const isThrottled =
       reservedConcurrency === undefined
-        ? others.reduce((sum, fn) => sum + fn.running, 0) >= ACCOUNT_CONCURRENCY - reserved
+        ? others.reduce((sum, fn) => sum + fn.running, 0) >= account - reserved
         : running >= reservedConcurrency;
     if (!isThrottled) return;
     this.context.log(name, 'Throttled: as many events run as its concurrency allows');
@@ -277,15 +281,13 @@ export class Lambda implements Service {
         'lambda:InvokeFunction',
         this.functionArn(this.find(name)?.name ?? name),
       );
-      if (body.length > MAX_PAYLOAD_BYTES) {
-        throw new ServiceError('RequestTooLargeException', `${body.length} byte payload is too large`, 413);
+      const type = String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse');
+      const limit = type === 'Event' ? MAX_ASYNCHRONOUS_BYTES : MAX_PAYLOAD_BYTES;
+      if (body.length > limit) {
+        const text = `${body.length} byte payload is too large, the limit of ${type} is ${limit}`;
+        throw new ServiceError('RequestTooLargeException', text, 413);
       }
-      await this.answerInvoke(
-        name,
-        body.toString('utf8') || '{}',
-        String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse'),
-        response,
-      );
+      await this.answerInvoke(name, body.toString('utf8') || '{}', type, response);
     } catch (error) {
       if (error instanceof ServiceError) response.setHeader('x-amzn-errortype', error.code);
       answerError(response, error);

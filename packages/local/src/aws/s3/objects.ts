@@ -20,6 +20,7 @@ const KEPT_HEADER = new RegExp(
     '|x-amz-server-side-encryption.*)$',
 );
 const MAX_METADATA_BYTES = 2048;
+const TAGGING = 'x-amz-tagging';
 
 export class S3Objects {
   /** @param folder where contents lie */
@@ -40,8 +41,10 @@ export class S3Objects {
     const { content } = version;
     if (isUnchanged(headers, version)) return void response.writeHead(304, describe(version)).end();
     const range = readRange(headers.range, content.size);
+    const { [TAGGING]: tagging, ...kept } = content.headers;
     const answer: OutgoingHttpHeaders = {
-      ...content.headers,
+      ...kept,
+      ...(tagging && { 'x-amz-tagging-count': String(tagsOf(tagging).length) }),
       ...overrides(query),
       ...describe(version),
       ...encryption(content),
@@ -89,7 +92,12 @@ export class S3Objects {
           'metadata, storage class, website redirect location or encryption attributes.',
       );
     }
-    const kept = replaces ? keptHeaders(headers) : source.content.headers;
+    const { [TAGGING]: _, ...described } = replaces ? keptHeaders(headers) : source.content.headers;
+    const tags =
+      headers['x-amz-tagging-directive'] === 'REPLACE'
+        ? keptHeaders(headers)[TAGGING]
+        : source.content.headers[TAGGING];
+    const kept = { ...described, ...(tags && { [TAGGING]: tags }) };
     const copied = await write(
       [createReadStream(source.content.file)],
       this.newFile(),
@@ -127,6 +135,11 @@ export class S3Objects {
 export function keptHeaders(headers: IncomingHttpHeaders): Headers {
   const kept: Record<string, string> = { 'content-type': 'binary/octet-stream' };
   let metadataBytes = 0;
+  const tagging = headers[TAGGING];
+  if (tagging) {
+    kept[TAGGING] = String(tagging);
+    tagsOf(kept[TAGGING]);
+  }
   for (const [name, value] of Object.entries(headers)) {
     if (!KEPT_HEADER.test(name)) continue;
     const text = name === 'content-encoding' ? withoutFraming(String(value)) : String(value);
@@ -144,6 +157,28 @@ export function keptHeaders(headers: IncomingHttpHeaders): Headers {
     );
   }
   return kept;
+}
+
+/**
+ * The tags of a header, which has the form of a query.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+ */
+export function tagsOf(header: string): [string, string][] {
+  const tags = [...new URLSearchParams(header)];
+  if (tags.length > 10) {
+    throw new ServiceError('BadRequest', 'Object tags cannot be greater than 10', 400);
+  }
+  if (new Set(tags.map(([key]) => key)).size < tags.length) {
+    throw new ServiceError('InvalidTag', 'Cannot provide multiple Tags with the same key', 400);
+  }
+  if (tags.some(([key, value]) => key.length < 1 || key.length > 128 || value.length > 256)) {
+    throw new ServiceError(
+      'InvalidTag',
+      'A tag has a key of 1 to 128 and a value of up to 256 characters',
+      400,
+    );
+  }
+  return tags;
 }
 
 /** How the upload was framed is no property of the object. */

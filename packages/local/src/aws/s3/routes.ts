@@ -54,6 +54,13 @@ const ROUTES: Route[] = [
   { operation: 'DeleteObjects', method: 'POST', on: 'bucket', required: ['delete'] },
   { operation: 'GetObject', method: 'GET', on: 'object', optional: ['versionId'] },
   { operation: 'HeadObject', method: 'HEAD', on: 'object', optional: ['versionId'] },
+  {
+    operation: 'GetObjectTagging',
+    method: 'GET',
+    on: 'object',
+    required: ['tagging'],
+    optional: ['versionId'],
+  },
   { operation: 'DeleteObject', method: 'DELETE', on: 'object', optional: ['versionId'] },
   { operation: 'PutObject', method: 'PUT', on: 'object' },
   { operation: 'CreateMultipartUpload', method: 'POST', on: 'object', required: ['uploads'] },
@@ -64,7 +71,7 @@ const ROUTES: Route[] = [
 
 /** Headers that ask for what is not done here: they fail loudly, or an object would lack what its writer believes it has. */
 const REFUSED_HEADER = new RegExp(
-  '^x-amz-(acl$|grant-|tagging$|object-lock|website-redirect|write-offset|mfa$|expected-bucket-owner$' +
+  '^x-amz-(acl$|grant-|object-lock|website-redirect|write-offset|mfa$|expected-bucket-owner$' +
     '|source-expected|copy-source-if|server-side-encryption-customer|copy-source-server-side)',
 );
 

@@ -2,7 +2,7 @@
  * A stand-in for S3, addressed by path: buckets, objects with versions and metadata, listings, multipart uploads, copies, presigned
  * URLs. Uploads are verified against every checksum that they carry.
  *
- * It has no access control lists, tags, object lock, encryption with a customer's key, bucket policies, lifecycle, replication,
+ * It has no access control lists, object lock, encryption with a customer's key, bucket policies, lifecycle, replication,
  * website or notifications, and it verifies no signature: a request for what it does not do is refused by name, and what of a
  * bucket's properties has no effect is said at start. KMS keys are named in answers only. All of it is gone when the run ends.
  */
@@ -16,7 +16,7 @@ import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 import { ServiceError } from '../aws-json';
 import { listObjects, listVersions } from './lists';
 import { MultipartUploads, partNumber } from './multipart';
-import { keptHeaders, type ObjectVersion, S3Objects } from './objects';
+import { keptHeaders, type ObjectVersion, S3Objects, tagsOf } from './objects';
 import {
   bucketArn,
   objectArn,
@@ -79,6 +79,7 @@ export class S3 implements Service {
       answerXml(call, 'ListVersionsResult', listVersions(this.bucketOf(call), call.query)),
     GetObject: call => this.getObject(call),
     HeadObject: call => this.getObject(call),
+    GetObjectTagging: call => this.getTagging(call),
     PutObject: async call =>
       answer(call, 200, await this.objects.put(call.message, call, this.bucketOf(call))),
     CopyObject: call => this.copyObject(call),
@@ -167,6 +168,10 @@ export class S3 implements Service {
           permission.context,
         );
       }
+      if (request.headers['x-amz-tagging'] !== undefined) {
+        const { bucket, key } = request;
+        await this.context.iam.authorize(request.headers, 's3:PutObjectTagging', objectArn(bucket, key));
+      }
       await this.operations[request.operation]({ ...request, message, response });
     } catch (error) {
       answerError(message, response, error);
@@ -244,6 +249,13 @@ export class S3 implements Service {
       call.query.get('versionId') ?? undefined,
     );
     await this.objects.get(call, version, call.response);
+  }
+
+  private async getTagging(call: Call): Promise<void> {
+    const versionId = call.query.get('versionId') ?? undefined;
+    const { content } = await this.readable(call, this.bucketOf(call), call.key, versionId);
+    const tags = tagsOf(content.headers['x-amz-tagging'] ?? '');
+    answerXml(call, 'Tagging', { TagSet: { Tag: tags.map(([Key, Value]) => ({ Key, Value })) } });
   }
 
   /** An object that is not there is only told to those who may list the bucket. */
