@@ -4,6 +4,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { BLOCK_CASES } from './blocks';
+import { USED } from './integration/used-grants';
 import { ACCOUNT, functionRoles, listOf, PLACES, type Role, statementsOf } from './roles';
 import type { Statement } from '../packages/local/src/aws/iam/evaluate';
 
@@ -88,17 +89,27 @@ const rolesOf = (create: (typeof BLOCK_CASES)[number]['minimal']) => {
   }));
 };
 
+/** The integration tests in which a role called all of these actions. */
+function seenBy(block: string, role: string, actions: readonly string[]): string {
+  return Object.entries(USED[`${block}/${role}`] ?? {})
+    .filter(([, used]) => actions.every(action => used.includes(action)))
+    .map(([test]) => test.split(',')[0])
+    .filter((test, at, all) => all.indexOf(test) === at)
+    .join(', ');
+}
+
 /** A table for each function's role, with what the block's smallest form has already marked. */
 function sectionOf({ name, minimal, maximal }: (typeof BLOCK_CASES)[number]): string {
   const always = new Map(rolesOf(minimal).map(role => [role.name, role.grants]));
   const tables = rolesOf(maximal).map(role => {
+    const title = role.name.replace('Block', '') || 'Role';
     const lines = role.grants.map(({ actions, rest }) => {
       const known = always.get(role.name)?.flatMap(grant => grant.actions) ?? [];
       const when = actions.every(action => known.includes(action)) ? 'always' : 'by a prop';
-      return `| ${actions.map(action => `\`${action}\``).join(' ')} | ${when} | ${rest}`;
+      return `| ${actions.map(action => `\`${action}\``).join(' ')} | ${when} | ${rest} ${seenBy(name, title, actions)} |`;
     });
-    const head = '| actions | when | resource | condition | why |\n|---|---|---|---|---|';
-    return `### ${role.name.replace('Block', '') || 'Role'}\n\n${head}\n${lines.join('\n')}\n`;
+    const head = '| actions | when | resource | condition | why | seen used by |\n|---|---|---|---|---|---|';
+    return `### ${title}\n\n${head}\n${lines.join('\n')}\n`;
   });
   return `## ${name}\n\n${tables.join('\n')}`;
 }
@@ -108,7 +119,8 @@ const INTRODUCTION = `# Permissions
 What the role of each function may do, from the templates of test/blocks.ts; written by \`npx projen permissions\`. \`always\` is what a
 block has with its required props only, \`by a prop\` what \`encryptionKey\`, \`vpc\`, \`tracing\` and others add. \`AWS:\` marks what
 Lambda itself does with the role; every other action is called by the function's code, and the integration tests fail on one that is
-denied and on one that is never called. test/attacker.test.ts tries what a thief with this role would.
+denied and on one that is never called; \`seen used by\` names the test in test/integration that saw it called (the local runner has no
+KMS, network interfaces or tracing). test/attacker.test.ts tries what a thief with this role would.
 
 `;
 

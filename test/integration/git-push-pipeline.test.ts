@@ -8,7 +8,7 @@ import { EventBridge } from 'cdk-localhost/event-bridge';
 import { S3 } from 'cdk-localhost/s3';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deniedCalls, unusedGrants } from './permissions';
+import { deniedCalls, expectAllUsed } from './permissions';
 import { Running, VISIBILITY_SECONDS, WORKER } from './running-pushes';
 import { noise } from '../git-push-pipeline/sample-repository';
 
@@ -258,9 +258,13 @@ describe('through the real bundles', () => {
     running.clock.turn(30);
     await running.outcomes(ref);
     await deadLetterOf('{"version":4}');
-    for (const name of ['Pushes-AcceptHandler', WORKER]) {
-      expect(unusedGrants(running.system, name)).toEqual([]);
-    }
+    expectAllUsed(
+      running.system,
+      'Pushes-AcceptHandler',
+      'GitPushPipeline/AcceptHandlerRole',
+      'git-push-pipeline',
+    );
+    expectAllUsed(running.system, WORKER, 'GitPushPipeline/WorkHandlerRole', 'git-push-pipeline');
   });
 });
 

@@ -4,7 +4,7 @@ import { CfnOutput, Duration } from 'aws-cdk-lib';
 import { startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningExample, startExample } from './example';
-import { deniedCalls, unusedGrants } from './permissions';
+import { deniedCalls, expectAllUsed } from './permissions';
 import { CodeFormat, UniqueCodeTable } from '../../src';
 import { sampleEvent } from '../events';
 
@@ -180,7 +180,12 @@ test('what the role grants is what the function does: one code, many, and many u
   expect((await post({})).status).toBe(201);
   expect((await post({ count: 2 })).status).toBe(201);
   expect((await post({ count: 2, idempotencyKey: 'grants' })).status).toBe(201);
-  expect(unusedGrants(example.system, 'Codes-IssueHandler')).toEqual([]);
+  expectAllUsed(
+    example.system,
+    'Codes-IssueHandler',
+    'UniqueCodeTable/IssueHandlerRole',
+    'unique-code-table',
+  );
 });
 
 test('metrics are written in the embedded metric format', async () => {

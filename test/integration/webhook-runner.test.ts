@@ -6,7 +6,7 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { EventBridge } from 'cdk-localhost/event-bridge';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { deniedCalls, unusedGrants } from './permissions';
+import { deniedCalls, expectAllUsed, unusedGrants } from './permissions';
 import { allIds, API_KEY, lines, RECORDS, RunnerStack, TOKEN } from './webhook-runner-stack';
 import { startRun } from '../../demo/tour/webhook-tour';
 import { DestinationAuth, WebhookDestination } from '../../src';
@@ -204,8 +204,8 @@ test('what was granted is used: a run, and a message that is no run, need every 
   expect((await fetch(missing, { headers: { 'x-api-key': API_KEY } })).status).toBe(404);
   await runners.send('Plain', 'nonsense');
   await eventually(async () => (await runners.queued('Plain')) === 0);
-  expect(unusedGrants(system, 'Plain-AcceptHandler')).toEqual([]);
-  expect(unusedGrants(system, 'Plain-RunHandler')).toEqual([]);
+  expectAllUsed(system, 'Plain-AcceptHandler', 'WebhookRunner/AcceptHandlerRole', 'webhook-runner');
+  expectAllUsed(system, 'Plain-RunHandler', 'WebhookRunner/RunHandlerRole', 'webhook-runner');
   for (const [name, action] of [
     ['ToLambda', 'lambda:InvokeFunction'],
     ['ToBus', 'events:PutEvents'],

@@ -1,0 +1,55 @@
+/** The actions that integration tests see a role use, by test: `expectAllUsed` compares, docs/permissions.md shows it. */
+export const USED: Record<string, Record<string, string[]>> = {
+  'BirthdayApi/PutHandlerRole': {
+    'birthday-api': ['dynamodb:PutItem'],
+    'birthday-api, with a key': ['dynamodb:PutItem', 'secretsmanager:GetSecretValue'],
+  },
+  'BirthdayApi/GetHandlerRole': {
+    'birthday-api': ['dynamodb:GetItem'],
+    'birthday-api, with a key': ['dynamodb:GetItem', 'secretsmanager:GetSecretValue'],
+  },
+  'UniqueCodeTable/IssueHandlerRole': {
+    'unique-code-table': ['dynamodb:PutItem'],
+  },
+  'GitPushPipeline/AcceptHandlerRole': {
+    'git-push-pipeline': ['secretsmanager:GetSecretValue', 'sqs:SendMessage'],
+    codecommit: ['sqs:SendMessage'],
+  },
+  'GitPushPipeline/WorkHandlerRole': {
+    'git-push-pipeline': [
+      'events:PutEvents',
+      's3:GetObject',
+      's3:PutObject',
+      'secretsmanager:GetSecretValue',
+      'sqs:ChangeMessageVisibility',
+      'sqs:DeleteMessage',
+      'sqs:GetQueueAttributes',
+      'sqs:ReceiveMessage',
+      'sqs:SendMessage',
+    ],
+  },
+  'WebhookRunner/AcceptHandlerRole': {
+    'webhook-runner': [
+      'dynamodb:GetItem',
+      'dynamodb:UpdateItem',
+      'secretsmanager:GetSecretValue',
+      'sqs:SendMessage',
+    ],
+  },
+  'WebhookRunner/RunHandlerRole': {
+    'webhook-runner': [
+      'dynamodb:UpdateItem',
+      'events:PutEvents',
+      's3:PutObject',
+      'secretsmanager:GetSecretValue',
+      'sqs:ChangeMessageVisibility',
+      'sqs:DeleteMessage',
+      'sqs:GetQueueAttributes',
+      'sqs:ReceiveMessage',
+      'sqs:SendMessage',
+    ],
+  },
+  'CrashReporterLayer/Role': {
+    'crash-reporter-layer': ['secretsmanager:GetSecretValue'],
+  },
+};
