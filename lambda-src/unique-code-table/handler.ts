@@ -11,7 +11,7 @@ import { METRIC } from '../../src/unique-code-table/contract';
 import type { Clock } from '../shared/clock';
 import { HttpError, json, jsonObjectBody } from '../shared/http';
 import type { Log } from '../shared/log';
-import type { Metrics } from '../shared/metrics';
+import type { Measurements } from '../shared/metrics';
 
 /** What a verb answers, over HTTP with this status. */
 export interface Answer {
@@ -22,16 +22,22 @@ export interface Answer {
   /** For the log: no code, nothing personal. */
   readonly log?: Record<string, unknown>;
   /** What is counted beside `Done`. */
-  readonly metrics?: Record<string, number>;
+  readonly metrics?: Measurements;
 }
 
-/** One verb: reads its input, does its one thing, answers. Refusals are thrown. */
-export type VerbHandler = (input: unknown, caller: Caller) => Promise<Answer>;
+/**
+ * One verb: reads its input, does its one thing, answers. Refusals are thrown; what is to be counted although something is thrown
+ * goes to `measure`.
+ */
+export type VerbHandler = (
+  input: unknown,
+  caller: Caller,
+  measure: (metrics: Measurements) => void,
+) => Promise<Answer>;
 
 export interface Ports {
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Metrics;
 }
 
 type HttpEvent = APIGatewayProxyEvent | APIGatewayProxyEventV2;
@@ -52,33 +58,34 @@ export function createHandler(
     const left = Math.min(LONGEST, Math.max(remaining - MARGIN, remaining / 2));
     const deadline = ports.clock.now() + left;
     return isHttpEvent(event)
-      ? answerHttp(event, verb, deadline, ports, log)
-      : (await run(verb, event, { http: false, principal: '', deadline }, ports, log)).body;
+      ? answerHttp(event, verb, deadline, log)
+      : (await run(verb, event, { http: false, principal: '', deadline }, log)).body;
   };
 }
 
-async function run(
-  verb: VerbHandler,
-  input: unknown,
-  caller: Caller,
-  ports: Ports,
-  log: Log,
-): Promise<Answer> {
+async function run(verb: VerbHandler, input: unknown, caller: Caller, log: Log): Promise<Answer> {
+  let measured: Measurements | undefined;
   try {
-    const answer = await verb(input, caller);
-    ports.metrics({ [METRIC.done]: 1, ...answer.metrics });
-    log.info('done', { repeated: answer.repeated ?? false, ...answer.log });
+    const answer = await verb(input, caller, metrics => {
+      measured = metrics;
+    });
+    log.info(
+      'done',
+      { repeated: answer.repeated ?? false, ...answer.log },
+      { [METRIC.done]: 1, ...answer.metrics },
+    );
     return answer;
   } catch (error) {
     const refusal = error instanceof DeadlinePassed ? notInTime(error) : error;
     if (refusal instanceof Refusal) {
-      ports.metrics({ [refusal.status === 503 ? METRIC.notInTime : METRIC.refused]: 1 });
       const cause = refusal.cause instanceof Error ? { cause: refusal.cause.message } : {};
-      log[refusal.status === 503 ? 'warn' : 'info']('refused', {
-        error: refusal.name,
-        status: refusal.status,
-        ...cause,
-      });
+      log[refusal.status === 503 ? 'warn' : 'info'](
+        'refused',
+        { error: refusal.name, status: refusal.status, ...cause },
+        { ...measured, [refusal.status === 503 ? METRIC.notInTime : METRIC.refused]: 1 },
+      );
+    } else if (measured) {
+      log.error('failed', { error: (error as Error).name }, measured); // Lambda's own line has the rest
     }
     throw refusal;
   }
@@ -101,7 +108,6 @@ async function answerHttp(
   event: HttpEvent,
   verb: VerbHandler,
   deadline: number,
-  ports: Ports,
   log: Log,
 ): Promise<HttpResponse> {
   try {
@@ -110,7 +116,6 @@ async function answerHttp(
       verb,
       inputOf(event),
       { http: true, principal, deadline },
-      ports,
       log,
     );
     const response = json(status, body);
@@ -119,8 +124,7 @@ async function answerHttp(
       : response;
   } catch (error) {
     if (error instanceof HttpError) {
-      ports.metrics({ [METRIC.refused]: 1 });
-      log.info('refused', { status: error.statusCode });
+      log.info('refused', { status: error.statusCode }, { [METRIC.refused]: 1 });
       return json(error.statusCode, { error: 'InvalidInput', message: error.message });
     }
     if (!(error instanceof Refusal)) throw error;

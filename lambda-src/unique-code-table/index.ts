@@ -10,8 +10,8 @@ import { DYNAMODB } from '../shared/aws/dynamodb';
 import { jsonClient } from '../shared/aws/json';
 import { systemClock, systemTiming } from '../shared/clock';
 import { requireEnv } from '../shared/env';
-import { createLog } from '../shared/log';
-import { createMetrics } from '../shared/metrics';
+import { createLog, toStdout } from '../shared/log';
+import { embeddedMetrics } from '../shared/metrics';
 
 const tableName = requireEnv(process.env, ENV.tableName);
 const idempotencyWindow = Number(requireEnv(process.env, ENV.idempotencyWindow));
@@ -21,11 +21,10 @@ const reuseExpiredCodes = process.env[ENV.reuseExpiredCodes] === 'true';
 
 const ports = {
   clock: systemClock,
-  log: createLog(process.env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(
-    METRIC_NAMESPACE,
-    { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'unknown' },
+  log: createLog(
     process.env.AWS_LAMBDA_LOG_LEVEL,
+    toStdout,
+    embeddedMetrics(METRIC_NAMESPACE, { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME ?? 'unknown' }),
   ),
 };
 const client = jsonClient(DYNAMODB, 'once', process.env);

@@ -6,9 +6,8 @@ import { redeem, reinstate, revoke, rollBack, type UpdatePorts } from './core/re
 import { Refusal } from './core/refusal';
 import type { VerbHandler } from './handler';
 import { METRIC, type Verb } from '../../src/unique-code-table/contract';
-import type { Metrics } from '../shared/metrics';
 
-export type VerbPorts = IssuePorts & UpdatePorts & ReadPorts & ListPorts & { readonly metrics: Metrics };
+export type VerbPorts = IssuePorts & UpdatePorts & ReadPorts & ListPorts;
 
 /** The verbs as handlers: the status of each answer, and what is counted of it beside `Done` and `Refused`. */
 export function verbHandlers(ports: VerbPorts): Readonly<Record<Verb, VerbHandler>> {
@@ -41,7 +40,7 @@ export function verbHandlers(ports: VerbPorts): Readonly<Record<Verb, VerbHandle
 }
 
 function issueHandler(ports: VerbPorts): VerbHandler {
-  return async (input, caller) => {
+  return async (input, caller, measure) => {
     const now = Math.floor(ports.clock.now() / 1000);
     const request = parseIssue(input, ports.rules, caller.http, now);
     const tally: Tally = { attempts: 0, draws: 0, collisions: 0 };
@@ -63,7 +62,7 @@ function issueHandler(ports: VerbPorts): VerbHandler {
         metrics: counted(repeated ? 0 : codes.length, 0),
       };
     } catch (error) {
-      ports.metrics(counted(0, error instanceof Refusal && error.name === 'CodeSpaceExhausted' ? 1 : 0));
+      measure(counted(0, error instanceof Refusal && error.name === 'CodeSpaceExhausted' ? 1 : 0));
       throw error;
     }
   };

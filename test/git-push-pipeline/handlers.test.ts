@@ -26,10 +26,14 @@ import { lambdaContext, sampleEvent } from '../events';
 const clock = { now: () => Date.parse('2026-01-02T03:04:05Z') };
 let lines: string[];
 let metrics: Record<string, number>;
-const log = createLog('DEBUG', line => lines.push(line));
-const count = (values: Record<string, number>) => {
-  for (const [name, value] of Object.entries(values)) metrics[name] = (metrics[name] ?? 0) + value;
-};
+const log = createLog(
+  'DEBUG',
+  line => lines.push(line),
+  values => {
+    for (const [name, value] of Object.entries(values)) metrics[name] = (metrics[name] ?? 0) + Number(value);
+    return values;
+  },
+);
 beforeEach(() => {
   lines = [];
   metrics = {};
@@ -46,7 +50,6 @@ describe('the accept function', () => {
       queue: { send: async messages => void queued.push(...messages) },
       clock,
       log,
-      metrics: count,
       policy: {
         hasAuthorizer: false,
         repositories: [
@@ -70,7 +73,14 @@ describe('the accept function', () => {
         deliveryId: 'delivery-1',
       }),
     ]);
-    expect(metrics).toEqual({ PushesAccepted: 1, PushesSkipped: 0, WebhooksRefused: 0 });
+    expect(lines.map(line => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({
+        message: 'accepted',
+        PushesAccepted: 1,
+        PushesSkipped: 0,
+        WebhooksRefused: 0,
+      }),
+    ]);
   });
 
   test('takes the value before a rotation as well', async () => {
@@ -238,7 +248,6 @@ describe('the work function', () => {
       retries: { postpone: async (_record, seconds) => void happened.postponed.push(seconds) },
       clock,
       log,
-      metrics: count,
       settings,
       filter: { branches: ['main', 'other'], tags: [] },
       maxReceiveCount: 2,
@@ -270,7 +279,10 @@ describe('the work function', () => {
     expect(happened.published).toEqual([
       expect.objectContaining({ bucket: 'zips', commit: COMMIT, versionId: 'v1', bytes: 10, lfsPointers: 2 }),
     ]);
-    expect([metrics.PushesPublished, happened.cleaned, happened.closed]).toEqual([1, 2, 1]);
+    expect([metrics, happened.cleaned, happened.closed]).toEqual([{ PushesPublished: 1 }, 2, 1]);
+    expect(lines.map(line => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({ message: 'published', bytes: 10, PushesPublished: 1 }),
+    ]);
     expect(happened.deadline).toBe(new Date('2026-01-02T03:04:05Z').getTime() + 80_000);
   });
 

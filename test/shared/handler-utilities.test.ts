@@ -3,7 +3,7 @@ import { systemClock } from '../../lambda-src/shared/clock';
 import { describe as describeValue } from '../../lambda-src/shared/describe';
 import { requireEnv } from '../../lambda-src/shared/env';
 import { createLog } from '../../lambda-src/shared/log';
-import { createMetrics } from '../../lambda-src/shared/metrics';
+import { embeddedMetrics } from '../../lambda-src/shared/metrics';
 
 test('a missing environment variable is named', () => {
   expect(requireEnv({ A: 'x' }, 'A')).toBe('x');
@@ -43,16 +43,9 @@ describe('a log', () => {
   ])('of level %s writes %i of the four', (level, count) => expect(write(level)).toHaveLength(count));
 });
 
-test("a metric line passes the function's own log level, whatever that is, and names units that are no counts", () => {
-  const lines: string[] = [];
-  createMetrics('Space', { FunctionName: 'f' }, 'ERROR', line => lines.push(line), { B: 'Seconds' })({
-    A: 1,
-    B: 0,
-  });
-  expect(lines).toEqual([expect.stringMatching(/\n$/)]);
-  expect(JSON.parse(lines[0])).toEqual({
-    timestamp: expect.stringMatching(/Z$/),
-    level: 'ERROR',
+describe('metrics', () => {
+  const FORMAT = embeddedMetrics('Space', { FunctionName: 'f' }, { B: 'Seconds' });
+  const EMBEDDED = {
     _aws: {
       Timestamp: expect.any(Number),
       CloudWatchMetrics: [
@@ -69,6 +62,31 @@ test("a metric line passes the function's own log level, whatever that is, and n
     FunctionName: 'f',
     A: 1,
     B: 0,
+  };
+  const written = (level: string): Record<string, unknown>[] => {
+    const lines: string[] = [];
+    createLog(level, line => lines.push(line), FORMAT)
+      .with({ requestId: 'r' })
+      .info('done', { status: 200 }, { A: 1, B: 0 });
+    expect(lines).toEqual([expect.stringMatching(/^[^\n]+\n$/)]);
+    return lines.map(line => JSON.parse(line) as Record<string, unknown>);
+  };
+
+  test('are in the line that tells what they measure, of the same moment', () => {
+    const [line] = written('INFO');
+    expect(line).toEqual({
+      timestamp: expect.stringMatching(/Z$/),
+      level: 'INFO',
+      requestId: 'r',
+      message: 'done',
+      status: 200,
+      ...EMBEDDED,
+    });
+    expect(Date.parse(line.timestamp as string)).toBe((line._aws as { Timestamp: number }).Timestamp);
+  });
+
+  test.each(['WARN', 'ERROR', 'FATAL'])('remain at level %s, in a line that it lets pass', level => {
+    expect(written(level)).toEqual([{ timestamp: expect.stringMatching(/Z$/), level, ...EMBEDDED }]);
   });
 });
 

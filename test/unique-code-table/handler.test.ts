@@ -32,12 +32,14 @@ class MemoryStore implements CodeWriter {
 
 let store: MemoryStore;
 let metrics: Record<string, number>[];
+let lines: string[];
 let ports: Ports & VerbPorts;
 let now: number;
 
 beforeEach(() => {
   store = new MemoryStore();
   metrics = [];
+  lines = [];
   now = Date.UTC(2026, 10, 21);
   ports = {
     writer: store,
@@ -52,8 +54,14 @@ beforeEach(() => {
       indexes: [],
       maxRedemptions: 1,
     },
-    log: createLog('INFO', () => undefined),
-    metrics: (values: Record<string, number>) => metrics.push(values),
+    log: createLog(
+      'INFO',
+      line => lines.push(line),
+      values => {
+        metrics.push(values as Record<string, number>);
+        return values;
+      },
+    ),
   } as Partial<Ports & VerbPorts> as Ports & VerbPorts; // the other verbs' stores are not called here
 });
 
@@ -149,6 +157,17 @@ describe('over HTTP', () => {
   });
 });
 
+test.each([
+  ['{}', { message: 'done', count: 1, Done: 1, CodesIssued: 1 }],
+  ['{"length":0}', { message: 'refused', status: 400, Refused: 1 }],
+  ['no JSON', { message: 'refused', status: 400, Refused: 1 }],
+])('a request (%s) is one line, with its metrics', async (body, line) => {
+  await http(body);
+  expect(lines.map(text => JSON.parse(text) as object)).toEqual([
+    expect.objectContaining({ level: 'INFO', requestId: lambdaContext.awsRequestId, ...line }),
+  ]);
+});
+
 describe('an idempotency key', () => {
   test('gives the same answer again, by header or by member', async () => {
     const first = await http('{"count":3}', { 'Idempotency-Key': 'k' });
@@ -213,8 +232,7 @@ describe('a space that fills up', () => {
     ]);
     expect(store.writes).toHaveLength(36);
     expect(metrics).toEqual([
-      { CodesIssued: 0, Attempts: 36, Draws: 36, Collisions: 36, Exhausted: 1 },
-      { Refused: 1 },
+      { CodesIssued: 0, Attempts: 36, Draws: 36, Collisions: 36, Exhausted: 1, Refused: 1 },
     ]);
   });
 
@@ -247,8 +265,7 @@ describe('a space that fills up', () => {
       error: 'NoCodeInTime',
       message: expect.stringMatching(/try again/),
     });
-    expect(metrics[0]).toMatchObject({ Attempts: 3, Exhausted: 0 });
-    expect(metrics[1]).toEqual({ NotInTime: 1 });
+    expect(metrics).toEqual([expect.objectContaining({ Attempts: 3, Exhausted: 0, NotInTime: 1 })]);
   });
 
   // 1,000 codes, 30 % used: 17 of 40 batches of 100 were refused; 50 % used: 39 of 40.

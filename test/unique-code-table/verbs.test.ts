@@ -97,7 +97,7 @@ type Body = Record<string, unknown>;
 
 function handlers(changes: Partial<typeof RULES> = {}, reuseExpiredCodes = false) {
   const rules = { ...RULES, ...changes, itemsPerCode: reuseExpiredCodes ? 1 : 2 };
-  const ports = { clock: timing, log: createLog('FATAL'), metrics: () => undefined };
+  const ports = { clock: timing, log: createLog('INFO', () => undefined) };
   const verbs = verbHandlers({
     ...ports,
     writer: dynamodbWriter(

@@ -1,5 +1,6 @@
 import type { Context, SQSEvent } from 'aws-lambda';
 import { beforeEach, expect, test } from 'vitest';
+import { createLog } from '../../lambda-src/shared/log';
 import { authOf } from '../../lambda-src/webhook-runner/core/auth-secret';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
@@ -27,6 +28,7 @@ let reports: Report[];
 let sent: { message: RunMessage; delaySeconds: number }[];
 let dead: { body: string; reason: string }[];
 let metrics: Record<string, number | readonly number[]>[];
+let lines: string[];
 let saved: Checkpoint[];
 let handedOver: number[];
 let ended: [string, number][];
@@ -39,15 +41,13 @@ let content: string;
 
 beforeEach(() => {
   now = 1_000_000;
-  [reports, sent, dead, metrics, saved, handedOver, ended] = [[], [], [], [], [], [], []];
+  [lines, reports, sent, dead, metrics, saved, handedOver, ended] = [[], [], [], [], [], [], [], []];
   lease = { epoch: 1, attempt: 0 };
   deliver = () => ({ kind: 'delivered' });
   loseLeaseAt = undefined;
   brokenConnect = brokenLeases = false;
   content = '{"id":1}\n{"id":2}\n';
 });
-
-const silent = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent };
 
 function ports(): Ports {
   return {
@@ -113,10 +113,14 @@ function ports(): Ports {
       },
     },
     settings: { ...DEFAULT_SETTINGS, allowedHosts: ['f.example'], batchSize: 1 },
-    log: silent,
-    metrics: values => {
-      metrics.push(values);
-    },
+    log: createLog(
+      'INFO',
+      line => lines.push(line),
+      values => {
+        metrics.push(values);
+        return values;
+      },
+    ),
   };
 }
 
@@ -154,6 +158,9 @@ test('a run that ends is reported, counted, and its lease is closed for good', a
     },
   ]);
   expect(sent).toEqual([]);
+  expect(lines.map(line => JSON.parse(line) as object)).toEqual([
+    expect.objectContaining({ message: 'run ended', records: 2, ...metrics[0] }),
+  ]);
 });
 
 test('a slice that does not end sends its checkpoint on, and waits nine minutes at most', async () => {

@@ -7,7 +7,7 @@ import { METRIC } from '../../../src/git-push-pipeline/contract';
 import type { Clock } from '../../shared/clock';
 import { json } from '../../shared/http';
 import type { Log } from '../../shared/log';
-import type { Metrics } from '../../shared/metrics';
+import type { Measurements } from '../../shared/metrics';
 import type { Cached } from '../../shared/secret';
 import { type Acceptance, acceptDelivery, type AcceptPolicy, acceptWebhook } from '../core/accept-webhook';
 import { readCodeCommitEvent } from '../core/hosts/codecommit';
@@ -18,7 +18,6 @@ export interface Ports {
   readonly queue: PushQueue;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Metrics;
   /** All but the secrets, which are read when they are needed. */
   readonly policy: Omit<AcceptPolicy, 'secrets'>;
   /** The values that senders may prove to know; none where an authorizer decides alone. */
@@ -82,23 +81,28 @@ export function createHandler(ports: Ports): AcceptHandler {
   };
 }
 
-async function queueAccepted(
-  acceptance: Acceptance,
-  { queue, metrics }: Ports,
-  log: Log,
-): Promise<HttpResponse> {
+async function queueAccepted(acceptance: Acceptance, { queue }: Ports, log: Log): Promise<HttpResponse> {
   const { status, message, provider, deliveryId, messages, skipped } = acceptance;
   // Should a send fail, the host gets a 5xx and delivers again: what was sent before has the same deduplication id then.
   await queue.send(messages);
+  const about = { provider, deliveryId };
   for (const { repository, ref, hint } of messages) {
-    log.info('accepted', { provider, deliveryId, repository, ref, after: hint?.after });
+    log.info('accepted', { ...about, repository, ref, after: hint?.after }, counted(1, 0, 0));
   }
-  for (const { ref, reason } of skipped) log.info('skipped', { provider, deliveryId, ref, reason });
-  if (status >= 400) log.warn('refused', { provider, status, reason: message });
-  metrics({
-    [METRIC.pushesAccepted]: messages.length,
-    [METRIC.pushesSkipped]: skipped.length,
-    [METRIC.webhooksRefused]: status >= 400 ? 1 : 0,
-  });
+  for (const { ref, reason } of skipped) log.info('skipped', { ...about, ref, reason }, counted(0, 1, 0));
+  if (status >= 400) {
+    log.warn('refused', { provider, status, reason: message }, counted(0, 0, 1));
+  } else if (messages.length + skipped.length === 0) {
+    log.info('answered', { ...about, status, reason: message }, counted(0, 0, 0));
+  }
   return json(status, { message });
+}
+
+/** Zeros are written too: a sum over a quiet time is 0 then, and not missing. */
+function counted(accepted: number, skipped: number, refused: number): Measurements {
+  return {
+    [METRIC.pushesAccepted]: accepted,
+    [METRIC.pushesSkipped]: skipped,
+    [METRIC.webhooksRefused]: refused,
+  };
 }

@@ -6,8 +6,8 @@ import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
 import { SQS } from '../../shared/aws/sqs';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
-import { createLog } from '../../shared/log';
-import { createMetrics } from '../../shared/metrics';
+import { createLog, toStdout } from '../../shared/log';
+import { embeddedMetrics } from '../../shared/metrics';
 import { acceptedSecrets } from '../../shared/secret';
 import { sqsPushQueue } from '../adapters/sqs-push-queue';
 
@@ -17,11 +17,10 @@ const webhookSecretArn = env[ENV.webhookSecretArn];
 export const handler = createHandler({
   queue: sqsPushQueue(jsonClient(SQS, 'quick', env), requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
-  log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(
-    METRIC_NAMESPACE,
-    { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
+  log: createLog(
     env.AWS_LAMBDA_LOG_LEVEL,
+    toStdout,
+    embeddedMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }),
   ),
   policy: {
     hasAuthorizer: env[ENV.hasAuthorizer] === 'true',

@@ -11,12 +11,13 @@ import {
   type Tip,
   type ZipStore,
 } from './ports';
-import type { PublishedDetail, PushMessage } from '../../../src/git-push-pipeline/contract';
+import { METRIC, type PublishedDetail, type PushMessage } from '../../../src/git-push-pipeline/contract';
 import { isCommitKey, renderKey } from '../../../src/git-push-pipeline/object-key';
 import {
   repositoryIdentity,
   type RepositoryPattern,
 } from '../../../src/git-push-pipeline/repository-address';
+import type { Measurements } from '../../shared/metrics';
 
 /*
  * A webhook says only that a ref moved. What is published is where the ref stands when its turn comes, and it is published
@@ -31,7 +32,7 @@ export interface PublishPorts {
   readonly store: ZipStore;
   /** Tells of a stored object. */
   readonly tell: (detail: PublishedDetail) => Promise<void>;
-  readonly log: (message: string, fields: Record<string, unknown>) => void;
+  readonly log: (message: string, fields: Record<string, unknown>, metrics?: Measurements) => void;
   /** Until when S3 may be asked. */
   readonly signal: () => AbortSignal;
   readonly settings: PublishSettings;
@@ -270,11 +271,11 @@ class Round {
     await tell(detail);
     this.onPublished();
     const { entries, skippedExtraFiles } = zip;
-    log('published', {
-      ...detail,
-      entries,
-      ...(skippedExtraFiles.length > 0 && { skippedExtraFiles }),
-    });
+    log(
+      'published',
+      { ...detail, entries, ...(skippedExtraFiles.length > 0 && { skippedExtraFiles }) },
+      { [METRIC.pushesPublished]: 1 },
+    );
   }
 
   /** A try that stored the object, and ended before it could tell, is told now. */
@@ -291,7 +292,7 @@ class Round {
       bytes,
     });
     this.onPublished();
-    this.ports.log('published again', { key, commit });
+    this.ports.log('published again', { key, commit }, { [METRIC.pushesPublished]: 1 });
   }
 
   private detail({ directory }: Part, key: string, lfsPointers: number) {

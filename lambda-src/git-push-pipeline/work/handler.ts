@@ -4,7 +4,6 @@ import type { RefFilter } from '../../../src/git-push-pipeline/refs';
 import { parseAddress } from '../../../src/git-push-pipeline/repository-address';
 import type { Clock } from '../../shared/clock';
 import type { Log } from '../../shared/log';
-import type { Metrics } from '../../shared/metrics';
 import { createQueueWorker, type Delivery, type Verdict } from '../../shared/queue-worker';
 import type { DeadLetters } from '../../shared/sqs-dead-letters';
 import { type DoctorRequest, examine, type Finding, isDoctorRequest } from '../core/doctor';
@@ -27,7 +26,6 @@ export interface Ports {
   readonly retries: Retries;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Metrics;
   readonly settings: PublishSettings;
   readonly filter: RefFilter;
   readonly maxReceiveCount: number;
@@ -95,17 +93,24 @@ async function fail(
 ): Promise<Verdict> {
   const failure = failureOf(error);
   const last = !failure.retryable || attempt >= ports.maxReceiveCount;
-  log[last ? 'error' : 'warn'](last ? 'push failed' : 'push will be tried again', {
-    code: failure.code,
-    reason: failure.message,
-  });
-  if (last) await report(failure, message, record, attempt, ports);
-  else await postpone(record, RETRY_AFTER_SECONDS * attempt, ports);
-  return last ? 'done' : 'again';
+  const { code, message: reason } = failure;
+  if (!last) {
+    log.warn('push will be tried again', { code, reason });
+    await postpone(record, RETRY_AFTER_SECONDS * attempt, ports);
+    return 'again';
+  }
+  try {
+    await report(failure, message, record, attempt, ports);
+  } catch (cause) {
+    log.error('push failed, which could not be reported', { code, reason });
+    throw cause;
+  }
+  log.error('push failed', { code, reason }, { [METRIC.pushesFailed]: 1 });
+  return 'done';
 }
 
 async function work(message: QueueMessage, record: SQSRecord, context: Context, ports: Ports): Promise<void> {
-  const { clock, store, events, queue, metrics, log, settings, filter } = ports;
+  const { clock, store, events, queue, log, settings, filter } = ports;
   const remaining = context.getRemainingTimeInMillis();
   const now = clock.now();
   const git = ports.git(now + remaining * (1 - KEPT_FOR_UPLOAD));
@@ -122,17 +127,12 @@ async function work(message: QueueMessage, record: SQSRecord, context: Context, 
       git,
       store,
       tell: detail => events.published(detail, record.eventSourceARN),
-      log: (text, fields) => log.info(text, fields),
+      log: (text, fields, metrics) => log.info(text, fields, metrics),
       signal,
       settings,
     });
-    const unchanged = published === 0 && !superseded;
-    if (published === 0) log.info(superseded ? 'superseded' : 'unchanged');
-    metrics({
-      ...(published > 0 && { [METRIC.pushesPublished]: published }),
-      ...(superseded && { [METRIC.pushesSuperseded]: 1 }),
-      ...(unchanged && { [METRIC.pushesUnchanged]: 1 }),
-    });
+    if (superseded) log.info('superseded', {}, { [METRIC.pushesSuperseded]: 1 });
+    else if (published === 0) log.info('unchanged', {}, { [METRIC.pushesUnchanged]: 1 });
   } finally {
     git.close();
   }
@@ -162,7 +162,6 @@ async function report(
     [DEAD_LETTER_ATTRIBUTE.code]: code,
     [DEAD_LETTER_ATTRIBUTE.reason]: reason,
   });
-  ports.metrics({ [METRIC.pushesFailed]: 1 });
 }
 
 /** Without it the message comes again when its visibility timeout has passed: later, but it comes. */

@@ -18,8 +18,8 @@ import { credentialsFrom } from '../../shared/aws/signer';
 import { SQS } from '../../shared/aws/sqs';
 import { systemClock } from '../../shared/clock';
 import { jsonEnv, requireEnv } from '../../shared/env';
-import { createLog } from '../../shared/log';
-import { createMetrics } from '../../shared/metrics';
+import { createLog, toStdout } from '../../shared/log';
+import { embeddedMetrics } from '../../shared/metrics';
 import { readSecret } from '../../shared/secret';
 import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { codeCommitCredentials } from '../adapters/codecommit-credentials';
@@ -85,11 +85,10 @@ export const handler = createHandler({
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
   retries: sqsRetries(sqs, requireEnv(env, ENV.queueUrl)),
   clock: systemClock,
-  log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(
-    METRIC_NAMESPACE,
-    { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
+  log: createLog(
     env.AWS_LAMBDA_LOG_LEVEL,
+    toStdout,
+    embeddedMetrics(METRIC_NAMESPACE, { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') }),
   ),
   settings: {
     keyTemplate: requireEnv(env, ENV.keyTemplate),

@@ -11,7 +11,7 @@ import {
 } from '../../../src/webhook-runner/contract';
 import type { Timing } from '../../shared/clock';
 import type { Log } from '../../shared/log';
-import type { SampledMetrics } from '../../shared/metrics';
+import type { Measurements } from '../../shared/metrics';
 import { errorFields, printable } from '../../shared/printable';
 import { createQueueWorker, type Delivery, type Verdict } from '../../shared/queue-worker';
 import type { DeadLetters } from '../../shared/sqs-dead-letters';
@@ -48,7 +48,6 @@ export interface Ports extends Timing {
     run: { readonly runId: string; readonly attempt: number },
   ) => RunEndedDetail['failedRecords'];
   readonly log: Log;
-  readonly metrics: SampledMetrics;
 }
 
 /** Kept of an invocation's time for the requests in flight and the last report; less of a short one. */
@@ -134,8 +133,7 @@ async function work(message: RunMessage, delivery: Delivery, ports: Ports): Prom
       log.error('given up', { reason });
       await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: reason });
     }
-    await settle(input, end, reason !== undefined);
-    ports.metrics(meter.values(begin, end, ports.now()));
+    await settle(input, end, meter.values(begin, end, ports.now()), reason !== undefined);
   } finally {
     keeping.end();
   }
@@ -234,15 +232,20 @@ function handlingOf({ request }: RunMessage, { settings, loadMapper }: Ports): H
 }
 
 /** The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never the run. */
-async function settle(input: SliceInput, end: Checkpoint, last: boolean): Promise<void> {
+async function settle(
+  input: SliceInput,
+  end: Checkpoint,
+  metrics: Measurements,
+  last: boolean,
+): Promise<void> {
   const { message, runId, lease, ports } = input;
   const { runs, queue, log } = ports;
   const { records, delivered, leftOut, failedRecords, outcome } = end;
   const counts = { records, delivered, leftOut, failedRecords };
   if (isOver(end) || last) {
-    log[outcome?.reported ? 'info' : 'error']('run ended', { ...outcome, ...counts });
     await tellOthers(input, end);
     await runs.end(runId, lease.epoch, end, outcome?.state ?? 'failed');
+    log[outcome?.reported ? 'info' : 'error']('run ended', { ...outcome, ...counts }, metrics);
     return;
   }
   const hop = message.hop + 1;
@@ -251,7 +254,7 @@ async function settle(input: SliceInput, end: Checkpoint, last: boolean): Promis
   await runs.handOver(runId, lease.epoch, hop).catch((error: unknown) => {
     if (!(error instanceof LeaseLost)) throw error; // the next slice has begun already
   });
-  log.info('slice ended', { ...counts, progress: end.progress });
+  log.info('slice ended', { ...counts, progress: end.progress }, metrics);
 }
 
 async function tellOthers(

@@ -18,8 +18,8 @@ import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
 import { SQS } from '../../shared/aws/sqs';
 import { systemTiming } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
-import { createLog } from '../../shared/log';
-import { createMetrics } from '../../shared/metrics';
+import { createLog, toStdout } from '../../shared/log';
+import { embeddedMetrics } from '../../shared/metrics';
 import { type Cached, cachedSecret } from '../../shared/secret';
 import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { createConnect } from '../adapters/connections';
@@ -88,12 +88,13 @@ export const handler = createHandler({
   failedRecordsOf: bucket
     ? (message, run) => ({ bucket, prefix: failedRecordsPrefix(message, run) })
     : undefined,
-  log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
-  metrics: createMetrics(
-    METRIC_NAMESPACE,
-    { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
+  log: createLog(
     env.AWS_LAMBDA_LOG_LEVEL,
-    undefined,
-    { [METRIC.runDuration]: 'Seconds', [METRIC.destinationLatency]: 'Milliseconds' },
+    toStdout,
+    embeddedMetrics(
+      METRIC_NAMESPACE,
+      { FunctionName: requireEnv(env, 'AWS_LAMBDA_FUNCTION_NAME') },
+      { [METRIC.runDuration]: 'Seconds', [METRIC.destinationLatency]: 'Milliseconds' },
+    ),
   ),
 });

@@ -12,6 +12,10 @@ test.each([
     '{"_aws":{"CloudWatchMetrics":[{"Metrics":[{"Name":"A"},{"Name":"B"}]}]},"FunctionName":"f","A":1,"B":2}',
     'METRICS A=1 B=2',
   ],
+  [
+    '{"timestamp":"t","level":"INFO","message":"done","count":3,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["F"]],"Metrics":[{"Name":"A"}]}]},"F":"f","A":[1,2]}',
+    'INFO done count=3 METRICS A=[1,2]',
+  ],
   ['{"some":"json"}', '{"some":"json"}'],
   ['7', '7'],
 ])('%s is shown as %s', (line, shown) => expect(readable(line)).toBe(shown));

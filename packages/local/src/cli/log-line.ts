@@ -1,4 +1,4 @@
-/** Makes a function's log line easier on the eye: JSON lines become level, message and fields; metric lines become one short line. */
+/** Makes a function's log line easier on the eye: level, message, fields, and behind `METRICS` what CloudWatch makes metrics of. */
 export function readable(line: string): string {
   let parsed: Record<string, unknown>;
   try {
@@ -7,17 +7,30 @@ export function readable(line: string): string {
     return line;
   }
   if (typeof parsed !== 'object' || parsed === null) return line;
-  if (parsed._aws) {
-    const { _aws, ...values } = parsed as {
-      _aws: { CloudWatchMetrics?: { Metrics: { Name: string }[] }[] };
-    } & Record<string, unknown>;
-    const names = (_aws.CloudWatchMetrics ?? []).flatMap(({ Metrics }) => Metrics.map(({ Name }) => Name));
-    return `METRICS ${names.map(name => `${name}=${String(values[name])}`).join(' ')}`;
-  }
-  if (typeof parsed.level !== 'string' || parsed.message === undefined) return line;
-  const { timestamp, level, message, requestId, ...fields } = parsed;
-  const rest = Object.entries(fields).map(
-    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  const { metrics, dimensions } = embedded(parsed);
+  const told = typeof parsed.level === 'string' && parsed.message !== undefined;
+  if (!told && metrics.length === 0) return line;
+  const { timestamp, level, message, requestId, _aws, ...fields } = parsed;
+  const named = ([name, value]: [string, unknown]) =>
+    `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`;
+  const rest = Object.entries(fields).filter(
+    ([name]) => !metrics.includes(name) && !dimensions.includes(name),
   );
-  return [level, typeof message === 'string' ? message : JSON.stringify(message), ...rest].join(' ');
+  return [
+    ...(told
+      ? [level, typeof message === 'string' ? message : JSON.stringify(message), ...rest.map(named)]
+      : []),
+    ...(metrics.length > 0 ? ['METRICS', ...metrics.map(name => named([name, parsed[name]]))] : []),
+  ].join(' ');
+}
+
+/** Names of the line's members that CloudWatch reads: the embedded metric format. */
+function embedded({ _aws }: Record<string, unknown>): { metrics: string[]; dimensions: string[] } {
+  const { CloudWatchMetrics = [] } = (_aws ?? {}) as {
+    CloudWatchMetrics?: { Metrics: { Name: string }[]; Dimensions?: string[][] }[];
+  };
+  return {
+    metrics: CloudWatchMetrics.flatMap(({ Metrics }) => Metrics.map(({ Name }) => Name)),
+    dimensions: CloudWatchMetrics.flatMap(({ Dimensions = [] }) => Dimensions.flat()),
+  };
 }
