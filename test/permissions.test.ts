@@ -93,8 +93,8 @@ const rolesOf = (create: (typeof BLOCK_CASES)[number]['minimal']) => {
 function seenBy(block: string, role: string, actions: readonly string[]): string {
   return Object.entries(USED[`${block}/${role}`] ?? {})
     .filter(([, used]) => actions.every(action => used.includes(action)))
-    .map(([test]) => test.split(',')[0])
-    .filter((test, at, all) => all.indexOf(test) === at)
+    .map(([label]) => label.split(',')[0])
+    .filter((label, at, all) => all.indexOf(label) === at)
     .join(', ');
 }
 
