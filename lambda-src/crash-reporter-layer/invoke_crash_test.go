@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,27 @@ func TestHandlerErrorInErrorsMode(t *testing.T) {
 		frames+"0/filename", "app.py", frames+"0/in_app", "true", frames+"0/context_line", "return event['a']", frames+"-1/in_app", "false")
 	lambda.Shutdown("spindown")
 	one(t, sink)
+}
+
+// Lambda tries an asynchronous invocation again under the same id.
+func TestARetryThatFailsTooIsAnotherCrash(t *testing.T) {
+	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors", "CRASH_REPORTER_SAME_CRASH_WINDOW=0")
+	lambda.Post(healthy("nodejs:20.v22"))
+	for try := 1; try <= 3; try++ {
+		lambda.Invoke(r1, time.Minute)
+		lambda.WaitTaken()
+		if lambda.Nexts() != try {
+			t.Fatalf("try %d is not held until its end is heard", try)
+		}
+		lambda.Post(throws(r1, fmt.Sprintf("at try %s", strings.Repeat("x", try))))
+		lambda.WaitNexts(try + 1)
+		sink.Wait(try)
+	}
+	lambda.Post(Batch(Start(r1), Done(r1, "error", "Runtime.ExitError", 5), Report(r1, "error", "", 128, 60)))
+	lambda.Shutdown("failure")
+	if got := readBook(t, lambda).String(); got != "4 crashes, 4 sent, held back map[]" {
+		t.Error(got)
+	}
 }
 
 func TestHandlerErrorInCrashModeIsNotReported(t *testing.T) {

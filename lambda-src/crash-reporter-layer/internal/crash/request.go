@@ -17,10 +17,16 @@ type request struct {
 	reported bool // an incident was made of it, sent or not
 }
 
-// begin notes the start of a request.
-func (r *request) begin(e telemetry.Event) {
+// begin notes the start of a request. Lambda tries an asynchronous invocation
+// again under the same id: what was reported of the try before says nothing of this one.
+func (t *Tracker) begin(e telemetry.Event) {
+	r := t.request(e.RequestID)
 	if r == nil {
 		return
+	}
+	if r.done && t.find(r.id) == nil {
+		r.done, r.reported = false, false
+		t.logs.forget(r.id)
 	}
 	r.start, r.trace, r.span = e.Time, e.TraceValue, e.SpanID
 }

@@ -102,7 +102,7 @@ func (t *Tracker) Observe(e telemetry.Event, now time.Time) {
 	case "platform.restoreRuntimeDone", "platform.restoreReport":
 		t.restoreSignal(e, now)
 	case "platform.start":
-		t.request(e.RequestID).begin(e)
+		t.begin(e)
 	case "platform.runtimeDone":
 		t.requestSignal(e, now, true)
 	case "platform.report":

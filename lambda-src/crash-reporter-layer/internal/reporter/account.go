@@ -57,11 +57,15 @@ func (r *Reporter) closeBook(ctx context.Context, spindown bool) {
 		r.deliver(ctx, shutdownSendTimeout, true)
 	}
 	r.reportAlone(ctx, spindown)
+	kept := r.queue[:0] // what is not kept is given up: Run must not send what is counted as lost
 	for _, q := range r.queue {
-		if !q.spooled {
+		if q.spooled {
+			kept = append(kept, q)
+		} else {
 			r.o.Ledger.HoldBack("", 0, state.Network)
 		}
 	}
+	r.queue = kept
 	r.tell()
 }
 

@@ -209,12 +209,13 @@ func (r *Reporter) untilNext() (wait time.Duration, pending bool) {
 }
 
 // WaitEnd waits until Lambda said that the request's runtime is done, and
-// returns when it did. ok is false when the context ends first, or when
+// returns when it did: once, because the next try of the invocation has the same id. ok is false when the context ends first, or when
 // telemetry was dropped after that many drops: then the end may never come.
 func (r *Reporter) WaitEnd(ctx context.Context, requestID string, drops int) (at time.Time, ok bool) {
 	for {
 		r.mu.Lock()
 		at, done := r.done[requestID]
+		delete(r.done, requestID)
 		dropped, changed := r.drops > drops, r.changed
 		r.mu.Unlock()
 		if done || dropped {

@@ -32,8 +32,10 @@ type bench struct {
 	options Options
 }
 
-func newBench(dir string) *bench {
-	b := &bench{now: time.Unix(1_800_000_000, 0)}
+func newBench(dir string) *bench { return newBenchAt(dir, time.Unix(1_800_000_000, 0)) }
+
+func newBenchAt(dir string, now time.Time) *bench {
+	b := &bench{now: now}
 	clock := func() time.Time {
 		b.mu.Lock()
 		defer b.mu.Unlock()
