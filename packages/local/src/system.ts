@@ -57,6 +57,7 @@ const WITHOUT_EFFECT = new Set([
   'AWS::IAM::ManagedPolicy', // read by Iam
   'AWS::Lambda::Permission', // resource policies are not evaluated
   'AWS::Logs::LogGroup', // logs are printed
+  'Custom::LogRetention',
 ]);
 
 export class System {
@@ -77,6 +78,7 @@ export class System {
   public readonly notices: string[] = [];
   public readonly services: Service[] = [];
   private allResources: readonly Resource[] = [];
+  private deployers?: Set<unknown>;
   private readonly outputValues: Record<string, string> = {};
   private unknownService!: RunningServer;
 
@@ -131,6 +133,7 @@ export class System {
     const scopes = new Scopes(assembly, stacks, {
       ref: resource => this.serviceOf(resource)?.ref(resource) ?? resource.name,
       attribute: (resource, name) => this.attribute(resource, name),
+      localized: text => this.service(HttpApis).localized(text),
     });
     const wanted = scopes.resources;
     this.allResources = wanted;
@@ -149,7 +152,7 @@ export class System {
     this.readPolicies(wanted);
     for (const service of this.services) {
       for (const resource of wanted.filter(({ type }) => service.types.includes(type))) {
-        await service.create(resource);
+        if (!this.isOfCustomResources(resource)) await service.create(resource);
       }
     }
     await this.service(HttpApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGatewayV2::Route'));
@@ -217,6 +220,17 @@ export class System {
     if (service) return service.attribute(resource, name);
     if (name !== 'Arn') throw unknownAttribute(resource, name);
     return arnOf(resource);
+  }
+
+  /** Whether it is a function that CloudFormation itself would call while it deploys. */
+  private isOfCustomResources(resource: Resource): boolean {
+    if (resource.type !== 'AWS::Lambda::Function') return false;
+    this.deployers ??= new Set(
+      this.allResources
+        .filter(({ properties }) => properties.ServiceToken !== undefined)
+        .map(({ properties, resolve }) => resolve(properties.ServiceToken)),
+    );
+    return this.deployers.has(this.attribute(resource, 'Arn'));
   }
 
   private serviceOf({ type }: Resource): Service | undefined {

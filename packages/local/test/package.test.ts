@@ -1,5 +1,14 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { App, NestedStack, Stack } from 'aws-cdk-lib';
@@ -7,6 +16,7 @@ import { AttributeType, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { Code, Function, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildPackage } from '../build';
+import { eventually } from '../src/testing/stand-ins';
 
 /** The packed tarball, installed into an empty app that has nothing of this repository. */
 const folder = mkdtempSync(path.join(tmpdir(), 'cdk-localhost-package-'));
@@ -119,26 +129,101 @@ test('invoke starts the app for one event', () => {
   expect(run(['invoke', 'Hello', '-e', '-'], '{"fail":true}')).toMatchObject({ status: 1 });
 });
 
-test('up runs until it is told to stop; invoke and logs speak to it', async () => {
-  const child = spawn(bin(), ['up', '--port', '0', '--page-port', '0', '--json'], { cwd: app });
+/** Runs `up` in a folder while something is tried. */
+async function whileUp(
+  cwd: string,
+  args: string[],
+  use: (ready: { page: string; outputs: Record<string, string> }) => Promise<void>,
+): Promise<string> {
+  const child = spawn(bin(), ['up', '--port', '0', '--page-port', '0', '--json', ...args], { cwd });
+  let stderr = '';
+  child.stderr.on('data', chunk => {
+    stderr += String(chunk);
+  });
   try {
     const line = await new Promise<string>((resolve, reject) => {
-      let stderr = '';
-      child.stderr.on('data', chunk => {
-        stderr += String(chunk);
-      });
       child.stdout.once('data', chunk => resolve(String(chunk)));
       child.once('exit', () => reject(new Error(stderr)));
     });
-    const { page } = JSON.parse(line) as { page: string };
-    expect(await (await fetch(page)).text()).toContain('<title>cdk-localhost</title>');
-    expect(run(['invoke']).stdout).toBe('Hello\n');
-    expect(run(['invoke', 'Hello']).stdout).toBe('"Data-Items"\n');
-    expect(run(['logs', 'Hello']).stdout).toContain('hello');
+    await use(JSON.parse(line) as { page: string; outputs: Record<string, string> });
   } finally {
     const ended = new Promise(resolve => child.once('exit', resolve));
     child.kill('SIGINT');
     expect(await ended).toBe(0);
   }
+  return stderr;
+}
+
+test('up runs until it is told to stop; invoke and logs speak to it', async () => {
+  await whileUp(app, [], async ({ page }) => {
+    expect(await (await fetch(page)).text()).toContain('<title>cdk-localhost</title>');
+    expect(run(['invoke']).stdout).toBe('Hello\n');
+    expect(run(['invoke', 'Hello']).stdout).toBe('"Data-Items"\n');
+    expect(run(['logs', 'Hello']).stdout).toContain('hello');
+  });
   expect(run(['logs']).stderr).toContain('Nothing runs here');
+});
+
+test("up runs a stranger's app, three public samples in two stacks, as it is", async () => {
+  const sample = path.join(folder, 'sample');
+  cpSync(path.join(__dirname, 'sample-app'), sample, { recursive: true });
+  mkdirSync(path.join(sample, 'node_modules'));
+  for (const name of ['aws-cdk-lib', 'constructs', '@aws-sdk', '@smithy']) {
+    symlinkSync(path.join(ROOT, 'node_modules', name), path.join(sample, 'node_modules', name));
+  }
+  const log = await whileUp(sample, ['--app', 'node app.js'], async ({ page, outputs }) => {
+    const url = outputs['ItemsApi.HttpApiURL'];
+    const items = `${url}items`;
+    const body = JSON.stringify({ name: 'lamp', price: 120 });
+    const made = await fetch(items, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+    const { id } = (await made.json()) as { id: string };
+    expect(made.status).toBe(201);
+    expect(await (await fetch(`${items}/${id}`)).json()).toEqual({ id, name: 'lamp', price: 120 });
+    expect(await (await fetch(`${items}/${id}`, { method: 'DELETE' })).json()).toEqual({ deleted: id });
+    expect((await fetch(`${items}/${id}`)).status).toBe(404);
+
+    const [, token] = /data-token="([\w-]+)"/.exec(await (await fetch(page)).text())!;
+    const snapshot = async () =>
+      (await (await fetch(`${page}/api/snapshot`, { headers: { 'x-token': token } })).json()) as {
+        nodes: { id: string; kind: string; name: string }[];
+        edges: object[];
+        records: { kind: string; function: string; outcome: string }[];
+      };
+    const ended = async () =>
+      (await snapshot()).records
+        .filter(({ kind }) => kind === 'end')
+        .map(record => `${record.function} ${record.outcome}`);
+    await eventually(async () => (await ended()).length === 6);
+    expect((await ended()).filter(text => !text.startsWith('ItemsApi')).sort()).toEqual([
+      'Messaging-Audit ok',
+      'Messaging-Worker ok',
+    ]);
+    const { nodes, edges } = await snapshot();
+    expect(nodes.map(({ kind, name }) => `${kind} ${name}`)).toEqual(
+      expect.arrayContaining([
+        'route POST /items',
+        'function ItemsApi-ItemsFunction',
+        'table ItemsApi-Items',
+        'queue Messaging-Queue',
+        'bus orders',
+        'rule Messaging-LargeOrders',
+      ]),
+    );
+    const arn = (kind: string, name: string) =>
+      nodes.find(node => node.kind === kind && node.name === name)!.id;
+    expect(edges).toEqual(
+      expect.arrayContaining([
+        { from: `${url.slice(0, -1)} POST /items`, to: 'ItemsApi-ItemsFunction' },
+        { from: 'ItemsApi-ItemsFunction', to: arn('table', 'ItemsApi-Items') },
+        { from: arn('queue', 'Messaging-Queue'), to: 'Messaging-Worker' },
+        { from: arn('rule', 'Messaging-LargeOrders'), to: 'Messaging-Audit' },
+      ]),
+    );
+  });
+  expect(log).toMatch(/Messaging-Worker \| .*packing/);
+  expect(log).toMatch(/Messaging-Audit \| .*a large order: 120/);
 });

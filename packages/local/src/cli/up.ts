@@ -71,7 +71,6 @@ with the permissions that they would have. Nothing reaches AWS.
     const app = await openApp(values.app, print);
     const ends: (() => unknown)[] = [() => app.dispose()];
     try {
-      const started = performance.now();
       const system = await System.start({ ...options, assembly: app.assembly });
       ends.push(() => system.stop());
       const page = await PageServer.start(system, {
@@ -82,7 +81,7 @@ with the permissions that they would have. Nothing reaches AWS.
       ends.push(announce({ pid: process.pid, page: page.url, token: page.token }));
       describe(system, print);
       print(`\nPage: ${page.url}`);
-      print(`Ready in ${((performance.now() - started) / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
+      print(`Ready in ${(performance.now() / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
       if (values.json) {
         const { outputs, endpoints } = system;
         process.stdout.write(`${JSON.stringify({ page: page.url, outputs, services: endpoints })}\n`);
@@ -111,7 +110,9 @@ function describe(system: System, print: (line: string) => void): void {
   );
   section(
     'Outputs',
-    Object.entries(system.outputs).map(([name, value]) => `${name} = ${value}`),
+    Object.entries(system.outputs)
+      .filter(([name]) => !/(^|\.)ExportsOutput/.test(name)) // which the CDK makes for its own stacks
+      .map(([name, value]) => `${name} = ${value}`),
   );
   const variables = {
     AWS_ACCESS_KEY_ID: 'local',

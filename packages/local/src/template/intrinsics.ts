@@ -24,6 +24,8 @@ export interface ResourceLookup {
   attribute(logicalId: string, name: string): unknown;
   /** What the parent of a nested stack hands it. */
   parameter?(name: string): { value: unknown } | undefined;
+  /** A text with the addresses of AWS in it that lead to something of this run replaced. */
+  localized?(text: string): string;
   /** What another stack exports under that name. */
   importValue?(name: string): unknown;
 }
@@ -81,7 +83,7 @@ export class Resolver {
         return this.getAtt(argument);
       case 'Fn::Join': {
         const [separator, parts] = argument as [string, unknown];
-        return (this.evaluate(parts) as unknown[]).join(separator);
+        return this.localized((this.evaluate(parts) as unknown[]).join(separator));
       }
       case 'Fn::Sub':
         return this.sub(argument);
@@ -176,10 +178,15 @@ export class Resolver {
     const [text, variables] = Array.isArray(argument)
       ? (argument as [string, Record<string, unknown>])
       : [argument as string, {}];
-    return text.replace(/\$\{(!?)([^}]+)\}/g, (_, literal: string, name: string) => {
+    const replaced = text.replace(/\$\{(!?)([^}]+)\}/g, (_, literal: string, name: string) => {
       if (literal) return `\${${name}}`;
       if (name in variables) return String(this.evaluate(variables[name]));
       return String(name.includes('.') ? this.getAtt(name) : this.ref(name));
     });
+    return this.localized(replaced);
+  }
+
+  private localized(text: string): string {
+    return this.resources.localized?.(text) ?? text;
   }
 }

@@ -18,6 +18,7 @@ const NESTED_STACK = 'AWS::CloudFormation::Stack';
 export interface Lookup {
   ref(resource: Resource): unknown;
   attribute(resource: Resource, name: string): unknown;
+  localized?(text: string): string;
 }
 
 interface Scope {
@@ -86,6 +87,7 @@ export class Scopes {
         return child ? outputOf(child, name) : this.lookup.attribute(find(logicalId), name);
       },
       parameter: name => parameters?.(name),
+      localized: text => this.lookup.localized?.(text) ?? text,
       importValue: name => this.imported(name),
       pseudo: { 'AWS::StackName': stackName, 'AWS::StackId': stackId },
     };

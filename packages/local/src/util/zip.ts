@@ -1,4 +1,6 @@
 /** Reads zip archives. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { crc32, inflateRawSync } from 'node:zlib';
 
 export interface ZipEntry {
@@ -83,4 +85,15 @@ function readFile(zip: Buffer, header: number): Buffer {
     throw new Error('The zip archive is damaged: a checksum differs');
   }
   return data;
+}
+
+/** @param folder is made, and gets the files with their modes */
+export function unpackZip(zip: string, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const { name, mode, data } of readZip(readFileSync(zip))) {
+    const file = path.join(folder, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, data);
+    chmodSync(file, mode);
+  }
 }

@@ -97,6 +97,14 @@ export class HttpApis implements Service {
     }));
   }
 
+  /** A text with the addresses that APIs of the run would have on AWS replaced by those that they have here. */
+  public localized(text: string): string {
+    return text.replace(
+      /https:\/\/(\w+)\.execute-api\.[\w-]+\.amazonaws\.com/g,
+      (address, id: string) => this.apis.get(id)?.server.url ?? address,
+    );
+  }
+
   public ref({ logicalId }: Resource): string {
     return logicalId;
   }
@@ -155,8 +163,9 @@ export class HttpApis implements Service {
   private addThrottle({ name }: Resource, key: string, settings: RouteSettings | undefined, of = ''): void {
     const { ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst } = settings ?? {};
     if (rate === undefined) return;
-    if (this.throttles) {this.buckets.set(key, new TokenBucket(rate, burst ?? rate, this.context.clock));}
-    else {
+    if (this.throttles) {
+      this.buckets.set(key, new TokenBucket(rate, burst ?? rate, this.context.clock));
+    } else {
       this.context.notice(
         `${name}: throttle${of} of ${rate} requests a second, burst ${burst} (enforced with --throttle only)`,
       );

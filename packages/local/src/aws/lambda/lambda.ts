@@ -28,6 +28,7 @@ import { answerError, answerJson, ServiceError } from '../aws-json';
 import type { InvocationResult } from './runtime/runtime-process';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 import { listen, readBody, type RunningServer } from '../../util/server';
+import { unpackZip } from '../../util/zip';
 
 export interface LambdaOptions {
   /** The Node.js program that runs the functions. */
@@ -100,7 +101,7 @@ export class Lambda implements Service {
   private readonly eventInvokeConfigs: (() => EventInvokeConfig)[] = [];
   private readonly folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-'));
   private readonly runtimeFile = path.join(this.folder, 'node-runtime.js');
-  private readonly sdkFolder = path.join(this.folder, 'runtime-modules');
+  private readonly sdkFolder = path.join(this.folder, 'runtime', 'node_modules');
   private readonly layers = new Layers(this.folder);
   private readonly guardian = new Guardian();
 
@@ -436,7 +437,10 @@ export class Lambda implements Service {
         `The code of ${name} is not in the cloud assembly: only assets and inline code run here`,
       );
     }
-    return found;
+    if (!found.endsWith('.zip')) return found;
+    const folder = mkdtempSync(path.join(this.folder, 'code-'));
+    unpackZip(found, folder);
+    return folder;
   }
 
   /** https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime */
@@ -460,7 +464,7 @@ export class Lambda implements Service {
       }),
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // it would speak of this machine's Node.js, not of the deployed one
       LAMBDA_TASK_ROOT: config.codePath,
-      NODE_PATH: this.sdkFolder,
+      NODE_PATH: [...this.layers.moduleFoldersOf(config.layers), this.sdkFolder].join(path.delimiter),
       LANG: 'en_US.UTF-8',
       TZ: ':UTC',
       PATH: '/usr/local/bin:/usr/bin:/bin',
@@ -486,6 +490,7 @@ async function writeRuntime(file: string): Promise<void> {
   buildSync({
     entryPoints: [path.join(__dirname, 'runtime', 'node-runtime.ts')],
     outfile: file,
+    bundle: true,
     platform: 'node',
     target: 'node20',
     format: 'cjs',
@@ -496,7 +501,7 @@ async function writeRuntime(file: string): Promise<void> {
 
 /** Lambda's Node.js runtimes bring the AWS SDK with them, and nothing else; here it is that of the app. */
 function linkSdk(folder: string): void {
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   for (const scope of ['@aws-sdk', '@smithy']) {
     const installed = path.resolve('node_modules', scope);
     if (existsSync(installed)) symlinkSync(installed, path.join(folder, scope), 'junction');

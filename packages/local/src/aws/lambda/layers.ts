@@ -1,21 +1,10 @@
 /**
- * AWS::Lambda::LayerVersion: unpacked once, for the extensions in it. The rest of /opt does not exist here: a child process has no
- * file system of its own.
+ * AWS::Lambda::LayerVersion: unpacked once, for the extensions in it and for modules of Node.js. /opt itself does not exist here: a
+ * child process has no file system of its own.
  */
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
 import * as path from 'node:path';
-import { readZip } from '../../util/zip';
+import { unpackZip } from '../../util/zip';
 
 /** Offsets and values of https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */
 const ELF_MAGIC = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
@@ -24,6 +13,7 @@ const ELF_MACHINES: Record<number, string> = { 62: 'x64', 183: 'arm64' };
 
 export class Layers {
   private readonly extensions = new Map<string, string[]>();
+  private readonly opts = new Map<string, string>();
 
   /** @param folder where layers are unpacked */
   public constructor(private readonly folder: string) {}
@@ -31,6 +21,7 @@ export class Layers {
   /** @param content the layer's zip, or the folder that it would be made of */
   public add(arn: string, content: string): void {
     const opt = statSync(content).isDirectory() ? content : this.unpack(content);
+    this.opts.set(arn, opt);
     const extensions = path.join(opt, 'extensions');
     const files = existsSync(extensions)
       ? readdirSync(extensions).map(name => path.join(extensions, name))
@@ -48,19 +39,26 @@ export class Layers {
       .sort((a, b) => (path.basename(a) < path.basename(b) ? -1 : 1));
   }
 
+  /**
+   * Where a function may load modules from by name, the last layer first.
+   * https://docs.aws.amazon.com/lambda/latest/dg/nodejs-layers.html
+   */
+  public moduleFoldersOf(arns: readonly string[]): string[] {
+    return [...arns]
+      .reverse()
+      .flatMap(arn => this.opts.get(arn) ?? [])
+      .flatMap(opt => ['nodejs/node_modules', 'nodejs'].map(folder => path.join(opt, folder)))
+      .filter(existsSync)
+      .map(folder => realpathSync(folder));
+  }
+
   public has(arn: string): boolean {
     return this.extensions.has(arn);
   }
 
   private unpack(zip: string): string {
     const opt = path.join(this.folder, `layer-${this.extensions.size}`);
-    for (const { name, mode, data } of readZip(readFileSync(zip))) {
-      const file = path.join(opt, name);
-      mkdirSync(path.dirname(file), { recursive: true });
-      writeFileSync(file, data);
-      chmodSync(file, mode);
-    }
-    mkdirSync(opt, { recursive: true });
+    unpackZip(zip, opt);
     return opt;
   }
 }

@@ -4,12 +4,11 @@
  *
  * It runs alone in the child process of a function, with nothing but Node.js.
  */
-import { existsSync, writeSync } from 'node:fs';
+import { existsSync, realpathSync, writeSync } from 'node:fs';
 import * as http from 'node:http';
-import { createRequire } from 'node:module';
 import * as path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { format } from 'node:util';
+import { confineRequire, loadModule } from './modules';
 
 type Handler = (
   event: unknown,
@@ -20,8 +19,12 @@ type Handler = (
 const {
   AWS_LAMBDA_RUNTIME_API: api = '',
   _HANDLER: handlerName = '',
-  LAMBDA_TASK_ROOT: root = '.',
+  LAMBDA_TASK_ROOT: taskRoot = '.',
+  NODE_PATH: modules = '',
 } = process.env;
+const root = existsSync(taskRoot) ? realpathSync(taskRoot) : taskRoot;
+/** Those of the function's layers, then the runtime's own. */
+const moduleFolders = modules.split(path.delimiter);
 const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
 /** Where it is given, log records go there in frames, so that one may have several lines. */
 const logPipe = Number(process.env._LAMBDA_TELEMETRY_LOG_FD ?? 0);
@@ -142,8 +145,8 @@ async function loadHandler(): Promise<Handler> {
 
 async function load(file: string): Promise<Record<string, unknown>> {
   try {
-    if (file.endsWith('.mjs')) return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
-    return createRequire(file)(file) as Record<string, unknown>;
+    confineRequire(root, moduleFolders.slice(0, -1));
+    return await loadModule(file, root, path.dirname(moduleFolders.at(-1)!));
   } catch (error) {
     const { code, message, stack } = error as NodeJS.ErrnoException;
     const type =
