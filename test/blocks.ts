@@ -34,7 +34,7 @@ export interface BlockCase {
 function attachedFunction(
   stack: Stack,
   id: string,
-  attach: (fn: lambda.Function) => void,
+  attach: (fn: lambda.Function) => CrashReporterLayer,
 ): { readonly functions: lambda.Function[] } {
   const role = new iam.Role(stack, `${id}Role`, {
     assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
@@ -46,8 +46,7 @@ function attachedFunction(
     role,
     logGroup: new logs.LogGroup(stack, `${id}Logs`),
   });
-  attach(fn);
-  return { functions: [fn] };
+  return Object.assign(attach(fn), { functions: [fn] });
 }
 
 /** What tests over all blocks go through. */
@@ -105,11 +104,13 @@ export const BLOCK_CASES: BlockCase[] = [
   {
     name: 'CrashReporterLayer',
     minimal: (stack, id) =>
-      attachedFunction(stack, id, fn =>
-        new CrashReporterLayer(stack, id, {
+      attachedFunction(stack, id, fn => {
+        const reporter = new CrashReporterLayer(stack, id, {
           dsn: SentryDsn.fromSecret(new secretsmanager.Secret(stack, `${id}Dsn`)),
-        }).addTo(fn),
-      ),
+        });
+        reporter.addTo(fn);
+        return reporter;
+      }),
     maximal: (stack, id) =>
       attachedFunction(stack, id, () => {
         const parameter = ssm.StringParameter.fromSecureStringParameterAttributes(stack, `${id}Dsn`, {
@@ -127,6 +128,7 @@ export const BLOCK_CASES: BlockCase[] = [
         });
         reporter.addToAll(stack);
         reporter.grantUsage('Partner', { accountId: '123456789012' });
+        return reporter;
       }),
   },
   {

@@ -165,6 +165,23 @@ func TestWhatAKilledProcessHadIsCountedByTheNext(t *testing.T) {
 	}
 }
 
+// metered adds up the metrics in a log.
+func metered(t *testing.T, log string) map[string]float64 {
+	t.Helper()
+	sums := map[string]float64{}
+	for _, line := range strings.Split(log, "\n") {
+		var metric map[string]any
+		if json.Unmarshal([]byte(line), &metric) != nil {
+			continue
+		}
+		want(t, metric, "FunctionName", "my-fn", "_aws/CloudWatchMetrics/0/Namespace", "CdkServerlessBlocks/CrashReporterLayer")
+		for _, name := range []string{"Crashes", "NotReported", "Undelivered"} {
+			sums[name] += metric[name].(float64)
+		}
+	}
+	return sums
+}
+
 func TestCrashesAreMetricsWhereTheyAreAskedFor(t *testing.T) {
 	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors", "CRASH_REPORTER_METRICS=true", "CRASH_REPORTER_SAME_CRASH_WINDOW=300")
 	lambda.Post(healthy("nodejs:20.v22"))
@@ -172,18 +189,29 @@ func TestCrashesAreMetricsWhereTheyAreAskedFor(t *testing.T) {
 	sink.Wait(1)
 	lambda.Post(throws(r2, "one"))
 	lambda.Shutdown("failure")
-	crashes, notReported := 0, 0
-	for _, line := range strings.Split(lambda.Output(), "\n") {
-		var metric map[string]any
-		if json.Unmarshal([]byte(line), &metric) != nil {
-			continue
-		}
-		want(t, metric, "FunctionName", "my-fn", "type", "Error", "_aws/CloudWatchMetrics/0/Namespace", "CdkServerlessBlocks/CrashReporterLayer")
-		crashes += int(metric["Crashes"].(float64))
-		notReported += int(metric["NotReported"].(float64))
+	if got := fmt.Sprint(metered(t, lambda.Output())); got != "map[Crashes:2 NotReported:1 Undelivered:0]" {
+		t.Errorf("%s: %q", got, lambda.Output())
 	}
-	if crashes != 2 || notReported != 1 {
-		t.Errorf("%d crashes, %d not reported: %q", crashes, notReported, lambda.Output())
+	if strings.Contains(lambda.Output(), "Reporter\":") {
+		t.Errorf("a dimension without a name: %q", lambda.Output())
+	}
+}
+
+func TestWhatSentryDidNotTakeIsAMetricToo(t *testing.T) {
+	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors", "CRASH_REPORTER_METRICS=true", "CRASH_REPORTER_NAME=Shop/Crashes")
+	sink.Answer = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		w.WriteHeader(400)
+		return true
+	}
+	lambda.Post(healthy("nodejs:20.v22"))
+	lambda.Post(throws(r1, "one"))
+	sink.Wait(1)
+	lambda.Shutdown("failure")
+	if got := fmt.Sprint(metered(t, lambda.Output())); got != "map[Crashes:1 NotReported:1 Undelivered:1]" {
+		t.Errorf("%s: %q", got, lambda.Output())
+	}
+	if want := `"Dimensions":[["FunctionName"],["Reporter"]]`; !strings.Contains(lambda.Output(), want) || !strings.Contains(lambda.Output(), `"Reporter":"Shop/Crashes"`) {
+		t.Errorf("log %q", lambda.Output())
 	}
 }
 

@@ -117,6 +117,7 @@ func newReporter(cfg config.Config, self string) *reporter.Reporter {
 		Source:      sourceOf(cfg),
 		PerMinute:   cfg.PerMinute,
 		Metrics:     cfg.Metrics,
+		Name:        cfg.Name,
 		Now:         time.Now,
 		Log:         log,
 		Print:       func(line string) { fmt.Println(line) },

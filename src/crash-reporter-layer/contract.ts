@@ -28,6 +28,8 @@ export const ENV = {
   /** A JSON list of `{ type?, message? }`. */
   ignore: 'CRASH_REPORTER_IGNORE',
   metrics: 'CRASH_REPORTER_METRICS',
+  /** The dimension of the metrics over all functions of a reporter. */
+  name: 'CRASH_REPORTER_NAME',
   /** An extension cannot see it otherwise. */
   logGroup: 'CRASH_REPORTER_LOG_GROUP',
 } as const;
@@ -37,8 +39,11 @@ export const MODE = { crash: 'crash', errors: 'errors' } as const;
 
 export const METRIC_NAMESPACE = 'CdkServerlessBlocks/CrashReporterLayer';
 
-/** Metrics that the extension writes when they are asked for, by function. */
-export const METRIC = { crashes: 'Crashes', notReported: 'NotReported' } as const;
+/** Metrics that the extension writes when they are asked for, by function and over all of a reporter. */
+export const METRIC = { crashes: 'Crashes', notReported: 'NotReported', undelivered: 'Undelivered' } as const;
+
+/** The dimension of the metrics over all functions of a reporter. */
+export const REPORTER_DIMENSION = 'Reporter';
 
 /** The one file of the layer, below /opt. Lambda knows an extension by its file name. */
 export const EXTENSION = 'extensions/crash-reporter';

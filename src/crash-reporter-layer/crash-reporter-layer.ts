@@ -1,9 +1,10 @@
 import { Duration, Stack, Token } from 'aws-cdk-lib';
-import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct, type IConstruct } from 'constructs';
 import { addLayer, attachToAll, groupOf, logGroupOf, Obstacle } from './attach';
-import { ENV, LAYER_ZIP, METRIC, METRIC_NAMESPACE, MODE, TAG } from './contract';
+import { ENV, LAYER_ZIP, METRIC, METRIC_NAMESPACE, MODE, REPORTER_DIMENSION, TAG } from './contract';
+import type { ICrashReporterLayer } from './crash-reporter-interface';
 import {
   type CrashReporterFunctionOptions,
   type CrashReporterLayerProps,
@@ -17,8 +18,10 @@ import {
 import { gitCommit } from './git-release';
 import { SentryDsn } from './sentry-dsn';
 import { validateSentryNames } from './sentry-names';
+import { addBlockWidgets, createAlarms, oneIsTooMuch } from '../shared/alarms';
 import { assetPath } from '../shared/assets';
 import { handlerMetric } from '../shared/metric';
+import type { AlarmOptions } from '../shared/monitoring';
 import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
 
 /** By whom a function's crashes are reported. One extension a function is enough, and two would report everything twice. */
@@ -41,7 +44,7 @@ const reporters = new WeakMap<lambda.Function, CrashReporterLayer>();
  * const dsn = SentryDsn.fromSecret(secretsmanager.Secret.fromSecretNameV2(stack, 'Dsn', 'sentry/dsn'));
  * new CrashReporterLayer(stack, 'Crashes', { dsn }).addToAll(stack);
  */
-export class CrashReporterLayer extends Construct {
+export class CrashReporterLayer extends Construct implements ICrashReporterLayer {
   /**
    * A reporter with layer versions that exist already.
    *
@@ -69,7 +72,12 @@ export class CrashReporterLayer extends Construct {
     return gitCommit(directory ?? process.cwd());
   }
 
+  /** What the metrics over all of its functions are called by, the value of their dimension `Reporter`: its path. */
+  public readonly reporterName: string;
+
   private readonly skippedFunctions = new Map<IConstruct, CrashReporterSkipReason>();
+  private readonly attached: lambda.Function[] = [];
+  private writesMetrics: boolean;
 
   public constructor(
     scope: Construct,
@@ -82,6 +90,8 @@ export class CrashReporterLayer extends Construct {
     }
     props.dsn._validate(this);
     this.validateProps();
+    this.reporterName = this.node.path.replace(/[^ -~]/g, '?').slice(-255); // what CloudWatch takes
+    this.writesMetrics = props.metrics ?? false;
   }
 
   /**
@@ -176,7 +186,7 @@ export class CrashReporterLayer extends Construct {
   }
 
   /**
-   * Metric: crashes of a function, sent or not. Needs `metrics`.
+   * Metric: crashes of a function, sent or not.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
@@ -186,13 +196,92 @@ export class CrashReporterLayer extends Construct {
   }
 
   /**
-   * Metric: crashes of a function that were held back, for whatever reason. Needs `metrics`.
+   * Metric: crashes of a function that were not sent, for whatever reason: also because one like it was sent a moment ago.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
    */
   public metricNotReported(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.metric(fn, METRIC.notReported, options);
+  }
+
+  /**
+   * Metric: crashes of a function that Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
+   *
+   * @param fn a function that is attached
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  public metricUndelivered(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metric(fn, METRIC.undelivered, options);
+  }
+
+  /**
+   * Metric: crashes of all functions that are attached, in one region.
+   *
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  public metricAllCrashes(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metricOfAll(METRIC.crashes, options);
+  }
+
+  /**
+   * Metric: crashes that Sentry should have got and will not, of all functions that are attached, in one region.
+   *
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  public metricAllUndelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metricOfAll(METRIC.undelivered, options);
+  }
+
+  /**
+   * Makes the alarms that one would choose oneself, over all functions that are attached, in the region where the alarms are. Nothing is
+   * watched unless this is called. A second call for the same `scope` is an error.
+   *
+   * @param options who hears of them, and what is different
+   * @returns the alarms
+   */
+  public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
+    const rules = [
+      {
+        id: 'Crashes',
+        metric: this.metricAllCrashes(),
+        threshold: 1,
+        datapoints: [2, 3] as [number, number],
+        why: 'Functions crash again and again.',
+        runbook: 'Functions crash',
+      },
+      oneIsTooMuch(
+        'Undelivered',
+        this.metricAllUndelivered(),
+        'A crash was not delivered to Sentry, and will not be.',
+        'Crashes are not delivered',
+      ),
+    ];
+    return createAlarms(this, rules, options);
+  }
+
+  /**
+   * Puts the crashes of its functions on a dashboard: all, those that Sentry did not get, and by function.
+   *
+   * @param dashboard any dashboard; `BlocksDashboard` makes one over many blocks
+   */
+  public addWidgets(dashboard: cloudwatch.Dashboard): void {
+    const byFunction = new cloudwatch.MathExpression({
+      expression: `SEARCH('{${METRIC_NAMESPACE},FunctionName} MetricName="${METRIC.crashes}"', 'Sum', 300)`,
+      usingMetrics: {},
+      label: '',
+    });
+    addBlockWidgets(this, dashboard, {
+      functions: [],
+      own: {
+        Crashes: [this.metricAllCrashes()],
+        'Not sent': [
+          this.metricOfAll(METRIC.notReported, { label: 'all, also repeated ones' }),
+          this.metricAllUndelivered({ label: 'not delivered' }),
+        ],
+        'Crashes by function': [byFunction],
+      },
+    });
   }
 
   /**
@@ -211,10 +300,36 @@ export class CrashReporterLayer extends Construct {
   }
 
   private metric(fn: lambda.IFunction, name: string, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    if (!this.props.metrics) {
-      throw new InvalidPropError(this, `The metric ${name} is written only with \`metrics: true\``);
-    }
+    this.writeMetrics(name);
     return handlerMetric(fn, METRIC_NAMESPACE, name, options);
+  }
+
+  private metricOfAll(metricName: string, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    this.writeMetrics(metricName);
+    return new cloudwatch.Metric({
+      namespace: METRIC_NAMESPACE,
+      metricName,
+      dimensionsMap: { [REPORTER_DIMENSION]: this.reporterName },
+      statistic: cloudwatch.Stats.SUM,
+      ...options,
+    });
+  }
+
+  /** A metric that nobody writes would be an alarm that never comes. */
+  private writeMetrics(name: string): void {
+    if (this.props.metrics === false) {
+      throw new InvalidPropError(
+        this,
+        `The metric ${name} is not written with \`metrics: false\`: leave \`metrics\` out`,
+      );
+    }
+    if (this.writesMetrics) return;
+    this.writesMetrics = true;
+    for (const fn of this.attached) this.addMetricVariables(fn);
+  }
+
+  private addMetricVariables(fn: lambda.Function): void {
+    fn.addEnvironment(ENV.metrics, 'true').addEnvironment(ENV.name, this.reporterName);
   }
 
   /** @throws Obstacle when the function cannot have the extension */
@@ -224,11 +339,13 @@ export class CrashReporterLayer extends Construct {
     for (const [name, value] of Object.entries(this.environmentOf(fn, overrides))) {
       fn.addEnvironment(name, value);
     }
+    this.attached.push(fn);
+    if (this.writesMetrics) this.addMetricVariables(fn);
     this.props.dsn._grantRead(fn);
   }
 
   private environmentOf(fn: lambda.Function, overrides: CrashReporterOverrides): Record<string, string> {
-    const { redact, breadcrumbs, maxReportsPerMinute, sameCrashWindow, ignore, metrics } = this.props;
+    const { redact, breadcrumbs, maxReportsPerMinute, sameCrashWindow, ignore } = this.props;
     const own = { ...this.props, ...withoutUndefined(overrides) };
     const { environmentName, release, dist, mode, sampleRate, sourceContext } = own;
     const tags = { ...this.props.tags, ...overrides.tags };
@@ -249,7 +366,6 @@ export class CrashReporterLayer extends Construct {
       ...(maxReportsPerMinute !== undefined && { [ENV.maxReportsPerMinute]: String(maxReportsPerMinute) }),
       ...(sameCrashWindow && { [ENV.sameCrashWindow]: String(sameCrashWindow.toSeconds()) }),
       ...(ignore?.length && { [ENV.ignore]: json(ignore) }),
-      ...(metrics && { [ENV.metrics]: 'true' }),
       ...(logGroup !== undefined && { [ENV.logGroup]: logGroup }),
     };
   }

@@ -200,10 +200,10 @@ export interface CrashReporterLayerProps extends CrashReporterFunctionOptions {
   readonly ignore?: CrashReporterIgnoreRule[];
 
   /**
-   * Whether each function's log has the CloudWatch metrics `Crashes` and `NotReported`, for alarms without Sentry. Custom metrics are
-   * billed.
+   * Whether each function's log has the CloudWatch metrics `Crashes`, `NotReported` and `Undelivered`, for alarms without Sentry. Custom
+   * metrics are billed: three for each function that crashes and three for the reporter.
    *
-   * @default false
+   * @default - true as soon as a metric, an alarm or a graph of the reporter is asked for
    */
   readonly metrics?: boolean;
 

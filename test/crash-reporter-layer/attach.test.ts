@@ -7,7 +7,13 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, test } from 'vitest';
-import { CrashReporterLayer, CrashReporterMode, CrashReporterSkipReason, SentryDsn } from '../../src';
+import {
+  CrashReporterLayer,
+  CrashReporterMode,
+  CrashReporterSkipReason,
+  type ICrashReporterLayer,
+  SentryDsn,
+} from '../../src';
 import { actionsOf } from '../templates';
 
 const ACCOUNT = '123456789012';
@@ -267,18 +273,60 @@ describe('a DSN that lies in one stack', () => {
 });
 
 describe('metrics', () => {
-  test('are those of the function, and only where they are written', () => {
+  test('are those of the function, and of all', () => {
     const stack = new Stack(new App(), 'Test');
     const made = fn(stack, 'Fn');
-    const crashes = new CrashReporterLayer(stack, 'Crashes', { dsn: DSN, metrics: true });
-    crashes.addTo(made);
-    for (const metric of [crashes.metricCrashes(made), crashes.metricNotReported(made)]) {
+    const crashes: ICrashReporterLayer = new CrashReporterLayer(stack, 'Crashes', { dsn: DSN });
+    for (const metric of [
+      crashes.metricCrashes(made),
+      crashes.metricNotReported(made),
+      crashes.metricUndelivered(made),
+    ]) {
       expect(metric).toMatchObject({ namespace: 'CdkServerlessBlocks/CrashReporterLayer', statistic: 'Sum' });
+      expect(metric.dimensions).toEqual({ FunctionName: made.functionName });
     }
-    crashes.metricNotReported(made).createAlarm(stack, 'Alarm', { threshold: 1, evaluationPeriods: 1 });
-    Template.fromStack(stack).hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'NotReported' });
-    const without = new CrashReporterLayer(stack, 'Without', { dsn: DSN });
-    expect(() => without.metricCrashes(made)).toThrow('only with `metrics: true`');
+    for (const metric of [crashes.metricAllCrashes(), crashes.metricAllUndelivered()]) {
+      expect(metric.dimensions).toEqual({ Reporter: 'Test/Crashes' });
+    }
+  });
+
+  test('are written by every function as soon as one is asked for, and by none before', () => {
+    const stack = new Stack(new App(), 'Test');
+    const [before, later, apart] = [fn(stack, 'Before'), fn(stack, 'Later'), fn(stack, 'Apart')];
+    const crashes = new CrashReporterLayer(stack, 'Crashes', { dsn: DSN });
+    crashes.addTo(before);
+    crashes.addAlarms();
+    crashes.addTo(later);
+    new CrashReporterLayer(stack, 'Unwatched', { dsn: DSN }).addTo(apart);
+    for (const made of [before, later]) {
+      expect(variablesOf(stack, made)).toMatchObject({
+        CRASH_REPORTER_METRICS: 'true',
+        CRASH_REPORTER_NAME: 'Test/Crashes',
+      });
+    }
+    expect(variablesOf(stack, apart)).not.toHaveProperty('CRASH_REPORTER_METRICS');
+  });
+
+  test('that were refused cannot be asked for', () => {
+    const crashes = new CrashReporterLayer(new Stack(new App(), 'Test'), 'Crashes', {
+      dsn: DSN,
+      metrics: false,
+    });
+    expect(() => crashes.addAlarms()).toThrow('not written with `metrics: false`');
+  });
+
+  test('over functions of many stacks are watched without a reference between them', () => {
+    const app = new App();
+    const crashes = new CrashReporterLayer(new Stack(app, 'Shared'), 'Crashes', { dsn: DSN });
+    const [service, alarms] = [new Stack(app, 'Service'), new Stack(app, 'Alarms')];
+    crashes.addTo(fn(service, 'Fn'));
+    crashes.addAlarms({ scope: alarms });
+    app.synth();
+    expect([service, alarms].flatMap(stack => stack.dependencies)).toEqual([]);
+    Template.fromStack(alarms).hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'Undelivered',
+      Dimensions: [{ Name: 'Reporter', Value: 'Shared/Crashes' }],
+    });
   });
 });
 

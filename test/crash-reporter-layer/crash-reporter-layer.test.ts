@@ -110,6 +110,7 @@ describe('a function that is attached', () => {
       CRASH_REPORTER_SAME_CRASH_WINDOW: '300',
       CRASH_REPORTER_IGNORE: '[{"type":"AbortError"}]',
       CRASH_REPORTER_METRICS: 'true',
+      CRASH_REPORTER_NAME: 'Test/Crashes',
       CRASH_REPORTER_MODE: 'errors',
       CRASH_REPORTER_TAGS: {
         'Fn::Join': ['', ['{"team":"billing","region":"', { Ref: 'AWS::Region' }, '"}']],

@@ -36,6 +36,7 @@ const (
 	envWindow        = "CRASH_REPORTER_SAME_CRASH_WINDOW"
 	envIgnore        = "CRASH_REPORTER_IGNORE"
 	envMetrics       = "CRASH_REPORTER_METRICS"
+	envName          = "CRASH_REPORTER_NAME"
 	envLogGroup      = "CRASH_REPORTER_LOG_GROUP"
 	envTaskRoot      = "CRASH_REPORTER_TASK_ROOT"
 	envStateDir      = "CRASH_REPORTER_STATE_DIR"
@@ -55,12 +56,14 @@ type Config struct {
 	Window        time.Duration
 	Ignore        []crash.IgnoreRule
 	Metrics       bool
-	Source        bool
-	TaskRoot      string
-	Redact        []string
-	StateDir      string
-	ListenHost    string
-	Function      sentry.Function
+	// Name is the reporter's, the same for all functions that it is attached to.
+	Name       string
+	Source     bool
+	TaskRoot   string
+	Redact     []string
+	StateDir   string
+	ListenHost string
+	Function   sentry.Function
 }
 
 // ErrorsMode says whether to register for INVOKE. It is the one thing that
@@ -115,6 +118,7 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 		}
 	}
 	boolean(getenv, envMetrics, &c.Metrics, warn)
+	c.Name = getenv(envName)
 	c.PerMinute = integer(getenv, envPerMinute, 10, 1, 60, warn)
 	c.Window = time.Duration(integer(getenv, envWindow, 60, 0, 86400, warn)) * time.Second
 	var ok bool

@@ -66,6 +66,7 @@ func (r *Reporter) closeBook(ctx context.Context, spindown bool) {
 		}
 	}
 	r.queue = kept
+	r.meter("")
 	r.tell()
 }
 
@@ -123,20 +124,40 @@ func (r *Reporter) sentence(a state.Account) string {
 }
 
 // meter writes what happened since the last time as CloudWatch metrics, in the
-// embedded metric format: one line, not redacted.
+// embedded metric format: one line, not redacted. It is called where a crash is
+// entered in the book and where one is given up. kind is a crash's type, if known.
 func (r *Reporter) meter(kind string) {
 	if !r.o.Metrics {
 		return
 	}
+	r.meterMu.Lock()
+	defer r.meterMu.Unlock()
 	book := r.o.Ledger.Account()
 	since := book.Since(r.metered)
+	notReported, undelivered := since.NotReported(), since.Undelivered()
+	if since.Crashes == 0 && notReported <= 0 {
+		return
+	}
 	r.metered = book
-	r.o.Print(string(wire.Marshal(map[string]any{
-		"_aws": map[string]any{"Timestamp": r.o.Now().UnixMilli(), "CloudWatchMetrics": []any{map[string]any{
-			"Namespace": metricNamespace, "Dimensions": [][]string{{"FunctionName"}},
-			"Metrics": []any{map[string]string{"Name": "Crashes", "Unit": "Count"}, map[string]string{"Name": "NotReported", "Unit": "Count"}}}}},
-		"FunctionName": r.o.Function().Name, "Crashes": since.Crashes, "NotReported": max(since.NotReported(), 0), "type": kind,
-	})))
+	if notReported < 0 { // one that was held back was sent after all; a count cannot be negative, so the next one makes up for it
+		r.metered.HeldBack[state.Duplicate] -= notReported
+	}
+	dimensions := [][]string{{"FunctionName"}}
+	line := map[string]any{"FunctionName": r.o.Function().Name, "Crashes": since.Crashes, "NotReported": max(notReported, 0), "Undelivered": max(undelivered, 0)}
+	if kind != "" {
+		line["type"] = kind
+	}
+	if r.o.Name != "" {
+		dimensions = append(dimensions, []string{"Reporter"})
+		line["Reporter"] = r.o.Name
+	}
+	var metrics []any
+	for _, name := range []string{"Crashes", "NotReported", "Undelivered"} {
+		metrics = append(metrics, map[string]string{"Name": name, "Unit": "Count"})
+	}
+	line["_aws"] = map[string]any{"Timestamp": r.o.Now().UnixMilli(),
+		"CloudWatchMetrics": []any{map[string]any{"Namespace": metricNamespace, "Dimensions": dimensions, "Metrics": metrics}}}
+	r.o.Print(string(wire.Marshal(line)))
 }
 
 var sentryReasons = map[state.Reason]string{

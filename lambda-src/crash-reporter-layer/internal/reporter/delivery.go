@@ -100,6 +100,7 @@ func (r *Reporter) deliver(ctx context.Context, timeout time.Duration, urgent bo
 	for sending && len(r.queue) > 0 && ctx.Err() == nil {
 		sending = r.sendFirst(ctx)
 	}
+	r.meter("")
 	return len(r.queue) == 0
 }
 

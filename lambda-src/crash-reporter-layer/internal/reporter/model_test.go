@@ -24,6 +24,7 @@ type model struct {
 	random   *rand.Rand
 	dir      string
 	steps    []string
+	metered  struct{ Crashes, NotReported int }
 	lastID   string
 	crashes  int            // told by Lambda, and due
 	taken    int            // by Sentry
@@ -46,6 +47,15 @@ func (m *model) start(now time.Time) {
 	m.o.Ignore = []crash.IgnoreRule{{Message: "harmless*"}}
 	m.o.SampleRate = 0.8
 	m.o.DSNIsStored = true
+	m.o.Metrics = true
+	m.o.Print = func(line string) {
+		var metric struct{ Crashes, NotReported, Undelivered int }
+		if err := json.Unmarshal([]byte(line), &metric); err != nil || metric.Crashes < 0 || metric.NotReported < 0 || metric.Undelivered < 0 {
+			m.t.Fatalf("metric %s: %v", line, err)
+		}
+		m.metered.Crashes += metric.Crashes
+		m.metered.NotReported += metric.NotReported
+	}
 	m.o.DSN = func(context.Context) (sentry.DSN, error) {
 		if m.random.Intn(8) == 0 {
 			return sentry.DSN{}, errors.New("no way to the secret")
@@ -54,6 +64,7 @@ func (m *model) start(now time.Time) {
 	}
 	m.o.Send = m.sentry
 	m.takeLeftovers()
+	m.meter("")
 }
 
 // sentry answers as it likes, and counts as the real one does.
@@ -158,6 +169,7 @@ func (m *model) step() {
 		m.check()
 		if m.dir == nowhere { // its book dies with it: the onlooker begins anew, too
 			m.crashes, m.taken, m.thrown, m.refused, m.released, m.told = 0, 0, 0, 0, 0, map[string]int{}
+			m.metered.Crashes, m.metered.NotReported = 0, 0
 		}
 		m.start(m.now)
 	}
@@ -182,6 +194,9 @@ func (m *model) check() {
 	}
 	if waiting := len(m.arrived) + len(m.queue); book.Waiting() != waiting {
 		fail("%d wait in the book, %d do", book.Waiting(), waiting)
+	}
+	if over := m.metered.NotReported - book.NotReported(); m.metered.Crashes != m.crashes || over < 0 || over > m.released {
+		fail("the metrics have %d crashes, %d not reported", m.metered.Crashes, m.metered.NotReported)
 	}
 	for reason, n := range book.HeldBack {
 		if n < 0 {

@@ -64,7 +64,9 @@ type Options struct {
 	// PerMinute is the ledger's limit, for the log.
 	PerMinute int
 	// Metrics writes CloudWatch metrics into the log.
-	Metrics    bool
+	Metrics bool
+	// Name is a second dimension of the metrics, over many functions; empty for none.
+	Name       string
 	Function   func() sentry.Function
 	SampleRate float64
 	Now        func() time.Time
@@ -89,7 +91,8 @@ type Reporter struct {
 	admitMu sync.Mutex          // taken after sendMu
 	arrived []admitted          // not queued yet
 	last    map[string]heldBack // by fingerprint: the last crash that was held back
-	metered state.Account       // the book as the metrics have it
+	meterMu sync.Mutex
+	metered state.Account // the book as the metrics have it
 
 	sendMu   mutex // one event at a time
 	queue    []queued
@@ -180,6 +183,7 @@ func (r *Reporter) Run(ctx context.Context) {
 	r.mu.Unlock()
 	r.sendMu.Lock()
 	r.takeLeftovers()
+	r.meter("")
 	r.sendMu.Unlock()
 	for ctx.Err() == nil {
 		r.work(ctx, r.due, sendTimeout, false)

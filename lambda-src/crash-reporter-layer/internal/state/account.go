@@ -43,6 +43,15 @@ func (a Account) NotReported() (n int) {
 	return n
 }
 
+// Undelivered is how many Sentry should have and will not get: held back neither
+// by a rule of the user's nor because one like it, or many, were sent a moment ago.
+func (a Account) Undelivered() (n int) {
+	for _, reason := range []Reason{Silenced, Throttled, Queue, Expired, Refused, Network, Lost} {
+		n += a.HeldBack[reason]
+	}
+	return n
+}
+
 // Waiting is how many are on their way or kept for the next try.
 func (a Account) Waiting() int { return a.Crashes - a.Sent - a.NotReported() }
 

@@ -1,0 +1,85 @@
+import type * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type { IConstruct } from 'constructs';
+import type {
+  CrashReporterOverrides,
+  CrashReporterScopeOptions,
+  CrashReporterSkippedFunction,
+} from './crash-reporter-props';
+import type { IWatchable } from '../shared/monitoring';
+
+/**
+ * A crash reporter: with layers of its own, or with layer versions that another stack or account publishes.
+ */
+export interface ICrashReporterLayer extends IWatchable {
+  /** What the metrics over all of its functions are called by: the value of their dimension `Reporter`. */
+  readonly reporterName: string;
+
+  /**
+   * Attaches the reporter to a function of any stack, by a layer version of that stack.
+   *
+   * @param fn a function with room for a layer
+   * @param overrides what is different for this function
+   * @returns whether it was attached now
+   */
+  addTo(fn: lambda.Function, overrides?: CrashReporterOverrides): boolean;
+
+  /**
+   * Attaches the reporter to every function below a scope, also to those that are added later.
+   *
+   * @param scope a stack, a stage, a construct or the app
+   * @param options what is left out
+   */
+  addToAll(scope: IConstruct, options?: CrashReporterScopeOptions): void;
+
+  /**
+   * The functions that `addToAll` left out because they cannot have the extension. Complete after the synthesis.
+   */
+  skipped(): CrashReporterSkippedFunction[];
+
+  /**
+   * The layer for functions of an architecture, in the stack where it is used.
+   *
+   * @param architecture x86_64 or arm64
+   * @param scope where it is used
+   */
+  layerFor(architecture: lambda.Architecture, scope?: IConstruct): lambda.ILayerVersion;
+
+  /**
+   * Metric: crashes of a function, sent or not.
+   *
+   * @param fn a function that is attached
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  metricCrashes(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
+   * Metric: crashes of a function that were not sent, for whatever reason: also because one like it was sent a moment ago.
+   *
+   * @param fn a function that is attached
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  metricNotReported(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
+   * Metric: crashes of a function that Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
+   *
+   * @param fn a function that is attached
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  metricUndelivered(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
+   * Metric: crashes of all functions that are attached, in one region.
+   *
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  metricAllCrashes(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
+   * Metric: crashes that Sentry should have got and will not, of all functions that are attached, in one region.
+   *
+   * @param options what is different of the metric; by default the sum over five minutes
+   */
+  metricAllUndelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+}
