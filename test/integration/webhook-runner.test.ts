@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { CfnOutput, type Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
@@ -5,7 +7,8 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { EventBridge } from 'cdk-localhost/event-bridge';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { webhookRun } from 'cdk-localhost/webhook-run';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { deniedCalls, expectAllUsed, unusedGrants } from './permissions';
 import { allIds, API_KEY, lines, RECORDS, RunnerStack, TOKEN } from './webhook-runner-stack';
 import { startRun } from '../../demo/tour/webhook-tour';
@@ -53,6 +56,22 @@ beforeEach(() => runners.reset());
 
 const run = (runner: string, changes?: Parameters<RunnerStack['run']>[1]) => runners.run(runner, changes);
 const end = (webhookId: string) => runners.end(webhookId);
+
+test('the command `webhook-run` starts a run of a file of its own, and follows it to its end', async () => {
+  const file = path.join(runners.folder, 'own.ndjson');
+  writeFileSync(file, `${lines.slice(0, 5).join('\n')}\n`);
+  vi.stubEnv('WEBHOOK_API_KEY', API_KEY);
+  const said: string[] = [];
+  const stdout = vi.spyOn(process.stdout, 'write').mockImplementation(text => said.push(String(text)) > 0);
+  const url = runners.running.system.outputs.PlainUrl;
+  try {
+    expect(await webhookRun.run(['--url', url, '--data', file, '--interval', '10ms'])).toBe(0);
+  } finally {
+    stdout.mockRestore();
+    vi.unstubAllEnvs();
+  }
+  expect(said.at(-1)).toBe('succeeded 100 %: 5 records read, 5 delivered, 0 failed, 0 left out\n');
+});
 
 describe('without faults', () => {
   test('every record arrives exactly once, in order, byte by byte, and the platform hears running, then succeeded', async () => {

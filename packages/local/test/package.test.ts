@@ -85,11 +85,14 @@ test('depends on nothing, is small, and holds nothing that may not be shipped', 
 });
 
 describe('every command', () => {
-  test.each(['up', 'invoke', 'logs', 'doctor', 'check-deployment'])('%s has a page of help', command => {
-    const { status, stdout } = run([command, '--help']);
-    expect(status).toBe(0);
-    expect(stdout).toContain(`cdk-localhost ${command}`);
-  });
+  test.each(['up', 'invoke', 'logs', 'doctor', 'check-deployment', 'webhook-run'])(
+    '%s has a page of help',
+    command => {
+      const { status, stdout } = run([command, '--help']);
+      expect(status).toBe(0);
+      expect(stdout).toContain(`cdk-localhost ${command}`);
+    },
+  );
 
   test('is listed, and one that does not exist is answered by the list', () => {
     expect(run(['--help']).stdout).toMatch(/up {16}run an app/);
@@ -97,7 +100,16 @@ describe('every command', () => {
       status: 2,
       stderr: expect.stringContaining('There are: up, invoke'),
     });
-    expect(run(['completion']).stdout).toContain('complete -F');
+  });
+
+  test('is completed by the shell, with its options', () => {
+    const words = (line: string) => {
+      const script = `source <("${bin()}" completion); cdk-localhost() { "${bin()}" "$@"; }
+        COMP_WORDS=(${line} ""); COMP_CWORD=$((\${#COMP_WORDS[@]}-1)); _cdk_localhost; echo "\${COMPREPLY[@]}"`;
+      return spawnSync('bash', ['-c', script], { cwd: app, encoding: 'utf8' }).stdout;
+    };
+    expect(words('cdk-localhost')).toMatch(/\bup\b.*\binvoke\b.*\bwebhook-run\b/);
+    expect(words('cdk-localhost up')).toMatch(/--app\b.*--stack\b/);
   });
 
   test.each([

@@ -8,6 +8,7 @@ import { doctor } from './doctor';
 import { invoke } from './invoke';
 import { logs } from './logs';
 import { up } from './up';
+import { webhookRun } from './webhook-run';
 
 const COMMANDS: Record<string, Command> = {
   up,
@@ -15,6 +16,7 @@ const COMMANDS: Record<string, Command> = {
   logs,
   doctor,
   'check-deployment': checkDeployment,
+  'webhook-run': webhookRun,
   ...addedCommands(),
 };
 
