@@ -302,7 +302,7 @@ new JsonFile(project, '.oxlintrc.json', {
           'lambda-src/git-push-pipeline/git/*.ts',
           'test/git-push-pipeline/*.ts',
           'lambda-src/shared/address-guard.ts',
-          'bench/git-push-pipeline.ts',
+          'bench/git-push-repositories.ts',
         ],
         rules: { 'no-bitwise': 'off' },
       },
