@@ -69,6 +69,8 @@ export const METRIC = {
   pushesSuperseded: 'PushesSuperseded',
   /** Work: what is wanted of the ref was stored already. */
   pushesUnchanged: 'PushesUnchanged',
+  /** Work: directories of `splitBy` that a push removed; their zips stay. */
+  directoriesGone: 'DirectoriesGone',
 } as const;
 
 /** The source of the events that the work function puts on the bus. */

@@ -142,13 +142,8 @@ export function addCodeCommit({ scope, props }: Parts, accept: lambda.Function, 
 export function addReconciliation(parts: Parts, accept: lambda.Function, work: lambda.Function): void {
   const { scope, props, patterns, queue } = parts;
   if (props.reconcile === undefined) return;
-  const sshOnly = (pattern: RepositoryPattern): boolean => pattern.scheme === 'ssh';
-  const named = props.repositories
-    .map((text, index) => ({ text, pattern: patterns[index] }))
-    .filter(({ pattern }) => !hasWildcard(pattern))
-    .map(({ text, pattern }) =>
-      pattern.scheme === undefined && !sshOnly(pattern) ? `https://${text}` : text,
-    );
+  // Whether it is cloned by HTTPS or by SSH is decided where it is decided for its pushes.
+  const named = props.repositories.filter((_, index) => !hasWildcard(patterns[index]));
   for (const [index, repository] of [...named, ...codeCommitAddresses(parts)].entries()) {
     new events.Rule(scope, `ReconcileRule${index}`, {
       description: 'Has the refs of a repository compared with what is stored',

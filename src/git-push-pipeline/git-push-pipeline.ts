@@ -30,6 +30,7 @@ import { isBranchOrTag, isWantedRef, type RefFilter } from './refs';
 import {
   formatAddress,
   isListed,
+  matchSegments,
   parseAddress,
   type RepositoryAddress,
   type RepositoryPattern,
@@ -136,7 +137,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
   private readonly patterns: RepositoryPattern[];
   private readonly keyTemplate: string;
   private readonly filter: RefFilter;
-  private readonly splits: boolean;
+  private readonly splitBy?: string;
   protected readonly encryptionKey?: kms.IKey;
   protected readonly eventBus?: events.IEventBus;
   protected readonly whyNoApi = '`repositories` is empty, and CodeCommit needs no webhook';
@@ -148,7 +149,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
     this.keyTemplate = props.keyTemplate ?? DEFAULT_KEY_TEMPLATE;
     this.patterns = validateProps(this, props, this.keyTemplate);
     this.filter = { branches: props.branches, tags: props.tags };
-    this.splits = props.splitBy !== undefined;
+    this.splitBy = props.splitBy;
     this.encryptionKey = props.encryptionKey;
     this.eventBus = props.eventBus;
     const maxReceiveCount = props.maxReceiveCount ?? DEFAULT_MAX_RECEIVE_COUNT;
@@ -251,16 +252,9 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
     }
     const address = this.addressOf(options.repository);
     const fullRef = ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
-    if (this.splits !== (options.directory !== undefined)) {
-      throw new InvalidPropError(
-        this,
-        this.splits
-          ? '`sourceAction` needs `directory`, because `splitBy` gives each directory a zip of its own'
-          : '`directory` of `sourceAction` needs `splitBy`: the zip holds the whole repository',
-      );
-    }
-    this.checkSourceRef(fullRef);
     const { directory } = options;
+    this.checkSourceDirectory(directory);
+    this.checkSourceRef(fullRef);
     const bucketKey = renderKey(
       this.keyTemplate,
       { address, ref: fullRef, commit: '', directory },
@@ -365,6 +359,23 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
       port: only.port,
       path: only.segments.join('/'),
     };
+  }
+
+  private checkSourceDirectory(directory: string | undefined): void {
+    const fail = (message: string): never => {
+      throw new InvalidPropError(this, message);
+    };
+    if (this.splitBy === undefined) {
+      if (directory !== undefined) {
+        fail('`directory` of `sourceAction` needs `splitBy`: the zip holds the whole repository');
+      }
+    } else if (directory === undefined) {
+      fail('`sourceAction` needs `directory`, because `splitBy` gives each directory a zip of its own');
+    } else if (!matchSegments(directory.split('/'), this.splitBy.split('/'))) {
+      fail(
+        `\`directory\` "${directory}" of \`sourceAction\` is not one that \`splitBy\` "${this.splitBy}" selects`,
+      );
+    }
   }
 
   /** A pipeline whose source never comes would stand still without a word. */

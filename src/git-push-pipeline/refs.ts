@@ -21,6 +21,14 @@ export interface RefFilter {
   readonly tags?: readonly string[];
 }
 
+/** Why no branch or tag could ever match a pattern; undefined where one could. */
+export function refPatternProblem(pattern: string): string | undefined {
+  const [, kind, rest] = /^refs\/(heads|tags)\/(.*)$/.exec(pattern) ?? [];
+  if (kind !== undefined) return `patterns are without "refs/${kind}/": write "${rest}"`;
+  const example = pattern.replace(/\*/g, 'x');
+  return isBranchOrTag(`refs/heads/${example}`) ? undefined : 'git allows no ref of such a name';
+}
+
 /** @param ref a branch or a tag in full */
 export function isWantedRef(ref: string, { branches, tags }: RefFilter): boolean {
   const patterns = ref.startsWith('refs/tags/') ? tags : branches;

@@ -278,6 +278,47 @@ export function matchSegments(segments: readonly string[], pattern: readonly str
   );
 }
 
+/** Whether some address matches both patterns. A pattern without a port stands for all ports. */
+export function patternsOverlap(a: RepositoryPattern, b: RepositoryPattern): boolean {
+  return (
+    a.host === b.host &&
+    (a.scheme === undefined || b.scheme === undefined || a.scheme === b.scheme) &&
+    (a.port === undefined || b.port === undefined || a.port === b.port) &&
+    wildcardsOverlap(
+      comparable(a.host, a.segments),
+      comparable(b.host, b.segments),
+      part => part === '**',
+      (one, other) =>
+        wildcardsOverlap(
+          [...one],
+          [...other],
+          character => character === '*',
+          (left, right) => left === right,
+        ),
+    )
+  );
+}
+
+/** Whether some text matches both. Patterns are short, and written by who deploys them: no bound is needed. */
+function wildcardsOverlap<T>(
+  a: readonly T[],
+  b: readonly T[],
+  isWild: (part: T) => boolean,
+  overlap: (one: T, other: T) => boolean,
+): boolean {
+  if (a.length === 0) return b.every(isWild);
+  if (b.length === 0) return a.every(isWild);
+  const [one, ...restOfA] = a;
+  const [other, ...restOfB] = b;
+  if (isWild(one)) {
+    return wildcardsOverlap(restOfA, b, isWild, overlap) || wildcardsOverlap(a, restOfB, isWild, overlap);
+  }
+  if (isWild(other)) {
+    return wildcardsOverlap(a, restOfB, isWild, overlap) || wildcardsOverlap(restOfA, b, isWild, overlap);
+  }
+  return overlap(one, other) && wildcardsOverlap(restOfA, restOfB, isWild, overlap);
+}
+
 /** The two-pointer wildcard match: goes back to the last wildcard only, so hostile input cannot make it exponential. */
 function matchWildcard<T>(
   text: readonly T[],

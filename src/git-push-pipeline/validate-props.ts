@@ -2,7 +2,14 @@ import { Annotations, Duration, type Size, Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { isCommitKey, isDirectoryKey, keyTemplateProblem } from './object-key';
 import type { GitPushPipelineProps } from './props';
-import { credentialPattern, hostAndPort, parsePattern, type RepositoryPattern } from './repository-address';
+import { refPatternProblem } from './refs';
+import {
+  credentialPattern,
+  hostAndPort,
+  parsePattern,
+  patternsOverlap,
+  type RepositoryPattern,
+} from './repository-address';
 import { validateHandlerProps } from '../shared/handler-function';
 import { InvalidPropError, validateDuration, validateExclusive, validateInteger } from '../shared/validate';
 
@@ -55,6 +62,8 @@ export function validateProps(
   }
   const problem = keyTemplateProblem(keyTemplate);
   if (problem) fail(`\`keyTemplate\` "${keyTemplate}" cannot be used: ${problem}`);
+  validateRefs(props, fail);
+  validatePaths(props, fail);
   validateSplit(props, keyTemplate, fail);
   validateCredentials(props, patterns, fail);
   if (
@@ -107,6 +116,34 @@ function validateRepositories(
   });
 }
 
+/** A pattern that can never match ends green, and nothing is ever published. */
+function validateRefs({ branches, tags }: GitPushPipelineProps, fail: Fail): void {
+  for (const [prop, patterns] of Object.entries({ branches, tags })) {
+    for (const pattern of patterns ?? []) {
+      const problem = Token.isUnresolved(pattern) ? undefined : refPatternProblem(pattern);
+      if (problem) fail(`\`${prop}\` has "${pattern}", which can never match: ${problem}`);
+    }
+  }
+  if (branches?.length === 0 && tags?.length === 0) {
+    fail('`branches` and `tags` are both empty: no push would ever be taken');
+  }
+}
+
+function validatePaths({ paths }: GitPushPipelineProps, fail: Fail): void {
+  if (paths?.length === 0) fail('`paths` is empty: no change would ever be one. Leave it out to take any');
+  for (const pattern of paths ?? []) {
+    if (Token.isUnresolved(pattern)) continue;
+    const why = pattern.startsWith('!')
+      ? 'patterns cannot exclude'
+      : pattern.endsWith('/')
+        ? `write "${pattern}**" for all files below a directory`
+        : pattern.split('/').some(part => ['', '.', '..'].includes(part))
+          ? 'paths begin at the top of the repository, without a slash, and have no empty part, "." or ".."'
+          : undefined;
+    if (why) fail(`\`paths\` has "${pattern}", which can never match: ${why}`);
+  }
+}
+
 function validateSplit(props: GitPushPipelineProps, keyTemplate: string, fail: Fail): void {
   const { splitBy } = props;
   if (splitBy === undefined) {
@@ -143,6 +180,16 @@ function validateCredentials(
     if (!patterns.some(other => hostAndPort(other) === hostAndPort(pattern) || other.host === text)) {
       fail(`\`credentials\` names "${text}", of whose host \`repositories\` has no repository`);
     }
+    const usable = patterns.some(
+      other =>
+        patternsOverlap(other, pattern) &&
+        (other.scheme ?? scheme(_kind)) === (pattern.scheme ?? scheme(_kind)),
+    );
+    if (!usable) {
+      fail(
+        `\`credentials\` names "${text}" for ${scheme(_kind).toUpperCase()}, and no pattern of \`repositories\` matches a repository of it: it would never be used`,
+      );
+    }
     const twin = known.slice(index + 1).find(other => samePattern(other.pattern, pattern));
     if (twin) fail(`\`credentials\` has two entries for the same repositories: "${text}" and "${twin.text}"`);
     if (
@@ -155,9 +202,9 @@ function validateCredentials(
       );
     }
   }
-  for (const pattern of patterns.filter(({ scheme }) => scheme === 'ssh')) {
+  for (const pattern of patterns.filter(other => other.scheme === 'ssh')) {
     const has = known.some(
-      ({ credential, pattern: { host } }) => credential._kind === 'ssh' && host === pattern.host,
+      other => other.credential._kind === 'ssh' && patternsOverlap(other.pattern, pattern),
     );
     if (!has) {
       fail(
@@ -165,6 +212,10 @@ function validateCredentials(
       );
     }
   }
+}
+
+function scheme(kind: 'ssh' | 'https' | 'githubApp'): 'ssh' | 'https' {
+  return kind === 'ssh' ? 'ssh' : 'https';
 }
 
 function samePattern(a: RepositoryPattern, b: RepositoryPattern): boolean {

@@ -154,7 +154,7 @@ describe('a fetched commit as a zip', () => {
     expect(new Set([ofReadme, ofOld, whole]).size).toBe(3);
     const made = client({ zip: { splitBy: '*' } });
     try {
-      const found = await made.directories(source, tip);
+      const [found] = await made.directories(source, [tip]);
       const expected = inSample('ls-tree', '-d', '--format=%(path) %(objectname)', tip).split('\n');
       expect(found.map(({ directory, tree }) => `${directory} ${tree}`)).toEqual(expected);
     } finally {

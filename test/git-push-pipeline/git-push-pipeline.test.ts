@@ -279,9 +279,25 @@ describe('in CodePipeline', () => {
     ],
     ['a repository outside the list', {}, 'https://github.com/other/app', /not among `repositories`/],
     ['a key that changes', { keyTemplate: '{commit}.zip' }, undefined, /`keyTemplate` is "\{commit\}\.zip"/],
+    [
+      'a branch of which no push is taken',
+      { branches: ['release/*'] },
+      undefined,
+      /names refs\/heads\/main, of which no push is taken: `branches` must have a pattern/,
+    ],
   ])('refuses %s', (_, props, repository, message) => {
     const { block } = create(() => props);
     expect(() => block.sourceAction(new codepipeline.Artifact(), 'main', { repository })).toThrow(message);
+  });
+
+  test('refuses a directory that never has a zip, and none where each has one', () => {
+    const source = (props: Props, directory?: string) =>
+      create(() => props).block.sourceAction(new codepipeline.Artifact(), 'main', { directory });
+    const split = { splitBy: 'services/*', keyTemplate: '{host}/{path}/{ref}/{dir}.zip' };
+    expect(() => source(split, 'libs/a')).toThrow(/"libs\/a" of `sourceAction` is not one that `splitBy`/);
+    expect(() => source(split)).toThrow(/needs `directory`/);
+    expect(() => source({}, 'services/a')).toThrow(/needs `splitBy`/);
+    expect(source(split, 'services/a').actionProperties.actionName).toBe('Source');
   });
 });
 
@@ -441,6 +457,56 @@ describe('refuses', () => {
       'repositories by SSH without a key',
       () => ({ repositories: ['git@github.com:acme/*'] }),
       /by SSH, which needs a key: add "github.com" to `credentials`/,
+    ],
+    [
+      'a branch that is named in full',
+      () => ({ branches: ['refs/heads/main'] }),
+      /`branches` has "refs\/heads\/main", which can never match: .* write "main"/,
+    ],
+    ['a tag that git does not allow', () => ({ tags: ['v 1'] }), /`tags` has "v 1", .* git allows no ref/],
+    ['no ref at all', () => ({ branches: [], tags: [] }), /no push would ever be taken/],
+    ['no path at all', () => ({ paths: [] }), /`paths` is empty/],
+    [
+      'a path with a slash first',
+      () => ({ paths: ['/src/**'] }),
+      /`paths` has "\/src\/\*\*", .* without a slash/,
+    ],
+    ['a path that is a directory', () => ({ paths: ['src/'] }), /write "src\/\*\*"/],
+    ['a path that excludes', () => ({ paths: ['!docs/**'] }), /patterns cannot exclude/],
+    [
+      'credentials that nothing would use',
+      stack => ({
+        credentials: {
+          'github.com/other/*': GitCredentials.httpsToken(new secretsmanager.Secret(stack, 'T')),
+        },
+      }),
+      /names "github.com\/other\/\*" for HTTPS, and no pattern of `repositories` matches/,
+    ],
+    [
+      'a key for what is cloned by HTTPS',
+      stack => ({
+        repositories: ['https://github.com/acme/app'],
+        credentials: {
+          'github.com': GitCredentials.sshKey(
+            new secretsmanager.Secret(stack, 'K'),
+            'github.com ssh-ed25519 AAAA',
+          ),
+        },
+      }),
+      /names "github.com" for SSH, and no pattern/,
+    ],
+    [
+      'an SSH key of another repository only',
+      stack => ({
+        repositories: ['git@github.com:acme/app', 'github.com/acme/tool'],
+        credentials: {
+          'github.com/acme/tool': GitCredentials.sshKey(
+            new secretsmanager.Secret(stack, 'K'),
+            'github.com ssh-ed25519 AAAA',
+          ),
+        },
+      }),
+      /by SSH, which needs a key/,
     ],
     ['a key for directories without any', () => ({ keyTemplate: '{ref}/{dir}.zip' }), /needs `splitBy`/],
     ['directories without a key', () => ({ splitBy: 'services/*' }), /needs a `keyTemplate` with \{dir\}/],

@@ -10,6 +10,7 @@ import { digest, readMetadata } from '../../lambda-src/git-push-pipeline/core/me
 import {
   type CommitZip,
   ConditionFailed,
+  type GitProtocol,
   type StoredZip,
   type Tip,
 } from '../../lambda-src/git-push-pipeline/core/ports';
@@ -124,6 +125,33 @@ describe('the accept function', () => {
     );
   });
 
+  test('queues what its own schedule asks for, by the way that the repository is cloned', async () => {
+    const reconcile = async (repository: string, policy: Partial<AcceptPorts['policy']> = {}) => {
+      queued = [];
+      const repositories = ['github.com/acme/app', 'git@git.test:acme/app'].map(parsePattern);
+      const change = { policy: { hasAuthorizer: false, repositories, ...policy } };
+      expect(await accept({ reconcile: repository, id: 'event-1' }, change)).toMatchObject({
+        statusCode: 202,
+      });
+      return queued[0];
+    };
+    expect(await reconcile('github.com/acme/app')).toEqual({
+      version: 2,
+      kind: 'reconcile',
+      repository: 'https://github.com/acme/app',
+      deliveryId: 'reconcile-event-1',
+      receivedAt: '2026-01-02T03:04:05.000Z',
+    });
+    const bySsh = { sshPatterns: [parsePattern('github.com/**')] };
+    expect(await reconcile('github.com/acme/app', bySsh)).toMatchObject({
+      repository: 'ssh://git@github.com/acme/app',
+    });
+    expect(await reconcile('git@git.test:acme/app')).toMatchObject({
+      repository: 'git@git.test:acme/app',
+    });
+    await expect(accept({ reconcile: 'gitlab.com/a/b', id: 'x' })).rejects.toThrow(/not among/);
+  });
+
   test('takes events of CodeCommit only where CodeCommit is used', async () => {
     const event = sampleEvent('git-push-pipeline/events/codecommit.json');
     expect(await accept(event, { codeCommitUrlSuffix: 'amazonaws.com' })).toMatchObject({ statusCode: 202 });
@@ -137,6 +165,8 @@ describe('the accept function', () => {
 describe('the work function', () => {
   const COMMIT = 'a'.repeat(40);
   const NEWER = 'b'.repeat(40);
+  const OLDER = '0a'.repeat(20);
+  const LOST = '0b'.repeat(20);
   const KEY = 'github.com/acme/app/heads/main.zip';
   interface Happened {
     /** Where the ref stands, as long as there are more than one, one for each question. */
@@ -153,6 +183,7 @@ describe('the work function', () => {
     closed: number;
     deadline: number;
     fetched: string[];
+    protocol: GitProtocol;
   }
   let happened: Happened;
   const zip = (id: string): CommitZip => ({
@@ -183,6 +214,7 @@ describe('the work function', () => {
       closed: 0,
       deadline: 0,
       fetched: [],
+      protocol: { version: 2, filters: true },
     };
   });
 
@@ -200,16 +232,22 @@ describe('the work function', () => {
         happened.deadline = deadline;
         return {
           tip: async () => tipOf(happened.tips.length > 1 ? happened.tips.shift() : happened.tips[0]),
+          protocol: async () => happened.protocol,
           refs: async () => [
             { ref: 'refs/heads/main', tip: { id: COMMIT, commit: COMMIT } },
             { ref: 'refs/heads/other', tip: { id: NEWER, commit: NEWER } },
             { ref: 'refs/tags/v1', tip: { id: NEWER, commit: COMMIT } },
           ],
           fingerprints: async (_source, ids) => ids.map(id => (id === NEWER ? 'f2' : 'f1')),
-          directories: async () => [
-            { directory: 'services/a', tree: 'c'.repeat(40) },
-            { directory: 'services/b', tree: 'd'.repeat(40) },
-          ],
+          directories: async (_source, ids) =>
+            ids.map(id => {
+              if (id === LOST) throw new GitError('COMMIT_NOT_FOUND', 'not our ref');
+              return [
+                { directory: 'services/a', tree: 'c'.repeat(40) },
+                { directory: 'services/b', tree: 'd'.repeat(40) },
+                ...(id === OLDER ? [{ directory: 'services/old', tree: 'e'.repeat(40) }] : []),
+              ];
+            }),
           async *zips(_source, id, parts) {
             happened.fetched.push(id);
             for (const part of parts) {
@@ -354,6 +392,19 @@ describe('the work function', () => {
     expect(happened.puts.slice(2).map(put => put.key)).toEqual([key('b')]);
   });
 
+  test('says which directories a push removed, and counts them; their zips stay', async () => {
+    const split = { settings: { ...settings, split: true, keyTemplate: '{path}/{ref}/{dir}.zip' } };
+    await work(split, 1, message({ hint: { before: OLDER, after: COMMIT } }));
+    expect(happened.puts).toHaveLength(2);
+    expect(metrics.DirectoriesGone).toBe(1);
+    expect(lines.find(line => line.includes('directories are gone'))).toContain('["services/old"]');
+    // What was there before may be there no more: the tip is published all the same, and the log says what is not known.
+    happened.stored.clear();
+    await work(split, 1, message({ hint: { before: LOST, after: COMMIT } }));
+    expect([happened.puts.length, metrics.DirectoriesGone, metrics.PushesFailed]).toEqual([4, 1, undefined]);
+    expect(lines.join()).toContain('whether directories are gone could not be told');
+  });
+
   test('an object that another worker put in the meantime is looked at again', async () => {
     const first = happened.zip;
     happened.zip = async id => {
@@ -417,9 +468,13 @@ describe('the work function', () => {
     const app = { settings: { ...settings, repositories: [parsePattern('github.com/acme/*')] } };
     const found = await consult('https://github.com/acme/app', 'refs/heads/main', app);
     expect(found.map(({ check, ok }) => [check, ok])).toEqual(
-      ['address', 'repositories', 'ref', 'host', 'key', 'object'].map(check => [check, true]),
+      ['address', 'repositories', 'ref', 'host', 'protocol', 'key', 'object'].map(check => [check, true]),
     );
-    expect(found[4].message).toBe(KEY);
+    expect(found[5].message).toBe(KEY);
+    happened.protocol = { version: 0, filters: false };
+    const some = { settings: { ...app.settings, paths: true } };
+    const [, , , , protocol] = await consult('https://github.com/acme/app', 'refs/heads/main', some);
+    expect(protocol.message).toMatch(/^git protocol v0; .* each push is fetched whole/);
     const last = async (...request: [string, string]) => (await consult(...request, app)).at(-1);
     expect(await last('file:///etc', 'x')).toMatchObject({ check: 'address', ok: false });
     expect(await last('https://elsewhere.test/a', 'x')).toMatchObject({ check: 'repositories', ok: false });

@@ -179,6 +179,7 @@ class Worker {
       git: {
         tip: () =>
           ask('tip', () => (world.ref === undefined ? undefined : { id: world.ref, commit: world.ref })),
+        protocol: () => Promise.reject(new Error('not asked for')),
         refs: () => Promise.reject(new Error('not asked for')),
         fingerprints: (_source, ids) => ask('fingerprints', () => ids.map(wantedOf)),
         directories: () => Promise.reject(new Error('not asked for')),

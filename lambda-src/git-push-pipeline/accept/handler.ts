@@ -4,12 +4,19 @@ import type {
   Context,
 } from 'aws-lambda';
 import { METRIC } from '../../../src/git-push-pipeline/contract';
+import { formatAddress } from '../../../src/git-push-pipeline/repository-address';
 import type { Clock } from '../../shared/clock';
 import { json } from '../../shared/http';
 import type { Log } from '../../shared/log';
 import type { Measurements } from '../../shared/metrics';
 import type { Cached } from '../../shared/secret';
-import { type Acceptance, acceptDelivery, type AcceptPolicy, acceptWebhook } from '../core/accept-webhook';
+import {
+  type Acceptance,
+  acceptDelivery,
+  type AcceptPolicy,
+  acceptWebhook,
+  addressToReconcile,
+} from '../core/accept-webhook';
 import { readCodeCommitEvent } from '../core/hosts/codecommit';
 import type { PushQueue } from '../core/ports';
 import { requestFromHttpApiEvent } from '../core/webhook-request';
@@ -34,6 +41,7 @@ export interface CodeCommitEvent {
 
 /** What the construct's own schedule hands over. Nobody else can: an event of the HTTP API has no such member. */
 export interface ReconcileEvent {
+  /** As `repositories` names it. */
   readonly reconcile: string;
   /** Of the schedule's event. */
   readonly id: string;
@@ -55,7 +63,7 @@ export function createHandler(ports: Ports): AcceptHandler {
         {
           version: 2,
           kind: 'reconcile',
-          repository: event.reconcile,
+          repository: formatAddress(addressToReconcile(event.reconcile, { ...policy, secrets: [] })),
           deliveryId: `reconcile-${event.id}`,
           receivedAt: new Date(now).toISOString(),
         },

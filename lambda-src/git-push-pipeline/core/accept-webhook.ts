@@ -141,6 +141,16 @@ function listedAddress(candidates: readonly string[], policy: AcceptPolicy): Rep
   return listed.find(address => (address.scheme === 'ssh') === prefersSsh(address, policy)) ?? listed[0];
 }
 
+/** The address of a repository that is compared with what is stored: cloned the way that its pushes are. */
+export function addressToReconcile(repository: string, policy: AcceptPolicy): RepositoryAddress {
+  const candidates = /:\/\/|@/.test(repository)
+    ? [repository]
+    : [`https://${repository}`, `ssh://git@${repository}`];
+  const address = listedAddress(candidates, policy);
+  if (address === undefined) throw new Error(`${repository} is not among the repositories`);
+  return address;
+}
+
 function prefersSsh(address: RepositoryAddress, { sshPatterns = [] }: AcceptPolicy): boolean {
   // Which port is right is not known before one of the addresses is chosen.
   const { port: _, ...anyPort } = address;

@@ -10,7 +10,7 @@ export interface DoctorRequest {
 }
 
 export interface Finding {
-  readonly check: 'address' | 'repositories' | 'ref' | 'host' | 'key' | 'object';
+  readonly check: 'address' | 'repositories' | 'ref' | 'host' | 'protocol' | 'key' | 'object';
   readonly ok: boolean;
   readonly message: string;
 }
@@ -65,6 +65,16 @@ export async function examine({ doctor }: DoctorRequest, ports: DoctorPorts): Pr
       return `the host has the ref at ${commit}`;
     };
     if (!(await look('host', tip))) return;
+    await look('protocol', async () => {
+      const { version, filters } = await git.protocol(address());
+      if (filters)
+        return `git protocol v${version}, and commits without their files where those are not wanted`;
+      const cost =
+        settings.paths || settings.split
+          ? ': each push is fetched whole to see whether a file that is wanted changed'
+          : '';
+      return `git protocol v${version}; the host cannot leave files out${cost}`;
+    });
     if (isDirectoryKey(settings.keyTemplate)) return;
     const key = () =>
       renderKey(settings.keyTemplate, { address: address(), ref, commit }, settings.repositories);

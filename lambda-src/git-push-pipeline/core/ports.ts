@@ -20,6 +20,13 @@ export interface Tip {
   readonly commit: string;
 }
 
+export interface GitProtocol {
+  /** Of the git protocol: 2, or 0 where the host has nothing newer. */
+  readonly version: 0 | 2;
+  /** Whether it can leave the files of a commit out. */
+  readonly filters: boolean;
+}
+
 /** What one zip holds of a commit: all of it, or one directory. */
 export interface Part {
   /** The directory's path; undefined for the whole commit. */
@@ -49,12 +56,14 @@ export interface CommitZip {
 export interface Git {
   /** Where the ref stands, or undefined where it is gone. */
   tip(source: Source): Promise<Tip | undefined>;
+  /** What the host speaks, for whoever sets it up. */
+  protocol(address: RepositoryAddress): Promise<GitProtocol>;
   /** All branches and tags of a repository with where they stand. */
   refs(address: RepositoryAddress): Promise<readonly { readonly ref: string; readonly tip: Tip }[]>;
   /** What the wanted paths hold at each commit, without fetching any file. */
   fingerprints(source: Source, ids: readonly string[]): Promise<readonly string[]>;
-  /** The directories of the commit that get a zip of their own, without fetching any file. */
-  directories(source: Source, id: string): Promise<readonly Required<Part>[]>;
+  /** The directories of each commit that get a zip of their own, without fetching any file. */
+  directories(source: Source, ids: readonly string[]): Promise<readonly (readonly Required<Part>[])[]>;
   /** The zips of a commit's parts, one after the other: each file is gone when the next is asked for. */
   zips(source: Source, id: string, parts: readonly Part[]): AsyncIterable<CommitZip>;
   close(): void;

@@ -55,6 +55,8 @@ export interface Outcome {
   readonly published: number;
   /** Whether the ref had moved on, or was gone: what the message told of got no zip of its own. */
   readonly superseded: boolean;
+  /** Directories that the push removed: their zips stay as they are. */
+  readonly gone: readonly string[];
 }
 
 const MAX_ROUNDS = 4;
@@ -71,7 +73,7 @@ export async function publish(source: Source, message: PushMessage, ports: Publi
   for (let n = 1; n <= MAX_ROUNDS; n++) {
     try {
       const superseded = isCommitKey(ports.settings.keyTemplate) ? await round.commit() : await round.tip();
-      if (superseded !== 'moved') return { published, superseded };
+      if (superseded !== 'moved') return { published, superseded, gone: round.goneDirectories };
     } catch (error) {
       // Between asking where the ref stands and fetching that, the host may have thrown it away.
       if (codeOf(error) === 'COMMIT_NOT_FOUND' && round.follows) {
@@ -95,6 +97,8 @@ export async function publish(source: Source, message: PushMessage, ports: Publi
 class Round {
   /** Whether the last object that was decided on could not be seen. */
   public hidden = false;
+  /** As the last look found them. */
+  public goneDirectories: readonly string[] = [];
   private readonly options: string;
 
   public constructor(
@@ -118,7 +122,7 @@ class Round {
     this.hidden = false;
     const tip = await git.tip(this.source);
     if (tip === undefined) return this.gone();
-    const parts = settings.split ? await git.directories(this.source, tip.id) : [{}];
+    const parts = settings.split ? await this.directories(tip) : [{}];
     const stale: Wanted[] = [];
     for (const part of parts) {
       const wanted = await this.look(part, tip.commit);
@@ -177,6 +181,25 @@ class Round {
       this.ports.log('the host no longer gives the commit, and the ref has moved on', {});
       return true;
     }
+  }
+
+  /** What the webhook says was there before tells only which directories went: their objects are known to nobody else. */
+  private async directories(tip: Tip): Promise<readonly Part[]> {
+    const { git } = this.ports;
+    const before = this.message.hint?.before;
+    this.goneDirectories = [];
+    if (before !== undefined && !isZeroId(before) && before !== tip.id) {
+      try {
+        const [old, now] = await git.directories(this.source, [before, tip.id]);
+        const kept = new Set(now.map(({ directory }) => directory));
+        this.goneDirectories = old.map(({ directory }) => directory).filter(name => !kept.has(name));
+        return now;
+      } catch (error) {
+        // What the host no longer has, or what was too much then, must not keep the tip from being published.
+        this.ports.log('whether directories are gone could not be told', { before, code: codeOf(error) });
+      }
+    }
+    return (await git.directories(this.source, [tip.id]))[0];
   }
 
   private async isSettled(wanted: Wanted): Promise<boolean> {

@@ -17,7 +17,7 @@ import { BUILD_INFO_FILE, COMMIT_ID_FILE } from '../../../src/git-push-pipeline/
 import { formatAddress, type RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 import { buildInfo } from '../core/domain';
 import { digest } from '../core/metadata';
-import type { CommitZip, Git, Part, Source, Tip } from '../core/ports';
+import type { CommitZip, Git, GitProtocol, Part, Source, Tip } from '../core/ports';
 
 export interface GitConnection {
   readonly network: NetworkOptions;
@@ -90,6 +90,10 @@ export class GitClient implements Git {
     return found && tipOf(found);
   }
 
+  public async protocol(address: RepositoryAddress): Promise<GitProtocol> {
+    return (await this.remote(address)).protocol();
+  }
+
   public async refs(address: RepositoryAddress): Promise<{ ref: string; tip: Tip }[]> {
     const listed = await (await this.remote(address)).branchesAndTags();
     return listed.map(found => ({ ref: found.name, tip: tipOf(found) }));
@@ -118,10 +122,16 @@ export class GitClient implements Git {
     return fingerprints;
   }
 
-  public async directories(source: Source, id: string): Promise<Required<Part>[]> {
-    const { store } = await this.holdTrees(source, [id]);
-    const { commit } = await resolveCommit(store, id);
-    return directoriesOf(store, commit.tree, this.options.zip?.splitBy ?? '', this.deadline);
+  public async directories(source: Source, ids: readonly string[]): Promise<Required<Part>[][]> {
+    const { store } = await this.holdTrees(source, ids);
+    const directories: Required<Part>[][] = [];
+    for (const id of ids) {
+      const { commit } = await resolveCommit(store, id);
+      directories.push(
+        await directoriesOf(store, commit.tree, this.options.zip?.splitBy ?? '', this.deadline),
+      );
+    }
+    return directories;
   }
 
   public async *zips(source: Source, id: string, parts: readonly Part[]): AsyncGenerator<CommitZip> {

@@ -65,6 +65,11 @@ export class GitRemote {
     });
   }
 
+  /** What the host speaks. */
+  public protocol(): Promise<{ readonly version: 0 | 2; readonly filters: boolean }> {
+    return this.exchange(NO_REFS, async ({ version, filters }) => ({ version, filters }));
+  }
+
   /** Everything that one commit needs (or the commit that a tag object leads to), and nothing of its history. */
   public async fetch(id: string): Promise<ObjectStore> {
     return (await this.fetchAll([id])).store;

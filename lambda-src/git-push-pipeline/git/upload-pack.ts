@@ -62,7 +62,7 @@ export class UploadPack {
 
   private constructor(
     private readonly transport: Transport,
-    private readonly version: 0 | 2,
+    public readonly version: 0 | 2,
     private readonly capabilities: ReadonlyMap<string, string>,
     private readonly advertised: readonly RemoteRef[],
   ) {}

@@ -123,7 +123,7 @@ async function work(message: QueueMessage, record: SQSRecord, context: Context, 
       return;
     }
     const source = { address: parseAddress(message.repository), ref: message.ref };
-    const { published, superseded } = await publish(source, message, {
+    const { published, superseded, gone } = await publish(source, message, {
       git,
       store,
       tell: detail => events.published(detail, record.eventSourceARN),
@@ -133,6 +133,13 @@ async function work(message: QueueMessage, record: SQSRecord, context: Context, 
     });
     if (superseded) log.info('superseded', {}, { [METRIC.pushesSuperseded]: 1 });
     else if (published === 0) log.info('unchanged', {}, { [METRIC.pushesUnchanged]: 1 });
+    if (gone.length > 0) {
+      log.warn(
+        'directories are gone, and their zips stay',
+        { directories: gone },
+        { [METRIC.directoriesGone]: gone.length },
+      );
+    }
   } finally {
     git.close();
   }
