@@ -667,6 +667,10 @@ project.setScript(
   'push-code',
   'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-code.ts',
 );
+project.setScript(
+  'push-doctor',
+  'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-doctor.ts',
+);
 project.setScript('deploy', 'tsx scripts/bundle.ts && tsx scripts/deploy.ts deploy');
 project.setScript('destroy', 'tsx scripts/deploy.ts destroy');
 project.setScript('new-block', 'tsx scripts/new-block.ts');

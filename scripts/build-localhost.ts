@@ -4,7 +4,7 @@ import { buildPackage } from '../packages/local/build';
 
 const folder = path.resolve(__dirname, '../packages/local/dist');
 
-buildPackage(folder, { 'push-code': 'demo/push-code.ts' }).then(
+buildPackage(folder, { 'push-code': 'demo/push-code.ts', 'push-doctor': 'demo/push-doctor.ts' }).then(
   () => process.stdout.write(`${folder}\n`),
   (error: Error) => {
     process.stderr.write(`${error.message}\n`);

@@ -40,6 +40,14 @@ test('by default: versioned, encrypted, TLS only, not public, kept', () => {
     DeletionPolicy: 'Retain',
     Properties: {
       VersioningConfiguration: { Status: 'Enabled' },
+      LifecycleConfiguration: {
+        Rules: [
+          {
+            Status: 'Enabled',
+            NoncurrentVersionExpiration: { NoncurrentDays: 30, NewerNoncurrentVersions: 20 },
+          },
+        ],
+      },
       BucketEncryption: Match.anyValue(),
       PublicAccessBlockConfiguration: {
         BlockPublicAcls: true,
@@ -62,6 +70,8 @@ test("the queue shows a message again half a minute after the function's timeout
   const { template } = synth();
   template.hasResourceProperties('AWS::SQS::Queue', {
     FifoQueue: true,
+    DeduplicationScope: 'messageGroup',
+    FifoThroughputLimit: 'perMessageGroupId',
     VisibilityTimeout: 330,
     RedrivePolicy: { maxReceiveCount: 3, deadLetterTargetArn: Match.anyValue() },
   });
@@ -73,6 +83,7 @@ test("the queue shows a message again half a minute after the function's timeout
   template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
     BatchSize: 1,
     FunctionResponseTypes: ['ReportBatchItemFailures'],
+    ScalingConfig: { MaximumConcurrency: 10 },
   });
   template.hasResourceProperties('AWS::Lambda::Function', {
     MemorySize: 1769,
@@ -80,6 +91,52 @@ test("the queue shows a message again half a minute after the function's timeout
     EphemeralStorage: { Size: 2048 },
   });
   template.hasResourceProperties('AWS::Lambda::Function', { MemorySize: 256, Timeout: 10 });
+});
+
+test.each([
+  [{ maxConcurrency: 4 }, 4],
+  [{ reservedConcurrentExecutions: 7 }, 7],
+  [{ maxConcurrency: 3, reservedConcurrentExecutions: 7 }, 3],
+])('of %j the poller takes %i at once', (props, expected) => {
+  synth(() => props).template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+    ScalingConfig: { MaximumConcurrency: expected },
+  });
+});
+
+describe('reconcile', () => {
+  const reconcile = events.Schedule.rate(Duration.hours(1));
+  const asked = (template: Template) =>
+    Object.values(template.findResources('AWS::Events::Rule'))
+      .filter(({ Properties }) => Properties.ScheduleExpression === 'rate(1 hour)')
+      .map(({ Properties }) => JSON.stringify(Properties.Targets[0].InputTransformer.InputTemplate));
+
+  test('asks the accept function for each repository that is named, and lets the work function queue', () => {
+    const { template, stack } = synth(scope => ({
+      reconcile,
+      repositories: ['github.com/acme/app', 'git@git.test:acme/tool', 'github.com/other/*'],
+      credentials: {
+        'git@git.test:acme/tool': GitCredentials.sshKey(
+          new secretsmanager.Secret(scope, 'Key'),
+          'git.test ssh-ed25519 AAAA',
+        ),
+      },
+      codeCommitRepositories: [new codecommit.Repository(scope, 'Repository', { repositoryName: 'app' })],
+    }));
+    const inputs = asked(template);
+    expect(inputs).toHaveLength(3);
+    expect(inputs[0]).toContain('github.com/acme/app');
+    expect(inputs[1]).toContain('git@git.test:acme/tool');
+    expect(inputs[2]).toContain('/v1/repos/');
+    // Beside the one for the dead-letter queue.
+    const sends = (from: Template) =>
+      JSON.stringify(from.findResources('AWS::IAM::Policy')).split('"sqs:SendMessage"').length - 1;
+    expect(sends(template)).toBe(sends(synth().template) + 1);
+    Annotations.fromStack(stack).hasWarning('/Test/Pushes', Match.stringLikeRegexp('leaves out the 1 of'));
+  });
+
+  test('is off by default', () => {
+    expect(asked(synth().template)).toEqual([]);
+  });
 });
 
 test("the work function's own settings", () => {

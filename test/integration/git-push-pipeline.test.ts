@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,6 +29,19 @@ function workers(): number[] {
         return false; // it ended while we looked
       }
     });
+}
+
+async function spawnText(
+  program: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number | null; out: string }> {
+  const cwd = path.resolve(__dirname, '..', '..');
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  const code = await new Promise<number | null>(resolve => child.once('close', resolve));
+  return { code, out };
 }
 
 describe('through the real bundles', () => {
@@ -238,6 +252,45 @@ describe('through the real bundles', () => {
       '{"message":"the signature or token is missing or wrong"}',
     ]);
     expect(running.stack.logs.join('\n')).not.toContain('from-mallory');
+  });
+
+  test('push-doctor says what the deployed function would do, and whether the webhook takes the secret', async () => {
+    const { system, host } = running;
+    const ref = 'refs/heads/doctor';
+    const commit = await host.push(ref, { 'doctor.txt': '1' }, 'Doctor');
+    const doctor = (secret: string, ...args: string[]) =>
+      spawnText(process.execPath, ['--import', 'tsx', 'demo/push-doctor.ts', ...args], {
+        PATH: process.env.PATH,
+        NODE_NO_WARNINGS: '1',
+        WEBHOOK_SECRET: secret,
+        AWS_REGION: 'us-east-1',
+        AWS_ACCESS_KEY_ID: 'developer',
+        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_ENDPOINT_URL_LAMBDA: system.endpoints.lambda,
+      });
+    const webhook = ['--function', WORKER, '--url', system.outputs.GitPushPipelineWebhookUrl];
+    const repository = `https://${host.settings.https}/demo.git`;
+    const [right, wrong] = await Promise.all([
+      doctor(host.secrets.webhookSecret, repository, ...webhook, '--ref', 'doctor', '--host-kind', 'gitea'),
+      doctor('another', 'https://elsewhere.test/demo.git', ...webhook),
+    ]);
+    expect(right.out.split('\n').slice(0, 8)).toEqual([
+      `ok     address: ${repository}`,
+      'ok     repositories: a pattern of `repositories` matches',
+      expect.stringMatching(/^ok {5}ref: /),
+      `ok     host: the host has the ref at ${commit}`,
+      expect.stringMatching(/^ok {5}protocol: git protocol v2/),
+      `ok     key: ${host.settings.https}/demo/heads/doctor.zip`,
+      'ok     object: there is no object yet, or it may not be read',
+      'ok     webhook: answers, and takes the secret (HTTP 200)',
+    ]);
+    expect(right.out).toMatch(/^curl .*\/api\/v1\/repos\/demo\/hooks/m);
+    expect([right.code, wrong.code]).toEqual([0, 1]);
+    expect(wrong.out).toMatch(
+      /^wrong {2}repositories: no pattern[^]*^wrong {2}webhook: does not take the secret/m,
+    );
+    expect(right.out + wrong.out).not.toContain(host.secrets.webhookSecret);
+    expect(running.events(ref)).toEqual([]);
   });
 
   test('a body of more than 6 MiB is 413', async () => {
