@@ -183,11 +183,11 @@ function validateCredentials(
     const usable = patterns.some(
       other =>
         patternsOverlap(other, pattern) &&
-        (other.scheme ?? scheme(_kind)) === (pattern.scheme ?? scheme(_kind)),
+        (other.scheme ?? schemeOf(_kind)) === (pattern.scheme ?? schemeOf(_kind)),
     );
     if (!usable) {
       fail(
-        `\`credentials\` names "${text}" for ${scheme(_kind).toUpperCase()}, and no pattern of \`repositories\` matches a repository of it: it would never be used`,
+        `\`credentials\` names "${text}" for ${schemeOf(_kind).toUpperCase()}, and no pattern of \`repositories\` matches a repository of it: it would never be used`,
       );
     }
     const twin = known.slice(index + 1).find(other => samePattern(other.pattern, pattern));
@@ -214,7 +214,7 @@ function validateCredentials(
   }
 }
 
-function scheme(kind: 'ssh' | 'https' | 'githubApp'): 'ssh' | 'https' {
+function schemeOf(kind: 'ssh' | 'https' | 'githubApp'): 'ssh' | 'https' {
   return kind === 'ssh' ? 'ssh' : 'https';
 }
 
