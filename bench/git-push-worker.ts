@@ -80,7 +80,6 @@ async function main(): Promise<void> {
     retries: { postpone: async () => undefined },
     clock: systemClock,
     log: createLog('FATAL'),
-    metrics: () => undefined,
     settings: {
       keyTemplate: '{host}/{path}/{ref}.zip',
       repositories: [parsePattern(repository)],
