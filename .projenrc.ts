@@ -618,11 +618,6 @@ project.addTask('bench', {
   description: 'All benchmarks or the named ones, and docs/benchmarks.md from their results',
   steps: [{ spawn: bundle.name }, { exec: 'tsx bench/suite.ts', receiveArgs: true }],
 });
-project.addTask('bench:handlers', {
-  description:
-    'What the bundles cost: bytes, CPU to start, events a second (writes bench/results/handlers.{json,md})',
-  steps: [{ spawn: bundle.name }, { exec: 'tsx bench/handlers.ts', receiveArgs: true }],
-});
 
 project.addTask('release:rehearsal', {
   description:

@@ -7,6 +7,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { readZip } from 'cdk-localhost/zip';
+import { RESULTS } from './peers';
 import { ROOT } from '../demo/example/synth';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import {
@@ -242,7 +243,7 @@ async function main(): Promise<void> {
     ),
     '',
   ].join('\n');
-  const folder = path.join(ROOT, 'bench', 'results');
+  const folder = RESULTS;
   mkdirSync(folder, { recursive: true });
   writeFileSync(path.join(folder, 'crash-reporter-layer.json'), `${JSON.stringify(figures, undefined, 2)}\n`);
   writeFileSync(path.join(folder, 'crash-reporter-layer.md'), table);

@@ -1,52 +1,174 @@
 /**
- * All benchmarks, or those that are named; then docs/benchmarks.md from what lies in bench/results/.
+ * All benchmarks, or those that are named, one after the other; then docs/benchmarks.md from what lies in bench/results/. A part that
+ * fails, or takes too long, takes nothing from the others: its older figures stay, and the page says so.
  *
- *   npm run bench [-- start git-push-pipeline webhook-runner crash-reporter-layer]
- *   npm run bench -- --page     only writes the page
+ *   npm run bench [-- start synth …] [-- --short] [-- --page]
+ *
+ * `--short` proves that every part runs, in a few minutes and in another folder; `--page` only writes the page.
+ * BENCH_NODE, BENCH_PYTHON (with `requests`) and GO name other programs than those that are found.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import * as path from 'node:path';
+import { deployedNode, installPeers, RESULTS, ROOT, SHORT } from './peers';
 
-const ROOT = path.resolve(__dirname, '..');
-const RESULTS = path.join(ROOT, 'bench', 'results');
+interface Part {
+  readonly title: string;
+  readonly what: string;
+  readonly minutes: number;
+  readonly arguments?: readonly string[];
+  readonly shortArguments?: readonly string[];
+  /** The table is what the program writes to its standard output, and not a file of its own. */
+  readonly prints?: true;
+}
 
-const SUITE: Record<
-  string,
-  { readonly title: string; readonly what: string; readonly arguments?: string[] }
-> = {
+const PYTHON = process.env.BENCH_PYTHON ?? 'python3';
+
+/** In the order of the page, which is that of a user's questions. */
+const SUITE: Readonly<Record<string, Part>> = {
   start: {
     title: 'Cold start and warm requests',
-    what: 'The same handler as shipped, as `NodejsFunction` makes it by default (SDK from the runtime, nothing minified), and with the SDK in one minified bundle. The engine is a stub in a process of its own.',
+    what: 'The small handlers as shipped; as `NodejsFunction` makes them by default (SDK from the runtime, nothing minified) and with the SDK in one minified bundle, the same handler but for the client of AWS; and the route PUT of BirthdayApi written with Powertools, with @aws-lite, and in Go.',
+    minutes: 9,
+  },
+  cost: {
+    title: 'Log bytes, and what a million requests cost',
+    what: 'From the figures above and the list prices of [scale.md](scale.md): what of a bill the code decides.',
+    minutes: 1,
   },
   'git-push-pipeline': {
     title: 'Pushes, beside git',
     what: 'Fetch and zip of the same commits by git itself and by the work function.',
-    arguments: ['--out', 'bench/results'],
+    minutes: 8,
+    arguments: ['small', 'middle', 'many', 'accept', '--out', RESULTS],
+    shortArguments: ['small', '--runs', '1', '--out', RESULTS],
   },
   'webhook-runner': {
     title: 'Runs, beside a Python loop',
-    what: 'A file of records delivered in batches, beside a loop over `requests` that does the same work.',
+    what: "A file of records delivered in batches by WebhookRunner's core, beside a loop over Python's `requests` that does the same work in the same run. Servers have a process of their own.",
+    minutes: 6,
+    arguments: [],
+    shortArguments: ['--mb', '10', '--repeat', '1'],
+    prints: true,
   },
   'crash-reporter-layer': {
     title: 'The extension',
     what: 'What the layer adds to a function: bytes, start, memory, CPU, time.',
+    minutes: 6,
+  },
+  synth: {
+    title: 'Synthesis',
+    what: 'The constructs bring their bundles with them; `NodejsFunction` makes one for each function whenever an app is synthesized.',
+    minutes: 4,
   },
 };
 
-function page(): string {
+interface Run {
+  readonly at: string;
+  readonly seconds: number;
+  readonly loadBefore: number;
+  readonly loadAfter: number;
+  /** Why there are no figures of it. */
+  readonly failed?: string;
+}
+
+type Runs = Record<string, Run>;
+const RUNS_FILE = path.join(RESULTS, 'suite.json');
+
+function runs(): Runs {
+  return existsSync(RUNS_FILE) ? (JSON.parse(readFileSync(RUNS_FILE, 'utf8')) as Runs) : {};
+}
+
+async function measure(name: string, { minutes, prints, ...part }: Part, node: string): Promise<Run> {
+  const given = (SHORT ? part.shortArguments : undefined) ?? part.arguments ?? [];
+  const own =
+    name === 'webhook-runner'
+      ? ['--node', node, '--python', PYTHON, '--json', path.join(RESULTS, `${name}.json`)]
+      : [];
+  const begun = Date.now();
+  const [loadBefore] = loadavg();
+  const output = path.join(RESULTS, `${name}.out`);
+  const failed = await new Promise<string | undefined>(resolve => {
+    const child = spawn(process.execPath, ['--import', 'tsx', `bench/${name}.ts`, ...given, ...own], {
+      cwd: ROOT,
+      env: {
+        ...process.env,
+        BENCH_NODE: node,
+        ...(SHORT && { BENCH_SHORT: '1' }),
+        TSX_TSCONFIG_PATH: 'tsconfig.dev.json',
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true, // so that what it started ends with it
+    });
+    const file = createWriteStream(output);
+    child.stdout.pipe(file);
+    child.stdout.pipe(process.stdout, { end: false });
+    const limit = setTimeout(() => {
+      if (child.pid) process.kill(-child.pid, 'SIGKILL');
+    }, minutes * 60_000);
+    child.once('error', error => resolve(error.message));
+    child.once('close', (code, signal) => {
+      clearTimeout(limit);
+      file.end(() =>
+        resolve(
+          code === 0
+            ? undefined
+            : signal
+              ? `it took more than ${minutes} minutes`
+              : `it ended with status ${code}`,
+        ),
+      );
+    });
+  });
+  if (prints && failed === undefined) renameSync(output, path.join(RESULTS, `${name}.md`));
+  else rmSync(output, { force: true });
+  return {
+    at: new Date(begun).toISOString(),
+    seconds: Math.round((Date.now() - begun) / 1000),
+    loadBefore,
+    loadAfter: loadavg()[0],
+    ...(failed !== undefined && { failed }),
+  };
+}
+
+function circumstances(run: Run | undefined, earlier: Run | undefined): string[] {
+  if (run === undefined) return [];
+  const { failed } = run;
+  if (failed !== undefined) {
+    const older = earlier === undefined ? 'older figures' : `figures of ${when(earlier)}`;
+    return [`> The last try (${when(run)}) gave nothing: ${failed}. What follows are ${older}.`, ''];
+  }
+  const load = `load ${run.loadBefore.toFixed(1)} before it, ${run.loadAfter.toFixed(1)} at its end`;
+  return [`Measured ${when(run)}, in ${run.seconds} s; ${load}.`, ''];
+}
+
+function when({ at }: Run): string {
+  return `${at.slice(0, 10)} ${at.slice(11, 16)} UTC`;
+}
+
+function page(all: Runs): string {
   const sections = Object.entries(SUITE).flatMap(([name, { title, what }]) => {
     const table = path.join(RESULTS, `${name}.md`);
     if (!existsSync(table)) return [];
-    const plot = existsSync(path.join(RESULTS, `${name}.svg`))
-      ? [`![${title}](../bench/results/${name}.svg)`, '']
-      : [];
+    const plots = [name, `${name}-warm`, `${name}-memory`].filter(plot =>
+      existsSync(path.join(RESULTS, `${plot}.svg`)),
+    );
     return [
       `## ${title}`,
       '',
       what,
       '',
-      ...plot,
+      ...circumstances(all[name], all[`${name}, before`]),
+      ...plots.flatMap(plot => [`![${title}](../bench/results/${plot}.svg)`, '']),
       readFileSync(table, 'utf8').trim(),
       '',
       `Again: \`npm run bench -- ${name}\``,
@@ -57,34 +179,47 @@ function page(): string {
     '<!-- Written by `npm run bench`: edit bench/suite.ts. -->',
     '# Benchmarks',
     '',
-    'Nothing here ran in Lambda. CPU time of processes on one machine carries over as a ratio, not as milliseconds: compare rows of one table, never of two. Each table says on which Node.js it was made; `BENCH_NODE` names another one, and the deployed one is the one that counts. A difference below about a tenth is noise; where a machine is shared, below a third.',
+    `Nothing here ran in Lambda. CPU time of processes on one machine (${cpus().length} × ${cpus()[0].model.trim()}) carries over as a ratio, not as milliseconds: compare rows of one table, never of two. Each part says when it was measured and how busy the machine was; where the load before a part is above half a core, read differences below a third as noise.`,
+    '',
+    '**To repeat it**: `npm ci && npm run bench` takes less than 20 minutes on two cores that have nothing else to do, and writes this page; `npm run bench -- start cost` runs parts of it, `npm run bench -- --short` shows in a few minutes that everything runs, without touching the page. What the blocks are compared with is in `bench/peers/`: small, not shipped, and installed in the versions of `bench/peers/versions.json` into `node_modules/.cache`, with the Node.js that functions are deployed with. Needed beside Node.js: git, Go, and Python with `requests`; what is missing is left out, and said. Figures as JSON: `bench/results/`.',
     '',
     ...sections,
   ].join('\n');
 }
 
-function main(): void {
-  const given = process.argv.slice(2);
+async function main(): Promise<void> {
+  const given = process.argv.slice(2).filter(argument => argument !== '--short');
   const unknown = given.find(name => name !== '--page' && !(name in SUITE));
   if (unknown !== undefined) {
     throw new Error(
       `There is no benchmark ${JSON.stringify(unknown)}: there are ${Object.keys(SUITE).join(', ')}`,
     );
   }
-  for (const name of given.includes('--page') ? [] : given.length > 0 ? given : Object.keys(SUITE)) {
-    process.stderr.write(`\n== ${name}\n`);
-    const { status } = spawnSync(
-      process.execPath,
-      ['--import', 'tsx', `bench/${name}.ts`, ...(SUITE[name].arguments ?? [])],
-      {
-        cwd: ROOT,
-        stdio: 'inherit',
-      },
+  const chosen = given.includes('--page') ? [] : given.length > 0 ? given : Object.keys(SUITE);
+  mkdirSync(RESULTS, { recursive: true });
+  if (chosen.length > 0) installPeers();
+  const node = deployedNode();
+  const failures: string[] = [];
+  for (const [n, name] of chosen.entries()) {
+    process.stderr.write(
+      `\n== ${n + 1} of ${chosen.length}: ${name}, ${SUITE[name].minutes} minutes at most\n`,
     );
-    if (status !== 0) throw new Error(`The benchmark ${name} ended with status ${status}`);
+    const before = runs();
+    const done = await measure(name, SUITE[name], node);
+    const last = before[name]?.failed === undefined ? before[name] : before[`${name}, before`];
+    writeFileSync(
+      RUNS_FILE,
+      `${JSON.stringify({ ...before, ...(last && { [`${name}, before`]: last }), [name]: done }, undefined, 2)}\n`,
+    );
+    if (done.failed !== undefined) failures.push(`${name}: ${done.failed}`);
+    process.stderr.write(`== ${name}: ${done.failed ?? `done in ${done.seconds} s`}\n`);
+    if (!SHORT) writeFileSync(path.join(ROOT, 'docs', 'benchmarks.md'), page(runs()));
   }
-  mkdirSync(path.join(ROOT, 'docs'), { recursive: true });
-  writeFileSync(path.join(ROOT, 'docs', 'benchmarks.md'), page());
+  writeFileSync(path.join(SHORT ? RESULTS : path.join(ROOT, 'docs'), 'benchmarks.md'), page(runs()));
+  if (failures.length > 0) throw new Error(`Without figures: ${failures.join('; ')}`);
 }
 
-main();
+main().catch((error: Error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+});
