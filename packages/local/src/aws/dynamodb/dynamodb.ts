@@ -2,14 +2,16 @@
  * DynamoDB: dynalite, behind a server that checks each caller's permissions.
  *
  * dynalite speaks the real protocol. Transactions and `ReturnValuesOnConditionCheckFailure`, which it lacks, are added here
- * (dynamodb-transactions.ts). There are no streams and no backups; tags, encryption, deletion protection and
+ * (transactions.ts), and so are streams (streams.ts). There are no backups; tags, encryption, deletion protection and
  * capacity are accepted by a template and have no effect.
  */
+import { randomUUID } from 'node:crypto';
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import dynalite from 'dynalite';
-import { answerError, answerJson, notImplemented, operationOf } from '../aws-json';
+import { answerError, notImplemented, operationOf } from '../aws-json';
 import { LeadingKeys } from './leading-keys';
+import { BY_TIME_TO_LIVE, Stream, Streams, touchesOf } from './streams';
 import { type TransactBody, type TransactGetBody, transactActions, Transactions } from './transactions';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { Lock } from '../../util/lock';
@@ -32,6 +34,9 @@ type StoredItem = Record<string, Record<string, unknown>>;
 
 /** What expired longer ago is not deleted. */
 const FIVE_YEARS = 5 * 365 * 24 * 60 * 60;
+
+/** When a stream was made is its name. */
+const STREAM_LABEL = '2026-01-01T00:00:00.000';
 
 const OPERATIONS = new Set([
   'BatchGetItem',
@@ -62,6 +67,8 @@ export class DynamoDb implements Service {
   private readonly transactions = new Transactions((operation, body) => this.call(operation, body));
   private readonly agent = new http.Agent({ keepAlive: true });
   private readonly leadingKeys = new LeadingKeys();
+  /** Of those tables that have one. */
+  public readonly streams: Streams;
   private readonly inFlight = new Set<Promise<void>>();
 
   private readonly stopSweeps: (() => void)[] = [];
@@ -70,7 +77,12 @@ export class DynamoDb implements Service {
   public constructor(
     private readonly context: Context,
     private readonly ttlDelaySeconds = 60,
-  ) {}
+  ) {
+    this.streams = new Streams(context.clock, async (TableName, Key) => {
+      const { body } = await this.call('GetItem', { TableName, Key, ConsistentRead: true });
+      return (body as { Item?: StoredItem }).Item;
+    });
+  }
 
   public async start(): Promise<void> {
     await new Promise<void>((resolve, reject) =>
@@ -90,6 +102,9 @@ export class DynamoDb implements Service {
 
   public attribute(resource: Resource, name: string): unknown {
     if (name === 'Arn') return this.tableArn(tableName(resource));
+    if (name === 'StreamArn' && resource.properties.StreamSpecification) {
+      return this.tableArn(`${tableName(resource)}/stream/${STREAM_LABEL}`);
+    }
     throw unknownAttribute(resource, name);
   }
 
@@ -117,7 +132,12 @@ export class DynamoDb implements Service {
     if (ttl?.Enabled && ttl.AttributeName !== undefined) {
       this.sweep(tableName(resource), ttl.AttributeName, properties.KeySchema as { AttributeName: string }[]);
     }
-    if (properties.StreamSpecification) this.context.notice(`${resource.name}: the table has no stream here`);
+    if (properties.StreamSpecification) {
+      const { StreamViewType = 'NEW_AND_OLD_IMAGES' } = properties.StreamSpecification;
+      const keyNames = (properties.KeySchema as { AttributeName: string }[]).map(key => key.AttributeName);
+      const arn = this.attribute(resource, 'StreamArn') as string;
+      this.streams.add(new Stream(tableName(resource), arn, StreamViewType, keyNames));
+    }
   }
 
   /** Items of a table, as they are stored. */
@@ -180,13 +200,20 @@ export class DynamoDb implements Service {
       for (const item of Items) {
         const Key = Object.fromEntries(keys.map(({ AttributeName }) => [AttributeName, item[AttributeName]]));
         const ConditionExpression = '#ttl <= :now'; // it may have been renewed meanwhile
-        await this.call('DeleteItem', {
+        const deletion = {
           TableName: table,
           Key,
           ConditionExpression,
           ExpressionAttributeNames: expression.ExpressionAttributeNames,
           ExpressionAttributeValues: { ':now': expression.ExpressionAttributeValues[':now'] },
-        });
+        };
+        await this.lock.alone(() =>
+          this.streams.recording(
+            [{ table, item: Key }],
+            () => this.call('DeleteItem', deletion),
+            BY_TIME_TO_LIVE,
+          ),
+        );
       }
       start = LastEvaluatedKey;
     } while (start);
@@ -207,21 +234,33 @@ export class DynamoDb implements Service {
           leading.length > 0 ? { 'dynamodb:LeadingKeys': leading } : {},
         );
       }
-      if (operation === 'TransactWriteItems') {
-        return answerJson(response, 200, await this.lock.alone(() => this.transactions.write(parsed)));
-      }
-      if (operation === 'TransactGetItems') {
-        const gets = parsed as TransactGetBody;
-        return answerJson(response, 200, await this.lock.alone(() => this.transactions.get(gets)));
-      }
-      const answer =
-        parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD'
-          ? await this.lock.alone(() => this.forwardAndTellItem(request.headers, body, parsed))
-          : await this.lock.together(() => this.forward(request.headers, body));
+      const touches = touchesOf(operation, parsed);
+      const alone =
+        operation.startsWith('Transact') ||
+        parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD' ||
+        this.streams.follow(touches);
+      const run = () =>
+        this.streams.recording(touches, () => this.perform(operation, request.headers, body, parsed));
+      const answer = await (alone ? this.lock.alone(run) : this.lock.together(run));
       response.writeHead(answer.statusCode, answer.headers).end(answer.body);
     } catch (error) {
       answerError(response, error);
     }
+  }
+
+  private async perform(
+    operation: string,
+    headers: http.IncomingHttpHeaders,
+    body: Buffer,
+    parsed: Body & TransactBody,
+  ): Promise<Answer> {
+    if (operation === 'TransactWriteItems') return answerOf(await this.transactions.write(parsed));
+    if (operation === 'TransactGetItems') {
+      return answerOf(await this.transactions.get(parsed as TransactGetBody));
+    }
+    return parsed.ReturnValuesOnConditionCheckFailure === 'ALL_OLD'
+      ? this.forwardAndTellItem(headers, body, parsed)
+      : this.forward(headers, body);
   }
 
   /** A conditional write whose failure shows the item that was in the way. */
@@ -309,7 +348,15 @@ interface TableProperties {
   GlobalSecondaryIndexes?: { IndexName: string; KeySchema: object[]; Projection: object }[];
   LocalSecondaryIndexes?: object[];
   TimeToLiveSpecification?: { Enabled?: boolean; AttributeName?: string };
-  StreamSpecification?: object;
+  StreamSpecification?: { StreamViewType?: string };
+}
+
+function answerOf(result: object): Answer {
+  return {
+    statusCode: 200,
+    headers: { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-requestid': randomUUID() },
+    body: Buffer.from(JSON.stringify(result)),
+  };
 }
 
 function tableName({ properties, name }: Resource): string {

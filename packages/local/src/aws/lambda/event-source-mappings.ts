@@ -1,30 +1,35 @@
 /**
- * The part of Lambda that polls queues and hands their messages to functions.
+ * The part of Lambda that polls queues and hands their messages to functions, and starts the readers of tables' streams
+ * (stream-poller.ts).
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
  *
- * Queues only, without event filters and without a pool that grows and shrinks: up to `MaximumConcurrency` batches run at once, else
- * five, as with a mapping that has just been made. What a function does not settle comes back after the queue's visibility timeout.
+ * Queues without event filters and without a pool that grows and shrinks: up to `MaximumConcurrency` batches run at once, else five,
+ * as with a mapping that has just been made. What a function does not settle comes back after the queue's visibility timeout.
  */
 import type { FunctionConfig } from './function-config';
 import { Lambda } from './lambda';
+import { pollStream, type StreamMapping } from './stream-poller';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
+import { DynamoDb } from '../dynamodb/dynamodb';
 import type { Message, Queue } from '../sqs/queue';
 import { Sqs, systemAttributes } from '../sqs/sqs';
 
-interface MappingProperties {
+interface MappingProperties extends StreamMapping {
   EventSourceArn?: string;
   FunctionName: string;
-  BatchSize?: number;
-  MaximumBatchingWindowInSeconds?: number;
-  FunctionResponseTypes?: string[];
   ScalingConfig?: { MaximumConcurrency?: number };
   Enabled?: boolean;
-  FilterCriteria?: { Filters?: unknown[] };
 }
 
 /** The calls that the poller makes with the function's role. */
 const POLLER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
+const STREAM_ACTIONS = [
+  'dynamodb:DescribeStream',
+  'dynamodb:GetRecords',
+  'dynamodb:GetShardIterator',
+  'dynamodb:ListStreams',
+];
 const POLL_SECONDS = 20;
 const MAX_RECEIVE = 10;
 const DEFAULT_CONCURRENCY = 5;
@@ -53,8 +58,9 @@ export class EventSourceMappings implements Service {
 
   public async create(resource: Resource): Promise<void> {
     const properties = resource.resolve(resource.properties) as MappingProperties;
+    if (properties.EventSourceArn?.includes('/stream/')) return this.createStream(resource.name, properties);
     if (!properties.EventSourceArn?.includes(':sqs:')) {
-      return this.context.notice(`${resource.name}: only queues are polled here`);
+      return this.context.notice(`${resource.name}: only queues and streams of tables are polled here`);
     }
     if (properties.FilterCriteria?.Filters?.length) {
       throw new Error(`${resource.name}: the local runner does not filter messages (FilterCriteria)`);
@@ -78,6 +84,41 @@ export class EventSourceMappings implements Service {
     this.stopping.push(stopping);
     this.pollers.push(
       poll({ queue, properties, deliver, log, context: this.context, signal: stopping.signal }),
+    );
+  }
+
+  private async createStream(name: string, properties: MappingProperties): Promise<void> {
+    const { iam } = this.context;
+    const config = this.context.service(Lambda).find(properties.FunctionName);
+    const stream = this.context.service(DynamoDb).streams.find(properties.EventSourceArn!);
+    if (!config || !stream) {
+      const missing = config ? 'table' : 'function';
+      return this.context.notice(`${name}: its ${missing} does not run here, so its stream is not read`);
+    }
+    for (const action of STREAM_ACTIONS) {
+      await iam.authorizeAws(config.name, config.roleArn, action, stream.arn);
+    }
+    const destination = properties.DestinationConfig?.OnFailure?.Destination;
+    if (destination?.includes(':sqs:')) {
+      await iam.authorizeAws(config.name, config.roleArn, 'sqs:SendMessage', destination);
+    }
+    if (properties.Enabled === false) return;
+    const stopping = new AbortController();
+    this.stopping.push(stopping);
+    const poller = pollStream({
+      stream,
+      properties,
+      functionArn: config.arn,
+      context: this.context,
+      signal: stopping.signal,
+      deliver: event => this.context.service(Lambda).invoke(config.name, event, `stream of ${stream.table}`),
+      log: line => this.context.log(config.name, line),
+    });
+    this.pollers.push(
+      poller.catch((error: Error) => {
+        if (!stopping.signal.aborted)
+          this.context.log(config.name, `The stream is read no more: ${error.message}`);
+      }),
     );
   }
 
