@@ -114,12 +114,11 @@ export class EventSourceMappings implements Service {
       deliver: event => this.context.service(Lambda).invoke(config.name, event, `stream of ${stream.table}`),
       log: line => this.context.log(config.name, line),
     });
-    this.pollers.push(
-      poller.catch((error: Error) => {
-        if (!stopping.signal.aborted)
-          this.context.log(config.name, `The stream is read no more: ${error.message}`);
-      }),
-    );
+    const ended = (error: Error): void => {
+      if (stopping.signal.aborted) return;
+      this.context.log(config.name, `The stream is read no more: ${error.message}`);
+    };
+    this.pollers.push(poller.catch(ended));
   }
 
   public async stop(): Promise<void> {
