@@ -6,7 +6,7 @@ import { createHttpDestination } from '../lambda-src/webhook-runner/adapters/htt
 import { createHttpSource } from '../lambda-src/webhook-runner/adapters/http-source';
 import { createStatusReporter } from '../lambda-src/webhook-runner/adapters/status-reporter';
 import { newCheckpoint } from '../lambda-src/webhook-runner/core/checkpoint';
-import { advance } from '../lambda-src/webhook-runner/core/drive';
+import { workOnRun } from '../lambda-src/webhook-runner/core/drive';
 import { unlimitedPace } from '../lambda-src/webhook-runner/core/pace';
 import { lineHandling, type RecordMapper } from '../lambda-src/webhook-runner/core/record-mapping';
 import { DEFAULT_SETTINGS } from '../src/webhook-runner/contract';
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
     allowHttp: true,
   });
   const trusted = createHttpClient({ target: { kind: 'trusted' }, allowHttp: true });
-  const end = await advance(
+  const end = await workOnRun(
     {
       webhookId: 'wh-bench',
       batchOffset: 0,

@@ -10,7 +10,7 @@ import { createStatusReporter } from '../../lambda-src/webhook-runner/adapters/s
 import type { HttpAuth } from '../../lambda-src/webhook-runner/core/auth-secret';
 import type { FailedRecord } from '../../lambda-src/webhook-runner/core/batch';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
-import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
+import { isOver, workOnRun } from '../../lambda-src/webhook-runner/core/drive';
 import { type Pace, unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import type { SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
 import { lineHandling } from '../../lambda-src/webhook-runner/core/record-mapping';
@@ -82,7 +82,7 @@ export class Harness {
   }
 
   public advance(checkpoint: Checkpoint, options: Partial<SliceOptions> = {}): Promise<Checkpoint> {
-    return advance(
+    return workOnRun(
       {
         webhookId: 'wh-1',
         batchOffset: this.setup.batchOffset ?? 0,

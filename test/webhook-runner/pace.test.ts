@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { VirtualTime } from './virtual-time';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
-import { advance, isOver } from '../../lambda-src/webhook-runner/core/drive';
+import { isOver, workOnRun } from '../../lambda-src/webhook-runner/core/drive';
 import { sharedPace, type SharedPlaces, unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import type { Delivery, Effort, Report, SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
 import { DEFAULT_SETTINGS } from '../../src/webhook-runner/contract';
@@ -104,7 +104,7 @@ async function simulate(scene: Scene) {
       deadline: time.time + (scene.sliceMs ?? 300_000),
     };
     checkpoint = JSON.parse(
-      JSON.stringify(await time.run(advance(options, checkpoint, ports))),
+      JSON.stringify(await time.run(workOnRun(options, checkpoint, ports))),
     ) as Checkpoint;
   }
   return { begin, end: time.time, sent, reports, checkpoint, slices };

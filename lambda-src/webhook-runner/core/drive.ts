@@ -17,7 +17,7 @@ export function isOver(checkpoint: Checkpoint): boolean {
  * One invocation's share of a run: the first report, a slice, the last report. The checkpoint it answers with is either over
  * (`isOver`) or to be continued, not before `notBefore` where that is set.
  */
-export async function advance(
+export async function workOnRun(
   options: SliceOptions,
   checkpoint: Checkpoint,
   ports: SlicePorts,

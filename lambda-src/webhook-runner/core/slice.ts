@@ -113,7 +113,7 @@ class Slice {
         this.endEarly(0);
       }
       this.circuit.changed();
-      await this.settle();
+      await this.drain();
       this.conclude(finished);
     } catch (error) {
       await this.fail(error);
@@ -330,7 +330,7 @@ class Slice {
     state.encoding = this.stream?.encoding;
   }
 
-  private async settle(): Promise<void> {
+  private async drain(): Promise<void> {
     while (this.running.size > 0) {
       await Promise.race(this.running);
     }
@@ -391,7 +391,7 @@ class Slice {
     }
     this.allLaunched = true;
     this.circuit.changed();
-    await this.settleAfter(error);
+    await this.drainAfter(error);
     if (state.outcome) {
       return;
     }
@@ -403,9 +403,9 @@ class Slice {
   }
 
   /** What is under way may still end; a batch that cannot now keeps the run from ending here, and another slice comes back to it. */
-  private async settleAfter(error: unknown): Promise<void> {
+  private async drainAfter(error: unknown): Promise<void> {
     try {
-      await this.settle();
+      await this.drain();
     } catch (other) {
       if (other === error || !(other instanceof RunEnd || other instanceof RunCancelled)) {
         throw other;

@@ -17,7 +17,7 @@ import { createQueueWorker, type Delivery, type Verdict } from '../../shared/que
 import type { DeadLetters } from '../../shared/sqs-dead-letters';
 import type { Handling } from '../core/batch';
 import { readCheckpoint } from '../core/checkpoint';
-import { advance, failed, isOver } from '../core/drive';
+import { failed, isOver, workOnRun } from '../core/drive';
 import { type Connections, type Lease, LeaseLost, type Runs } from '../core/ports';
 import { lineHandling, type RecordMapper } from '../core/record-mapping';
 import { runIdOf } from '../core/run-id';
@@ -133,7 +133,7 @@ async function work(message: RunMessage, delivery: Delivery, ports: Ports): Prom
       log.error('given up', { reason });
       await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: reason });
     }
-    await settle(input, end, meter.values(begin, end, ports.now()), reason !== undefined);
+    await endOrHandOver(input, end, meter.values(begin, end, ports.now()), reason !== undefined);
   } finally {
     keeping.end();
   }
@@ -198,7 +198,7 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
   );
   try {
     const { now, sleep, random } = ports;
-    return await advance(
+    return await workOnRun(
       {
         webhookId: request.webhook_id,
         batchOffset: request.batch_offset ?? 0,
@@ -232,7 +232,7 @@ function handlingOf({ request }: RunMessage, { settings, loadMapper }: Ports): H
 }
 
 /** The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never the run. */
-async function settle(
+async function endOrHandOver(
   input: SliceInput,
   end: Checkpoint,
   metrics: Measurements,
