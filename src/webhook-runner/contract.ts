@@ -59,6 +59,10 @@ export const LEASE_TABLE = {
   nextAt: 'NextAt',
   /** The key of that item. */
   paceKey: 'pace',
+  /** Of the item that says where a gzip file can be taken up again, behind the run's id; its point as JSON, and the window, deflated. */
+  pointSuffix: '#point',
+  point: 'Point',
+  window: 'Window',
 } as const;
 
 /** How often one slice is tried; the receive after these reports the failure. */

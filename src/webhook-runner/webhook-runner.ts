@@ -331,7 +331,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     grantQueueSend(this.deadLetterQueue, fn);
     if (failedRecords) grantFailedRecords(failedRecords, fn);
     grantPutEvents(fn, this, props.eventBus, EVENT.source);
-    grantTableWrite(this.leaseTable, encryptionKey, fn, 'dynamodb:UpdateItem');
+    grantTableWrite(this.leaseTable, encryptionKey, fn, 'dynamodb:UpdateItem', 'dynamodb:GetItem');
     if (destination._secret) grantSecretValue(destination._secret, fn);
     destination._grant(fn);
     return fn;

@@ -38,6 +38,7 @@ export const USED: Record<string, Record<string, string[]>> = {
   },
   'WebhookRunner/RunHandlerRole': {
     'webhook-runner': [
+      'dynamodb:GetItem',
       'dynamodb:UpdateItem',
       'events:PutEvents',
       's3:PutObject',

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import * as path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { CfnOutput, type Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
@@ -222,6 +223,14 @@ test('what was granted is used: a run, and a message that is no run, need every 
   const missing = `${runners.output('PlainUrl')}s/${'0'.repeat(32)}`;
   expect((await fetch(missing, { headers: { 'x-api-key': API_KEY } })).status).toBe(404);
   await runners.send('Plain', 'nonsense');
+  // A slice that is not the first one of a gzip file.
+  runners.host.files.set('data.gz', gzipSync(lines.join('\n')));
+  const resumed = runners.message({ encoding: 'gzip' });
+  await runners.send('Plain', {
+    ...resumed,
+    request: { ...resumed.request, data_url: runners.host.fileUrl('data.gz') },
+  });
+  await end(resumed.request.webhook_id);
   await eventually(async () => (await runners.queued('Plain')) === 0);
   expectAllUsed(system, 'Plain-AcceptHandler', 'WebhookRunner/AcceptHandlerRole', 'webhook-runner');
   expectAllUsed(system, 'Plain-RunHandler', 'WebhookRunner/RunHandlerRole', 'webhook-runner');

@@ -18,6 +18,7 @@ import { SQS } from '../../lambda-src/shared/aws/sqs';
 import type { Cached } from '../../lambda-src/shared/secret';
 import { createConnect } from '../../lambda-src/webhook-runner/adapters/connections';
 import { dynamodbPlaces } from '../../lambda-src/webhook-runner/adapters/dynamodb-pace';
+import { dynamodbPoints } from '../../lambda-src/webhook-runner/adapters/dynamodb-points';
 import { dynamodbRuns } from '../../lambda-src/webhook-runner/adapters/dynamodb-runs';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import {
@@ -323,6 +324,28 @@ test('the pace in the table: places of all runs follow one another, none before 
   expect(await places().take(1, 200, now + 30_000)).toEqual({ notBefore: now + 60_000 });
   now += 3_600_000;
   expect(await places().take(1, 200, Infinity)).toEqual({ at: now });
+});
+
+test('where a gzip file is taken up: kept beside the run, not written over by who has lost the lease, and forgotten', async () => {
+  const points = (epoch: number) =>
+    dynamodbPoints(
+      jsonClient(DYNAMODB, 'quick', environmentOf(stack, 'dynamodb')),
+      'Leases',
+      'r',
+      epoch,
+      () => 0,
+    );
+  const window = Buffer.from(Array.from({ length: 32_768 }, (_, i) => (i * 7919) % ((i % 7) + 2)));
+  const point = { byte: 5, bit: 3, offset: 9, crc: 0xffffffff, length: 7, window };
+  expect(await points(1).load()).toBeUndefined();
+  await points(2).save(point);
+  await points(1).save({ ...point, offset: 1 });
+  await points(1).forget();
+  expect(await points(3).load()).toEqual(point);
+  await points(3).save({ ...point, offset: 20, window: Buffer.alloc(0) });
+  expect(await points(3).load()).toEqual({ ...point, offset: 20, window: Buffer.alloc(0) });
+  await points(3).forget();
+  expect(await points(3).load()).toBeUndefined();
 });
 
 describe('a run in the table', () => {

@@ -409,7 +409,7 @@ describe('a source', () => {
         expect(end).toMatchObject({ outcome: { state: 'succeeded', reason: '' }, delivered: 3000 });
         expect(ids(harness)).toEqual(upTo(3000));
         expect(harness.host.requests).toHaveLength(3);
-        expect(harness.host.requests[1].range === undefined).toBe(gzip);
+        expect(harness.host.requests[1].range).toMatch(/^bytes=[1-9]/);
       });
     }
   });
@@ -457,7 +457,7 @@ describe('a source', () => {
         harness.host.content = harness.host.content.subarray(0, harness.host.content.length - 20);
         expect((await harness.toEnd()).outcome).toMatchObject({
           state: 'failed',
-          reason: 'data_url is not a whole gzip file (Z_BUF_ERROR)',
+          reason: 'data_url is not a whole gzip file: it ends too early',
         });
       },
     );
@@ -469,7 +469,7 @@ describe('a source', () => {
       await harness.toEnd();
       expect(harness.callback.statuses.at(-1)).toMatchObject({
         reason: 'Failed to download file.',
-        errors: ['data_url has the content-encoding "br": store the file plain or with gzip'],
+        errors: ['data_url has the content-encoding "br": store the file plain, with gzip or zstd'],
       });
     });
   });

@@ -2,7 +2,7 @@ import { Callback, FileHost, serve, Sink } from './servers';
 import type { LocalServer } from './servers';
 import { createAddressGuard } from '../../lambda-src/shared/address-guard';
 import { createHttpClient } from '../../lambda-src/shared/guarded-http';
-import type { HttpClient } from '../../lambda-src/shared/guarded-http';
+import type { HttpClient, HttpStream } from '../../lambda-src/shared/guarded-http';
 import { createHttpDestination } from '../../lambda-src/webhook-runner/adapters/http-destination';
 import type { HttpDestinationOptions } from '../../lambda-src/webhook-runner/adapters/http-destination';
 import { createHttpSource } from '../../lambda-src/webhook-runner/adapters/http-source';
@@ -11,6 +11,7 @@ import type { HttpAuth } from '../../lambda-src/webhook-runner/core/auth-secret'
 import type { FailedRecord } from '../../lambda-src/webhook-runner/core/batch';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { isOver, workOnRun } from '../../lambda-src/webhook-runner/core/drive';
+import type { InflatePoint } from '../../lambda-src/webhook-runner/core/inflate';
 import { type Pace, unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import type { SlicePorts } from '../../lambda-src/webhook-runner/core/ports';
 import { lineHandling } from '../../lambda-src/webhook-runner/core/record-mapping';
@@ -56,6 +57,10 @@ export class Harness {
   /** In the order in which they were kept. */
   public readonly failed: FailedRecord[] = [];
   public pace: Pace = unlimitedPace(() => this.time);
+  /** Where a gzip file can be taken up again. */
+  public points: InflatePoint[] = [];
+  /** What the file's host answers, on its way to the source. */
+  public throughNetwork: ((stream: HttpStream) => HttpStream) | undefined;
   public onSave: ((checkpoint: Checkpoint) => void) | undefined;
   public destinationUrl!: string;
   private servers: LocalServer[] = [];
@@ -168,7 +173,13 @@ export class Harness {
           retry: this.settings.retry,
           idleTimeoutMs: this.setup.idleTimeoutMs ?? 5_000,
         },
-        outside,
+        {
+          ...outside,
+          stream: async request => {
+            const stream = await outside.stream(request);
+            return this.throughNetwork?.(stream) ?? stream;
+          },
+        },
         timing,
       ),
       failedRecords: {
@@ -201,6 +212,13 @@ export class Harness {
         outside,
         timing,
       ),
+      points: {
+        load: async () => this.points.at(-1),
+        save: async point => {
+          this.points.push(point);
+        },
+        forget: async () => undefined,
+      },
       save: async checkpoint => {
         this.saved.push(checkpoint);
         this.onSave?.(checkpoint);

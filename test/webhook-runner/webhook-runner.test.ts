@@ -47,6 +47,7 @@ function settingsOf(template: Template): RunnerSettings {
 }
 
 const RUN_ACTIONS = [
+  'dynamodb:GetItem',
   'dynamodb:UpdateItem',
   'events:PutEvents',
   'logs:CreateLogStream',

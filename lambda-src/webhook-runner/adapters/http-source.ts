@@ -1,4 +1,4 @@
-import * as zlib from 'node:zlib';
+import { unzstd } from './zstd';
 import type { RetryPolicy, SourceEncoding } from '../../../src/webhook-runner/contract';
 import { BlockedAddressError } from '../../shared/address-guard';
 import type { Timing } from '../../shared/clock';
@@ -6,6 +6,7 @@ import { HttpRequestError } from '../../shared/guarded-http';
 import type { HttpClient, HttpStream } from '../../shared/guarded-http';
 import { isTransientStatus } from '../../shared/transient';
 import { backoffDelay, retryAfterMs } from '../core/backoff';
+import { InflateError, type InflatePoint, Inflater } from '../core/inflate';
 import { SourceError } from '../core/ports';
 import type { Source, SourcePosition, SourceStream } from '../core/ports';
 
@@ -18,8 +19,13 @@ export interface HttpSourceOptions {
 
 const EXPIRED_STATUS = new Set([400, 401, 403, 410]);
 const MAX_ETAG_LENGTH = 200;
-/** A control character: no JSON text begins with it. */
-const GZIP_FIRST_BYTE = 0x1f;
+/** Each takes up to 32 KiB. */
+const MAX_POINTS = 128;
+const ENCODINGS: { readonly [name: string]: SourceEncoding | undefined } = {
+  gzip: 'gzip',
+  'x-gzip': 'gzip',
+  zstd: 'zstd',
+};
 
 /** The file behind `data_url`: read on from any byte, and read on by itself after a lost connection. */
 export function createHttpSource(options: HttpSourceOptions, client: HttpClient, timing: Timing): Source {
@@ -46,6 +52,11 @@ class Download implements SourceStream {
   /** The last byte had been read before. */
   private atEnd = false;
   private readonly resumed: boolean;
+  /** Of gzip: it outlives lost connections. */
+  private inflater: Inflater | undefined;
+  /** Decoded bytes from there on that were handed out before. */
+  private toSkip = 0;
+  private points: InflatePoint[] = [];
 
   public constructor(
     private readonly options: HttpSourceOptions,
@@ -59,11 +70,22 @@ class Download implements SourceStream {
     this.encoding = position.encoding;
     this.decoded = position.offset;
     this.resumed = position.offset > 0 || position.size !== undefined;
+    if (this.encoding === 'gzip') {
+      this.inflate(position.point);
+      this.stored = position.point?.byte ?? 0;
+    }
   }
 
   /** Share of the stored bytes that has been read. */
   public get share(): number | undefined {
     return this.size ? Math.min(this.stored / this.size, 1) : undefined;
+  }
+
+  public resumePoint(offset: number): InflatePoint | undefined {
+    const after = this.points.findIndex(point => point.offset > offset);
+    const before = after < 0 ? this.points.length : after;
+    this.points.splice(0, before - 1);
+    return before > 0 ? this.points[0] : undefined;
   }
 
   public close(): void {
@@ -73,7 +95,7 @@ class Download implements SourceStream {
   public async *chunks(stopAt: number): AsyncGenerator<Buffer> {
     this.stopAt = stopAt;
     try {
-      while (!this.atEnd) {
+      for (;;) {
         try {
           yield* this.content();
           this.ended = true;
@@ -90,7 +112,6 @@ class Download implements SourceStream {
         await this.waitBeforeRetry('data_url was cut off');
         await this.connect();
       }
-      this.ended = true;
     } finally {
       this.close();
     }
@@ -140,11 +161,30 @@ class Download implements SourceStream {
   }
 
   private rangeStart(): number {
-    return this.encoding ? 0 : this.decoded;
+    if (this.encoding === 'zstd') {
+      return 0;
+    }
+    return this.inflater ? this.stored : this.decoded;
+  }
+
+  /** From the point on, or from the beginning: what was handed out before is decoded again. */
+  private inflate(point: InflatePoint | undefined): void {
+    this.inflater = new Inflater(point, kept => {
+      this.points.push(kept);
+      // Far ahead of what is delivered: fewer will do.
+      if (this.points.length > MAX_POINTS) this.points = this.points.filter((_, i) => i % 2 === 0);
+    });
+    this.points = [];
+    this.toSkip = this.decoded - (point?.offset ?? 0);
   }
 
   private accept(response: HttpStream): void {
     const { status, headers } = response;
+    if (status === 200 && this.inflater && this.rangeStart() > 0) {
+      // The host knows no ranges.
+      this.inflate(undefined);
+      this.stored = 0;
+    }
     const start = this.rangeStart();
     if (this.known()) {
       this.acceptAgain(status, headers.etag, headers['content-range'], headers['content-length']);
@@ -154,13 +194,13 @@ class Download implements SourceStream {
       this.etag = (headers.etag?.length ?? 0) <= MAX_ETAG_LENGTH ? headers.etag : undefined;
       this.size = wholeNumber(headers['content-length']);
     }
-    const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-    if (encoding === 'gzip' || encoding === 'x-gzip') {
-      this.encoding = 'gzip';
+    const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
+    if (ENCODINGS[encoding]) {
+      this.decodeAs(ENCODINGS[encoding]);
     } else if (encoding !== 'identity' && encoding !== '') {
       throw new SourceError(
         'unavailable',
-        `data_url has the content-encoding "${encoding.slice(0, 20)}": store the file plain or with gzip`,
+        `data_url has the content-encoding "${encoding.slice(0, 20)}": store the file plain, with gzip or zstd`,
       );
     }
     this.stored = start;
@@ -214,35 +254,33 @@ class Download implements SourceStream {
     }
   }
 
-  /** The decoded content from `decoded` on; ends only where the source ends. */
+  private decodeAs(encoding: SourceEncoding): void {
+    this.encoding = encoding;
+    if (encoding === 'gzip' && !this.inflater) {
+      this.inflate(undefined);
+    }
+  }
+
+  /** The decoded content from `decoded` on; ends only where the source ends. A chunk is empty where it was handed out before. */
   private async *content(): AsyncGenerator<Buffer> {
     const stored = this.receive();
     const first = await stored.next();
-    if (
-      this.encoding === undefined &&
-      this.decoded === 0 &&
-      !first.done &&
-      first.value[0] === GZIP_FIRST_BYTE
-    ) {
-      this.encoding = 'gzip';
+    if (this.encoding === undefined && this.decoded === 0 && !first.done) {
+      const encoding = encodingOf(first.value);
+      if (encoding) this.decodeAs(encoding);
     }
-    if (!this.encoding) {
-      for (let next = first; !next.done; next = await stored.next()) {
-        this.decoded += next.value.length;
-        yield next.value;
-      }
-      return;
+    const content = this.inflater
+      ? inflated(this.inflater, first, stored)
+      : this.encoding === 'zstd'
+        ? this.unzstdAgain(first, stored)
+        : all(first, stored);
+    for await (const chunk of content) {
+      const fresh = chunk.subarray(Math.min(this.toSkip, chunk.length));
+      this.toSkip -= chunk.length - fresh.length;
+      this.decoded += fresh.length;
+      yield fresh;
     }
-    let toSkip = this.decoded;
-    for await (const chunk of gunzip(first, stored)) {
-      const fresh = chunk.subarray(Math.min(toSkip, chunk.length));
-      toSkip -= chunk.length - fresh.length;
-      if (fresh.length > 0) {
-        this.decoded += fresh.length;
-        yield fresh;
-      }
-    }
-    if (toSkip > 0) {
+    if (this.toSkip > 0) {
       throw new SourceError(
         'changed',
         `data_url is shorter than when the run began (at byte ${this.decoded})`,
@@ -250,8 +288,19 @@ class Download implements SourceStream {
     }
   }
 
+  private unzstdAgain(
+    first: IteratorResult<Buffer, undefined>,
+    stored: AsyncGenerator<Buffer, undefined>,
+  ): AsyncIterable<Buffer> {
+    this.toSkip = this.decoded;
+    return unzstd(first, stored);
+  }
+
   /** The bytes as stored; throws `TimeIsUp` at `stopAt`, so that no source holds a slice beyond its deadline. */
   private async *receive(): AsyncGenerator<Buffer, undefined> {
+    if (this.atEnd) {
+      return undefined;
+    }
     const body = this.response!.body;
     const iterator = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     for (;;) {
@@ -319,45 +368,39 @@ class LostConnection extends Error {}
 
 class TimeIsUp extends Error {}
 
-/** zlib checks the trailer: a truncated or damaged file ends in an error, never as if it were whole. */
-async function* gunzip(
+/** By the first bytes, with which no JSON text begins. */
+function encodingOf(first: Buffer): SourceEncoding | undefined {
+  if (first[0] === 0x1f) {
+    return 'gzip';
+  }
+  const frame = first.length >= 4 && first.readUInt32LE(0);
+  // Of data, or one to be skipped (RFC 8878, 3.1).
+  return frame === 0xfd2fb528 || (frame && Math.floor(frame / 16) === 0x184d2a5) ? 'zstd' : undefined;
+}
+
+async function* all(
   first: IteratorResult<Buffer, undefined>,
   rest: AsyncGenerator<Buffer, undefined>,
 ): AsyncGenerator<Buffer> {
-  const inflate = zlib.createGunzip({ chunkSize: 65_536 });
-  let lost: unknown;
-  const feed = async () => {
-    for (let next = first; !next.done; next = await rest.next()) {
-      if (!inflate.write(next.value)) {
-        await new Promise<void>(resolve => {
-          inflate.once('drain', resolve).once('close', resolve);
-        });
-      }
-      if (inflate.destroyed) {
-        return;
-      }
-    }
-    inflate.end();
-  };
-  feed().catch((error: unknown) => {
-    lost = error;
-    inflate.destroy();
-  });
-  try {
-    yield* inflate as AsyncIterable<Buffer>;
-  } catch (error) {
-    throw (
-      lost ??
-      new SourceError(
-        'unavailable',
-        `data_url is not a whole gzip file (${String((error as NodeJS.ErrnoException).code)})`,
-      )
-    );
-  } finally {
-    inflate.destroy();
+  for (let next = first; !next.done; next = await rest.next()) {
+    yield next.value;
   }
-  if (lost !== undefined) {
-    throw lost;
+}
+
+async function* inflated(
+  inflater: Inflater,
+  first: IteratorResult<Buffer, undefined>,
+  rest: AsyncGenerator<Buffer, undefined>,
+): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of all(first, rest)) {
+      yield* inflater.push(chunk);
+    }
+    yield* inflater.finish();
+  } catch (error) {
+    throw error instanceof InflateError
+      ? new SourceError('unavailable', `data_url is not a whole gzip file: ${error.message}`)
+      : error;
   }
 }
 

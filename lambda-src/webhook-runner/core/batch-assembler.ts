@@ -96,6 +96,13 @@ export class BatchAssembler {
     }
   }
 
+  /** There is no time for more: lines that need no request are a batch as well, so that the next slice begins behind them. */
+  public cut(): void {
+    if (this.records.size === 0) {
+      this.flush();
+    }
+  }
+
   public shift(): Batch | undefined {
     return this.ready.shift();
   }

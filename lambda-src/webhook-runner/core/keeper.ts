@@ -1,5 +1,6 @@
 import type { FailedRecord } from './batch';
-import type { FailedRecords } from './ports';
+import type { InflatePoint } from './inflate';
+import type { FailedRecords, Points } from './ports';
 import type { Checkpoint } from '../../../src/webhook-runner/contract';
 import type { Timing } from '../../shared/clock';
 
@@ -7,13 +8,19 @@ const SAVE_INTERVAL_MS = 1000;
 /** Failed records are written when there is so much of them, or the first has waited so long. */
 const FLUSH_BYTES = 1024 * 1024;
 const FLUSH_MS = 5000;
+/** A point of a gzip file takes some kilobytes. */
+const POINT_INTERVAL_MS = 10_000;
 
 export interface KeeperPorts extends Timing {
   readonly failedRecords?: FailedRecords;
+  readonly points?: Points;
   save?(checkpoint: Checkpoint): Promise<void>;
 }
 
-/** Makes what was reached last: first the failed records, then the checkpoint that is beyond them. */
+/**
+ * Makes what was reached last: first the failed records, then the checkpoint that is beyond them, and then where a gzip file can be
+ * taken up for that checkpoint.
+ */
 export class Keeper {
   private pending: FailedRecord[] = [];
   private pendingBytes = 0;
@@ -21,6 +28,8 @@ export class Keeper {
   private lastSave: number;
   private working: Promise<void> = Promise.resolve();
   private busy = false;
+  private lastPoint: number;
+  private keptPoint: InflatePoint | undefined;
 
   public constructor(
     private readonly ports: KeeperPorts,
@@ -28,8 +37,14 @@ export class Keeper {
     private readonly eachBatch: boolean,
     /** What goes wrong in a save that nobody waits for. */
     private readonly onError: (error: unknown) => void,
+    private readonly pointAt: (offset: number) => InflatePoint | undefined = () => undefined,
   ) {
-    this.lastSave = ports.now();
+    this.lastSave = this.lastPoint = ports.now();
+  }
+
+  /** Whether the next slice begins further on in the file than this one. */
+  public get keptAnyPoint(): boolean {
+    return this.keptPoint !== undefined;
   }
 
   public add(failed: readonly FailedRecord[]): void {
@@ -70,6 +85,17 @@ export class Keeper {
     await this.writeFailed();
   }
 
+  /** Where the next slice takes the file up. */
+  public async keepPoint(offset: number): Promise<void> {
+    const { points, now } = this.ports;
+    this.lastPoint = now();
+    const point = points && this.pointAt(offset);
+    if (point && point !== this.keptPoint) {
+      await points.save(point);
+      this.keptPoint = point;
+    }
+  }
+
   private async write(): Promise<void> {
     this.busy = true;
     try {
@@ -77,7 +103,10 @@ export class Keeper {
       await this.writeFailed();
       // Not before: while it was written, another batch may have failed.
       if (this.pending.length === 0) {
-        await this.ports.save?.(this.checkpoint());
+        const checkpoint = this.checkpoint();
+        await this.ports.save?.(checkpoint);
+        // Never ahead of what is saved: the slice after a kill begins there.
+        if (this.ports.now() - this.lastPoint >= POINT_INTERVAL_MS) await this.keepPoint(checkpoint.offset);
       }
     } finally {
       this.busy = false;

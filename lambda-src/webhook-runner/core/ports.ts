@@ -1,4 +1,5 @@
 import type { FailedRecord } from './batch';
+import type { InflatePoint } from './inflate';
 import type { Pace } from './pace';
 import type { Checkpoint, RunState, SourceEncoding } from '../../../src/webhook-runner/contract';
 import type { Timing } from '../../shared/clock';
@@ -8,6 +9,8 @@ export interface SourcePosition {
   readonly etag?: string;
   readonly size?: number;
   readonly encoding?: SourceEncoding;
+  /** Of a gzip file: where decoding can begin, at or before `offset`. */
+  readonly point?: InflatePoint;
 }
 
 export interface SourceStream {
@@ -17,8 +20,8 @@ export interface SourceStream {
   readonly share?: number;
   /** The source has been read to its end. */
   readonly ended: boolean;
-  /** It got on, even where no content was handed out. */
-  readonly moved?: boolean;
+  /** Of a gzip file: the last point at or before `offset`, beyond the one that it was opened at. Those before are forgotten. */
+  resumePoint?(offset: number): InflatePoint | undefined;
   /**
    * Until the source ends, or `stopAt` comes (milliseconds since 1970). A chunk may be empty: then some time has passed. A chunk may be
    * changed by the reader.
@@ -113,9 +116,18 @@ export interface SlicePorts extends Timing {
   readonly pace: Pace;
   /** Left out: they are counted and named, and not kept. */
   readonly failedRecords?: FailedRecords;
+  readonly points?: Points;
   observe?(what: Observation): void;
   /** Called now and then with the checkpoint reached. A rejection (a lost lease, a cancelled run) ends the slice at once. */
   save?(checkpoint: Checkpoint): Promise<void>;
+}
+
+/** Where a gzip file can be taken up again. It is too much for each checkpoint, and kept beside it. */
+export interface Points {
+  load(): Promise<InflatePoint | undefined>;
+  save(point: InflatePoint): Promise<void>;
+  /** It holds some of the file's content. */
+  forget(): Promise<void>;
 }
 
 /** Somebody has asked for the run's end. */

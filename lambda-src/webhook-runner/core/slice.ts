@@ -86,6 +86,7 @@ class Slice {
       () => this.checkpoint(),
       settings.checkpointEachBatch ?? false,
       error => this.crashed(error),
+      offset => this.stream?.resumePoint?.(offset),
     );
     this.heartbeat = new Heartbeat(
       this.ledger,
@@ -114,6 +115,7 @@ class Slice {
       }
       this.circuit.changed();
       await this.drain();
+      await this.keepPoint();
       this.conclude(finished);
     } catch (error) {
       await this.fail(error);
@@ -137,7 +139,11 @@ class Slice {
     if (!state.encoding && state.size !== undefined && state.offset >= state.size) {
       return true;
     }
-    const stream = (this.stream = await this.ports.source.open(state, this.stop.signal));
+    const point = state.encoding === 'gzip' ? await this.ports.points?.load() : undefined;
+    const stream = (this.stream = await this.ports.source.open(
+      { ...state, point: point && point.offset <= state.offset ? point : undefined },
+      this.stop.signal,
+    ));
     this.noteSource();
     const assembler = new BatchAssembler(
       {
@@ -167,16 +173,30 @@ class Slice {
         // Also what came before a line that ends the run.
         launched = await this.launchAll(assembler);
       }
-      if (!launched || this.mustStop()) {
+      if (!launched) {
+        return false;
+      }
+      if (this.mustStop()) {
+        this.launchRest(assembler);
         return false;
       }
     }
     this.noteSource();
     if (!stream.ended) {
+      this.launchRest(assembler);
       return false;
     }
     assembler.finish();
     return this.launchAll(assembler);
+  }
+
+  /** What was passed over when the time was up. */
+  private launchRest(assembler: BatchAssembler): void {
+    assembler.cut();
+    const batch = assembler.shift();
+    if (batch?.count === 0 && this.notBefore === undefined) {
+      this.launch(batch);
+    }
   }
 
   private async launchAll(assembler: BatchAssembler): Promise<boolean> {
@@ -330,6 +350,15 @@ class Slice {
     state.encoding = this.stream?.encoding;
   }
 
+  /** So that the next slice goes on from here, and not from the file's beginning. */
+  private async keepPoint(): Promise<void> {
+    if (this.ports.points && this.ledger.state.encoding === 'gzip') {
+      await this.keeper.save();
+      await this.keeper.keepPoint(this.ledger.state.offset);
+    }
+  }
+
+  /** What is under way ends. */
   private async drain(): Promise<void> {
     while (this.running.size > 0) {
       await Promise.race(this.running);
@@ -366,11 +395,12 @@ class Slice {
   /** A slice that only waited for the destination is none that the source held up. */
   private countStall(): void {
     const { state } = this.ledger;
-    const moved = state.offset > this.begin.offset || (this.stream?.moved ?? false);
+    const moved = state.offset > this.begin.offset || this.keeper.keptAnyPoint;
     const waited = this.notBefore !== undefined && this.notBefore > 0;
     state.stalled = moved || waited || this.inFlight.length > 0 ? undefined : (state.stalled ?? 0) + 1;
     if ((state.stalled ?? 0) >= MAX_STALLED) {
-      this.ledger.end('failed', `data_url delivers too slowly to get on; ${resumeText(state)}.`);
+      const why = state.encoding === 'zstd' ? ': each slice reads zstd from its beginning, gzip goes on' : '';
+      this.ledger.end('failed', `data_url delivers too slowly to get on${why}; ${resumeText(state)}.`);
     }
   }
 

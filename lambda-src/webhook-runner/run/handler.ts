@@ -18,7 +18,7 @@ import type { DeadLetters } from '../../shared/sqs-dead-letters';
 import type { Handling } from '../core/batch';
 import { readCheckpoint } from '../core/checkpoint';
 import { failed, isOver, workOnRun } from '../core/drive';
-import { type Connections, type Lease, LeaseLost, type Runs } from '../core/ports';
+import { type Connections, type Lease, LeaseLost, type Points, type Runs } from '../core/ports';
 import { lineHandling, type RecordMapper } from '../core/record-mapping';
 import { runIdOf } from '../core/run-id';
 import { RunMeter } from '../core/run-meter';
@@ -37,6 +37,8 @@ export interface Ports extends Timing {
   readonly queue: RunQueue;
   readonly deadLetters: DeadLetters;
   readonly runs: Runs;
+  /** Where the run's gzip file can be taken up again. */
+  readonly pointsOf?: (runId: string, epoch: number) => Points;
   readonly settings: RunnerSettings;
   /** The user's own code. It is loaded when it is needed, so that a failure can be told. */
   readonly loadMapper?: () => RecordMapper;
@@ -218,6 +220,7 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
         pace,
         failedRecords,
         observe: what => meter.observe(what),
+        points: ports.pointsOf?.(runId, lease.epoch),
         save: checkpoint => runs.save(runId, lease.epoch, checkpoint, now() + LEASE_MS),
       },
     );
@@ -245,6 +248,7 @@ async function endOrHandOver(
   if (isOver(end) || last) {
     await tellOthers(input, end);
     await runs.end(runId, lease.epoch, end, outcome?.state ?? 'failed');
+    if (end.encoding === 'gzip') await ports.pointsOf?.(runId, lease.epoch).forget();
     log[outcome?.reported ? 'info' : 'error']('run ended', { ...outcome, ...counts }, metrics);
     return;
   }

@@ -24,6 +24,7 @@ import { type Cached, cachedSecret } from '../../shared/secret';
 import { sqsDeadLetters } from '../../shared/sqs-dead-letters';
 import { createConnect } from '../adapters/connections';
 import { dynamodbPlaces } from '../adapters/dynamodb-pace';
+import { dynamodbPoints } from '../adapters/dynamodb-points';
 import { dynamodbRuns } from '../adapters/dynamodb-runs';
 import { eventBridgeEvents } from '../adapters/event-bridge-events';
 import { s3FailedRecords } from '../adapters/s3-failed-records';
@@ -79,6 +80,7 @@ export const handler = createHandler({
   queue: sqsRunQueue(sqs, requireEnv(env, ENV.queueUrl)),
   deadLetters: sqsDeadLetters(sqs, requireEnv(env, ENV.deadLetterQueueUrl)),
   runs: dynamodbRuns(dynamodb, tableName, Date.now),
+  pointsOf: (runId, epoch) => dynamodbPoints(dynamodb, tableName, runId, epoch, Date.now),
   settings,
   loadMapper:
     settings.mapping?.kind === 'module' ? loadMapper.bind(undefined, settings.mapping.file) : undefined,
