@@ -1,19 +1,8 @@
 /** `npm run webhook-run`: runs a file of one's own through the real functions on localhost, to try a mapping. */
-import {
-  copyFileSync,
-  createReadStream,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  watch,
-} from 'node:fs';
-import Module, { createRequire } from 'node:module';
+import { createReadStream, existsSync, rmSync, watch } from 'node:fs';
 import * as net from 'node:net';
-import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
-import * as vm from 'node:vm';
 import { Stack } from 'aws-cdk-lib';
 import { readable } from 'cdk-localhost/log-line';
 import { System } from 'cdk-localhost/system';
@@ -21,16 +10,17 @@ import { synthesize } from './example/synth';
 import { type ReceivedStatus, WebhookHost } from './hosts/webhook/webhook-host';
 import { endOfRun, startRun } from './tour/webhook-tour';
 import { addWebhookRunner } from '../examples/webhook-runner/app';
-import { mapperOf } from '../lambda-src/webhook-runner/core/record-mapping';
 import { RecordMapping } from '../src';
 import { ENV, type RunnerSettings } from '../src/webhook-runner/contract';
+import { readMappingModule } from '../src/webhook-runner/mapping-module';
 
 const USAGE = `Runs a file through WebhookRunner on localhost: the real bundles, no AWS account.
 
   npm run webhook-run -- --data file.ndjson [--mapping map.js] [--destination URL] [--offset N] [--watch]
 
   --data FILE         NDJSON, plain or gzip
-  --mapping FILE      CommonJS, exports (record, request) => record; examples/webhook-runner/map.js is a template (none: records as they are)
+  --mapping FILE      .js, .cjs or .mjs, exports (record, request) => record; examples/webhook-runner/map.js is a template (none:
+                      records as they are)
   --destination URL   where batches are POSTed (none: a destination here that takes everything)
   --offset N          the first record to deliver (0)
   --batch-size N      the most records of a batch (500)
@@ -113,7 +103,7 @@ async function main(): Promise<number> {
 }
 
 async function runOnce(options: Options): Promise<number> {
-  if (options.mapping !== undefined) checkMapping(options.mapping);
+  if (options.mapping !== undefined) readMappingModule(undefined, options.mapping);
   const host = await WebhookHost.start();
   host.keepBodies = false;
   host.files.set('data.ndjson', path.resolve(options.data));
@@ -142,23 +132,6 @@ async function runOnce(options: Options): Promise<number> {
     await system?.stop();
     await host.stop();
     if (assembly) rmSync(assembly, { recursive: true, force: true });
-  }
-}
-
-/** Loads the module as it is shipped, alone in a folder: what fails here would fail in the function on every try. */
-export function checkMapping(file: string): void {
-  const folder = mkdtempSync(path.join(tmpdir(), 'webhook-run-'));
-  const copy = path.join(folder, 'mapping.js');
-  try {
-    copyFileSync(file, copy);
-    new vm.Script(Module.wrap(readFileSync(copy, 'utf8'))); // what runs this command would also take TypeScript
-    mapperOf(createRequire(copy)(copy));
-  } catch (error) {
-    throw new Error(
-      `--mapping ${file} cannot be used (it is shipped alone, as CommonJS): ${(error as Error).message.split('\n')[0]}`,
-    );
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import * as path from 'node:path';
 import type { Json, MappingStep } from './contract';
+import { TO_BUNDLE } from './mapping-module';
 import { InvalidPropError } from '../shared/validate';
 
 const URL_MEMBERS = ['access_token', 'data_url', 'callback_url'];
@@ -22,17 +23,21 @@ export class RecordMapping {
   }
 
   /**
-   * Your own code: a CommonJS file that exports `(record, request) => record`, shipped beside the block's own. It has no packages
-   * but those of Node.js: bundle what it needs. The block's page has a template.
+   * Your own code: a file that exports `(record, request) => record`, shipped beside the block's own. It has no packages but those
+   * of Node.js: bundle what it needs. The block's page has a template, and a recipe for TypeScript.
    *
-   * @param file a path to a `.js` or `.cjs` file, from the working directory or absolute
+   * It is loaded at synth as the function will load it: alone, in a process of its own. What cannot be loaded, exports no function
+   * or an asynchronous one is an error that names file and line.
+   *
+   * @param file a path to a `.js`, `.cjs` or `.mjs` file, from the working directory or absolute; `.js` is what the nearest
+   * package.json says
    */
   public static module(file: string): RecordMapping {
     const absolute = path.resolve(file);
-    if (!/\.c?js$/.test(absolute)) {
+    if (!/\.[cm]?js$/.test(absolute)) {
       throw new InvalidPropError(
         undefined,
-        `The mapping module must be a CommonJS file, .js or .cjs, got "${file}": compile or bundle it first`,
+        `The mapping module must be a .js, .cjs or .mjs file, got "${file}": bundle it first, as by \`${TO_BUNDLE}\``,
       );
     }
     if (!existsSync(absolute)) {
@@ -132,11 +137,6 @@ export class RecordMapping {
    */
   public nest(field: string): RecordMapping {
     return this.with({ op: 'nest', field }, field);
-  }
-
-  /** @internal */
-  public _moduleSource(): Buffer | undefined {
-    return this._file === undefined ? undefined : readFileSync(this._file);
   }
 
   private with(step: MappingStep, ...fields: string[]): RecordMapping {

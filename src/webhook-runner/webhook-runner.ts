@@ -26,8 +26,9 @@ import {
 } from './contract';
 import { FailedRecords } from './failed-records';
 import { type FailedRecordsStore, grantFailedRecords } from './failed-records-store';
+import { MAPPING_FILE, type MappingFiles, readMappingModule } from './mapping-module';
 import type { WebhookRunnerProps } from './props';
-import { contentHash, type RecordMapping } from './record-mapping';
+import { contentHash } from './record-mapping';
 import { validateProps } from './validate-props';
 import { type IWebhookRunner, type WebhookRunnerAttributes, WebhookRunnerBase } from './webhook-runner-base';
 import {
@@ -51,7 +52,6 @@ import { InvalidPropError } from '../shared/validate';
 
 const DEFAULT_RUN_TIMEOUT = Duration.minutes(5);
 const DEFAULT_RUN_MEMORY_SIZE = 1024;
-const MAPPING_FILE = 'mapping.js';
 /** Of the 4 KB that all environment variables of a function have together. */
 const MAX_SETTINGS_LENGTH = 3000;
 
@@ -290,13 +290,14 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     failedRecords: FailedRecordsStore | undefined,
   ): lambda.Function {
     const { destination, encryptionKey, mapping } = props;
+    const module = mapping?._file === undefined ? undefined : readMappingModule(this, mapping._file);
     const fn = createHandlerFunction(
       this,
       'RunHandler',
       {
         description: 'Delivers the records of a file in batches',
         asset: 'webhook-runner/run',
-        code: mapping?._file === undefined ? undefined : this.codeWith(mapping),
+        code: module && this.codeWith(module),
         export: EXPORT,
         environment: {
           NODE_OPTIONS: RUN_NODE_OPTIONS,
@@ -308,7 +309,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
             [ENV.failedRecordsBucket]: failedRecords.bucket.bucketName,
             [ENV.failedRecordsPrefix]: failedRecords.prefix,
           }),
-          [ENV.settings]: this.settingsJson(props),
+          [ENV.settings]: this.settingsJson(props, module),
           [ENV.destination]: Stack.of(this).toJsonString(destination._settings),
           ...(destination._secret && { [ENV.destinationSecretArn]: destination._secret.secretArn }),
         },
@@ -337,7 +338,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     return fn;
   }
 
-  private settingsJson({ destination, ...props }: WebhookRunnerProps): string {
+  private settingsJson({ destination, ...props }: WebhookRunnerProps, module?: MappingFiles): string {
     const {
       mapping,
       statusProtocol,
@@ -349,7 +350,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     } = props;
     const mappingSettings: MappingSettings | undefined =
       mapping &&
-      (mapping._file === undefined
+      (module === undefined
         ? { kind: 'declarative', steps: mapping._steps }
         : { kind: 'module', file: MAPPING_FILE });
     const settings: RunnerSettings = {
@@ -386,13 +387,13 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
   }
 
   /** The bundle with the user's module beside it, in a folder of the cloud assembly: neither Docker nor a bundler at synth. */
-  private codeWith(mapping: RecordMapping): lambda.Code {
+  private codeWith(module: MappingFiles): lambda.Code {
     const bundle = readFileSync(path.join(assetPath('webhook-runner/run'), 'index.js'));
-    const module = mapping._moduleSource()!;
-    const folder = path.join(Stage.of(this)!.assetOutdir, `webhook-runner-${contentHash(bundle, module)}`);
+    const files = { 'index.js': bundle, ...module };
+    const hash = contentHash(...Object.values(files));
+    const folder = path.join(Stage.of(this)!.assetOutdir, `webhook-runner-${hash}`);
     mkdirSync(folder, { recursive: true });
-    writeFileSync(path.join(folder, 'index.js'), bundle);
-    writeFileSync(path.join(folder, MAPPING_FILE), module);
+    for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), content);
     return lambda.Code.fromAsset(folder);
   }
 }

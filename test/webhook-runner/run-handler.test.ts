@@ -38,6 +38,7 @@ let loseLeaseAt: 'save' | 'handOver' | undefined;
 let brokenConnect: boolean;
 let brokenLeases: boolean;
 let content: string;
+let loadMapper: Ports['loadMapper'];
 
 beforeEach(() => {
   now = 1_000_000;
@@ -47,6 +48,7 @@ beforeEach(() => {
   loseLeaseAt = undefined;
   brokenConnect = brokenLeases = false;
   content = '{"id":1}\n{"id":2}\n';
+  loadMapper = undefined;
 });
 
 function ports(): Ports {
@@ -112,6 +114,7 @@ function ports(): Ports {
         ended.push([state, checkpoint.records]);
       },
     },
+    loadMapper,
     settings: { ...DEFAULT_SETTINGS, allowedHosts: ['f.example'], batchSize: 1 },
     log: createLog(
       'INFO',
@@ -248,6 +251,25 @@ test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint"
   async body => {
     expect(await handle(body)).toEqual(DONE);
     expect(dead).toEqual([{ body, reason: 'The message is no run.' }]);
+  },
+);
+
+test.each([
+  ['throws', 'no\nuse', 'no use'],
+  ['rejects', 'late', 'late'],
+  ['throws what has no text', Object.create(null), 'it threw'],
+])(
+  'a mapping that %s when it is loaded ends the run at once: the platform hears why',
+  async (_, what, why) => {
+    loadMapper = () => {
+      if (what instanceof Promise) return what;
+      throw typeof what === 'string' ? new Error(what) : what;
+    };
+    expect(await handle()).toEqual(DONE);
+    expect(reports).toEqual([
+      expect.objectContaining({ state: 'failed', reason: `The mapping could not be loaded: ${why}` }),
+    ]);
+    expect([ended, sent, dead]).toEqual([[['failed', 0]], [], []]);
   },
 );
 

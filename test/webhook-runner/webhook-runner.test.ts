@@ -272,7 +272,7 @@ describe('a mapping module', () => {
       }[];
       const key = functions.find(({ Properties }) => Properties.RecursiveLoop)!.Properties.Code.S3Key;
       expect(
-        readFileSync(path.join(app.outdir, `asset.${key.replace('.zip', '')}`, 'mapping.js'), 'utf8'),
+        readFileSync(path.join(app.outdir, `asset.${key.replace('.zip', '')}`, 'mapping.cjs'), 'utf8'),
       ).toBe(readFileSync(file, 'utf8'));
       return key;
     };
@@ -282,10 +282,20 @@ describe('a mapping module', () => {
     expect(keyOf()).not.toBe(first);
   });
 
+  test('that the function could not load fails the synth, and says of which runner it is', () => {
+    const file = path.join(folder, 'broken.js');
+    writeFileSync(file, 'module.exports = record => (');
+    expect(() => create({ mapping: RecordMapping.module(file) })).toThrow(
+      /broken\.js:1 cannot be loaded: SyntaxError: .*\(at Test\/Runner\)/,
+    );
+  });
+
   test.each([
     [() => RecordMapping.module('nowhere.js'), /does not exist/],
-    [() => RecordMapping.module('map.ts'), /must be a CommonJS file/],
-    [() => RecordMapping.module(__filename.replace(/\.ts$/, '.mjs')), /must be a CommonJS file/],
+    [
+      () => RecordMapping.module('map.ts'),
+      /must be a \.js, \.cjs or \.mjs file, got "map\.ts": bundle it first/,
+    ],
     [() => RecordMapping.all().set('x', undefined), /must be a JSON value/],
     [() => RecordMapping.all().pick(''), /must be a key or a JSON Pointer/],
     [() => RecordMapping.all().fromRequest('x', 'access_token'), /must not leave with the records/],

@@ -48,7 +48,7 @@ function environmentOf(functionName: string): Record<string, string> {
 
 beforeAll(async () => {
   writeFileSync(
-    path.join(folder, 'mapping.js'),
+    path.join(folder, 'mapping.cjs'),
     'module.exports = ({ id }, { label_name }) => id % 2 ? { id, label_name } : undefined;',
   );
   host = await WebhookHost.start();
@@ -61,7 +61,7 @@ beforeAll(async () => {
           url: host.urls.destinationUrl,
           auth: DestinationAuth.basic(new secretsmanager.Secret(scope, 'Login')),
         }),
-        mapping: RecordMapping.module(path.join(folder, 'mapping.js')),
+        mapping: RecordMapping.module(path.join(folder, 'mapping.cjs')),
         allowedHosts: ['127.0.0.1'],
         allowPrivateHosts: true,
         runTimeout: Duration.seconds(10),

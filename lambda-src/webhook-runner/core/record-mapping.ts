@@ -13,10 +13,10 @@ export interface OwnBody {
   readonly contentType: string;
 }
 
-/** The signature of a user's own mapping module: `module.exports = (record, request) => …` or `exports.map`. */
+/** The signature of a user's own mapping module: `module.exports = (record, request) => …`, `exports.map` or `export default`. */
 export type RecordMapper = (record: JsonObject, request: MappingRequest) => MappedRecord;
 
-/** The mapper of a user's module: what it exports, or its export `map` or `default`. */
+/** The mapper of a user's module: what it exports, or its export `map` or `default`. The synth looks for the same. */
 export function mapperOf(module: unknown): RecordMapper {
   const { map, default: byDefault } = (module ?? {}) as { map?: unknown; default?: unknown };
   const mapper = [module, map, byDefault].find(candidate => typeof candidate === 'function');
@@ -89,16 +89,24 @@ function toTransformed(mapped: MappedRecord): Transformed {
   if (json === undefined || json[0] !== '{') {
     return { error: 'was mapped to what is no JSON object' };
   }
+  if (json === '{}' && Symbol.iterator in mapped) {
+    return {
+      error: `was mapped to a ${mapped[Symbol.toStringTag as never] ?? 'list'}, whose content JSON does not have`,
+    };
+  }
   return json.includes('null') && hasNoJson(mapped)
     ? { error: 'was mapped to a number that JSON does not have: NaN or Infinity would arrive as null' }
     : { json };
 }
 
-function hasNoJson(value: unknown): boolean {
-  if (typeof value === 'number') {
-    return !Number.isFinite(value);
-  }
-  return typeof value === 'object' && value !== null && Object.values(value).some(hasNoJson);
+/** As it is written, so behind what a `toJSON` answers. */
+function hasNoJson(mapped: object): boolean {
+  let found = false;
+  JSON.stringify(mapped, (_, value: unknown) => {
+    found ||= typeof value === 'number' && !Number.isFinite(value);
+    return value;
+  });
+  return found;
 }
 
 function isOwnBody(mapped: NonNullable<MappedRecord>): mapped is OwnBody {

@@ -41,7 +41,7 @@ export interface Ports extends Timing {
   readonly pointsOf?: (runId: string, epoch: number) => Points;
   readonly settings: RunnerSettings;
   /** The user's own code. It is loaded when it is needed, so that a failure can be told. */
-  readonly loadMapper?: () => RecordMapper;
+  readonly loadMapper?: () => RecordMapper | Promise<RecordMapper>;
   /** Tells others of the end of a run. The queue's ARN says which runner's it was. */
   readonly runEnded?: (detail: RunEndedDetail, queueArn: string) => Promise<void>;
   /** Where the records of a run that were not delivered are. */
@@ -186,7 +186,7 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
   let handling: Handling = {};
   if (begin.outcome === undefined) {
     try {
-      handling = handlingOf(message, ports);
+      handling = await handlingOf(message, ports);
     } catch (error) {
       const why = printable(error instanceof Error ? error.message : 'it threw', 300);
       begin = failed(begin, `The mapping could not be loaded: ${why}`);
@@ -229,9 +229,9 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
   }
 }
 
-function handlingOf({ request }: RunMessage, { settings, loadMapper }: Ports): Handling {
+async function handlingOf({ request }: RunMessage, { settings, loadMapper }: Ports): Promise<Handling> {
   const steps = settings.mapping?.kind === 'declarative' ? settings.mapping.steps : undefined;
-  return lineHandling(loadMapper?.() ?? steps, mappingRequest(request));
+  return lineHandling((await loadMapper?.()) ?? steps, mappingRequest(request));
 }
 
 /** The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never the run. */

@@ -45,9 +45,9 @@ const failedRecordsPrefix = (
   { runId, attempt }: { runId: string; attempt: number },
 ) => `${env[ENV.failedRecordsPrefix] ?? ''}${request.webhook_id}/${runId}/${attempt + 1}/`;
 
-function loadMapper(file: string): RecordMapper {
+async function loadMapper(file: string): Promise<RecordMapper> {
   const load = createRequire(path.join(requireEnv(env, 'LAMBDA_TASK_ROOT'), 'index.js'));
-  return mapperOf(load(`./${file}`));
+  return mapperOf(await load(`./${file}`)); // of an ES module, the file exports a promise
 }
 
 function secretOf(arn: string): Cached<string> {
