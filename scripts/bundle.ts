@@ -16,6 +16,7 @@ import { ESBUILD_TARGET } from '../src/shared/runtime';
 /** Folders below `lambda-src/` that have an `index.ts`. */
 export const BUNDLES = [
   'birthday-api',
+  'deployment-check',
   'unique-code-table',
   'git-push-pipeline/accept',
   'git-push-pipeline/work',

@@ -62,6 +62,8 @@ const NEVER = [
   'logs:DeleteLogGroup',
   'logs:PutSubscriptionFilter',
   'codecommit:GitPush',
+  'codedeploy:CreateDeployment',
+  'codedeploy:StopDeployment',
 ];
 
 /** Somebody else's resource of each service that a role has actions of. */
@@ -78,6 +80,7 @@ function foreign({ partition, region }: Place): Record<string, string[]> {
     lambda: [at('lambda', 'function:Other'), at('lambda', 'function:Other:live')],
     events: [at('events', 'event-bus/Other')],
     codecommit: [at('codecommit', 'Other')],
+    codedeploy: [at('codedeploy', 'deploymentgroup:Other/Other')],
     kms: [at('kms', 'key/Other')],
   };
 }

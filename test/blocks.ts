@@ -1,5 +1,6 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
 import * as codecommit from 'aws-cdk-lib/aws-codecommit';
+import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -61,6 +62,8 @@ export const BLOCK_CASES: BlockCase[] = [
         tracing: lambda.Tracing.ACTIVE,
         vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
         provisionedConcurrentExecutions: 1,
+        gradualDeployment: codedeploy.LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
+        preTrafficCheck: true,
       }),
   },
   {

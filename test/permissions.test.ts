@@ -14,6 +14,7 @@ const [PLACE] = PLACES;
 /** Why a function has an action, and who calls it where that is not the function's own code. An action without a reason fails. */
 const WHY: Record<string, string> = {
   'codecommit:GitPull': 'fetches the pushed commit',
+  'codedeploy:PutLifecycleEventHookExecutionStatus': 'tells whether the new version may have traffic',
   'dynamodb:DeleteItem': 'deletes what it is asked to delete',
   'dynamodb:GetItem': 'reads one item by its key',
   'dynamodb:PutItem': 'writes one item',
@@ -52,7 +53,10 @@ function whyOf(action: string, { Condition }: Statement): string | undefined {
 
 /** Without what changes with each synth. */
 const plain = (text: string) =>
-  text.replace(/\b(Block[A-Za-z]*?)[0-9A-F]{8}\b/g, '$1').replace(/blockbucket[0-9a-f]{8}/g, 'bucket');
+  text
+    .replace(/CurrentVersion[0-9A-F]{8}[0-9a-f]{32}/g, 'CurrentVersion')
+    .replace(/\b(Block[A-Za-z]*?)[0-9A-F]{8}\b/g, '$1')
+    .replace(/blockbucket[0-9a-f]{8}/g, 'bucket');
 
 /** A row of the page: the actions that have everything else in common. */
 interface Grant {

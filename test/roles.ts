@@ -57,6 +57,7 @@ const ARN_OF: Record<string, (id: string) => string> = {
   'AWS::KMS::Key': id => `kms:R:A:key/${id}`,
   'AWS::Lambda::Function': id => `lambda:R:A:function:${id}`,
   'AWS::Lambda::LayerVersion': id => `lambda:R:A:layer:${id}:1`,
+  'AWS::Lambda::Version': id => `lambda:R:A:function:${id}:1`,
   'AWS::Logs::LogGroup': id => `logs:R:A:log-group:${id}:*`,
   'AWS::S3::Bucket': id => `s3:::${id.toLowerCase()}`,
   'AWS::SQS::Queue': id => `sqs:R:A:${id}`,
@@ -64,7 +65,7 @@ const ARN_OF: Record<string, (id: string) => string> = {
   'AWS::CodeCommit::Repository': id => `codecommit:R:A:${id}`,
   'AWS::IAM::Role': id => `iam::A:role/${id}`,
 };
-const REF_IS_ARN = ['AWS::SecretsManager::Secret', 'AWS::Lambda::LayerVersion'];
+const REF_IS_ARN = ['AWS::SecretsManager::Secret', 'AWS::Lambda::LayerVersion', 'AWS::Lambda::Version'];
 
 function resolver(resources: Record<string, Resource>, place: Place): (value: unknown) => unknown {
   const { partition, region, urlSuffix } = place;

@@ -9,10 +9,11 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { BirthdayApiBase, type BirthdayApiAttributes, type IBirthdayApi } from './birthday-api-base';
-import { ENV, EXPORT, TABLE, USER_PARAMETER } from './contract';
+import { ENV, EXPORT, PROBE, TABLE, USER_PARAMETER } from './contract';
 import { addBlockWidgets, createAlarms, frontRules, functionRules } from '../shared/alarms';
 import type { ApiOptions } from '../shared/api-options';
 import { createDeploymentTarget } from '../shared/deployment';
+import type { DeploymentProbe } from '../shared/deployment-check-contract';
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import type { HandlerProps } from '../shared/handler-props';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
@@ -20,7 +21,7 @@ import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { grantSecretValue } from '../shared/secret';
 import { tableFor, tableKey } from '../shared/table';
 import type { TableBilling } from '../shared/table-billing';
-import { InvalidPropError, validateInteger } from '../shared/validate';
+import { InvalidPropError, validateInteger, validateNeeds } from '../shared/validate';
 
 /**
  * The day on which somebody born on 29 February has a birthday in a common year.
@@ -120,6 +121,15 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
    * @default - all at once
    */
   readonly gradualDeployment?: codedeploy.ILambdaDeploymentConfig;
+
+  /**
+   * Whether a new version of a function is invoked once before it gets any traffic: with a request that changes nothing, by a function
+   * that CodeDeploy calls and that may invoke this version alone. Where it does not answer as a healthy version does, the deployment is
+   * rolled back, and nobody has met it. Needs `gradualDeployment`.
+   *
+   * @default false
+   */
+  readonly preTrafficCheck?: boolean;
 
   /**
    * How many execution environments of each function are kept warm.
@@ -257,28 +267,24 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
     }
 
     const path = `/hello/{${USER_PARAMETER}}`;
+    const route = (
+      method: apigwv2.HttpMethod,
+      handler: string,
+      fn: lambda.Function,
+      probe: DeploymentProbe,
+    ): { method: apigwv2.HttpMethod; path: string; target: lambda.IFunction } => {
+      const { target, check } = createDeploymentTarget(this, handler, fn, props, probe);
+      if (check) this.functions.push(check);
+      return { method, path, target };
+    };
     this.front = createHttpApi(
       this,
       'Api',
       [
-        {
-          method: apigwv2.HttpMethod.PUT,
-          path,
-          target: createDeploymentTarget(this, 'PutHandler', this.putFunction, props),
-        },
-        {
-          method: apigwv2.HttpMethod.GET,
-          path,
-          target: createDeploymentTarget(this, 'GetHandler', this.greetFunction, props),
-        },
+        route(apigwv2.HttpMethod.PUT, 'PutHandler', this.putFunction, PROBE.put),
+        route(apigwv2.HttpMethod.GET, 'GetHandler', this.greetFunction, PROBE.get),
         ...(this.deleteFunction
-          ? [
-              {
-                method: apigwv2.HttpMethod.DELETE,
-                path,
-                target: createDeploymentTarget(this, 'DeleteHandler', this.deleteFunction, props),
-              },
-            ]
+          ? [route(apigwv2.HttpMethod.DELETE, 'DeleteHandler', this.deleteFunction, PROBE.delete)]
           : []),
       ],
       props,
@@ -323,6 +329,15 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
 
   private validateProps(props: BirthdayApiProps): void {
     validateHandlerProps(this, props);
+    if (props.preTrafficCheck) {
+      validateNeeds(
+        this,
+        props,
+        'preTrafficCheck',
+        'gradualDeployment',
+        'without it a new version takes over at once, and nothing waits for a check',
+      );
+    }
     if (props.deletion && !props.authorizer) {
       throw new InvalidPropError(
         this,

@@ -25,3 +25,24 @@ export const USER_PARAMETER = 'user';
 
 /** The exports of the bundle. */
 export const EXPORT = { put: 'put', get: 'get', delete: 'remove' } as const;
+
+const probe = (user: string, routeKey: string, statusCodes: readonly number[]) => ({
+  event: {
+    version: '2.0',
+    routeKey,
+    headers: {},
+    pathParameters: { [USER_PARAMETER]: user },
+    isBase64Encoded: false,
+  },
+  statusCodes,
+});
+
+/**
+ * What a new version is asked before it gets traffic. Reading goes as far as the table, the key and the secret; what would write is
+ * asked for a name that cannot be one, and refuses it.
+ */
+export const PROBE = {
+  put: probe('0', 'PUT /hello/{user}', [400]),
+  get: probe('deployment', 'GET /hello/{user}', [200, 404]),
+  delete: probe('0', 'DELETE /hello/{user}', [400]),
+} as const;

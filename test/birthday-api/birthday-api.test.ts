@@ -199,6 +199,44 @@ test('with every prop, passes each on', () => {
   });
 });
 
+describe('a check before traffic', () => {
+  const gradualDeployment = codedeploy.LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES;
+
+  test('is a function that may invoke that one version, and is there before its alias is updated', () => {
+    const { template } = synth(() => ({ gradualDeployment, preTrafficCheck: true }));
+    const [alias] = Object.values(template.findResources('AWS::Lambda::Alias')) as {
+      UpdatePolicy: { CodeDeployLambdaAliasUpdate: { BeforeAllowTrafficHook: { Ref: string } } };
+      DependsOn: string[];
+      Properties: { FunctionVersion: { 'Fn::GetAtt': [string, string] } };
+    }[];
+    const { Ref: hook } = alias.UpdatePolicy.CodeDeployLambdaAliasUpdate.BeforeAllowTrafficHook;
+    const [version] = alias.Properties.FunctionVersion['Fn::GetAtt'];
+    expect(alias.DependsOn).toContain(hook);
+    const policies = alias.DependsOn.map(id => template.findResources('AWS::IAM::Policy')[id]).filter(
+      Boolean,
+    );
+    expect(policies).toMatchObject([
+      {
+        Properties: {
+          PolicyDocument: { Statement: [{ Action: 'lambda:InvokeFunction', Resource: { Ref: version } }] },
+        },
+      },
+    ]);
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Timeout: 180,
+      Environment: {
+        Variables: { VERSION_ARN: { Ref: version }, PROBE: Match.stringLikeRegexp('^{"event":') },
+      },
+    });
+    template.resourceCountIs('AWS::CodeDeploy::DeploymentGroup', 2);
+  });
+
+  test('needs a gradual deployment', () =>
+    expect(() => synth(() => ({ preTrafficCheck: true }))).toThrow(
+      /`preTrafficCheck` needs `gradualDeployment`/,
+    ));
+});
+
 describe('permissions', () => {
   test('a hash key adds the reading of that secret, and nothing else', () => {
     const { template } = synth(stack => ({ hashKey: new secretsmanager.Secret(stack, 'HashKey') }));

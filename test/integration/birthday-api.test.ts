@@ -2,7 +2,13 @@ import { createHash, createHmac } from 'node:crypto';
 import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { CfnOutput, SecretValue } from 'aws-cdk-lib';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { LambdaDeploymentConfig } from 'aws-cdk-lib/aws-codedeploy';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { CodeDeploy } from 'cdk-localhost/codedeploy';
+import { DynamoDb } from 'cdk-localhost/dynamodb';
+import { Lambda } from 'cdk-localhost/lambda';
+import { SecretsManager } from 'cdk-localhost/secrets-manager';
 import { startStack } from 'cdk-localhost/testing/stack';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningExample, startExample } from './example';
@@ -217,6 +223,49 @@ describe('with a hash key', () => {
       }
     } finally {
       await running.stop();
+    }
+  });
+});
+
+describe('the check before traffic', () => {
+  const hook = (id: string) => JSON.stringify({ DeploymentId: id, LifecycleEventHookExecutionId: 'e1' });
+
+  test('invokes each new version once, changes nothing, and says whether it may have traffic', async () => {
+    const { system, stop } = await startStack(
+      stack =>
+        void new BirthdayApi(stack, 'Api', {
+          hashKey: new secretsmanager.Secret(stack, 'HashKey', {
+            secretName: 'key',
+            secretStringValue: SecretValue.unsafePlainText('too short'),
+          }),
+          authorizer: new HttpIamAuthorizer(),
+          deletion: true,
+          gradualDeployment: LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
+          preTrafficCheck: true,
+        }),
+    );
+    try {
+      const { reports } = system.service(CodeDeploy);
+      const handlers = ['PutHandler', 'GetHandler', 'DeleteHandler'];
+      const check = (handler: string) => system.service(Lambda).invoke(`Api-${handler}Check`, hook(handler));
+      const checkAll = async () => {
+        for (const handler of handlers) expect(await check(handler)).toMatchObject({ isError: false });
+        return reports.splice(0).map(({ deploymentId, status }) => `${deploymentId} ${status}`);
+      };
+      // Only GET reads the secret: the others refuse the name before.
+      expect(await checkAll()).toEqual([
+        'PutHandler Succeeded',
+        'GetHandler Failed',
+        'DeleteHandler Succeeded',
+      ]);
+
+      system.service(SecretsManager).put('key', 'sixteen bytes and more');
+      await system.service(Lambda).renew(system.service(Lambda).find('Api-GetHandler')!.codePath);
+      expect(await checkAll()).toEqual(handlers.map(handler => `${handler} Succeeded`));
+      expect(await system.service(DynamoDb).scan('Api-Table', 10)).toEqual([]);
+      expectAllUsed(system, 'Api-GetHandlerCheck', 'BirthdayApi/GetHandlerCheckRole', 'birthday-api');
+    } finally {
+      await stop();
     }
   });
 });

@@ -8,6 +8,9 @@ export const USED: Record<string, Record<string, string[]>> = {
     'birthday-api': ['dynamodb:GetItem'],
     'birthday-api, with a key': ['dynamodb:GetItem', 'secretsmanager:GetSecretValue'],
   },
+  'BirthdayApi/GetHandlerCheckRole': {
+    'birthday-api': ['codedeploy:PutLifecycleEventHookExecutionStatus', 'lambda:InvokeFunction'],
+  },
   'UniqueCodeTable/IssueHandlerRole': {
     'unique-code-table': ['dynamodb:PutItem'],
   },

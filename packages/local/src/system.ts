@@ -1,5 +1,6 @@
 /** Runs the resources of synthesized stacks on 127.0.0.1. It reads the templates, so it runs any app's, not only our constructs'. */
 import { answerError, notImplemented } from './aws/aws-json';
+import { CodeDeploy } from './aws/codedeploy/codedeploy';
 import { DynamoDb } from './aws/dynamodb/dynamodb';
 import { EventBridge } from './aws/event-bridge/event-bridge';
 import { HttpApis } from './aws/http-api/http-api';
@@ -199,6 +200,7 @@ export class System {
       new SecretsManager(context),
       new S3(context),
       new Sqs(context),
+      new CodeDeploy(context),
       ...(this.options.services ?? []),
       new Lambda(context, {
         nodePath: this.options.nodePath ?? process.execPath,

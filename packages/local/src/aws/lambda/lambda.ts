@@ -280,7 +280,7 @@ export class Lambda implements Service {
       await this.context.iam.authorize(
         request.headers,
         'lambda:InvokeFunction',
-        this.functionArn(this.find(name)?.name ?? name),
+        this.invokedArn(name, new URL(request.url ?? '/', 'http://local').searchParams.get('Qualifier')),
       );
       const type = String(request.headers['x-amz-invocation-type'] ?? 'RequestResponse');
       const limit = type === 'Event' ? MAX_ASYNCHRONOUS_BYTES : MAX_PAYLOAD_BYTES;
@@ -473,6 +473,13 @@ export class Lambda implements Service {
 
   private functionArn(name: string): string {
     return this.context.arn('lambda', `function:${name}`);
+  }
+
+  /** What IAM judges: the version or alias that was named, too. */
+  private invokedArn(name: string, qualifier: string | null): string {
+    const named = name.startsWith('arn:') ? name.split(':')[7] : name.split(':')[1];
+    const suffix = qualifier ?? named;
+    return `${this.functionArn(this.find(name)?.name ?? name)}${suffix ? `:${suffix}` : ''}`;
   }
 
   /** The function that a version or an alias belongs to. */
