@@ -67,8 +67,9 @@ export async function examine({ doctor }: DoctorRequest, ports: DoctorPorts): Pr
     if (!(await look('host', tip))) return;
     await look('protocol', async () => {
       const { version, filters } = await git.protocol(address());
-      if (filters)
-        {return `git protocol v${version}, and commits without their files where those are not wanted`;}
+      if (filters) {
+        return `git protocol v${version}, and commits without their files where those are not wanted`;
+      }
       const cost =
         settings.paths || settings.split
           ? ': each push is fetched whole to see whether a file that is wanted changed'

@@ -12,6 +12,7 @@ import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import {
   getRetryAfterHint,
+  isClockSkewError,
   isServerError,
   isThrottlingError,
   isTransientError,
@@ -57,14 +58,6 @@ export interface AwsClient {
 
 /** Beyond this AWS refuses a signature; AWS's own SDK corrects from here on. */
 const SKEW_MS = 240_000;
-const SKEW_ERRORS: ReadonlySet<string> = new Set([
-  'AuthFailure',
-  'InvalidSignatureException',
-  'RequestExpired',
-  'RequestInTheFuture',
-  'RequestTimeTooSkewed',
-  'SignatureDoesNotMatch',
-]);
 
 export function createClient(service: Service, kind: CallKind, env: NodeJS.ProcessEnv): AwsClient {
   const limits: CallLimits = CALL_LIMITS[kind];
@@ -157,7 +150,7 @@ export function createClient(service: Service, kind: CallKind, env: NodeJS.Proce
     if (skew !== undefined) clockOffset = Math.abs(skew) >= SKEW_MS ? skew : 0;
     if (answer.statusCode < 300) return answer;
     const error = service.error(answer);
-    if (skew !== undefined && Math.abs(skew - offset) >= SKEW_MS && SKEW_ERRORS.has(error.name)) {
+    if (skew !== undefined && Math.abs(skew - offset) >= SKEW_MS && isClockSkewError(error)) {
       error.$metadata.clockSkewCorrected = true;
     }
     throw error;
