@@ -150,7 +150,7 @@ export function createClient(service: Service, kind: CallKind, env: NodeJS.Proce
     if (skew !== undefined) clockOffset = Math.abs(skew) >= SKEW_MS ? skew : 0;
     if (answer.statusCode < 300) return answer;
     const error = service.error(answer);
-    if (skew !== undefined && Math.abs(skew - offset) >= SKEW_MS && isClockSkewError(error)) {
+    if (skew !== undefined && Math.abs(skew - offset) >= SKEW_MS && isClockSkewError(error as SdkError)) {
       error.$metadata.clockSkewCorrected = true;
     }
     throw error;
