@@ -40,6 +40,17 @@ func TestHandlerErrorInErrorsMode(t *testing.T) {
 	one(t, sink)
 }
 
+func TestBundledCodeIsShownAsItsAuthorWroteIt(t *testing.T) {
+	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors", "CRASH_REPORTER_TASK_ROOT=internal/source/testdata/beside")
+	lambda.Post(healthy("nodejs:22.v40"))
+	lambda.Post(strings.Replace(throws(r1, "boom"), "/var/task/index.js:1:2", "/var/task/index.js:1:505", 1))
+	sink.Wait(1)
+	lambda.Shutdown("spindown")
+	frame := "exception/values/-1/stacktrace/frames/-1/"
+	want(t, one(t, sink), frame+"filename", "src/order.ts", frame+"lineno", "9", frame+"context_line", "  return items.reduce((sum, item) => sum + item.price, 0) + label.length * 0;",
+		"extra/generated/0", "f index.js:1:505")
+}
+
 // Lambda tries an asynchronous invocation again under the same id.
 func TestARetryThatFailsTooIsAnotherCrash(t *testing.T) {
 	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors", "CRASH_REPORTER_SAME_CRASH_WINDOW=0")

@@ -108,7 +108,6 @@ describe('seven functions of Node.js that crash, each in a way of its own, are s
         lineno: 10,
         pre_context: expect.arrayContaining(['  public total(): number {']),
         context_line: '    return this.order.items!.reduce((sum, { price }) => sum + price, 0);',
-        data: { sourcemap: 'inline', orig_filename: 'index.js', orig_lineno: 1 },
       },
     ]);
     const page = await (await fetch(example.system.endpoints.sentry)).text();

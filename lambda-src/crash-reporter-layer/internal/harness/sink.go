@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +79,7 @@ func (s *Sink) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	keep(s.t, envelope)
 	s.mu.Lock()
 	if envelope.Event != nil {
 		s.received = append(s.received, envelope)
@@ -94,6 +97,17 @@ func (s *Sink) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	fmt.Fprintf(w, `{"id":%q}`, envelope.Event["event_id"])
+}
+
+// keep writes an event into the folder SENTRY_EVENTS, for those who have Sentry's schema.
+func keep(t testing.TB, envelope Envelope) {
+	dir := os.Getenv("SENTRY_EVENTS")
+	if dir == "" || envelope.Event == nil {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%v.json", envelope.Event["event_id"])), envelope.Raw, 0o600); err != nil {
+		t.Error(err)
+	}
 }
 
 // Reported is the sum of the client reports the sink has taken.
@@ -324,8 +338,10 @@ func checkFrame(frame map[string]any) error {
 	for name, value := range frame {
 		ok := false
 		switch name {
-		case "filename", "abs_path", "function", "module", "context_line":
+		case "filename", "abs_path", "function", "raw_function", "module", "context_line":
 			_, ok = value.(string)
+		case "pre_context", "post_context":
+			_, ok = value.([]any)
 		case "lineno", "colno":
 			n, number := value.(float64)
 			ok = number && n == float64(int(n)) && n > 0

@@ -23,6 +23,8 @@ const (
 const (
 	taskRoot = "/var/task/"
 	maxTag   = 199
+	// maxGenerated frames of the code that ran are told beside the mapped ones.
+	maxGenerated = 12
 )
 
 // Function is what every event says about where it happened.
@@ -166,9 +168,6 @@ func exceptions(r crash.Report) []any {
 		if list := frames(e.Frames); len(list) > 0 { // an empty list is invalid
 			value["stacktrace"] = map[string]any{"frames": list}
 		}
-		if raw := frames(e.RawFrames); len(raw) > 0 {
-			value["raw_stacktrace"] = map[string]any{"frames": raw}
-		}
 		values = append(values, value)
 	}
 	return values
@@ -191,10 +190,6 @@ func frames(in []stack.Frame) []any {
 		}
 		if len(f.Post) > 0 {
 			frame["post_context"] = f.Post
-		}
-		if g := f.Generated; g != nil {
-			frame["data"] = map[string]any{"sourcemap": g.SourceMap, "orig_function": g.Function,
-				"orig_filename": strings.TrimPrefix(g.Path, taskRoot), "orig_lineno": g.Line, "orig_colno": g.Column}
 		}
 		if f.Line > 0 {
 			frame["lineno"] = f.Line
@@ -319,7 +314,23 @@ func extras(fn Function, r crash.Report, suppressed int) map[string]any {
 	if n := len(r.Exceptions); n > 0 && len(r.Exceptions[n-1].Properties) > 0 {
 		extras["error"] = r.Exceptions[n-1].Properties
 	}
+	if n := len(r.Exceptions); n > 0 && len(r.Exceptions[n-1].RawFrames) > 0 {
+		extras["generated"] = generated(r.Exceptions[n-1].RawFrames)
+	}
 	return extras
+}
+
+// generated is where the code that ran failed, innermost first. The field
+// raw_stacktrace would be the place for it, but Sentry's published schema has
+// none, and a server that validates would throw the event away.
+func generated(frames []stack.Frame) []string {
+	var lines []string
+	for i := len(frames) - 1; i >= 0 && len(lines) < maxGenerated; i-- {
+		if f := frames[i]; f.InApp {
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s:%d:%d", f.Function, strings.TrimPrefix(f.Path, taskRoot), f.Line, f.Column)))
+		}
+	}
+	return lines
 }
 
 func extra(fn Function, r crash.Report, suppressed int) map[string]any {

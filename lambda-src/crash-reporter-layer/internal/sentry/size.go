@@ -18,7 +18,7 @@ func Slim(payload []byte) []byte { return edit(payload, dropExtras) }
 
 // Fit makes a payload as small as the limit wants, giving up the least first.
 func Fit(payload []byte, limit int) []byte {
-	for _, cut := range []func(map[string]any){dropExtras, dropOuterContext, dropRaw, shortenStacks, shortenTexts} {
+	for _, cut := range []func(map[string]any){dropExtras, dropOuterContext, shortenStacks, shortenTexts} {
 		if len(payload) <= limit {
 			break
 		}
@@ -53,12 +53,6 @@ func dropOuterContext(event map[string]any) {
 				delete(frame, "post_context")
 			}
 		}
-	}
-}
-
-func dropRaw(event map[string]any) {
-	for _, value := range valuesOf(event) {
-		delete(value, "raw_stacktrace")
 	}
 }
 

@@ -35,8 +35,21 @@ var errLimit = errors.New("the limit of bytes or time is reached")
 // taskRoot is what traces call the function's folder.
 const taskRoot = "/var/task/"
 
-// Files is the function's own folder.
-type Files struct{ root *os.Root }
+// maxPlaces of crashes before are kept: a place is a few lines of code.
+const maxPlaces = 64
+
+// Files is the function's own folder, and what its maps said of places where it
+// crashed: the same crash comes again and again, and the files never change.
+type Files struct {
+	root   *os.Root
+	places map[place]*mapped // nil where the map has nothing
+}
+
+// place is where generated code failed.
+type place struct {
+	file         string
+	line, column int
+}
 
 // Open opens the folder, which an emulator may have elsewhere. It returns nil where there is none.
 func Open(dir string) *Files {
@@ -44,7 +57,7 @@ func Open(dir string) *Files {
 	if err != nil {
 		return nil
 	}
-	return &Files{root}
+	return &Files{root, map[place]*mapped{}}
 }
 
 // Enrich maps the frames of errors and adds the lines around them. What cannot
@@ -89,61 +102,84 @@ func (f *Files) Enrich(trace []stack.Exception, language string, limit time.Dura
 // name is a frame's file, below the folder.
 func (f *Files) name(frame stack.Frame) (string, bool) {
 	name, ok := strings.CutPrefix(frame.Path, taskRoot)
-	return name, ok && name != "" && frame.Line > 0 && frame.Generated == nil
+	return name, ok && name != "" && frame.Line > 0 && !frame.Mapped
 }
 
 // mapFile maps all frames of one generated file. Without a map it may know the file's debug id.
 func (f *Files) mapFile(name string, frames []stack.Frame, b *budget) (mapped bool, image *stack.DebugImage) {
-	file, err := f.open(name, b)
-	if err != nil {
-		return false, nil
-	}
-	defer file.Close()
-	open, url := f.findMap(name, file, b)
-	if open == nil {
-		if id := debugID(file); id != "" {
-			return false, &stack.DebugImage{CodeFile: taskRoot + name, DebugID: id}
-		}
-		return false, nil
-	}
 	var at []int
-	var positions []*position
+	known := true
 	for i, frame := range frames {
 		if own, ok := f.name(frame); ok && own == name && frame.Column > 0 {
 			at = append(at, i)
-			positions = append(positions, &position{line: frame.Line, column: frame.Column, name: -1})
+			_, before := f.places[place{name, frame.Line, frame.Column}]
+			known = known && before
 		}
 	}
-	places, err := resolve(open, positions)
-	if err != nil {
-		return false, nil
+	if !known || len(at) == 0 {
+		file, err := f.open(name, b)
+		if err != nil {
+			return false, nil
+		}
+		defer file.Close()
+		open := f.findMap(name, file, b)
+		if open == nil {
+			if id := debugID(file); id != "" {
+				return false, &stack.DebugImage{CodeFile: taskRoot + name, DebugID: id}
+			}
+			return false, nil
+		}
+		if !f.look(name, frames, at, open) {
+			return false, nil
+		}
 	}
 	names := map[int]string{}
-	for i, place := range places {
-		if place == nil {
+	for _, i := range at {
+		frame := &frames[i]
+		found := f.places[place{name, frame.Line, frame.Column}]
+		if found == nil {
 			continue
 		}
 		mapped = true
-		frame := &frames[at[i]]
-		frame.Generated = &stack.Generated{Path: frame.Path, Line: frame.Line, Column: frame.Column, Function: frame.Function, SourceMap: url}
-		frame.Path, frame.Line, frame.Column = taskRoot+place.file, place.line, place.col
-		frame.InApp = !strings.Contains("/"+place.file, "/node_modules/")
-		names[at[i]] = place.name
-		if place.lines != nil {
-			frame.Pre, frame.Source, frame.Post = place.lines.pre, place.lines.line, place.lines.post
+		frame.Mapped = true
+		frame.Path, frame.Line, frame.Column = taskRoot+found.file, found.line, found.col
+		frame.InApp = !strings.Contains("/"+found.file, "/node_modules/")
+		names[i] = found.name
+		if found.lines != nil { // copies: who redacts them does it in place
+			frame.Pre, frame.Source, frame.Post = append([]string(nil), found.lines.pre...), found.lines.line, append([]string(nil), found.lines.post...)
 		}
 	}
 	// The minified name of a function is what its caller called: the token there is the author's name.
 	for i := range frames {
-		if callee := names[i]; callee != "" && i+1 < len(frames) && frames[i+1].Generated != nil {
+		if callee := names[i]; callee != "" && i+1 < len(frames) && frames[i+1].Mapped {
 			frames[i+1].RawFunction, frames[i+1].Function = frames[i+1].Function, callee
 		}
 	}
 	return mapped, nil
 }
 
+// look reads the map for all places of a file, and keeps what it says. What was
+// cut short by a limit is not kept: the next crash may have more time.
+func (f *Files) look(name string, frames []stack.Frame, at []int, open opener) bool {
+	var positions []*position
+	for _, i := range at {
+		positions = append(positions, &position{line: frames[i].Line, column: frames[i].Column, name: -1})
+	}
+	found, err := resolve(open, positions)
+	if err != nil {
+		return false
+	}
+	if len(f.places)+len(at) > maxPlaces {
+		clear(f.places)
+	}
+	for i, p := range positions {
+		f.places[place{name, p.line, p.column}] = found[i]
+	}
+	return true
+}
+
 // findMap looks where a map can be: named at the end of the file, beside it, or within it.
-func (f *Files) findMap(name string, file *limited, b *budget) (open opener, url string) {
+func (f *Files) findMap(name string, file *limited, b *budget) opener {
 	const comment = "//# sourceMappingURL="
 	tail := file.tail(tailSize)
 	beside := path.Base(name) + ".map"
@@ -156,12 +192,12 @@ func (f *Files) findMap(name string, file *limited, b *budget) (open opener, url
 	if target := path.Join(path.Dir(name), beside); !strings.Contains(beside, "://") {
 		if m, err := f.open(target, b); err == nil {
 			m.Close()
-			return func() (io.ReadCloser, error) { return f.open(target, b) }, beside
+			return func() (io.ReadCloser, error) { return f.open(target, b) }
 		}
 	}
 	start, err := file.find([]byte(comment+"data:"), []byte(";base64,"))
 	if err != nil {
-		return nil, ""
+		return nil
 	}
 	return func() (io.ReadCloser, error) {
 		again, err := f.open(name, b)
@@ -176,7 +212,7 @@ func (f *Files) findMap(name string, file *limited, b *budget) (open opener, url
 			io.Reader
 			io.Closer
 		}{base64.NewDecoder(base64.StdEncoding, again), again}, nil
-	}, "inline"
+	}
 }
 
 func debugID(file *limited) string {

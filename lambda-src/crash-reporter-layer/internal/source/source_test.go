@@ -56,7 +56,7 @@ func TestMinifiedCodeShowsTheAuthorsLines(t *testing.T) {
 		if !strings.Contains(strings.Join(last.Pre, "\n"), "a “quote”, a tab\\t and an emoji 🎂") {
 			t.Errorf("%s: %q", dir, last.Pre)
 		}
-		if last.Generated == nil || last.Generated.Line != 1 || last.RawFunction != "m" || len(e.RawFrames) != 3 || e.RawFrames[2].Path != "/var/task/index.js" {
+		if !last.Mapped || last.RawFunction != "m" || len(e.RawFrames) != 3 || e.RawFrames[2].Path != "/var/task/index.js" {
 			t.Errorf("%s: %+v, raw %+v", dir, last, e.RawFrames)
 		}
 	}
@@ -92,7 +92,7 @@ func TestOnlyRegularFilesOfTheFunctionAreRead(t *testing.T) {
 	list = append(list, stack.Frame{Path: "/proc/self/environ", Line: 1, Column: 1}, stack.Frame{Path: filepath.Join(outside, "secret.js"), Line: 1, Column: 1})
 	trace, images := enrich(t, dir, list)
 	for _, f := range trace[0].Frames {
-		if f.Source != "" || f.Generated != nil {
+		if f.Source != "" || f.Mapped {
 			t.Errorf("%s was read: %q", f.Path, f.Source)
 		}
 	}
@@ -107,7 +107,7 @@ func TestAMapThatPointsElsewhereIsNotRead(t *testing.T) {
 		name := fmt.Sprintf("f%d.js", i)
 		write(t, dir, name, "code();\n//# sourceMappingURL="+target+"\n")
 		trace, _ := enrich(t, dir, []stack.Frame{{Path: "/var/task/" + name, Line: 1, Column: 1}})
-		if f := trace[0].Frames[0]; f.Generated != nil || f.Source != "code();" {
+		if f := trace[0].Frames[0]; f.Mapped || f.Source != "code();" {
 			t.Errorf("%s: %+v", target, f)
 		}
 	}
@@ -175,8 +175,51 @@ func TestBytesAndTimeAreLimited(t *testing.T) {
 	files := Open("testdata/beside")
 	trace := []stack.Exception{{Frames: frames(1, 631, 1, 599, 1, 505)}}
 	files.Enrich(trace, stack.Node, 0)
-	if trace[0].Frames[0].Generated != nil {
+	if trace[0].Frames[0].Mapped {
 		t.Error("mapped although there was no time")
+	}
+}
+
+// The same crash comes again and again: its map of 30 MB is read for the first one.
+func TestAMapIsReadOnceForTheSamePlaces(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"index.js", "index.js.map"} {
+		raw, err := os.ReadFile("testdata/beside/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, name, string(raw))
+	}
+	files := Open(dir)
+	again := func(limit time.Duration) stack.Exception {
+		trace := []stack.Exception{{Frames: frames(1, 631, 1, 599, 1, 505)}}
+		files.Enrich(trace, stack.Node, limit)
+		return trace[0]
+	}
+	again(0) // what was cut short is not kept
+	first := again(10 * time.Second)
+	if err := os.Remove(filepath.Join(dir, "index.js.map")); err != nil {
+		t.Fatal(err)
+	}
+	first.Frames[2].Pre[4] = "[redacted]"
+	second := again(10 * time.Second)
+	if told(second.Frames) != authors || second.Frames[2].Pre[4] == "[redacted]" || len(second.RawFrames) != 3 {
+		t.Errorf("%+v", second)
+	}
+	trace := []stack.Exception{{Frames: frames(1, 631, 1, 600)}}
+	files.Enrich(trace, stack.Node, 10*time.Second)
+	if got := told(trace[0].Frames); got != "y index.js:1:631, s.pay index.js:1:600" {
+		t.Errorf("another place, without the map: %s", got)
+	}
+}
+
+func TestPlacesThatAreKeptAreBounded(t *testing.T) {
+	files := Open("testdata/beside")
+	for column := 1; column < 500; column += 3 {
+		files.Enrich([]stack.Exception{{Frames: frames(1, column, 1, column+1)}}, stack.Node, 10*time.Second)
+		if len(files.places) > 64 {
+			t.Fatalf("%d places", len(files.places))
+		}
 	}
 }
 

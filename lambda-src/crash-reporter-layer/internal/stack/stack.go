@@ -38,15 +38,7 @@ type Frame struct {
 
 	Pre, Post   []string // lines around Source
 	RawFunction string   // the name in the generated code
-	Generated   *Generated
-}
-
-// Generated is where a mapped frame is in the code that ran.
-type Generated struct {
-	Path         string
-	Line, Column int
-	Function     string
-	SourceMap    string
+	Mapped      bool     // it says where the author's code is, not the code that ran
 }
 
 // DebugImage names a file whose map the server may have.
