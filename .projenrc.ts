@@ -1,4 +1,5 @@
 import { awscdk, javascript, JsonFile, TextFile, typescript, vscode as projenVscode } from 'projen';
+import { JobPermission } from 'projen/lib/github/workflows-model';
 import { ReleaseTrigger } from 'projen/lib/release';
 import { TYPES } from './scripts/commits';
 
@@ -174,6 +175,34 @@ const project = new awscdk.AwsCdkConstructLibrary({
 // 1.13.0 lacks its platform packages, and npm ci then refuses the lock file.
 project.package.addField('overrides', { 'unrs-resolver': '1.12.2' });
 project.package.addField('workspaces', ['packages/*']);
+
+// Another machine, with another Go, makes the same layers of these sources; and nothing in them is known to be vulnerable.
+project.buildWorkflow?.addPostBuildJob('extension', {
+  runsOn: ['ubuntu-latest'],
+  permissions: { contents: JobPermission.READ },
+  steps: [
+    {
+      name: 'Checkout',
+      uses: 'actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1',
+      with: {
+        ref: '${{ github.event.pull_request.head.sha }}',
+        repository: '${{ github.event.pull_request.head.repo.full_name }}',
+        path: 'sources',
+      },
+    },
+    { name: 'Setup another Go', uses: 'actions/setup-go@v6', with: { 'go-version': '1.24', cache: false } },
+    { name: 'Setup Node.js', uses: 'actions/setup-node@v7.0.0', with: { 'node-version': '24' } },
+    { name: 'Install dependencies', run: 'npm ci', workingDirectory: 'sources' },
+    {
+      name: 'The layers, byte for byte',
+      run: [
+        'tar --strip-components=1 -xzf dist/js/*.tgz package/assets/crash-reporter-layer',
+        'cd sources && npx projen test:extension-bytes -- ../assets/crash-reporter-layer',
+      ].join('\n'),
+    },
+    { name: 'Known vulnerabilities', run: 'npx projen test:vulnerabilities', workingDirectory: 'sources' },
+  ],
+});
 
 // Layout is Biome's alone; oxlint has the rules that need types or look at imports.
 new JsonFile(project, 'biome.jsonc', {
@@ -601,6 +630,21 @@ project.addTask('test:extension-fuzz', {
   description:
     'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',
   steps: [{ exec: 'tsx scripts/test-extension.ts --fuzz', receiveArgs: true }],
+});
+project.addTask('test:extension-bytes', {
+  description:
+    'Builds the layers anew and compares them, byte for byte, with those in assets/ or in a folder (-- FOLDER)',
+  steps: [{ exec: 'tsx scripts/check-extension.ts', receiveArgs: true }],
+});
+project.addTask('test:vulnerabilities', {
+  description:
+    "govulncheck over the extension's binaries (-- --db file:///… for a copy of the database of vulnerabilities)",
+  steps: [{ exec: 'tsx scripts/check-extension.ts --vulnerabilities', receiveArgs: true }],
+});
+project.addTask('test:sentry-schema', {
+  description:
+    "Validates every event of the extension's tests against Sentry's schema (PYTHON names one that has the package bugsink)",
+  steps: [{ exec: 'tsx scripts/check-sentry-schema.ts' }],
 });
 project.addTask('test:runtimes', {
   description:

@@ -21,7 +21,7 @@ import { writeZip } from './zip';
 
 export const EXTENSION_NAME = 'crash-reporter';
 /** Go's names of the architectures, by Lambda's. */
-const ARCHITECTURES = { x86_64: 'amd64', arm64: 'arm64' } as const;
+export const ARCHITECTURES = { x86_64: 'amd64', arm64: 'arm64' } as const;
 
 const ROOT = path.resolve(__dirname, '..');
 const OUTPUT = path.join(ROOT, 'assets', 'crash-reporter-layer');
@@ -58,9 +58,7 @@ export async function buildExtension(): Promise<string | undefined> {
       Object.entries(ARCHITECTURES).map(async ([name, goarch]) => {
         const binary = path.join(folder, goarch);
         await compile(go.command, goarch, binary);
-        const zip = writeZip([
-          { name: `extensions/${EXTENSION_NAME}`, mode: 0o755, data: readFileSync(binary) },
-        ]);
+        const zip = layerZip(binary);
         writeFileSync(path.join(OUTPUT, `${name}.zip`), zip);
         return [name, sha256(zip)] as const;
       }),
@@ -74,6 +72,11 @@ export async function buildExtension(): Promise<string | undefined> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A layer is the binary alone. */
+export function layerZip(binary: string): Buffer {
+  return writeZip([{ name: `extensions/${EXTENSION_NAME}`, mode: 0o755, data: readFileSync(binary) }]);
 }
 
 /** No path, no time, no symbol table and no libc in it. */
