@@ -255,9 +255,41 @@ describe('where ours is not like the SDK', () => {
   });
 
   test('only what a wrong clock explains is tried again while the clock is off', async () => {
+    // The SDK tries again when the difference of the clocks is another one than before, be it by a millisecond. So time stands still
+    // but while somebody waits, and passes by 100 ms then: in real time two answers may come within one millisecond.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     const script = [error('ValidationException', 400, {}, skewed(2))];
     expect((await ended(calls.get.sdk, script)).requests).toHaveLength(3);
     expect((await ended(calls.get.ours, script)).requests).toHaveLength(1);
+  });
+
+  test('an answer tells the time too: what is sent after it is signed with the right one', async () => {
+    const signedAt = () => {
+      const [, ...parts] = /^(....)(..)(..)T(..)(..)(..)Z$/.exec(
+        String(server.received[0].headers['x-amz-date']),
+      )!;
+      const [year, month, ...rest] = parts.map(Number);
+      return Date.UTC(year, month - 1, ...rest);
+    };
+    const sdk = awsClient(DynamoDBClient, 'quick');
+    const ours = jsonClient(DYNAMODB, 'quick', process.env);
+    const offsets = async (call: () => Promise<object>) => {
+      const hours: number[] = [];
+      for (const headers of [
+        skewed(2),
+        skewed(0.05), // three minutes are no reason
+        { ...skewed(-3), age: '60' }, // the clock of whoever kept the answer, a minute ago
+        skewed(-3),
+        {},
+      ]) {
+        server.play({ ...OK, headers } as Answer);
+        await outcomeOf(call());
+        hours.push(Math.round((signedAt() - Date.now()) / 3_600_000) + 0); // no -0
+      }
+      return hours;
+    };
+    expect(await offsets(() => ours.call('GetItem', GET))).toEqual([0, 2, 0, 0, -3]);
+    expect(await offsets(() => sdk.send(new GetItemCommand(GET)))).toEqual([0, 2, 0, 0, -3]);
   });
 
   test('a request that is refused although the clock was set right is not sent a third time', async () => {

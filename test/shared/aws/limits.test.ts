@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import * as path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { environmentAt } from './environment';
@@ -51,6 +53,41 @@ describe.each([
     // A connection that stands is used again: only the first one is waited for.
     expect(waits.filter(wait => wait === 1000).length).toBeGreaterThanOrEqual(1);
   });
+});
+
+/** Who waits how. Where a function keeps its own pace or deadline, no client tries again behind its back: `once`, `invoke`, `upload`. */
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  'birthday-api': ['DYNAMODB quick', 'SECRETS_MANAGER quick'],
+  'deployment-check': ['CODEDEPLOY quick', 'lambda invoke'],
+  'git-push-pipeline': ['EVENT_BRIDGE quick', 'SECRETS_MANAGER quick', 'SQS quick', 's3 upload'],
+  'unique-code-table': ['DYNAMODB once'],
+  'webhook-runner': [
+    'DYNAMODB contended', // the lease of a run that goes on
+    'DYNAMODB quick', // the accept function's look at it
+    'EVENT_BRIDGE once', // a destination
+    'EVENT_BRIDGE quick', // the event of the end
+    'SECRETS_MANAGER quick',
+    'SQS once', // a destination
+    'SQS quick', // its own queue
+    'lambda invoke',
+    's3 upload',
+  ],
+};
+
+test('the clients of every block are of the kinds that its pace needs', () => {
+  const folder = path.resolve(__dirname, '..', '..', '..', 'lambda-src');
+  const kinds: Record<string, Set<string>> = {};
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts') || file.startsWith('shared')) continue;
+    const text = readFileSync(path.join(folder, file), 'utf8');
+    const made = text.matchAll(/\b(?:jsonClient\((\w+), |(lambda|s3)Client\()'(\w+)'/g);
+    for (const [, json, rest, kind] of made) {
+      (kinds[file.split(path.sep)[0]] ??= new Set()).add(`${json ?? rest} ${kind}`);
+    }
+  }
+  expect(Object.fromEntries(Object.entries(kinds).map(([block, set]) => [block, [...set].sort()]))).toEqual(
+    KINDS,
+  );
 });
 
 test('an upload gives up after 30 s in which nothing moves', () =>

@@ -66,9 +66,15 @@ const TEXTS = [
   'long'.repeat(50),
 ];
 
+/** More of them, and others: SIGNED_REQUESTS=10000 SIGNED_SEED=7 npx vitest run test/shared/aws/signing.test.ts */
+const REQUESTS = Number(process.env.SIGNED_REQUESTS ?? 200);
+const SEED = Number(process.env.SIGNED_SEED ?? 1);
+
 describe.each(SERVICES)('$signingName', ({ Client, signingName }) => {
-  test("1,000 generated requests are signed as the SDK's client signs them", async () => {
-    const next = generator(signingName.length);
+  test(`${REQUESTS} generated requests are signed as the SDK's client signs them`, {
+    timeout: 600_000,
+  }, async () => {
+    const next = generator(SEED * 100 + signingName.length);
     const text = () => Array.from({ length: next(4) }, () => TEXTS[next(TEXTS.length)]).join('');
     const sdk = new Client({ region: ENV.AWS_REGION, credentials: credentialsFrom(ENV) });
     const theirs = await (sdk.config as any).signer({
@@ -77,7 +83,7 @@ describe.each(SERVICES)('$signingName', ({ Client, signingName }) => {
       signingRegion: ENV.AWS_REGION,
     });
     const ours = createSigner(signingName, ENV.AWS_REGION, ENV, signingName !== 's3');
-    for (let n = 0; n < 1000; n++) {
+    for (let n = 0; n < REQUESTS; n++) {
       const headers: Record<string, string> = {
         host: 'service.example',
         'content-type': 'application/x-amz-json-1.0',
