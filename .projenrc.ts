@@ -503,7 +503,7 @@ project.addTask('test:lowest-constructs', {
 });
 project.addTask('test:generated', {
   description: 'Whether generated files are up to date and all snippets of the pages compile',
-  exec: 'tsx scripts/check-generated.ts',
+  steps: [{ exec: 'tsx scripts/prop-types.ts --check' }, { exec: 'tsx scripts/check-generated.ts' }],
 });
 project.testTask.reset('tsx scripts/test.ts', { receiveArgs: true });
 
@@ -597,6 +597,10 @@ project.addTask('test:languages', {
 project.addTask('test:prepare', {
   description: 'Bundles the handlers and compiles the demo, so that nothing is built while tests read it',
   steps: [{ exec: 'tsx scripts/bundle.ts' }, { exec: 'node demo/start.mjs demo --help' }],
+});
+project.addTask('prop-types', {
+  description: 'Writes src/shared/prop-types.ts from the types of the library (after compile)',
+  exec: 'tsx scripts/prop-types.ts',
 });
 project.addTask('permissions', {
   description: 'Writes docs/permissions.md from the templates of test/blocks.ts',

@@ -22,6 +22,7 @@ import { grantSecretValue } from '../shared/secret';
 import { tableFor, tableKey } from '../shared/table';
 import type { TableBilling } from '../shared/table-billing';
 import { InvalidPropError, validateInteger, validateNeeds } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /**
  * The day on which somebody born on 29 February has a birthday in a common year.
@@ -170,6 +171,7 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
     id: string,
     attributes: BirthdayApiAttributes,
   ): IBirthdayApi {
+    validateTypes(scope, 'BirthdayApi.fromBirthdayApiAttributes', { id, attributes });
     class Import extends BirthdayApiBase {
       public readonly table = dynamodb.Table.fromTableArn(this, 'Table', attributes.tableArn);
       public readonly url = attributes.url;
@@ -207,6 +209,7 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
 
   public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
     super(scope, id);
+    validateTypes(this, 'BirthdayApiProps', props);
     this.validateProps(props);
     this.encryptionKey = tableKey(props);
     this.table = tableFor(this, 'Table', TABLE.key, props);
@@ -352,15 +355,6 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
       1,
       Token.isUnresolved(reserved) ? 1_000_000 : reserved,
     );
-    if (
-      props.leapDayBirthday !== undefined &&
-      !Object.values(LeapDayBirthday).includes(props.leapDayBirthday)
-    ) {
-      throw new InvalidPropError(
-        this,
-        `\`leapDayBirthday\` must be a LeapDayBirthday, got "${props.leapDayBirthday}"`,
-      );
-    }
     if (props.timeZone !== undefined && !Token.isUnresolved(props.timeZone) && !isTimeZone(props.timeZone)) {
       throw new InvalidPropError(
         this,

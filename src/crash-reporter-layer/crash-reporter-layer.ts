@@ -16,13 +16,13 @@ import {
   type CrashReporterSkipReason,
 } from './crash-reporter-props';
 import { gitCommit } from './git-release';
-import { SentryDsn } from './sentry-dsn';
 import { validateSentryNames } from './sentry-names';
 import { addBlockWidgets, createAlarms, oneIsTooMuch } from '../shared/alarms';
 import { assetPath } from '../shared/assets';
 import { handlerMetric } from '../shared/metric';
 import type { AlarmOptions } from '../shared/monitoring';
 import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /** By whom a function's crashes are reported. One extension a function is enough, and two would report everything twice. */
 const reporters = new WeakMap<lambda.Function, CrashReporterLayer>();
@@ -59,6 +59,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
     arns: CrashReporterLayerVersionArns,
     props: CrashReporterLayerProps,
   ): CrashReporterLayer {
+    validateTypes(scope, 'CrashReporterLayer.fromLayerVersionArns', { id, arns, props });
     return new CrashReporterLayer(scope, id, { ...props, layerVersionArns: arns });
   }
 
@@ -69,6 +70,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
    * @param directory a folder of the checkout; the working directory if it is not given
    */
   public static gitRelease(directory?: string): string {
+    validateTypes(undefined, 'CrashReporterLayer.gitRelease', { directory });
     return gitCommit(directory ?? process.cwd());
   }
 
@@ -85,9 +87,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
     private readonly props: CrashReporterLayerProps,
   ) {
     super(scope, id);
-    if (!(props.dsn instanceof SentryDsn)) {
-      throw new InvalidPropError(this, '`dsn` must be a SentryDsn, such as SentryDsn.fromSecretName(…)');
-    }
+    validateTypes(this, 'CrashReporterLayerProps', props);
     props.dsn._validate(this);
     this.validateProps();
     this.reporterName = this.node.path.replace(/[^ -~]/g, '?').slice(-255); // what CloudWatch takes

@@ -9,6 +9,7 @@ import { ENV } from './contract';
 import { grantKey } from '../shared/key';
 import { grantSecretValue } from '../shared/secret';
 import { InvalidPropError } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /** `https://<key>[:<secret>]@<host>[/<path>]/<project>` */
 const DSN = /^https?:\/\/[^@/\s]+@[^@/\s]+(\/[^@\s]*)?\/[^@/\s]+$/;
@@ -28,6 +29,7 @@ export abstract class SentryDsn {
    * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the DSN
    */
   public static fromSecret(secret: secretsmanager.ISecret, field?: string): SentryDsn {
+    validateTypes(undefined, 'SentryDsn.fromSecret', { secret, field });
     return new SecretDsn(secret, field);
   }
 
@@ -39,6 +41,7 @@ export abstract class SentryDsn {
    * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the DSN
    */
   public static fromSecretName(name: string, field?: string): SentryDsn {
+    validateTypes(undefined, 'SentryDsn.fromSecretName', { name, field });
     return new NamedDsn(
       stack =>
         new SecretDsn(secretsmanager.Secret.fromSecretNameV2(stack, importId('Secret', name), name), field),
@@ -52,6 +55,7 @@ export abstract class SentryDsn {
    * @param name for instance `/sentry/dsn`
    */
   public static fromParameterName(name: string): SentryDsn {
+    validateTypes(undefined, 'SentryDsn.fromParameterName', { name });
     return new NamedDsn(
       stack =>
         new ParameterDsn(
@@ -70,6 +74,7 @@ export abstract class SentryDsn {
    * @param parameter the parameter; a SecureString comes from `StringParameter.fromSecureStringParameterAttributes`
    */
   public static fromParameter(parameter: ssm.IStringParameter): SentryDsn {
+    validateTypes(undefined, 'SentryDsn.fromParameter', { parameter });
     return new ParameterDsn(parameter);
   }
 
@@ -80,6 +85,7 @@ export abstract class SentryDsn {
    * @param dsn for instance `https://key@o1.ingest.sentry.io/2`
    */
   public static fromPlainText(dsn: string): SentryDsn {
+    validateTypes(undefined, 'SentryDsn.fromPlainText', { dsn });
     return new PlainTextDsn(dsn);
   }
 

@@ -50,6 +50,7 @@ import { createHttpApi, type HttpFront } from '../shared/http-api';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { createQueueWithDeadLetters } from '../shared/queue-with-dead-letters';
 import { InvalidPropError } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 const DEFAULT_MAX_RECEIVE_COUNT = 2;
 const KEPT_VERSIONS = 20;
@@ -85,6 +86,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
     id: string,
     attributes: GitPushPipelineAttributes,
   ): IGitPushPipeline {
+    validateTypes(scope, 'GitPushPipeline.fromGitPushPipelineAttributes', { id, attributes });
     class Import extends GitPushPipelineBase {
       public readonly bucket = s3.Bucket.fromBucketArn(this, 'Bucket', attributes.bucketArn);
       /** @internal */
@@ -146,6 +148,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
 
   public constructor(scope: Construct, id: string, props: GitPushPipelineProps) {
     super(scope, id);
+    validateTypes(this, 'GitPushPipelineProps', props);
     this.keyTemplate = props.keyTemplate ?? DEFAULT_KEY_TEMPLATE;
     this.patterns = validateProps(this, props, this.keyTemplate);
     this.filter = { branches: props.branches, tags: props.tags };

@@ -1,4 +1,5 @@
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { validateTypes } from '../shared/validate-types';
 
 /**
  * What proves that a webhook comes from the git host.
@@ -14,6 +15,7 @@ export class WebhookSecret {
    * @param secret its value is text, read once a minute, and where a signature does not fit
    */
   public static fromSecret(secret: secretsmanager.ISecret): WebhookSecret {
+    validateTypes(undefined, 'WebhookSecret.fromSecret', { secret });
     return new WebhookSecret(secret);
   }
 
@@ -34,6 +36,7 @@ export class GitCredentials {
    * @param knownHosts lines as in a `known_hosts` file: the host must show one of these keys, there is no trust at first sight
    */
   public static sshKey(secret: secretsmanager.ISecret, knownHosts: string): GitCredentials {
+    validateTypes(undefined, 'GitCredentials.sshKey', { secret, knownHosts });
     return new GitCredentials('ssh', secret, knownHosts);
   }
 
@@ -43,6 +46,7 @@ export class GitCredentials {
    * @param secret its value is the token, or JSON such as `{"username": "…", "password": "…"}`
    */
   public static httpsToken(secret: secretsmanager.ISecret): GitCredentials {
+    validateTypes(undefined, 'GitCredentials.httpsToken', { secret });
     return new GitCredentials('https', secret);
   }
 
@@ -55,6 +59,7 @@ export class GitCredentials {
    * @param privateKey its value is the app's private key, PEM as GitHub gives it
    */
   public static githubApp(appId: string, privateKey: secretsmanager.ISecret): GitCredentials {
+    validateTypes(undefined, 'GitCredentials.githubApp', { appId, privateKey });
     return new GitCredentials('githubApp', privateKey, undefined, appId);
   }
 

@@ -1,6 +1,7 @@
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct, type IConstruct } from 'constructs';
+import { validateTypes } from './validate-types';
 
 /**
  * What can be said differently about one alarm.
@@ -120,6 +121,7 @@ export class BlocksDashboard extends Construct {
 
   public constructor(scope: Construct, id: string, props: BlocksDashboardProps = {}) {
     super(scope, id);
+    validateTypes(this, 'BlocksDashboardProps', props);
     this.dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { dashboardName: props.dashboardName });
     for (const block of props.blocks ?? []) this.addBlock(block);
   }

@@ -1,5 +1,6 @@
 import { Token } from 'aws-cdk-lib';
 import { InvalidPropError } from './validate';
+import { validateTypes } from './validate-types';
 
 /**
  * Capacity that follows the load between two limits, in capacity units.
@@ -56,6 +57,7 @@ export class TableBilling {
    * @param options the limits
    */
   public static provisioned(options: ProvisionedBilling): TableBilling {
+    validateTypes(undefined, 'TableBilling.provisioned', { options });
     const { minReadCapacity = 1, minWriteCapacity = 1, targetUtilization = 70 } = options;
     check('maxReadCapacity', options.maxReadCapacity, 1, 1_000_000);
     check('maxWriteCapacity', options.maxWriteCapacity, 1, 1_000_000);

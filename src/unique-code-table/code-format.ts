@@ -1,6 +1,7 @@
 import { Token } from 'aws-cdk-lib';
 import { type Format, isWellFormed, MAX_LENGTH, normalizeCode } from './contract';
 import { InvalidPropError } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /**
  * The characters that codes are made of.
@@ -25,6 +26,7 @@ export class CodeAlphabet {
    * @param characters 2 to 93 different printable ASCII characters, without space and without `#`
    */
   public static custom(characters: string): CodeAlphabet {
+    validateTypes(undefined, 'CodeAlphabet.custom', { characters });
     const wrong = [...characters].find(character => !/^[!-~]$/.test(character) || character === '#');
     if (wrong !== undefined) {
       throw new InvalidPropError(
@@ -123,6 +125,7 @@ export class CodeFormat {
    * @param options what codes look like
    */
   public static of(options: CodeFormatOptions): CodeFormat {
+    validateTypes(undefined, 'CodeFormat.of', { options });
     const {
       alphabet = CodeAlphabet.ALPHANUMERIC_UPPER,
       length = 8,

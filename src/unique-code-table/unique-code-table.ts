@@ -27,6 +27,7 @@ import { grantKey, TABLE_KEY } from '../shared/key';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { tableFor, tableKey } from '../shared/table';
 import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /** Share of the space from which on issuing costs so much more that the user has to know. */
 const CROWDED = 0.5;
@@ -63,6 +64,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     id: string,
     attributes: UniqueCodeTableAttributes,
   ): IUniqueCodeTable {
+    validateTypes(scope, 'UniqueCodeTable.fromUniqueCodeTableAttributes', { id, attributes });
     class Import extends UniqueCodeTableBase {
       public readonly table = dynamodb.Table.fromTableArn(this, 'Table', attributes.tableArn);
       public readonly issueFunction = this.handler('Handler', attributes.issueFunctionArn);
@@ -117,6 +119,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
 
   public constructor(scope: Construct, id: string, props: UniqueCodeTableProps = {}) {
     super(scope, id);
+    validateTypes(this, 'UniqueCodeTableProps', props);
     this.validateProps(props);
     const format = props.format ?? CodeFormat.DEFAULT;
     const indexes = [...new Set(props.indexes ?? [])];

@@ -8,6 +8,7 @@ import { DESTINATION_BYTES, type DestinationSettings, type HttpAuthSettings } fr
 import { grantPutEvents } from '../shared/event-bus';
 import { grantQueueSend } from '../shared/queue-with-dead-letters';
 import { InvalidPropError } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /**
  * How the runner gets a token by OAuth 2 client credentials.
@@ -50,6 +51,7 @@ export class DestinationAuth {
    * @param secret with the members `username` and `password`
    */
   public static basic(secret: secretsmanager.ISecret): DestinationAuth {
+    validateTypes(undefined, 'DestinationAuth.basic', { secret });
     return new DestinationAuth({ kind: 'basic' }, secret);
   }
 
@@ -59,6 +61,7 @@ export class DestinationAuth {
    * @param secret with the member `token`
    */
   public static bearer(secret: secretsmanager.ISecret): DestinationAuth {
+    validateTypes(undefined, 'DestinationAuth.bearer', { secret });
     return new DestinationAuth({ kind: 'bearer' }, secret);
   }
 
@@ -69,6 +72,7 @@ export class DestinationAuth {
    * @param secret with the member `key`
    */
   public static apiKey(header: string, secret: secretsmanager.ISecret): DestinationAuth {
+    validateTypes(undefined, 'DestinationAuth.apiKey', { header, secret });
     checkHeader(header);
     return new DestinationAuth({ kind: 'apiKey', header }, secret);
   }
@@ -80,6 +84,7 @@ export class DestinationAuth {
    * @param options where the token comes from
    */
   public static oauth2(secret: secretsmanager.ISecret, options: OAuth2Options): DestinationAuth {
+    validateTypes(undefined, 'DestinationAuth.oauth2', { secret, options });
     const { tokenUrl, scope, audience, credentialsInBody } = options;
     checkUrl('tokenUrl', tokenUrl);
     return new DestinationAuth(
@@ -182,6 +187,7 @@ export class WebhookDestination {
    * @param options where and how
    */
   public static http(options: HttpDestinationOptions): WebhookDestination {
+    validateTypes(undefined, 'WebhookDestination.http', { options });
     const { url, method, headers, auth, dataKey, successStatus, retryStatus } = options;
     checkUrl('url', url);
     if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) {
@@ -222,6 +228,7 @@ export class WebhookDestination {
    * @param fn whom to invoke
    */
   public static lambda(fn: lambda.IFunction): WebhookDestination {
+    validateTypes(undefined, 'WebhookDestination.lambda', { fn });
     return new WebhookDestination({ kind: 'lambda', functionArn: fn.functionArn }, grantee => {
       iam.Grant.addToPrincipal({
         grantee,
@@ -241,6 +248,7 @@ export class WebhookDestination {
     bus: events.IEventBus,
     options: EventBusDestinationOptions = {},
   ): WebhookDestination {
+    validateTypes(undefined, 'WebhookDestination.eventBus', { bus, options });
     const { source = 'webhook-runner', detailType = 'Records' } = options;
     if (source.startsWith('aws.')) {
       throw new InvalidPropError(
@@ -262,6 +270,7 @@ export class WebhookDestination {
    * @param queue where to
    */
   public static queue(queue: sqs.IQueue): WebhookDestination {
+    validateTypes(undefined, 'WebhookDestination.queue', { queue });
     return new WebhookDestination({ kind: 'queue', queueUrl: queue.queueUrl }, grantee => {
       grantQueueSend(queue, grantee);
     });

@@ -4,6 +4,7 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 import type { FailedRecordsStore } from './failed-records-store';
 import { InvalidPropError, validateDuration, validateExclusive } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /**
  * Where and how long records are kept that were not delivered.
@@ -50,6 +51,7 @@ export class FailedRecords {
    * @param options which bucket, and for how long
    */
   public static bucket(options: FailedRecordsBucketOptions = {}): FailedRecords {
+    validateTypes(undefined, 'FailedRecords.bucket', { options });
     return new FailedRecords(options);
   }
 

@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import type { Json, MappingStep } from './contract';
 import { TO_BUNDLE } from './mapping-module';
 import { InvalidPropError } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 const URL_MEMBERS = ['access_token', 'data_url', 'callback_url'];
 
@@ -33,6 +34,7 @@ export class RecordMapping {
    * package.json says
    */
   public static module(file: string): RecordMapping {
+    validateTypes(undefined, 'RecordMapping.module', { file });
     const absolute = path.resolve(file);
     if (!/\.[cm]?js$/.test(absolute)) {
       throw new InvalidPropError(

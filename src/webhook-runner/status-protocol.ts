@@ -1,5 +1,6 @@
 import { DEFAULT_STATUS_PROTOCOL, type StatusProtocol as Wire } from './contract';
 import { InvalidPropError } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 /**
  * How a platform wants to be told of a run. What is left out is as in `StatusProtocol.DEFAULT`.
@@ -70,6 +71,7 @@ export class StatusProtocol {
    * @param options what differs from `DEFAULT`
    */
   public static of(options: StatusProtocolOptions): StatusProtocol {
+    validateTypes(undefined, 'StatusProtocol.of', { options });
     const { method, authorizationHeader, authorizationScheme, tenantHeader, states } =
       DEFAULT_STATUS_PROTOCOL;
     const wire: Wire = {

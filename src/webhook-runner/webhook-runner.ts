@@ -49,6 +49,7 @@ import { consumeQueue, createQueueWithDeadLetters, grantQueueSend } from '../sha
 import { grantSecretValue } from '../shared/secret';
 import { grantTableWrite, tableFor } from '../shared/table';
 import { InvalidPropError } from '../shared/validate';
+import { validateTypes } from '../shared/validate-types';
 
 const DEFAULT_RUN_TIMEOUT = Duration.minutes(5);
 const DEFAULT_RUN_MEMORY_SIZE = 1024;
@@ -86,6 +87,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     id: string,
     attributes: WebhookRunnerAttributes,
   ): IWebhookRunner {
+    validateTypes(scope, 'WebhookRunner.fromWebhookRunnerAttributes', { id, attributes });
     class Import extends WebhookRunnerBase {
       public readonly url = attributes.url;
       public readonly api = apigwv2.HttpApi.fromHttpApiAttributes(this, 'Api', {
@@ -142,6 +144,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
 
   public constructor(scope: Construct, id: string, props: WebhookRunnerProps) {
     super(scope, id);
+    validateTypes(this, 'WebhookRunnerProps', props);
     validateProps(this, props);
     this.encryptionKey = props.encryptionKey;
     this.eventBus = props.eventBus;

@@ -493,7 +493,7 @@ describe('refuses', () => {
     [
       'a rule for leap days that is none',
       { leapDayBirthday: 'FOO' as LeapDayBirthday },
-      /`leapDayBirthday` must be a LeapDayBirthday, got "FOO"/,
+      /`leapDayBirthday` must be a LeapDayBirthday: FEBRUARY_28, MARCH_1, got "FOO"/,
     ],
     [
       'a negative throttle',

@@ -49,7 +49,7 @@ describe('a wrong type, which JavaScript lets through, is told as such', () => {
     [
       'a text for a number',
       () => new BirthdayApi(stack(), 'Block', { memorySize: wrong('512') }),
-      /`memorySize` must be an integer from 128 to 10240, got "512" \(at Test\/Block\)/,
+      /`memorySize` must be a number, got "512" \(at Test\/Block\)/,
     ],
     [
       'an object for a number',
@@ -60,7 +60,7 @@ describe('a wrong type, which JavaScript lets through, is told as such', () => {
     [
       'a number for a duration',
       () => new UniqueCodeTable(stack(), 'Block', { timeout: wrong<Duration>(30) }),
-      /`timeout` must be a Duration such as Duration\.seconds\(1\), got 30 \(at Test\/Block\)/,
+      /`timeout` must be a Duration such as Duration\.seconds\(30\), got 30 \(at Test\/Block\)/,
     ],
     [
       'a text for a duration',
