@@ -1,7 +1,7 @@
 import { App, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
-import { GitCredentials, GitPushPipeline, WebhookSecret } from '../../src';
+import { GitCredentials, GitPushPipeline, type GitPushPipelineProps, WebhookSecret } from '../../src';
 
 /** A git host of one's own, at two ports of one machine; without one, the example takes pushes to GitHub. */
 export interface GitHost {
@@ -13,8 +13,16 @@ export interface GitHost {
   readonly certificateAuthority: string;
 }
 
-/** The smallest use of the block, and the outputs by which the demo finds it. In an app of your own, import from 'cdk-serverless-blocks'. */
-export function addPushes(stack: Stack, gitHost?: GitHost): GitPushPipeline {
+/**
+ * The smallest use of the block, and the outputs by which the demo finds it. In an app of your own, import from 'cdk-serverless-blocks'.
+ *
+ * @param more what else it is given, such as `paths`, `splitBy` or `reconcile`
+ */
+export function addPushes(
+  stack: Stack,
+  gitHost?: GitHost,
+  more: Partial<GitPushPipelineProps> = {},
+): GitPushPipeline {
   // Put the values in after the deployment: no secret is ever in a template.
   const webhookSecret = new secretsmanager.Secret(stack, 'WebhookSecret');
   const token = new secretsmanager.Secret(stack, 'GitToken');
@@ -38,6 +46,7 @@ export function addPushes(stack: Stack, gitHost?: GitHost): GitPushPipeline {
           repositories: ['github.com/acme/*'],
           credentials: { 'github.com': GitCredentials.httpsToken(token) },
         }),
+    ...more,
   });
   new CfnOutput(stack, 'GitPushPipelineWebhookUrl', { value: pushes.url });
   new CfnOutput(stack, 'GitPushPipelineBucket', { value: pushes.bucket.bucketName });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
@@ -10,26 +10,8 @@ import { S3 } from 'cdk-localhost/s3';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deniedCalls, expectAllUsed } from './permissions';
-import { Running, VISIBILITY_SECONDS, WORKER } from './running-pushes';
+import { Running, VISIBILITY_SECONDS, WORKER, workers } from './running-pushes';
 import { noise } from '../git-push-pipeline/sample-repository';
-
-/** The processes that run the work function. */
-function workers(): number[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .map(Number)
-    .filter(pid => {
-      try {
-        const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]);
-        return (
-          parent === process.pid &&
-          readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`)
-        );
-      } catch {
-        return false; // it ended while we looked
-      }
-    });
-}
 
 async function spawnText(
   program: string,
@@ -60,6 +42,23 @@ describe('through the real bundles', () => {
       expect(told).not.toContain(secret);
     }
   });
+
+  /** Kills the worker at its next call of that kind, which is not done. */
+  function killWorkersAt(action: string): () => boolean {
+    const { iam } = running.system;
+    const authorize = iam.authorize.bind(iam);
+    let killed = 0;
+    iam.authorize = async (headers, called, ...rest) => {
+      if (called !== action) return authorize(headers, called, ...rest);
+      iam.authorize = authorize;
+      for (const pid of workers()) {
+        process.kill(pid, 'SIGKILL');
+        killed++;
+      }
+      throw new Error('The caller is no more');
+    };
+    return () => killed > 0;
+  }
 
   /** What becomes of a message that the worker cannot take. */
   async function deadLetterOf(MessageBody: string): Promise<Awaited<ReturnType<Running['deadLetter']>>> {
@@ -179,27 +178,35 @@ describe('through the real bundles', () => {
       { 'noise.bin': noise(3_000_000).toString('base64') },
       'Large',
     );
-    const { iam } = running.system;
-    const authorize = iam.authorize.bind(iam);
-    let killed = 0;
-    iam.authorize = async (headers, action, ...rest) => {
-      if (action === 's3:PutObject' && killed === 0) {
-        for (const pid of workers()) {
-          process.kill(pid, 'SIGKILL');
-          killed++;
-        }
-      }
-      return authorize(headers, action, ...rest);
-    };
+    const wasKilled = killWorkersAt('s3:PutObject');
     const goesBack = running.goesBack();
     await running.webhook(ref, commit);
     await goesBack;
-    expect(killed).toBeGreaterThan(0);
+    expect(wasKilled()).toBe(true);
     expect(running.events(ref)).toEqual([]);
     running.clock.turn(VISIBILITY_SECONDS);
     const [{ type, detail }] = await running.outcomes(ref);
     expect({ type, commit: detail.commit }).toEqual({ type: 'Git Push Published', commit });
     expect(await running.versions(detail.key)).toBe(1);
+  });
+
+  test('a worker that is killed between storing and telling is made up for by the next', async () => {
+    const ref = 'refs/heads/untold';
+    const commit = await running.host.push(ref, { 'u.txt': '1' }, 'Untold');
+    const wasKilled = killWorkersAt('events:PutEvents');
+    const goesBack = running.goesBack();
+    await running.webhook(ref, commit);
+    await goesBack;
+    const key = `${running.host.settings.https}/demo/heads/untold.zip`;
+    expect([wasKilled(), running.events(ref), await running.versions(key)]).toEqual([true, [], 1]);
+    running.clock.turn(VISIBILITY_SECONDS);
+    const [{ type, detail }] = await running.outcomes(ref);
+    expect({ type, commit: detail.commit, key: detail.key }).toEqual({
+      type: 'Git Push Published',
+      commit,
+      key,
+    });
+    expect(await running.versions(key)).toBe(1);
   });
 
   test('a message that makes no sense goes to the dead letters at once, with the reason', async () => {

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { GetObjectCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
-import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { ReceiveMessageCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { Stack } from 'aws-cdk-lib';
 import { EventBridge } from 'cdk-localhost/event-bridge';
 import { Sqs } from 'cdk-localhost/sqs';
@@ -10,10 +12,29 @@ import { listZip } from 'cdk-localhost/zip';
 import { LocalGitHost } from '../../demo/hosts/git/git-host';
 import type { HttpsGitOptions } from '../../demo/hosts/git/git-server';
 import { addPushes, type GitHost } from '../../examples/git-push-pipeline/app';
+import type { GitPushPipelineProps } from '../../src';
 
 export const WORKER = 'Pushes-WorkHandler';
 /** The work function's timeout and half a minute. */
 export const VISIBILITY_SECONDS = 330;
+
+/** The processes that run the work function. */
+export function workers(): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => {
+      try {
+        const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]);
+        return (
+          parent === process.pid &&
+          readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`)
+        );
+      } catch {
+        return false; // it ended while we looked
+      }
+    });
+}
 
 interface Detail {
   readonly ref: string;
@@ -31,16 +52,19 @@ export class Running {
   /**
    * @param told what the stack is told of the host, where that is not what it is
    * @param faults of the host over HTTPS
+   * @param more props of the pipeline
    */
   public static async start(
     options: Partial<SystemOptions> = {},
     told: Partial<GitHost> = {},
     faults: HttpsGitOptions = {},
+    more: (host: GitHost) => Partial<GitPushPipelineProps> = () => ({}),
   ): Promise<Running> {
     const host = await LocalGitHost.start(() => undefined, faults);
     const clock = new TurnedClock();
     try {
-      const stack = await startStack((scope: Stack) => void addPushes(scope, { ...host.settings, ...told }), {
+      const known = { ...host.settings, ...told };
+      const stack = await startStack((scope: Stack) => void addPushes(scope, known, more(known)), {
         clock,
         ...options,
       });
@@ -72,6 +96,25 @@ export class Running {
     return (
       await this.host.sendWebhook(this.system.outputs.GitPushPipelineWebhookUrl, { ref, after }, deliveryId)
     ).status;
+  }
+
+  /** Puts a message into the queue in a group of its own, so that a second worker takes it meanwhile. */
+  public async send(message: Record<string, unknown>): Promise<void> {
+    const body = {
+      version: 2,
+      repository: `https://${this.host.settings.https}/demo.git`,
+      deliveryId: randomUUID(),
+      receivedAt: '2026-01-02T03:04:05Z',
+      ...message,
+    };
+    await this.sqs.send(
+      new SendMessageCommand({
+        QueueUrl: this.system.outputs.GitPushPipelineQueue,
+        MessageBody: JSON.stringify(body),
+        MessageGroupId: randomUUID(),
+        MessageDeduplicationId: randomUUID(),
+      }),
+    );
   }
 
   public events(ref: string): { type: string; detail: Detail }[] {

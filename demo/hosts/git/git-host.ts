@@ -160,6 +160,11 @@ export class LocalGitHost {
     git(path.join(this.folder, REPOSITORY), ['update-ref', ...change]);
   }
 
+  /** Throws away what no ref leads to, as a host does now and then. */
+  public async collectGarbage(): Promise<void> {
+    git(path.join(this.folder, REPOSITORY), ['gc', '--quiet', '--prune=now']);
+  }
+
   /** Puts a commit of so many files, all the same, straight into the repository. */
   public async pushWideTree(ref: string, files: number): Promise<string> {
     const bare = path.join(this.folder, REPOSITORY);
@@ -216,7 +221,10 @@ export class LocalGitHost {
   private createRepository(): void {
     fs.writeFileSync(path.join(this.folder, CERTIFICATE), this.certificate.cert);
     git(this.folder, ['init', '--quiet', '--bare', '--initial-branch', 'main', REPOSITORY]);
-    git(path.join(this.folder, REPOSITORY), ['config', 'http.receivepack', 'true']);
+    const repository = path.join(this.folder, REPOSITORY);
+    git(repository, ['config', 'http.receivepack', 'true']);
+    // As the large hosts are set up; git by itself does not leave files out.
+    git(repository, ['config', 'uploadpack.allowFilter', 'true']);
   }
 
   /** Sends a webhook for each ref that is not where it was. */

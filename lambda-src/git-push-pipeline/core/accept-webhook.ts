@@ -146,7 +146,14 @@ export function addressToReconcile(repository: string, policy: AcceptPolicy): Re
   const candidates = /:\/\/|@/.test(repository)
     ? [repository]
     : [`https://${repository}`, `ssh://git@${repository}`];
-  const address = listedAddress(candidates, policy);
+  const listed = candidates.map(parseAddress).filter(candidate => isListed(candidate, policy.repositories));
+  // The port is the pattern's, so a key for another port of the host is none for this.
+  const hasKey = (candidate: RepositoryAddress): boolean =>
+    candidate.scheme === 'ssh' &&
+    (policy.sshPatterns ?? []).some(pattern =>
+      matchesPattern(candidate, { ...pattern, port: pattern.port ?? candidate.port }),
+    );
+  const address = listed.find(hasKey) ?? listed[0];
   if (address === undefined) throw new Error(`${repository} is not among the repositories`);
   return address;
 }
