@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import * as path from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { CURRENT_CDK, installCurrentCdk } from './scripts/current-cdk.mjs';
 
 /** `CDK=lowest` runs the construct tests with the lowest CDK of the range, which is the one in node_modules/. */
@@ -11,6 +12,15 @@ const constructTests = [
   ...readdirSync('src').map(name => `test/${name}/${name}.test.ts`),
   'test/crash-reporter-layer/attach.test.ts',
 ];
+
+/** What starts functions and waits for them goes first: begun last, it would have one worker wait for the other. */
+class LongestFirst extends BaseSequencer {
+  public override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) => /\/test\/(integration|demo|scripts)\//.test(moduleId);
+    return [...sorted.filter(isLong), ...sorted.filter(file => !isLong(file))];
+  }
+}
 
 export default defineConfig({
   resolve: {
@@ -29,6 +39,9 @@ export default defineConfig({
     pool: 'threads',
     isolate: false,
     maxWorkers: 2,
+    sequence: process.argv.some(arg => arg.startsWith('--sequence.shuffle'))
+      ? undefined
+      : { sequencer: LongestFirst },
     // No test asserts a time: these only end one that waits for what never comes, also on a machine that is busy with other things.
     testTimeout: 120_000,
     hookTimeout: 120_000,
