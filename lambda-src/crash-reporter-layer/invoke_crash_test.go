@@ -40,6 +40,19 @@ func TestHandlerErrorInErrorsMode(t *testing.T) {
 	one(t, sink)
 }
 
+func TestAnAggregateErrorIsAGroupOfErrors(t *testing.T) {
+	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors")
+	lambda.Post(healthy("nodejs:22.v40"))
+	lambda.Post(Batch(Start(r1), Log("2026-11-21T02:30:00.000Z\t"+r1+"\tERROR\tInvoke Error \t"+
+		`{"errorType":"AggregateError","errorMessage":"","errors":[{"name":"TypeError","message":"one"},"two"],"cause":{"errorType":"E","errorMessage":"why"},"stack":["AggregateError","    at f (/var/task/index.js:1:2)"]}`), Done(r1, "success", "", 5)))
+	sink.Wait(1)
+	lambda.Shutdown("spindown")
+	mechanism := func(i int, field string) string { return fmt.Sprintf("exception/values/%d/mechanism/%s", i, field) }
+	want(t, one(t, sink), "exception/values/0/type", "TypeError", mechanism(0, "exception_id"), "3", mechanism(0, "parent_id"), "0", mechanism(0, "source"), "errors[0]",
+		mechanism(1, "source"), "errors[1]", mechanism(2, "source"), "cause", mechanism(2, "parent_id"), "0", mechanism(2, "exception_id"), "1",
+		mechanism(3, "exception_id"), "0", mechanism(3, "is_exception_group"), "true", "exception/values/3/value", "2 errors: one, two")
+}
+
 func TestBundledCodeIsShownAsItsAuthorWroteIt(t *testing.T) {
 	lambda, sink := environment(t, "CRASH_REPORTER_MODE=errors", "CRASH_REPORTER_TASK_ROOT=internal/source/testdata/beside")
 	lambda.Post(healthy("nodejs:22.v40"))

@@ -102,6 +102,9 @@ func (b *logbook) record(scope string, f stack.Finding) {
 		return
 	}
 	old := b.findings[scope]
+	if f.Runtime && !old.Runtime {
+		f.Trace = f.Trace.CompletedBy(old.Trace)
+	}
 	if len(f.Exceptions) == 0 || (old.Runtime && !f.Runtime) {
 		f.Trace, f.Runtime = old.Trace, old.Runtime
 	}

@@ -275,6 +275,69 @@ func TestWhatDifferentLanguagesSay(t *testing.T) {
 	}
 }
 
+const printedGroup = `2026-01-01T00:00:00.000Z	r1	ERROR	AggregateError
+    at connect (/var/task/index.js:4:9)
+    at handler (/var/task/index.js:2:3) {
+  code: 'ECONNREFUSED',
+  [errors]: [
+    Error: connect ECONNREFUSED ::1:1
+        at first (/var/task/net.js:4:29),
+    TypeError: second
+        at second (/var/task/net.js:5:29) {
+      code: 'E2',
+      [cause]: Error: within
+          at within (/var/task/net.js:9:9)
+    },
+    Error: third
+        at third (/var/task/net.js:6:29)
+  ],
+  [cause]: Error: why
+      at why (/var/task/why.js:1:2)
+}
+`
+
+// What it is made of is in the log only where the code printed it: the runtime's own line has neither message nor members.
+func TestAnAggregateErrorShowsItsMembers(t *testing.T) {
+	members := "Error: connect ECONNREFUSED ::1:1 (net.js:4); TypeError: second (net.js:5); Error: third (net.js:6)"
+	thrown := func(more string) string {
+		return "2026-01-01T00:00:00.000Z\tr1\tERROR\tInvoke Error \t{\"errorType\":\"AggregateError\",\"errorMessage\":\"\"" + more + ",\"stack\":[\"AggregateError\",\"    at connect (/var/task/index.js:4:9)\"]}"
+	}
+	for name, c := range map[string]struct {
+		lines  []string
+		status string
+		want   string
+	}{
+		"printed":             {[]string{printedGroup}, "error", members + "; Error: why (why.js:1); AggregateError: 3 errors: connect ECONNREFUSED ::1:1, second, third (index.js:4)"},
+		"printed and thrown":  {[]string{printedGroup, thrown(`,"code":"ECONNREFUSED"`)}, "success", members + "; Error: why (why.js:1); AggregateError: ECONNREFUSED (index.js:4)"},
+		"thrown":              {[]string{thrown(`,"code":"ECONNREFUSED"`)}, "success", "AggregateError: ECONNREFUSED (index.js:4)"},
+		"thrown by a library": {[]string{thrown(`,"errors":["one",{"name":"TypeError","message":"two"},{"errorType":"E","errorMessage":"three","stack":["E: three","    at f (/var/task/e.js:7:1)"]},{}]`)}, "success", "Error: one; TypeError: two; E: three (e.js:7); AggregateError: 4 errors: one, two, three (index.js:4)"},
+		"a cause": {[]string{"2026-01-01T00:00:00.000Z\tr1\tERROR\tError: b\n    at f (/var/task/index.js:4:9) {\n  [cause]: TypeError: a\n      at g (/var/task/index.js:5:9)\n}\n", "2026-01-01T00:00:00.000Z\tr1\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"b\",\"stack\":[\"Error: b\",\"    at f (/var/task/index.js:4:9)\"]}"}, "success", "TypeError: a (index.js:5); Error: b (index.js:4)"},
+		"another one printed": {[]string{printedGroup, "2026-01-01T00:00:00.000Z\tr1\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"b\",\"stack\":[\"Error: b\"]}"}, "success", "Error: b"},
+	} {
+		tr := New(Options{HandlerErrors: true})
+		feed(tr, now, start("r1"))
+		for _, line := range c.lines {
+			feed(tr, now, logLine(line))
+		}
+		feed(tr, now, done("r1", c.status, ""))
+		r := tr.Due(now.Add(time.Second))[0]
+		var told []string
+		for i, e := range r.Exceptions {
+			if i == len(r.Exceptions)-1 {
+				e.Value = r.Value
+			}
+			text := e.Type + ": " + e.Value
+			if n := len(e.Frames); n > 0 {
+				text += fmt.Sprintf(" (%s:%d)", strings.TrimPrefix(e.Frames[n-1].Path, "/var/task/"), e.Frames[n-1].Line)
+			}
+			told = append(told, text)
+		}
+		if got := strings.Join(told, "; "); got != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
 func TestACustomRuntimeThatExitsHasItsLastLines(t *testing.T) {
 	for runtime, want := range map[string]int{"provided:al2023.v1": 1, "nodejs:22.v1": 0} {
 		tr := New(Options{})

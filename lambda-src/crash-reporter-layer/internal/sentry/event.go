@@ -147,21 +147,37 @@ func missingModule(text string) string {
 	return ""
 }
 
+// exceptions are the causes first and the error itself last. Where it is made of
+// others, each says by number whose part or cause it is.
 func exceptions(r crash.Report) []any {
 	values := make([]any, 0, len(r.Exceptions))
+	group := len(r.Exceptions) > 0 && r.Exceptions[0].Member
 	for i, e := range r.Exceptions {
 		last := i == len(r.Exceptions)-1
 		value := map[string]any{"type": e.Type, "value": e.Value}
+		mechanism := map[string]any{"type": "chained", "handled": false}
 		if last {
 			value["value"] = r.Value
 			data := map[string]any{"phase": r.Phase}
 			if r.Status != "" {
 				data["status"] = r.Status
 			}
-			value["mechanism"] = map[string]any{"type": "aws_lambda", "handled": false, "data": data}
-		} else {
-			value["mechanism"] = map[string]any{"type": "chained", "handled": false}
+			mechanism["type"], mechanism["data"] = "aws_lambda", data
 		}
+		if group {
+			mechanism["exception_id"] = len(r.Exceptions) - 1 - i
+			switch {
+			case last:
+				mechanism["is_exception_group"] = true
+			case e.Member:
+				mechanism["parent_id"] = 0
+				mechanism["source"] = fmt.Sprintf("errors[%d]", i)
+			default: // causes stand in front of what they caused
+				mechanism["parent_id"] = len(r.Exceptions) - 2 - i
+				mechanism["source"] = "cause"
+			}
+		}
+		value["mechanism"] = mechanism
 		if e.Module != "" {
 			value["module"] = e.Module
 		}

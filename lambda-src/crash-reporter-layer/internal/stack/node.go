@@ -2,10 +2,11 @@ package stack
 
 import "strings"
 
-// parseNode reads V8 stack traces, with the "[cause]:" sections that
-// util.inspect adds. The thrown error comes first in the text, its causes after.
+// parseNode reads V8 stack traces, with the "[cause]:" and "[errors]: [" sections
+// that util.inspect adds. The thrown error comes first in the text, its causes and members after.
 func parseNode(lines []string) (Trace, bool) {
-	var found []Exception
+	var found, members []Exception
+	inErrors := false
 	for start := 0; start < len(lines); {
 		first := nextAt(lines, start)
 		if first < 0 {
@@ -20,12 +21,30 @@ func parseNode(lines []string) (Trace, bool) {
 			end++
 		}
 		e.Frames = reversed(e.Frames)
-		if len(found) == 0 || isCause(lines[start:first]) {
+		head := lines[start:first]
+		inErrors = inErrors && !hasLine(head, func(line string) bool { return line == "]" || line == "]," })
+		inErrors = inErrors || hasLine(head, func(line string) bool { return strings.HasPrefix(line, "[errors]: [") })
+		switch {
+		case inErrors && len(found) > 0:
+			if !isCause(head) { // a member's own cause
+				members = append(members, e)
+			}
+		case len(found) == 0 || isCause(head):
 			found = append(found, e)
 		}
 		start = end
 	}
-	return Trace{Language: Node, Exceptions: reversed(found)}, len(found) > 0 && found[0].Type != ""
+	trace := Trace{Language: Node, Exceptions: reversed(found)}
+	return trace.WithMembers(members, len(members)), len(found) > 0 && found[0].Type != ""
+}
+
+func hasLine(lines []string, is func(trimmed string) bool) bool {
+	for _, line := range lines {
+		if is(strings.TrimSpace(line)) {
+			return true
+		}
+	}
+	return false
 }
 
 func nextAt(lines []string, from int) int {
@@ -77,7 +96,7 @@ func nodeFrame(line string) (Frame, bool) {
 	if !ok {
 		return Frame{}, false
 	}
-	line = strings.TrimSuffix(line, " {") // util.inspect opens the properties here
+	line = strings.TrimSuffix(strings.TrimSuffix(line, ","), " {") // util.inspect opens the properties here, or the next member follows
 	line = strings.TrimPrefix(line, "async ")
 	function, location := "", line
 	if open := strings.LastIndex(line, " ("); open >= 0 && strings.HasSuffix(line, ")") {

@@ -47,7 +47,34 @@ func fromObject(fields map[string]wire.Raw, depth int) (Trace, bool) {
 			break
 		}
 	}
-	return trace.bounded(), true
+	members, count := membersOf(fields["errors"], depth)
+	return trace.WithMembers(members, count).bounded(), true
+}
+
+// membersOf reads what some libraries keep in an error's own property errors, as
+// a list of errors or texts; Node.js itself does not show an AggregateError's.
+func membersOf(raw wire.Raw, depth int) (members []Exception, count int) {
+	list, ok := wire.Array(raw)
+	if !ok || depth >= maxCauses {
+		return nil, 0
+	}
+	for _, element := range list {
+		count++
+		member := Exception{Type: "Error", Value: str(element)}
+		if fields := obj(element); fields != nil {
+			if trace, ok := fromObject(fields, depth+1); ok {
+				member = trace.Last()
+			} else if member.Value = str(fields["message"]); member.Value == "" {
+				continue
+			} else if name := str(fields["name"]); isTypeName(name) {
+				member.Type = name
+			}
+		}
+		if member.Value != "" && len(members) < maxMembers {
+			members = append(members, member)
+		}
+	}
+	return members, count
 }
 
 const (

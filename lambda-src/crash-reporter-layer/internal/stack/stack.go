@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -10,6 +11,7 @@ import (
 const (
 	maxFrames     = 60
 	maxExceptions = 8
+	maxMembers    = 4
 	maxValue      = 4 << 10
 	maxName       = 512
 )
@@ -56,6 +58,8 @@ type Exception struct {
 	// Code and Properties are what the error has of its own beside its message.
 	Code       string
 	Properties map[string]string
+	// Member: one of the errors that the last one is made of, not a cause in its chain.
+	Member bool
 	// RawFrames are those of the code that ran, where Frames were mapped.
 	RawFrames []Frame
 }
@@ -80,6 +84,44 @@ func (t Trace) Last() Exception {
 		return Exception{}
 	}
 	return t.Exceptions[len(t.Exceptions)-1]
+}
+
+// CompletedBy takes the causes and members of the same error as the code printed
+// it before it threw it: the runtime's own line shows neither.
+func (t Trace) CompletedBy(printed Trace) Trace {
+	n := len(printed.Exceptions)
+	if len(t.Exceptions) != 1 || n < 2 {
+		return t
+	}
+	own, last := t.Exceptions[0], printed.Exceptions[n-1]
+	if own.Type != last.Type || (own.Value != last.Value && own.Value != "") {
+		return t
+	}
+	if own.Code == "" {
+		own.Value = last.Value
+	}
+	t.Exceptions = append(printed.Exceptions[:n-1:n-1], own)
+	return t
+}
+
+// WithMembers puts the errors that the last one is made of in front. Where it
+// has no message and no code of its own, they give it one.
+func (t Trace) WithMembers(members []Exception, count int) Trace {
+	if len(members) == 0 || len(t.Exceptions) == 0 {
+		return t
+	}
+	members = members[:min(len(members), maxMembers)]
+	texts := make([]string, len(members))
+	for i := range members {
+		members[i].Member = true
+		texts[i] = Clip(members[i].Value, maxProperty)
+	}
+	last := &t.Exceptions[len(t.Exceptions)-1]
+	if last.Value == "" && last.Code == "" {
+		last.Value = fmt.Sprintf("%d errors: %s", count, strings.Join(texts, ", "))
+	}
+	t.Exceptions = append(append([]Exception{}, members...), t.Exceptions...)
+	return t
 }
 
 // HasFrames says whether any error of the chain has frames.
