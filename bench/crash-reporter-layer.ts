@@ -1,13 +1,16 @@
 /**
  * What the crash reporter's extension costs a function, through the emulated Lambda with the layer as it ships. Its own calls of the
  * Extensions API are timed where Lambda sees them, so starting a process by Node.js is among them. CPU is that of the extension alone.
+ * Then the same extension beside others, see crash-reporter-peers.ts: ratios of one run, which a loaded machine does not spoil.
  *
  *   npx projen bench:crash-reporter-layer
  */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import * as path from 'node:path';
 import { readZip } from 'cdk-localhost/zip';
 import { RESULTS } from './peers';
+import { measurePeers, OURS, type Peers } from './crash-reporter-peers';
 import { ROOT } from '../demo/example/synth';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import {
@@ -219,9 +222,47 @@ function pause(): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, SETTLE_MS));
 }
 
+/** What the design promises of one run. */
+function promises({ peers, peakWithMapMB, peakWithoutMapMB }: Peers): Figure[] {
+  const ours = peers.find(({ name }) => name === OURS)!;
+  return [
+    ...peers
+      .filter(peer => peer !== ours)
+      .map(({ name, registerMs }) => ({
+        name: `exec to register, to ${name}`,
+        value: ours.registerMs / registerMs,
+        unit: '',
+        target: '≤ 1.05',
+      })),
+    {
+      name: 'peak memory that a source map of 30 MB adds',
+      value: peakWithMapMB - peakWithoutMapMB,
+      unit: 'MB',
+      target: '≤ 2',
+    },
+  ];
+}
+
+function peerTable({ peers }: Peers): string[] {
+  return [
+    '',
+    'Beside others, 25 starts in turns, medians:',
+    '',
+    '| | bytes, MB | exec to register, ms | register to next, ms | idle RSS, MB | of it private, MB | CPU of a healthy invocation, ms |',
+    '|---|---|---|---|---|---|---|',
+    ...peers.map(
+      ({ name, megabytes, registerMs, nextMs, idleMB, privateMB, invocationMs }) =>
+        `| ${name} | ${[megabytes, registerMs, nextMs, idleMB, privateMB, invocationMs].map(value => value.toFixed(2)).join(' | ')} |`,
+    ),
+    '',
+  ];
+}
+
 async function main(): Promise<void> {
   const workbench = createWorkbench();
   const figures = sizes();
+  const peers = measurePeers();
+  figures.push(...promises(peers));
   try {
     figures.push(...(await starts(workbench)));
     figures.push(await cpuPerInvocation(workbench, 0, '≤ 0.3'), await cpuPerInvocation(workbench, 20, '≤ 1'));
@@ -234,18 +275,21 @@ async function main(): Promise<void> {
     await workbench.stop();
   }
   const table = [
-    `Linux ${process.arch}, Node.js ${process.version}, medians; ${STARTS} starts, ${INVOCATIONS} invocations, ${SHUTDOWNS} shutdowns. 25 ms of errors mode are Lambda's own buffer.`,
+    `Linux ${process.arch}, Node.js ${process.version}, load ${loadavg()[0].toFixed(1)} at the end, medians; ${STARTS} starts, ${INVOCATIONS} invocations, ${SHUTDOWNS} shutdowns. 25 ms of errors mode are Lambda's own buffer.`,
     '',
     '| figure | measured | unit | target |',
     '|---|---|---|---|',
     ...figures.map(
       ({ name, value, unit, target }) => `| ${name} | ${value.toFixed(2)} | ${unit} | ${target} |`,
     ),
-    '',
+    ...peerTable(peers),
   ].join('\n');
   const folder = RESULTS;
   mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, 'crash-reporter-layer.json'), `${JSON.stringify(figures, undefined, 2)}\n`);
+  writeFileSync(
+    path.join(folder, 'crash-reporter-layer.json'),
+    `${JSON.stringify({ figures, ...peers }, undefined, 2)}\n`,
+  );
   writeFileSync(path.join(folder, 'crash-reporter-layer.md'), table);
   process.stdout.write(table);
 }

@@ -311,7 +311,7 @@ func TestAnAggregateErrorShowsItsMembers(t *testing.T) {
 		"printed and thrown":  {[]string{printedGroup, thrown(`,"code":"ECONNREFUSED"`)}, "success", members + "; Error: why (why.js:1); AggregateError: ECONNREFUSED (index.js:4)"},
 		"thrown":              {[]string{thrown(`,"code":"ECONNREFUSED"`)}, "success", "AggregateError: ECONNREFUSED (index.js:4)"},
 		"thrown by a library": {[]string{thrown(`,"errors":["one",{"name":"TypeError","message":"two"},{"errorType":"E","errorMessage":"three","stack":["E: three","    at f (/var/task/e.js:7:1)"]},{}]`)}, "success", "Error: one; TypeError: two; E: three (e.js:7); AggregateError: 4 errors: one, two, three (index.js:4)"},
-		"a cause": {[]string{"2026-01-01T00:00:00.000Z\tr1\tERROR\tError: b\n    at f (/var/task/index.js:4:9) {\n  [cause]: TypeError: a\n      at g (/var/task/index.js:5:9)\n}\n", "2026-01-01T00:00:00.000Z\tr1\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"b\",\"stack\":[\"Error: b\",\"    at f (/var/task/index.js:4:9)\"]}"}, "success", "TypeError: a (index.js:5); Error: b (index.js:4)"},
+		"a cause":             {[]string{"2026-01-01T00:00:00.000Z\tr1\tERROR\tError: b\n    at f (/var/task/index.js:4:9) {\n  [cause]: TypeError: a\n      at g (/var/task/index.js:5:9)\n}\n", "2026-01-01T00:00:00.000Z\tr1\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"b\",\"stack\":[\"Error: b\",\"    at f (/var/task/index.js:4:9)\"]}"}, "success", "TypeError: a (index.js:5); Error: b (index.js:4)"},
 		"another one printed": {[]string{printedGroup, "2026-01-01T00:00:00.000Z\tr1\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"b\",\"stack\":[\"Error: b\"]}"}, "success", "Error: b"},
 	} {
 		tr := New(Options{HandlerErrors: true})

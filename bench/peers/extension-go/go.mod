@@ -1,0 +1,3 @@
+module extension-peer
+
+go 1.26.0
