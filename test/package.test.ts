@@ -79,23 +79,40 @@ test('NOTICE and the bill of materials list what is shipped, each with a licence
   );
 });
 
-test('every type and public member says what it is, and every construct has an example', () => {
+test('every type, public member and parameter says what it is, and every construct has an example', () => {
   interface Documented {
     readonly fqn?: string;
     readonly name: string;
     readonly protected?: boolean;
     readonly docs?: { readonly summary?: string; readonly example?: string };
+    readonly parameters?: Documented[];
   }
   const { types } = JSON.parse(readFileSync(path.join(ROOT, '.jsii'), 'utf8')) as {
-    types: Record<string, Documented & Partial<Record<'methods' | 'properties' | 'members', Documented[]>>>;
+    types: Record<
+      string,
+      Documented & { initializer?: Documented } & Partial<
+          Record<'methods' | 'properties' | 'members', Documented[]>
+        >
+    >;
   };
+  const missing: string[] = [];
   for (const type of Object.values(types)) {
-    expect(type.docs?.summary, type.fqn).toBeTruthy();
-    const members = [...(type.methods ?? []), ...(type.properties ?? []), ...(type.members ?? [])];
-    for (const member of members.filter(candidate => !candidate.protected)) {
-      expect(member.docs?.summary, `${type.fqn}.${member.name}`).toBeTruthy();
+    if (!type.docs?.summary) missing.push(type.fqn!);
+    const members = [...(type.methods ?? []), ...(type.properties ?? []), ...(type.members ?? [])].filter(
+      member => !member.protected,
+    );
+    for (const member of members.filter(({ docs }) => !docs?.summary)) {
+      missing.push(`${type.fqn}.${member.name}`);
+    }
+    for (const { name = 'new', parameters = [] } of [
+      ...members,
+      ...(type.initializer ? [type.initializer] : []),
+    ]) {
+      const silent = parameters.filter(({ docs }) => !docs?.summary);
+      missing.push(...silent.map(parameter => `${type.fqn}.${name}: @param ${parameter.name}`));
     }
   }
+  expect(missing).toEqual([]);
   const constructs = readdirSync(path.join(ROOT, 'src'))
     .filter(name => existsSync(path.join(ROOT, 'src', name, 'contract.ts')))
     .map(name => name.replace(/(?:^|-)(.)/g, (_, letter: string) => letter.toUpperCase()));

@@ -43,6 +43,7 @@ export interface IBirthdayApi extends IConstruct {
   /**
    * How many requests the API received.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -50,6 +51,7 @@ export interface IBirthdayApi extends IConstruct {
   /**
    * How many requests were refused as the caller's mistake (4xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -57,6 +59,7 @@ export interface IBirthdayApi extends IConstruct {
   /**
    * How many requests failed as our mistake (5xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -64,6 +67,7 @@ export interface IBirthdayApi extends IConstruct {
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -131,6 +135,7 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   /**
    * How many requests the API received.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -140,6 +145,7 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   /**
    * How many requests were refused as the caller's mistake (4xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -149,6 +155,7 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   /**
    * How many requests failed as our mistake (5xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -158,6 +165,7 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -207,6 +207,11 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
   protected readonly encryptionKey?: kms.IKey;
   private readonly front: HttpFront;
 
+  /**
+   * @param scope the construct it belongs to, often a stack
+   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param props what is different from the defaults
+   */
   public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
     super(scope, id);
     validateTypes(this, 'BirthdayApiProps', props);

@@ -81,6 +81,11 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   private readonly attached: lambda.Function[] = [];
   private writesMetrics: boolean;
 
+  /**
+   * @param scope the construct it belongs to, often a stack
+   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param props its settings
+   */
   public constructor(
     scope: Construct,
     id: string,

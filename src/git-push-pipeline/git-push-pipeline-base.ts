@@ -60,6 +60,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many pushes became a zip.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesPublished(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -67,6 +68,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many pushes could not be done and went to the dead-letter queue.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -74,6 +76,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many pushes got no zip of their own, because their ref had moved on, or was gone, when their turn came.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesSuperseded(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -81,6 +84,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many pushes changed nothing that is wanted: their zip was stored already.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -88,6 +92,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How long the oldest push has been waiting, in seconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricQueueAge(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -95,6 +100,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many pushes lie in the dead-letter queue.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -102,6 +108,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many requests the API received.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -109,6 +116,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many requests were refused as the caller's mistake (4xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -116,6 +124,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many requests failed as our mistake (5xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -123,6 +132,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -233,6 +243,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many pushes became a zip.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesPublished(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -242,6 +253,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many pushes could not be done and went to the dead-letter queue.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -251,6 +263,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many pushes got no zip of their own, because their ref had moved on, or was gone, when their turn came.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesSuperseded(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -260,6 +273,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many pushes changed nothing that is wanted: their zip was stored already.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -269,6 +283,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How long the oldest push has been waiting, in seconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricQueueAge(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -278,6 +293,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many pushes lie in the dead-letter queue.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -287,6 +303,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many requests the API received.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -296,6 +313,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many requests were refused as the caller's mistake (4xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -308,6 +326,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many requests failed as our mistake (5xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -320,6 +339,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -146,6 +146,11 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
   private readonly front?: HttpFront;
   private readonly path: string;
 
+  /**
+   * @param scope the construct it belongs to, often a stack
+   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param props its settings
+   */
   public constructor(scope: Construct, id: string, props: GitPushPipelineProps) {
     super(scope, id);
     validateTypes(this, 'GitPushPipelineProps', props);

@@ -119,6 +119,11 @@ export class BlocksDashboard extends Construct {
   /** The dashboard, for widgets of your own. */
   public readonly dashboard: cloudwatch.Dashboard;
 
+  /**
+   * @param scope the construct it belongs to, often a stack
+   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param props what is different from the defaults
+   */
   public constructor(scope: Construct, id: string, props: BlocksDashboardProps = {}) {
     super(scope, id);
     validateTypes(this, 'BlocksDashboardProps', props);

@@ -82,6 +82,7 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * How many codes were issued.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -89,6 +90,7 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * How many codes were drawn and tried, the taken ones among them.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricDraws(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -96,6 +98,7 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * How many drawn codes were taken already.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -103,6 +106,7 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * The share of the space that is taken, from 0 to 1, as the draws of the period met it: collisions by draws.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - over 5 minutes
    */
   metricFill(options?: cloudwatch.MetricOptions): cloudwatch.MathExpression;
@@ -110,6 +114,7 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * How many requests were refused because there is no free code: no luck, but proof.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -118,6 +123,7 @@ export interface IUniqueCodeTable extends IConstruct {
    * How many requests of a verb were done.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricDone(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -126,6 +132,7 @@ export interface IUniqueCodeTable extends IConstruct {
    * How many requests of a verb were refused as the caller's: a used-up code, wrong input.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRefused(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -134,6 +141,7 @@ export interface IUniqueCodeTable extends IConstruct {
    * How many requests of a verb were given up because the table did not answer in time.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricNotInTime(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -258,6 +266,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * How many codes were issued.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -267,6 +276,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * How many codes were drawn and tried, the taken ones among them.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricDraws(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -276,6 +286,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * How many drawn codes were taken already.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -285,6 +296,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * The share of the space that is taken, from 0 to 1, as the draws of the period met it: collisions by draws.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - over 5 minutes
    */
   public metricFill(options?: cloudwatch.MetricOptions): cloudwatch.MathExpression {
@@ -300,6 +312,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * How many requests were refused because there is no free code: no luck, but proof.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -310,6 +323,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
    * How many requests of a verb were done.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricDone(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -320,6 +334,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
    * How many requests of a verb were refused as the caller's: a used-up code, wrong input.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRefused(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -330,6 +345,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
    * How many requests of a verb were given up because the table did not answer in time.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricNotInTime(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -117,6 +117,11 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
 
   private readonly byVerb = new Map<CodeVerb, lambda.Function>();
 
+  /**
+   * @param scope the construct it belongs to, often a stack
+   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param props what is different from the defaults
+   */
   public constructor(scope: Construct, id: string, props: UniqueCodeTableProps = {}) {
     super(scope, id);
     validateTypes(this, 'UniqueCodeTableProps', props);
@@ -188,6 +193,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many requests the API received.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -197,6 +203,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many requests were refused as the caller's mistake (4xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -206,6 +213,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many requests failed as our mistake (5xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -215,6 +223,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

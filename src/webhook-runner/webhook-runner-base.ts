@@ -42,6 +42,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many records the destination took.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -49,6 +50,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many records were not delivered: no JSON object, not to be mapped, or refused.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -56,6 +58,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many records the mapping left out.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsLeftOut(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -63,6 +66,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many records were sent again, because the destination was not there.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsRetried(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -70,6 +74,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How often the destination asked to be left alone for a while (`Retry-After`).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricThrottles(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -77,6 +82,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How long the destination took to answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   metricDestinationLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -84,6 +90,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * 1 while runs wait because the destination does not answer.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricCircuitOpen(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -91,6 +98,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many batches the destination refused for good.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricBatchesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -98,6 +106,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many runs ended as failed.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRunsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -105,6 +114,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How long runs took from `POST /run` to their end, in seconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -112,6 +122,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many messages lie in the dead-letter queue.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -119,6 +130,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many requests the API received.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -126,6 +138,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many requests were refused as the caller's mistake (4xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -133,6 +146,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many requests failed as our mistake (5xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -140,6 +154,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -218,6 +233,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many records the destination took.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -227,6 +243,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many records were not delivered: no JSON object, not to be mapped, or refused.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -236,6 +253,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many records the mapping left out.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsLeftOut(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -245,6 +263,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many records were sent again, because the destination was not there.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsRetried(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -254,6 +273,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How often the destination asked to be left alone for a while (`Retry-After`).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricThrottles(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -263,6 +283,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How long the destination took to answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricDestinationLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -275,6 +296,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * 1 while runs wait because the destination does not answer.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricCircuitOpen(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -287,6 +309,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many batches the destination refused for good.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricBatchesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -296,6 +319,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many runs ended as failed.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRunsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -305,6 +329,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How long runs took from `POST /run` to their end, in seconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -317,6 +342,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many messages lie in the dead-letter queue.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -326,6 +352,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many requests the API received.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -335,6 +362,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many requests were refused as the caller's mistake (4xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -344,6 +372,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many requests failed as our mistake (5xx).
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -353,6 +382,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -142,6 +142,11 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
   protected readonly eventBus?: events.IEventBus;
   private readonly front: HttpFront;
 
+  /**
+   * @param scope the construct it belongs to, often a stack
+   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param props its settings
+   */
   public constructor(scope: Construct, id: string, props: WebhookRunnerProps) {
     super(scope, id);
     validateTypes(this, 'WebhookRunnerProps', props);
