@@ -693,6 +693,15 @@ project.addTask('test:page', {
   ],
   env: { TSX_TSCONFIG_PATH: 'tsconfig.dev.json' }, // the current CDK
 });
+project.addTask('test:engines', {
+  description:
+    'Asks engines of others what the local runner is asked, deploys the examples there, and writes docs/engines.md (needs Python, Java, Maven; -- --accept keeps what differs)',
+  steps: [
+    { exec: 'tsx scripts/bundle.ts --without-go' },
+    { exec: 'tsx scripts/test-engines.ts', receiveArgs: true },
+  ],
+  env: { TSX_TSCONFIG_PATH: 'tsconfig.dev.json' }, // the current CDK
+});
 project.addTask('build:localhost', {
   description: 'Builds cdk-localhost, the package that runs any CDK app, into packages/local/dist',
   exec: 'tsx scripts/build-localhost.ts',

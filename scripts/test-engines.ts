@@ -1,0 +1,286 @@
+/**
+ * `npx projen test:engines`: asks engines of others the calls of packages/local/test/calls, deploys the examples by the CloudFormation of
+ * one, and writes docs/engines.md: which behaviour which engine confirms, and what none does.
+ *
+ * No engine is an oracle, so docs/engines.json says, by AWS's own page, where one is wrong. The task fails where an engine differs
+ * and that is not said there, and where it no longer differs. Everything is installed into an ignored folder, listens on this machine only
+ * (what cannot be told so runs in a network of its own) and ends with the task, within about ten minutes.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import * as net from 'node:net';
+import * as path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { deployExamples, type Deployed } from './deploy-on-engine';
+import { CASES, QUEUES, RESOURCES } from '../packages/local/test/calls/cases';
+import { clientOf, difference, type ServiceName, SERVICES } from '../packages/local/test/calls/run';
+
+const ROOT = path.resolve(__dirname, '..');
+const TOOLS = path.join(ROOT, 'node_modules/.cache/engines');
+const PYTHON = path.join(TOOLS, 'venv/bin');
+const PAGE = path.join(ROOT, 'docs/engines.md');
+const KNOWN = path.join(ROOT, 'docs/engines.json');
+const PIP = ['ministack==1.5.33', 'moto[server]==5.2.5'];
+const DYNAMODB_LOCAL = '2.6.1';
+const PATIENCE_MS = 60_000;
+
+interface Engine {
+  readonly name: string;
+  readonly services: readonly ServiceName[];
+  /** In a network of its own: it has no option to listen on this machine only. */
+  readonly isolated?: boolean;
+  start(port: number): ChildProcess;
+}
+
+const python = (program: string, args: string[], env: NodeJS.ProcessEnv = {}) =>
+  spawn(path.join(PYTHON, program), args, {
+    cwd: TOOLS,
+    stdio: 'ignore',
+    detached: true,
+    env: { ...process.env, ...env },
+  });
+
+const ENGINES: Engine[] = [
+  {
+    name: 'MiniStack',
+    services: SERVICES,
+    start: port => python('ministack', [], { BIND_HOST: '127.0.0.1', GATEWAY_PORT: String(port) }),
+  },
+  {
+    name: 'moto',
+    services: SERVICES,
+    start: port => python('moto_server', ['-H', '127.0.0.1', '-p', String(port)]),
+  },
+  {
+    name: 'DynamoDB Local',
+    services: ['dynamodb'],
+    isolated: true,
+    start: port =>
+      spawn(
+        'java',
+        [
+          `-Djava.library.path=${path.join(TOOLS, 'dynamodb')}`,
+          '-cp',
+          path.join(TOOLS, 'dynamodb/*'),
+          'com.amazonaws.services.dynamodbv2.local.main.ServerRunner',
+          '-inMemory',
+          '-disableTelemetry',
+          '-port',
+          String(port),
+        ],
+        { stdio: 'ignore', detached: true },
+      ),
+  },
+];
+
+/** By case: what differs from AWS, or nothing. */
+type Answers = Record<string, string | undefined>;
+
+/** What is known of one case at one engine: how its answer begins, and why it is wrong. */
+interface Known {
+  readonly engine: string;
+  readonly case: string;
+  readonly difference: string;
+}
+
+function install(): void {
+  mkdirSync(TOOLS, { recursive: true });
+  const run = (command: string, args: string[]) =>
+    execFileSync(command, args, { cwd: TOOLS, stdio: ['ignore', 'ignore', 'inherit'], timeout: 400_000 });
+  const stamp = path.join(TOOLS, 'installed.json');
+  const wanted = JSON.stringify([PIP, DYNAMODB_LOCAL]);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  process.stderr.write(`Installing ${PIP.join(', ')}, DynamoDB Local ${DYNAMODB_LOCAL} …\n`);
+  rmSync(path.join(TOOLS, 'venv'), { recursive: true, force: true });
+  run('python3', ['-m', 'venv', 'venv']);
+  run(path.join(PYTHON, 'pip'), ['install', '-q', '--disable-pip-version-check', ...PIP]);
+  writeFileSync(
+    path.join(TOOLS, 'pom.xml'),
+    `<project><modelVersion>4.0.0</modelVersion><groupId>engines</groupId><artifactId>engines</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies><dependency><groupId>com.amazonaws</groupId><artifactId>DynamoDBLocal</artifactId><version>${DYNAMODB_LOCAL}</version></dependency></dependencies></project>`,
+  );
+  run('mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=dynamodb']);
+  writeFileSync(stamp, wanted);
+}
+
+async function ask({ services }: Engine, url: string): Promise<Answers> {
+  const known: Record<string, string> = {};
+  const clients = new Map(services.map(service => [service, clientOf(service, url)]));
+  for (const { service, call, input } of RESOURCES) await clients.get(service)?.send(call, input);
+  const sqs = clients.get('sqs');
+  for (const [name, QueueName] of sqs ? Object.entries(QUEUES) : []) {
+    known[name] = ((await sqs!.send('GetQueueUrl', { QueueName })) as { QueueUrl: string }).QueueUrl;
+  }
+  const answers: Answers = {};
+  for (const each of CASES) {
+    const client = clients.get(each.service);
+    if (client) answers[`${each.service}: ${each.name}`] = await difference(each, client, known);
+  }
+  for (const client of clients.values()) client.destroy();
+  return answers;
+}
+
+async function answering(port: number): Promise<void> {
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await wait(100)) {
+    const open = await new Promise<boolean>(resolve => {
+      const socket = net.connect(port, '127.0.0.1');
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+      socket.once('connect', () => socket.end());
+    });
+    if (open) return;
+  }
+  throw new Error(`Nothing listens on port ${port} after ${PATIENCE_MS} ms`);
+}
+
+const freePort = () =>
+  new Promise<number>(resolve => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as net.AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+
+async function whileRunning<T>(engine: Engine, use: (url: string) => Promise<T>): Promise<T> {
+  const port = await freePort();
+  const child = engine.start(port);
+  try {
+    await answering(port);
+    return await use(`http://127.0.0.1:${port}`);
+  } finally {
+    try {
+      process.kill(-child.pid!, 'SIGKILL'); // the whole group that it leads
+    } catch {
+      // it has ended by itself
+    }
+  }
+}
+
+/** Runs this file again in a network in which there is nothing but the engine. */
+function askIsolated({ name }: Engine): Answers {
+  const command = 'ip link set lo up && exec "$0" --import tsx "$1" --isolated "$2"';
+  const { status, stdout, stderr } = spawnSync(
+    'unshare',
+    ['-rn', 'sh', '-c', command, process.execPath, __filename, name],
+    { cwd: ROOT, encoding: 'utf8', timeout: 180_000, maxBuffer: 1e7 },
+  );
+  if (status !== 0) throw new Error(`${name} did not run: ${stderr.slice(-500)}`);
+  const answers = JSON.parse(stdout) as Record<string, string | null>;
+  return Object.fromEntries(Object.entries(answers).map(([each, found]) => [each, found ?? undefined]));
+}
+
+function compare(results: Map<string, Answers>, known: readonly Known[]): string[] {
+  const problems: string[] = [];
+  for (const [engine, answers] of results) {
+    for (const [name, found] of Object.entries(answers)) {
+      const said = known.find(entry => entry.engine === engine && entry.case === name);
+      if (found !== undefined && !said) problems.push(`${engine} differs newly. ${name}: ${found}`);
+      if (found === undefined && said) problems.push(`${engine} differs no longer. ${name}`);
+    }
+  }
+  return problems;
+}
+
+function page(results: Map<string, Answers>, deployed: Deployed): string {
+  const engines = [...results.keys()];
+  const lines = CASES.map(each => {
+    const name = `${each.service}: ${each.name}`;
+    const marks = engines.map(engine => {
+      const answers = results.get(engine)!;
+      return name in answers ? (answers[name] === undefined ? 'as AWS' : '**differs**') : '';
+    });
+    return `| [${each.name}](${each.page}) | ${each.service} | ${marks.join(' | ')} |`;
+  });
+  const count = (engine: string) => {
+    const all = Object.values(results.get(engine)!);
+    return `${all.filter(found => found === undefined).length} of ${all.length}`;
+  };
+  const alone = CASES.map(each => `${each.service}: ${each.name}`).filter(name =>
+    engines.every(engine => !(name in results.get(engine)!) || results.get(engine)![name] !== undefined),
+  );
+  const text = (found: string) => found.replace(/[|<>]/g, character => `&#${character.charCodeAt(0)};`);
+  return `# Engines of others
+
+Written by \`npx projen test:engines\`, which asks engines of others ${CASES.length} cases of ${CASES.reduce((sum, { calls }) => sum + calls.length, 0)} calls (packages/local/test/calls) that the local
+runner answers as AWS's pages say. No engine is an oracle: "differs" means that its answer is not what the page says. What is known to
+differ is in [engines.json](engines.json); the task fails on anything else, and on what differs no longer.
+
+Versions: ${PIP.join(', ')}, DynamoDB Local ${DYNAMODB_LOCAL}.
+
+| engine | cases as AWS |
+|---|---|
+${engines.map(engine => `| ${engine} | ${count(engine)} |`).join('\n')}
+
+## The examples, deployed
+
+${deployed.text}
+
+## Cases
+
+| case | service | ${engines.join(' | ')} |
+|---|---|${engines.map(() => '---|').join('')}
+${lines.join('\n')}
+
+## Confirmed by none
+
+${alone.length > 0 ? alone.map(name => `- ${name}`).join('\n') : 'Nothing: each case is answered as AWS does by one engine at least.'}
+
+## What differs
+
+${engines
+  .flatMap(engine =>
+    Object.entries(results.get(engine)!).flatMap(([name, found]) =>
+      found === undefined ? [] : [`- ${engine}, ${name}: ${text(found)}`],
+    ),
+  )
+  .join('\n')}
+
+## What no engine here can say
+
+IAM: none of them was asked for permissions, which the local runner checks and test/attacker.test.ts attacks. Quotas in time (requests a
+second), eventual consistency, and what CloudFormation does when it goes back. Lambda's runtime clients are asked by
+\`npx projen test:runtimes\`.
+`;
+}
+
+async function main(): Promise<void> {
+  const isolated = process.argv.indexOf('--isolated');
+  if (isolated >= 0) {
+    const engine = ENGINES.find(({ name }) => name === process.argv[isolated + 1])!;
+    const answers = await whileRunning(engine, url => ask(engine, url));
+    process.stdout.write(JSON.stringify(answers, (_, value: unknown) => value ?? null));
+    return;
+  }
+  install();
+  const results = new Map<string, Answers>();
+  let deployed: Deployed | undefined;
+  for (const engine of ENGINES) {
+    process.stderr.write(`${engine.name} …\n`);
+    if (engine.isolated) {
+      results.set(engine.name, askIsolated(engine));
+    } else {
+      await whileRunning(engine, async url => {
+        results.set(engine.name, await ask(engine, url));
+        if (engine.name === 'MiniStack') deployed = await deployExamples(url);
+      });
+    }
+  }
+  writeFileSync(PAGE, page(results, deployed!));
+  if (process.argv.includes('--accept')) {
+    const known = [...results].flatMap(([engine, answers]) =>
+      Object.entries(answers).flatMap(([name, found]) =>
+        found === undefined ? [] : [{ engine, case: name, difference: found } satisfies Known],
+      ),
+    );
+    writeFileSync(KNOWN, `${JSON.stringify(known, null, 2)}\n`);
+  }
+  const known = JSON.parse(readFileSync(KNOWN, 'utf8')) as Known[];
+  const problems = [...compare(results, known), ...deployed!.problems];
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
+  process.stdout.write(`${path.relative(ROOT, PAGE)} is written\n`);
+  process.exitCode = problems.length > 0 ? 1 : 0;
+}
+
+main().catch((error: Error) => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exitCode = 1;
+});
