@@ -127,7 +127,7 @@ export async function cases(): Promise<Case[]> {
         MAX_REDEMPTIONS: '1',
         CODE_FORMAT: JSON.stringify(CodeFormat.DEFAULT._format),
       },
-      variants: await variantsOf('unique-code-table', SERVICES),
+      variants: await variantsOf('unique-code-table/issue', SERVICES),
     },
     {
       name: 'GitPushPipeline, a webhook',

@@ -17,7 +17,9 @@ import { ESBUILD_TARGET } from '../src/shared/runtime';
 export const BUNDLES = [
   'birthday-api',
   'deployment-check',
-  'unique-code-table',
+  'unique-code-table/issue',
+  'unique-code-table/use',
+  'unique-code-table/events',
   'git-push-pipeline/accept',
   'git-push-pipeline/work',
   'webhook-runner/accept',

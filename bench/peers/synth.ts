@@ -26,7 +26,8 @@ const FORMS: Record<string, (stack: Stack, root: string) => void> = {
   'nodejs-function': (stack, root) => {
     const functions: Record<string, readonly string[]> = {
       'birthday-api': ['put', 'get'],
-      'unique-code-table': ['issue', 'validate', 'redeem'],
+      'unique-code-table/issue': ['issue'],
+      'unique-code-table/use': ['validate', 'redeem'],
       'git-push-pipeline/accept': ['handler'],
       'git-push-pipeline/work': ['handler'],
       'webhook-runner/accept': ['handler'],

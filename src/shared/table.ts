@@ -23,6 +23,7 @@ export function tableFor(
   partitionKey: string,
   props: TableProps,
   timeToLiveAttribute?: string,
+  stream?: dynamodb.StreamViewType,
 ): dynamodb.ITable {
   for (const prop of ['billing', 'removalPolicy', 'pointInTimeRecovery']) {
     validateExclusive(
@@ -42,6 +43,7 @@ export function tableFor(
   const table = new dynamodb.Table(scope, id, {
     partitionKey: { name: partitionKey, type: dynamodb.AttributeType.STRING },
     timeToLiveAttribute,
+    stream,
     encryptionKey: props.encryptionKey,
     pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: props.pointInTimeRecovery ?? true },
     removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,

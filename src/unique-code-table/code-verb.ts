@@ -40,6 +40,8 @@ export interface VerbDefinition {
   readonly id: string;
   readonly description: string;
   readonly path: string;
+  /** The folder of its bundle, below that of the block. */
+  readonly bundle: 'issue' | 'use';
   /** The only one that its role has on the table. */
   readonly action: string;
   /** What `bindTo` calls the variable that names the function. */
@@ -51,6 +53,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'IssueHandler',
     description: 'Issues codes that are never handed out twice',
     path: '/codes',
+    bundle: 'issue',
     action: 'dynamodb:PutItem',
     variable: 'UNIQUE_CODE_FUNCTION_NAME',
   },
@@ -58,6 +61,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'ImportHandler',
     description: 'Brings in codes that were made elsewhere',
     path: '/codes/import',
+    bundle: 'issue',
     action: 'dynamodb:PutItem',
     variable: 'UNIQUE_CODE_IMPORT_FUNCTION_NAME',
   },
@@ -65,6 +69,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'ValidateHandler',
     description: 'Says whether a code could be redeemed now',
     path: '/codes/validate',
+    bundle: 'use',
     action: 'dynamodb:GetItem',
     variable: 'UNIQUE_CODE_VALIDATE_FUNCTION_NAME',
   },
@@ -72,6 +77,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'LookUpHandler',
     description: 'Says everything about a code',
     path: '/codes/look-up',
+    bundle: 'use',
     action: 'dynamodb:GetItem',
     variable: 'UNIQUE_CODE_LOOK_UP_FUNCTION_NAME',
   },
@@ -79,6 +85,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'RedeemHandler',
     description: 'Uses a code once',
     path: '/codes/redeem',
+    bundle: 'use',
     action: 'dynamodb:UpdateItem',
     variable: 'UNIQUE_CODE_REDEEM_FUNCTION_NAME',
   },
@@ -86,6 +93,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'RollBackHandler',
     description: 'Takes the redemption of a code back',
     path: '/codes/roll-back',
+    bundle: 'use',
     action: 'dynamodb:UpdateItem',
     variable: 'UNIQUE_CODE_ROLL_BACK_FUNCTION_NAME',
   },
@@ -93,6 +101,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'RevokeHandler',
     description: 'Takes a code out of use',
     path: '/codes/revoke',
+    bundle: 'use',
     action: 'dynamodb:UpdateItem',
     variable: 'UNIQUE_CODE_REVOKE_FUNCTION_NAME',
   },
@@ -100,6 +109,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'ReinstateHandler',
     description: 'Undoes the revocation of a code',
     path: '/codes/reinstate',
+    bundle: 'use',
     action: 'dynamodb:UpdateItem',
     variable: 'UNIQUE_CODE_REINSTATE_FUNCTION_NAME',
   },
@@ -107,6 +117,7 @@ export const VERB: Readonly<Record<Verb, VerbDefinition>> = {
     id: 'ListHandler',
     description: 'Lists the codes of a reference or of a user',
     path: '/codes/list',
+    bundle: 'use',
     action: 'dynamodb:Query',
     variable: 'UNIQUE_CODE_LIST_FUNCTION_NAME',
   },

@@ -15,6 +15,11 @@ export const ENV = {
   maxRedemptions: 'MAX_REDEMPTIONS',
   /** Names of the indexes, with commas between, only where there are some. */
   indexes: 'INDEXES',
+  /** Of the function that tells a bus: the bus, and the table as events name it. */
+  eventBusArn: 'EVENT_BUS_ARN',
+  tableArn: 'TABLE_ARN',
+  /** `true` where events name the codes themselves. */
+  codesInEvents: 'CODES_IN_EVENTS',
 } as const;
 
 /** What can be done with a code: one function each, and the export of the bundle that it runs. */
@@ -111,7 +116,47 @@ export const METRIC = {
   done: 'Done',
   /** Requests of a verb that were answered with an error of the caller's. */
   refused: 'Refused',
+  eventsPut: 'EventsPut',
+  /** Events that the bus did not take: they come again. */
+  eventsFailed: 'EventsFailed',
 } as const;
+
+/** Of all events of the block. */
+export const EVENT_SOURCE = 'cdk-serverless-blocks.unique-code-table';
+/** Detail types. */
+export type CodeEventType =
+  | 'CodeIssued'
+  | 'CodeImported'
+  | 'CodeRedeemed'
+  | 'CodeRolledBack'
+  | 'CodeRevoked'
+  | 'CodeReinstated'
+  | 'CodeDeleted';
+
+/** The detail of an event. It has nothing personal: not who uses the code, no description, no notes, no reasons. */
+export interface CodeEventDetail {
+  /** The same where the event comes twice. */
+  readonly id: string;
+  /** A number in decimal digits that grows with each change of the code: buses do not keep the order. */
+  readonly sequenceNumber: string;
+  /** RFC 3339. */
+  readonly at: string;
+  /** SHA-256 of the code, in hexadecimal digits: to know a code again. It hides no code from somebody who tries all of them. */
+  readonly codeHash: string;
+  /** Only where the table says so. */
+  readonly code?: string;
+  readonly reference?: string;
+  /** What the code was after the change; where it was deleted, before. */
+  readonly state: CodeState;
+  readonly redemptionsLeft: number;
+  /** RFC 3339, only where the code expires. */
+  readonly expiresOn?: string;
+  /** Of `CodeRedeemed` and `CodeRolledBack`. */
+  readonly redemptionId?: string;
+  readonly redemptionReference?: string;
+  /** Of `CodeDeleted`: whether it had expired, and was not deleted by hand. */
+  readonly expired?: boolean;
+}
 
 /** What a code is at a moment: the first that fits, in this order. */
 export type CodeState = 'REVOKED' | 'EXPIRED' | 'NOT_YET_VALID' | 'USED_UP' | 'ACTIVE';

@@ -1,6 +1,8 @@
 import type { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import type * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { CodeFormat } from './code-format';
 import type { CodeIndex, CodeVerb } from './code-verb';
 import type { ApiOptions } from '../shared/api-options';
@@ -135,6 +137,31 @@ export interface UniqueCodeTableProps extends HandlerProps {
    * @default - no API: the functions are invoked directly
    */
   readonly httpApi?: CodeApiOptions;
+
+  /**
+   * A bus that is told what happens to codes: `CodeIssued`, `CodeImported`, `CodeRedeemed`, `CodeRolledBack`, `CodeRevoked`,
+   * `CodeReinstated` and `CodeDeleted`, at least once each, and in order for each code. They come from the table's stream, by a function
+   * of its own, so that no crash loses one. An existing `table` needs a stream with both images.
+   *
+   * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+   * @default - no events
+   */
+  readonly eventBus?: events.IEventBus;
+
+  /**
+   * Whether events name the code itself. Whoever reads the bus, its archives and its rules' targets can then use codes. Needs `eventBus`.
+   *
+   * @default false - they have its SHA-256
+   */
+  readonly codesInEvents?: boolean;
+
+  /**
+   * Where Lambda says which records of the stream it gave up, after twelve hours. The records stay in the stream for twelve hours more.
+   * A standard queue. Needs `eventBus`.
+   *
+   * @default - a new queue that keeps messages for 14 days
+   */
+  readonly deadLetterQueue?: sqs.IQueue;
 }
 
 /**
@@ -160,6 +187,13 @@ export interface UniqueCodeTableAttributes {
    * @default - the key that DynamoDB owns
    */
   readonly encryptionKey?: kms.IKey;
+
+  /**
+   * The bus that is told what happens to codes, where there is one.
+   *
+   * @default - none: `onCodeEvent` cannot be used
+   */
+  readonly eventBus?: events.IEventBus;
 }
 
 /**

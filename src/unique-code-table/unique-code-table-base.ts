@@ -1,13 +1,15 @@
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct, type IConstruct } from 'constructs';
 import { CodeVerb, VERB, verbOf } from './code-verb';
-import { METRIC, METRIC_NAMESPACE } from './contract';
+import { EVENT_SOURCE, METRIC, METRIC_NAMESPACE } from './contract';
 import type { CodeBindingOptions } from './props';
+import { createEventRule } from '../shared/event-bus';
 import { grantKey } from '../shared/key';
 import { handlerMetric } from '../shared/metric';
 import { grantTableRead } from '../shared/table';
@@ -78,6 +80,14 @@ export interface IUniqueCodeTable extends IConstruct {
    * @param options which verb, and the name of the variable. Default: issuing
    */
   bindTo(fn: lambda.Function, options?: CodeBindingOptions): iam.Grant;
+
+  /**
+   * Adds a rule for what happens to this table's codes. Needs `eventBus`.
+   *
+   * @param id of the rule
+   * @param options its target, and what the event must match, such as `{ eventPattern: { detailType: ['CodeRedeemed'] } }`
+   */
+  onCodeEvent(id: string, options?: events.OnEventOptions): events.Rule;
 
   /**
    * How many codes were issued.
@@ -160,6 +170,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /** The function that issues codes. */
   public abstract readonly issueFunction: lambda.IFunction;
   protected abstract readonly encryptionKey?: kms.IKey;
+  protected abstract readonly eventBus?: events.IEventBus;
 
   /**
    * The function of a verb, or undefined where there is none.
@@ -261,6 +272,20 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
     bound.set(variable, target.node.path);
     fn.addEnvironment(variable, target.functionName);
     return this.grantVerb(verb, fn);
+  }
+
+  /**
+   * Adds a rule for what happens to this table's codes. Needs `eventBus`.
+   *
+   * @param id of the rule
+   * @param options its target, and what the event must match, such as `{ eventPattern: { detailType: ['CodeRedeemed'] } }`
+   */
+  public onCodeEvent(id: string, options: events.OnEventOptions = {}): events.Rule {
+    if (!this.eventBus) {
+      throw new InvalidPropError(this, '`onCodeEvent` needs `eventBus`: without one there are no events');
+    }
+    const pattern = { source: [EVENT_SOURCE], resources: [this.table.tableArn] };
+    return createEventRule(this, id, this.eventBus, pattern, options);
   }
 
   /**

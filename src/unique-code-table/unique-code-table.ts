@@ -3,13 +3,25 @@ import * as apigwv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { createCodeEvents } from './code-events';
 import { CodeFormat } from './code-format';
 import { type CodeIndex, CodeVerb, indexOf, VERB, verbOf } from './code-verb';
-import { ENV, EXPORT, INDEX, MAX_REDEMPTIONS, MAX_TRANSACTION_ITEMS, TABLE } from './contract';
+import {
+  ENV,
+  EXPORT,
+  INDEX,
+  MAX_REDEMPTIONS,
+  MAX_TRANSACTION_ITEMS,
+  METRIC,
+  METRIC_NAMESPACE,
+  TABLE,
+} from './contract';
 import { drawsPerCode, roundsPerBatch, writeUnitsPerBatch } from './figures';
 import type { UniqueCodeTableAttributes, UniqueCodeTableProps } from './props';
 import { type IUniqueCodeTable, UniqueCodeTableBase } from './unique-code-table-base';
@@ -17,6 +29,7 @@ import {
   addBlockWidgets,
   type AlarmRule,
   createAlarms,
+  deadLetterRule,
   frontRules,
   functionRules,
   oneIsTooMuch,
@@ -24,9 +37,10 @@ import {
 import { connectionsOf, createHandlerFunction, validateHandlerProps } from '../shared/handler-function';
 import { createHttpApi, type HttpFront } from '../shared/http-api';
 import { grantKey, TABLE_KEY } from '../shared/key';
+import { handlerMetric } from '../shared/metric';
 import type { AlarmOptions, IWatchable } from '../shared/monitoring';
 import { tableFor, tableKey } from '../shared/table';
-import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
+import { InvalidPropError, validateDuration, validateInteger, validateNeeds } from '../shared/validate';
 import { validateTypes } from '../shared/validate-types';
 
 /** Share of the space from which on issuing costs so much more that the user has to know. */
@@ -69,6 +83,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
       public readonly table = dynamodb.Table.fromTableArn(this, 'Table', attributes.tableArn);
       public readonly issueFunction = this.handler('Handler', attributes.issueFunctionArn);
       protected readonly encryptionKey = attributes.encryptionKey;
+      protected readonly eventBus = attributes.eventBus;
       private readonly others = new Map(
         Object.entries(attributes.functionArns ?? {}).map(([verb, arn]) => [
           verb,
@@ -102,8 +117,14 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /** The function that issues codes. */
   public readonly issueFunction: lambda.IFunction;
 
-  /** All functions of the block: one for each verb. */
+  /** All functions of the block: one for each verb, and `eventsFunction`. */
   public readonly functions: lambda.Function[];
+
+  /** The function that tells the bus, where there is an `eventBus`. */
+  public readonly eventsFunction?: lambda.Function;
+
+  /** Where Lambda says which records of the stream it gave up, where there is an `eventBus`. */
+  public readonly deadLetterQueue?: sqs.IQueue;
 
   /** The HTTP API, where there is one. */
   public readonly api?: apigwv2.IHttpApi;
@@ -114,6 +135,8 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   private readonly front?: HttpFront;
 
   protected readonly encryptionKey?: kms.IKey;
+
+  protected readonly eventBus?: events.IEventBus;
 
   private readonly byVerb = new Map<CodeVerb, lambda.Function>();
 
@@ -130,7 +153,9 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     const indexes = [...new Set(props.indexes ?? [])];
     this.checkSpace(format, props);
     this.encryptionKey = tableKey(props);
-    this.table = tableFor(this, 'Table', TABLE.key, props, TABLE.timeToExist);
+    this.eventBus = props.eventBus;
+    const stream = props.eventBus && dynamodb.StreamViewType.NEW_AND_OLD_IMAGES;
+    this.table = tableFor(this, 'Table', TABLE.key, props, TABLE.timeToExist, stream);
     // To a table of the user's nothing is added.
     if (!props.table) for (const index of indexes) addIndex(this.table as dynamodb.Table, index);
 
@@ -147,11 +172,12 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
       ...(indexes.length > 0 && { [ENV.indexes]: indexes.join(',') }),
     };
     for (const verb of verbs) {
-      const { id: handlerId, description } = VERB[verbOf(verb)];
+      const { id: handlerId, description, bundle } = VERB[verbOf(verb)];
+      const asset = `unique-code-table/${bundle}`;
       const fn = createHandlerFunction(
         this,
         handlerId,
-        { description, asset: 'unique-code-table', export: EXPORT[verbOf(verb)], environment },
+        { description, asset, export: EXPORT[verbOf(verb)], environment },
         props,
       );
       this.byVerb.set(verb, fn);
@@ -159,6 +185,12 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     }
     this.issueFunction = this.functionFor(CodeVerb.ISSUE);
     this.functions = [...this.byVerb.values()];
+    if (props.eventBus) {
+      const told = createCodeEvents(this, this.table, props.eventBus, this.encryptionKey, props);
+      this.eventsFunction = told.fn;
+      this.deadLetterQueue = told.deadLetterQueue;
+      this.functions.push(told.fn);
+    }
 
     if (props.httpApi) {
       const routes = [...this.byVerb].map(([verb, target]) => ({
@@ -231,6 +263,51 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   }
 
   /**
+   * How many events the bus took. Throws without `eventBus`.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricEventsPut(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this.events('metricEventsPut').fn, METRIC_NAMESPACE, METRIC.eventsPut, options);
+  }
+
+  /**
+   * How often the bus did not take an event, which then comes again. Throws without `eventBus`.
+   *
+   * @default - the sum over 5 minutes
+   */
+  public metricEventsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(
+      this.events('metricEventsFailed').fn,
+      METRIC_NAMESPACE,
+      METRIC.eventsFailed,
+      options,
+    );
+  }
+
+  /**
+   * How old the last record of the stream was when the function got it, in milliseconds. Throws without `eventBus`.
+   *
+   * @default - the maximum over 5 minutes
+   */
+  public metricEventsDelay(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    const { fn } = this.events('metricEventsDelay');
+    return fn.metric('IteratorAge', { statistic: cloudwatch.Stats.MAXIMUM, ...options });
+  }
+
+  /**
+   * How many messages lie in the dead-letter queue. Throws without `eventBus`.
+   *
+   * @default - the maximum over 5 minutes
+   */
+  public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.events('metricDeadLetters').queue.metricApproximateNumberOfMessagesVisible({
+      statistic: cloudwatch.Stats.MAXIMUM,
+      ...options,
+    });
+  }
+
+  /**
    * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
    *
    * @param options who hears of them, and what is different
@@ -254,6 +331,9 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
           this.metricCollisions({ label: 'drawn and taken' }),
         ],
         Exhausted: [this.metricExhausted({ label: 'no free code' })],
+        ...(this.eventsFunction && {
+          Events: [this.metricEventsPut({ label: 'put' }), this.metricEventsFailed({ label: 'come again' })],
+        }),
       },
     });
   }
@@ -303,9 +383,32 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
         why: 'Half of the codes that are drawn are taken already.',
         runbook: 'Half of the codes that are drawn are taken',
       },
+      ...this.eventRules(),
       ...frontRules(this.front),
       ...functionRules(this.functions),
     ];
+  }
+
+  private eventRules(): AlarmRule[] {
+    if (!this.eventsFunction) return [];
+    return [
+      {
+        id: 'EventsLate',
+        metric: this.metricEventsDelay(),
+        threshold: Duration.minutes(15).toMilliseconds(),
+        datapoints: [1, 1],
+        why: 'Events of codes are a quarter of an hour late; after twelve hours they are given up.',
+        runbook: 'Events of codes are late',
+      },
+      deadLetterRule(this.metricDeadLetters(), 'Events of codes were given up'),
+    ];
+  }
+
+  private events(member: string): { fn: lambda.Function; queue: sqs.IQueue } {
+    if (!this.eventsFunction || !this.deadLetterQueue) {
+      throw new InvalidPropError(this, `\`${member}\` needs \`eventBus\`: there are no events to measure`);
+    }
+    return { fn: this.eventsFunction, queue: this.deadLetterQueue };
   }
 
   private apiFront(member: string): HttpFront {
@@ -331,6 +434,14 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     }
     if (props.verbs?.includes(CodeVerb.LIST) && !props.indexes?.length) {
       throw new InvalidPropError(this, 'CodeVerb.LIST needs `indexes`: it lists what an index holds');
+    }
+    validateNeeds(this, props, 'codesInEvents', 'eventBus', 'without one there are no events');
+    validateNeeds(this, props, 'deadLetterQueue', 'eventBus', 'it takes what events leave behind');
+    if (props.deadLetterQueue?.fifo) {
+      throw new InvalidPropError(
+        this,
+        '`deadLetterQueue` must be a standard queue: Lambda sends to no other',
+      );
     }
     const { httpApi } = props;
     if (httpApi && !httpApi.authorizer && !httpApi.allowAnonymous) {

@@ -13,6 +13,25 @@ export const USED: Record<string, Record<string, string[]>> = {
   },
   'UniqueCodeTable/IssueHandlerRole': {
     'unique-code-table': ['dynamodb:PutItem'],
+    'unique-code-table-verbs': ['dynamodb:PutItem'],
+  },
+  'UniqueCodeTable/ImportHandlerRole': { 'unique-code-table-verbs': ['dynamodb:PutItem'] },
+  'UniqueCodeTable/ValidateHandlerRole': { 'unique-code-table-verbs': ['dynamodb:GetItem'] },
+  'UniqueCodeTable/LookUpHandlerRole': { 'unique-code-table-verbs': ['dynamodb:GetItem'] },
+  'UniqueCodeTable/RedeemHandlerRole': { 'unique-code-table-verbs': ['dynamodb:UpdateItem'] },
+  'UniqueCodeTable/RollBackHandlerRole': { 'unique-code-table-verbs': ['dynamodb:UpdateItem'] },
+  'UniqueCodeTable/RevokeHandlerRole': { 'unique-code-table-verbs': ['dynamodb:UpdateItem'] },
+  'UniqueCodeTable/ReinstateHandlerRole': { 'unique-code-table-verbs': ['dynamodb:UpdateItem'] },
+  'UniqueCodeTable/ListHandlerRole': { 'unique-code-table-verbs': ['dynamodb:Query'] },
+  'UniqueCodeTable/EventsHandlerRole': {
+    'unique-code-table-verbs': [
+      'dynamodb:DescribeStream',
+      'dynamodb:GetRecords',
+      'dynamodb:GetShardIterator',
+      'dynamodb:ListStreams',
+      'events:PutEvents',
+      'sqs:SendMessage',
+    ],
   },
   'GitPushPipeline/AcceptHandlerRole': {
     'git-push-pipeline': ['secretsmanager:GetSecretValue', 'sqs:SendMessage'],

@@ -8,7 +8,8 @@ import type {
   WriteResult,
 } from '../../lambda-src/unique-code-table/core/store';
 import { createHandler, type Ports } from '../../lambda-src/unique-code-table/handler';
-import { verbHandlers, type VerbPorts } from '../../lambda-src/unique-code-table/verbs';
+import type { IssuePorts } from '../../lambda-src/unique-code-table/core/issue';
+import { issuingVerbs } from '../../lambda-src/unique-code-table/issue/verbs';
 import { CodeAlphabet, CodeFormat } from '../../src';
 import { lambdaContext, sampleEvent } from '../events';
 
@@ -33,7 +34,7 @@ class MemoryStore implements CodeWriter {
 let store: MemoryStore;
 let metrics: Record<string, number>[];
 let lines: string[];
-let ports: Ports & VerbPorts;
+let ports: Ports & IssuePorts;
 let now: number;
 
 beforeEach(() => {
@@ -52,7 +53,6 @@ beforeEach(() => {
       idempotencyWindow: 60,
       itemsPerCode: 1,
       indexes: [],
-      maxRedemptions: 1,
     },
     log: createLog(
       'INFO',
@@ -62,10 +62,10 @@ beforeEach(() => {
         return values;
       },
     ),
-  } as Partial<Ports & VerbPorts> as Ports & VerbPorts; // the other verbs' stores are not called here
+  };
 });
 
-const invoke = (event: unknown) => createHandler(verbHandlers(ports).issue, ports)(event, lambdaContext);
+const invoke = (event: unknown) => createHandler(issuingVerbs(ports).issue, ports)(event, lambdaContext);
 async function http(
   body: string | undefined,
   headers: Record<string, string> = {},

@@ -20,7 +20,8 @@ import { dynamodbUpdater } from '../../lambda-src/unique-code-table/adapters/dyn
 import { dynamodbWriter } from '../../lambda-src/unique-code-table/adapters/dynamodb-writer';
 import type { IssueRules } from '../../lambda-src/unique-code-table/core/issue';
 import { createHandler } from '../../lambda-src/unique-code-table/handler';
-import { verbHandlers } from '../../lambda-src/unique-code-table/verbs';
+import { issuingVerbs } from '../../lambda-src/unique-code-table/issue/verbs';
+import { usingVerbs } from '../../lambda-src/unique-code-table/use/verbs';
 import { CodeFormat } from '../../src';
 import type { Verb } from '../../src/unique-code-table/contract';
 import { lambdaContext, sampleEvent } from '../events';
@@ -98,7 +99,7 @@ type Body = Record<string, unknown>;
 function handlers(changes: Partial<typeof RULES> = {}, reuseExpiredCodes = false) {
   const rules = { ...RULES, ...changes, itemsPerCode: reuseExpiredCodes ? 1 : 2 };
   const ports = { clock: timing, log: createLog('INFO', () => undefined) };
-  const verbs = verbHandlers({
+  const all = {
     ...ports,
     writer: dynamodbWriter(
       client,
@@ -110,9 +111,10 @@ function handlers(changes: Partial<typeof RULES> = {}, reuseExpiredCodes = false
     lister: dynamodbLister(client, TABLE_NAME, timing),
     randomBytes,
     randomId: randomUUID,
-    sha256: text => createHash('sha256').update(text).digest('hex'),
+    sha256: (text: string) => createHash('sha256').update(text).digest('hex'),
     rules,
-  });
+  };
+  const verbs = { ...issuingVerbs(all), ...usingVerbs(all) };
   const context = { ...lambdaContext, getRemainingTimeInMillis: () => 60_000 };
   return {
     call: async (verb: Verb, input: Body) =>

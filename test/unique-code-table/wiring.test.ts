@@ -33,7 +33,7 @@ beforeAll(async () => {
     AWS_SECRET_ACCESS_KEY: 'local',
     AWS_ENDPOINT_URL_DYNAMODB: example.system.endpoints.dynamodb,
   });
-  ({ issue } = await import('../../lambda-src/unique-code-table/index.js'));
+  ({ issue } = await import('../../lambda-src/unique-code-table/issue/index.js'));
 });
 afterAll(async () => {
   for (const name of ENVIRONMENT) {

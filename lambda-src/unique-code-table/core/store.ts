@@ -63,6 +63,8 @@ export interface RedemptionEntry {
 export interface StoredCode extends CodeLife {
   readonly Code: string;
   readonly CreatedOn?: string;
+  /** Another one is another code, though it may have the same characters. */
+  readonly Nonce?: string;
   readonly UsedBy?: string;
   readonly Reference?: string;
   readonly Description?: string;

@@ -1,22 +1,14 @@
-import { importCodes } from './core/import';
-import { timestamp } from './core/input';
-import { issueCodes, type IssuePorts, parseIssue, type Tally } from './core/issue';
-import { list, type ListPorts, lookUp, type ReadPorts, validate } from './core/read';
-import { redeem, reinstate, revoke, rollBack, type UpdatePorts } from './core/redeem';
-import { Refusal } from './core/refusal';
-import type { VerbHandler } from './handler';
-import { METRIC, type Verb } from '../../src/unique-code-table/contract';
+import { METRIC, type Verb } from '../../../src/unique-code-table/contract';
+import { importCodes } from '../core/import';
+import { timestamp } from '../core/input';
+import { issueCodes, type IssuePorts, parseIssue, type Tally } from '../core/issue';
+import { Refusal } from '../core/refusal';
+import type { VerbHandler } from '../handler';
 
-export type VerbPorts = IssuePorts & UpdatePorts & ReadPorts & ListPorts;
-
-/** The verbs as handlers: the status of each answer, and what is counted of it beside `Done` and `Refused`. */
-export function verbHandlers(ports: VerbPorts): Readonly<Record<Verb, VerbHandler>> {
-  const changed =
-    (status: number, change: typeof redeem | typeof rollBack): VerbHandler =>
-    async (input, caller) => {
-      const { body, repeated } = await change(input, caller, ports);
-      return { status: repeated ? 200 : status, body, repeated };
-    };
+/** The verbs that make codes: the status of each answer, and what is counted of it beside `Done` and `Refused`. */
+export function issuingVerbs(
+  ports: IssuePorts,
+): Readonly<Record<Extract<Verb, 'issue' | 'import'>, VerbHandler>> {
   return {
     issue: issueHandler(ports),
     import: async (input, caller) => {
@@ -29,17 +21,10 @@ export function verbHandlers(ports: VerbPorts): Readonly<Record<Verb, VerbHandle
         metrics: { [METRIC.codesImported]: repeated ? 0 : codes.length },
       };
     },
-    validate: async (input, caller) => ({ status: 200, body: await validate(input, caller, ports) }),
-    lookUp: async (input, caller) => ({ status: 200, body: await lookUp(input, caller, ports) }),
-    list: async (input, caller) => ({ status: 200, body: await list(input, caller, ports) }),
-    redeem: changed(201, redeem),
-    rollBack: changed(200, rollBack),
-    revoke: changed(200, revoke),
-    reinstate: changed(200, reinstate),
   };
 }
 
-function issueHandler(ports: VerbPorts): VerbHandler {
+function issueHandler(ports: IssuePorts): VerbHandler {
   return async (input, caller, measure) => {
     const now = Math.floor(ports.clock.now() / 1000);
     const request = parseIssue(input, ports.rules, caller.http, now);
