@@ -124,6 +124,14 @@ function attacksOn(role: Role, place: Place): Request[] {
           context: action.startsWith('kms:') ? via('dynamodb') : BY_CODE,
         })),
       ),
+    // What UniqueCodeTable keeps of requests, beside its codes: whoever changes one gets another's codes.
+    ...resources
+      .filter(arn => arn.includes(':table/BlockTable'))
+      .map(resource => ({
+        action: 'dynamodb:UpdateItem',
+        resource,
+        context: { ...BY_CODE, 'dynamodb:LeadingKeys': ['#request#0f'] },
+      })),
     ...buses.flatMap(resource => [
       { action: 'events:PutEvents', resource, context: BY_CODE },
       { action: 'events:PutEvents', resource, context: { ...BY_CODE, 'events:source': ['aws.s3'] } },

@@ -1,4 +1,5 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import * as codecommit from 'aws-cdk-lib/aws-codecommit';
 import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -11,6 +12,8 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import {
   BirthdayApi,
+  CodeIndex,
+  CodeVerb,
   CrashReporterLayer,
   CrashReporterMode,
   DestinationAuth,
@@ -64,6 +67,8 @@ export const BLOCK_CASES: BlockCase[] = [
         provisionedConcurrentExecutions: 1,
         gradualDeployment: codedeploy.LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
         preTrafficCheck: true,
+        deletion: true,
+        authorizer: new HttpIamAuthorizer(),
       }),
   },
   {
@@ -73,6 +78,9 @@ export const BLOCK_CASES: BlockCase[] = [
       new UniqueCodeTable(stack, id, {
         httpApi: { allowAnonymous: true },
         timeToLive: Duration.days(30),
+        verbs: Object.values(CodeVerb),
+        indexes: [CodeIndex.REFERENCE, CodeIndex.USED_BY],
+        eventBus: new events.EventBus(stack, `${id}Bus`),
         encryptionKey: new kms.Key(stack, `${id}Key`),
         tracing: lambda.Tracing.ACTIVE,
         vpc: new ec2.Vpc(stack, `${id}Vpc`, { maxAzs: 2 }),
