@@ -1,6 +1,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createLog } from '../../lambda-src/shared/log';
+import type { IssuePorts } from '../../lambda-src/unique-code-table/core/issue';
 import type {
   CodeWriter,
   RequestRecord,
@@ -8,7 +9,6 @@ import type {
   WriteResult,
 } from '../../lambda-src/unique-code-table/core/store';
 import { createHandler, type Ports } from '../../lambda-src/unique-code-table/handler';
-import type { IssuePorts } from '../../lambda-src/unique-code-table/core/issue';
 import { issuingVerbs } from '../../lambda-src/unique-code-table/issue/verbs';
 import { CodeAlphabet, CodeFormat } from '../../src';
 import { lambdaContext, sampleEvent } from '../events';

@@ -1,5 +1,5 @@
-import type { StoredCode } from './store';
 import { timestamp } from './input';
+import type { StoredCode } from './store';
 import {
   type CodeEventDetail,
   type CodeEventType,

@@ -65,24 +65,27 @@ function comesAgainFrom({ sequenceNumber }: Pending): DynamoDBBatchResponse {
   return { batchItemFailures: [{ itemIdentifier: sequenceNumber }] };
 }
 
-function eventsOfRecord(record: DynamoDBRecord, rules: EventRules): Pending[] {
-  const {
-    eventID,
-    userIdentity,
-    dynamodb: image,
-  } = record as DynamoDBRecord & {
-    userIdentity?: { principalId?: string };
-  };
-  const { OldImage, NewImage, SequenceNumber, ApproximateCreationDateTime = 0 } = image!;
+/** As Lambda hands it over; or, put again by hand as the runbook says, as the AWS CLI prints it. */
+type StreamRecord = DynamoDBRecord & {
+  readonly userIdentity?: { readonly principalId?: string; readonly PrincipalId?: string };
+};
+
+function secondsOf(time: number | string = 0): number {
+  return Math.floor(typeof time === 'number' ? time : Date.parse(time) / 1000);
+}
+
+function eventsOfRecord(record: StreamRecord, rules: EventRules): Pending[] {
+  const { eventID, userIdentity, dynamodb: image } = record;
+  const { OldImage, NewImage, SequenceNumber, ApproximateCreationDateTime } = image!;
   const code = image!.Keys?.Code?.S;
   if (code === undefined || code.startsWith('#')) return []; // what remembers requests and expired codes
   const change: CodeChange = {
     id: eventID!,
     sequenceNumber: SequenceNumber!,
-    at: Math.floor(ApproximateCreationDateTime),
+    at: secondsOf(ApproximateCreationDateTime),
     before: OldImage && storedCode(OldImage as Item),
     after: NewImage && storedCode(NewImage as Item),
-    byTimeToLive: userIdentity?.principalId === 'dynamodb.amazonaws.com',
+    byTimeToLive: (userIdentity?.principalId ?? userIdentity?.PrincipalId) === 'dynamodb.amazonaws.com',
   };
   return eventsOf(change, rules).map(event => ({ event, sequenceNumber: SequenceNumber! }));
 }
