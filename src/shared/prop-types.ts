@@ -384,6 +384,7 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
   },
   UniqueCodeTableAttributes: {
     'encryptionKey?': 'object aws_kms.IKey with keyArn',
+    'eventBus?': 'object aws_events.IEventBus with eventBusArn',
     'functionArns?': 'map of string',
     issueFunctionArn: 'string',
     tableArn: 'string',
@@ -391,8 +392,11 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
   UniqueCodeTableProps: {
     'architecture?': 'object aws_lambda.Architecture with dockerPlatform',
     'billing?': 'object TableBilling with _provisioned from onDemand provisioned',
+    'codesInEvents?': 'boolean',
+    'deadLetterQueue?': 'object aws_sqs.IQueue with fifo',
     'encryptionKey?': 'object aws_kms.IKey with keyArn',
     'environmentEncryption?': 'object aws_kms.IKey with keyArn',
+    'eventBus?': 'object aws_events.IEventBus with eventBusArn',
     'expectedCodes?': 'number',
     'format?': 'object CodeFormat with space from of',
     'httpApi?': 'struct CodeApiOptions',
