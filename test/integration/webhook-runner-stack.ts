@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { DynamoDBClient, GetItemCommand, ScanCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
@@ -11,9 +11,12 @@ import {
 } from '@aws-sdk/client-sqs';
 import { CfnOutput, Duration, type Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { S3 } from 'cdk-localhost/s3';
 import { type RunningStack, startStack } from 'cdk-localhost/testing/stack';
 import { clientFor, TurnedClock } from 'cdk-localhost/testing/stand-ins';
 import { expect } from 'vitest';
+import { fastClock, quicken } from './fast-time';
 import { samplePeople, WebhookHost } from '../../demo/hosts/webhook/webhook-host';
 import { endOfRun, startRun } from '../../demo/tour/webhook-tour';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
@@ -22,6 +25,7 @@ import { WebhookDestination, WebhookRunner, type WebhookRunnerProps } from '../.
 import {
   type Checkpoint,
   ENV,
+  type RunEndedDetail,
   type RunMessage,
   type RunnerSettings,
   type RunRequest,
@@ -36,9 +40,21 @@ export const VISIBILITY_SECONDS = 61;
 export const allIds = Array.from({ length: RECORDS }, (_, id) => id);
 export const lines = samplePeople(RECORDS).toString().trim().split('\n');
 
+/** A line of a file of failed records. */
+export interface FailedLine {
+  readonly record: number;
+  readonly reason: string;
+  readonly status?: number;
+  readonly raw?: unknown;
+  readonly rawBase64?: string;
+}
+
 /** Runners on the stand-ins with the real bundles, and the hosts that they talk to. */
 export class RunnerStack {
-  public static async start(build: (stack: Stack, runners: RunnerStack) => void): Promise<RunnerStack> {
+  public static async start(
+    build: (stack: Stack, runners: RunnerStack) => void,
+    fast = false,
+  ): Promise<RunnerStack> {
     const runners = new RunnerStack(await WebhookHost.start());
     try {
       runners.running = await startStack(
@@ -47,7 +63,10 @@ export class RunnerStack {
           runners.token = new secretsmanager.Secret(stack, 'Token');
           build(stack, runners);
         },
-        { clock: runners.clock, transform: hurry },
+        {
+          clock: fast ? fastClock : runners.clock,
+          transform: fast ? template => quicken(runners.folder, template as never) : hurry,
+        },
       );
       await runners.connect();
       return runners;
@@ -246,14 +265,57 @@ export class RunnerStack {
     return counts.reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
+  /** `GET /runs/{run_id}` */
+  public view(runner: string, changes: Partial<RunRequest>): Promise<Response> {
+    return this.atRun(runner, changes, 'GET');
+  }
+
+  /** `DELETE /runs/{run_id}` */
+  public cancel(runner: string, changes: Partial<RunRequest>): Promise<Response> {
+    return this.atRun(runner, changes, 'DELETE');
+  }
+
+  private atRun(runner: string, changes: Partial<RunRequest>, method: string): Promise<Response> {
+    const runId = runIdOf(this.request('', changes));
+    return fetch(`${this.output(`${runner}Url`)}s/${runId}`, { method, headers: { 'x-api-key': API_KEY } });
+  }
+
+  /** When the next request to the runner's destination is due. */
+  public async nextPlace(runner: string): Promise<number> {
+    const Key = { RunId: { S: 'pace' } };
+    const { Item } = await this.dynamodb.send(
+      new GetItemCommand({ TableName: `${runner}-LeaseTable`, Key, ConsistentRead: true }),
+    );
+    return Number(Item!.NextAt.N);
+  }
+
+  /** The events of ended runs, and of each what lies in the bucket of failed records. */
+  public ended(webhookId: string): RunEndedDetail[] {
+    return this.running.system
+      .service(EventBridge)
+      .events.map(({ event }) => (event as unknown as { detail: RunEndedDetail }).detail)
+      .filter(detail => detail.webhookId === webhookId);
+  }
+
+  public failedRecords({ failedRecords: kept }: RunEndedDetail): FailedLine[] {
+    if (kept === undefined) return [];
+    const bucket = this.running.system.service(S3).bucket(kept.bucket);
+    return bucket
+      .keys(kept.prefix)
+      .flatMap(key => readFileSync(bucket.versionsOf(key)[0].content!.file, 'utf8').trim().split('\n'))
+      .map(line => JSON.parse(line) as FailedLine);
+  }
+
   private async connect(): Promise<void> {
     this.dynamodb = new DynamoDBClient(clientFor(this.running, 'dynamodb'));
     this.queues = new SQSClient(clientFor(this.running, 'sqs'));
+    await this.putSecret('ApiKey', API_KEY);
+    await this.putSecret('Token', JSON.stringify({ token: TOKEN }));
+  }
+
+  public async putSecret(SecretId: string, SecretString: string): Promise<void> {
     const secrets = new SecretsManagerClient(clientFor(this.running, 'secretsManager'));
-    await secrets.send(new PutSecretValueCommand({ SecretId: 'ApiKey', SecretString: API_KEY }));
-    await secrets.send(
-      new PutSecretValueCommand({ SecretId: 'Token', SecretString: JSON.stringify({ token: TOKEN }) }),
-    );
+    await secrets.send(new PutSecretValueCommand({ SecretId, SecretString }));
     secrets.destroy();
   }
 }

@@ -1,0 +1,349 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import * as path from 'node:path';
+import { Duration } from 'aws-cdk-lib';
+import { eventually } from 'cdk-localhost/testing/stand-ins';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { fastClock } from './fast-time';
+import { deniedCalls } from './permissions';
+import { RunnerStack, TOKEN } from './webhook-runner-stack';
+import { type ReceivedBatch, samplePeople } from '../../demo/hosts/webhook/webhook-host';
+import { DestinationAuth, FailedRecords, RecordMapping, WebhookDestination } from '../../src';
+import type { RunEndedDetail, RunRequest } from '../../src/webhook-runner/contract';
+
+/** Fault x what holds: the real bundles on the local runner, in a time that is forty times as fast. */
+const COUNT = 300;
+const SIZE = 50;
+const PEOPLE = samplePeople(COUNT).toString().trim().split('\n');
+const RUNNERS = ['Plain', 'Short', 'Patient', 'Strict', 'Paced', 'Mapped'];
+let runners: RunnerStack;
+
+/** An ES module. It ends its own process as soon as a file is there, and leaves record 9 out. */
+const mapping = (folder: string) => `
+import * as fs from 'node:fs';
+const file = ${JSON.stringify(path.join(folder, 'kill'))};
+setInterval(() => {
+  if (!fs.existsSync(file)) return;
+  fs.rmSync(file);
+  process.kill(process.pid, 'SIGKILL');
+}, 1).unref();
+export default record => (record.id === 9 ? undefined : { ...record });`;
+
+beforeAll(async () => {
+  runners = await RunnerStack.start((stack, started) => {
+    const file = path.join(started.folder, 'map.mjs');
+    writeFileSync(file, mapping(started.folder));
+    const auth = DestinationAuth.bearer(started.token);
+    const destination = WebhookDestination.http({ url: started.host.urls.destinationUrl, auth });
+    const add = (id: string, props: Parameters<RunnerStack['add']>[2]) =>
+      started.add(stack, id, { destination, batchSize: SIZE, ...props });
+    add('Plain', {});
+    add('Short', { maxRunDuration: Duration.minutes(1) });
+    add('Patient', { patience: Duration.minutes(1) });
+    add('Strict', { failureThreshold: 0, failedRecords: FailedRecords.none() });
+    add('Paced', { requestsPerMinute: 300, batchSize: 15, concurrency: 4 });
+    add('Mapped', { mapping: RecordMapping.module(file) });
+  }, true);
+});
+afterAll(async () => {
+  await runners?.stop();
+  for (const name of RUNNERS) {
+    for (const fn of ['AcceptHandler', 'RunHandler']) {
+      expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
+    }
+  }
+  expect(runners.logs.filter(line => line.includes(TOKEN) || line.includes('demo-token'))).toEqual([]);
+});
+
+let bodies: Set<string>;
+beforeEach(() => {
+  runners.reset();
+  bodies = new Set();
+  file(PEOPLE.join('\n'));
+});
+
+function file(content: string): void {
+  runners.host.files.set('data.ndjson', Buffer.from(content));
+}
+
+/** What the destination does with a batch: a status instead of taking it, or nothing. */
+type Refuse = (
+  batch: ReceivedBatch & { readonly ids: number[]; readonly asked: number; readonly authorization?: string },
+) => number | 'reset' | undefined;
+
+function refuse(what: Refuse, headers: Record<string, string> = {}): void {
+  let asked = 0;
+  runners.host.onBatch = (batch, response) => {
+    asked += 1;
+    const { authorization } = response.req.headers;
+    const answer = what({ ...batch, ids: idsOf(batch.body), asked, authorization });
+    if (answer === 'reset') response.req.socket.destroy();
+    else if (answer !== undefined) response.writeHead(answer, headers).end('no');
+    return answer !== undefined;
+  };
+}
+
+function idsOf(body: string): number[] {
+  return (JSON.parse(body) as { id: number }[]).map(({ id }) => id);
+}
+
+/** A run to its end, whose event, reports, bucket and destination must agree, whatever happened. */
+async function run(runner: string, changes: Partial<RunRequest> = {}): Promise<RunEndedDetail> {
+  const webhookId = await runners.run(runner, changes);
+  return ended(webhookId, runner);
+}
+
+async function ended(webhookId: string, runner: string, times = 1): Promise<RunEndedDetail> {
+  await eventually(() => runners.ended(webhookId).length === times);
+  const detail = runners.ended(webhookId).at(-1)!;
+  const { records, skipped, leftOut, delivered, failed, state } = detail;
+  expect(records).toBe(skipped + leftOut + delivered + failed);
+  const kept = runners.failedRecords(detail);
+  if (runner !== 'Strict') {
+    expect(new Set(kept.map(({ record }) => record)).size).toBe(failed);
+    expect(kept.every(({ reason }) => reason.length > 5)).toBe(true);
+  }
+  await eventually(() => runners.statesOf(webhookId).some(each => each !== 'running'));
+  expect(runners.statesOf(webhookId).filter(each => each !== 'running')).toEqual(
+    Array<string>(times).fill(state === 'succeeded' ? 'succeeded' : 'failed'),
+  );
+  for (const { body } of runners.host.batches) bodies.add(body);
+  return detail;
+}
+
+/** Every record of the file up to `records` arrived, or is in the failed records, or was left out; and none of them twice. */
+function expectAll({ records, skipped, leftOut, ...detail }: RunEndedDetail, once = true): void {
+  const failed = runners.failedRecords({ records, skipped, leftOut, ...detail }).map(({ record }) => record);
+  const ids = runners.idsReceived;
+  const all = new Set([...ids, ...failed, ...(leftOut > 0 ? [9] : [])]);
+  expect([...all].sort((a, b) => a - b)).toEqual(
+    Array.from({ length: records - skipped }, (_, i) => skipped + i),
+  );
+  expect(new Set(ids).size).toBe(detail.delivered);
+  if (once) expect(ids).toHaveLength(detail.delivered);
+}
+
+describe('costs time and no record: a destination that', () => {
+  test.each<[string, Refuse, Record<string, string>?]>([
+    ['is dead for a minute', ({ asked }) => (asked > 3 && asked < 11 ? 503 : undefined)],
+    ['cuts every second connection', ({ asked }) => (asked % 2 ? 'reset' : undefined)],
+    ['answers 500', ({ asked }) => (asked === 2 ? 500 : undefined)],
+    ['answers 408', ({ asked }) => (asked === 2 ? 408 : undefined)],
+    ['answers 425', ({ asked }) => (asked === 2 ? 425 : undefined)],
+    ['answers 529', ({ asked }) => (asked === 2 ? 529 : undefined)],
+    ['answers 429 and when', ({ asked }) => (asked === 2 ? 429 : undefined), { 'retry-after': '30' }],
+    ['takes no more than 30 records', ({ ids }) => (ids.length > 30 ? 413 : undefined)],
+  ])('%s', async (_, what, headers) => {
+    refuse(what, headers);
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'succeeded', records: COUNT, delivered: COUNT, reason: '' });
+    expectAll(detail);
+  });
+
+  test('refuses the login until the secret has a new one', async () => {
+    let token = TOKEN;
+    refuse(({ asked, authorization }) => {
+      if (asked === 3) {
+        token = 'rotated';
+        void runners.putSecret('Token', JSON.stringify({ token }));
+      }
+      return authorization === `Bearer ${token}` ? undefined : 401;
+    });
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'succeeded', delivered: COUNT, reason: '' });
+    expectAll(detail);
+  });
+});
+
+describe('ends the run as failed, with no record counted as failed, and where to go on: a destination that', () => {
+  test.each<[string, string, Refuse, RegExp]>([
+    ['is dead for good', 'Short', ({ asked }) => (asked > 2 ? 503 : undefined), /unavailable since/],
+    [
+      'is dead for longer than patience',
+      'Patient',
+      ({ asked }) => (asked > 2 ? 'reset' : undefined),
+      /since/,
+    ],
+    ['refuses the login for good', 'Plain', ({ asked }) => (asked > 2 ? 401 : undefined), /401/],
+    ['forbids everything', 'Plain', () => 403, /403/],
+  ])('%s', async (_, runner, what, reason) => {
+    refuse(what);
+    const detail = await run(runner);
+    expect(detail).toMatchObject({ state: 'failed', failed: 0, resumeFrom: detail.delivered });
+    expect(detail.reason).toMatch(reason);
+    expect(detail.reason).toContain(`batch_offset ${detail.resumeFrom}`);
+    expectAll(detail);
+    runners.host.onBatch = () => false;
+    const rest = await run(runner, { batch_offset: detail.resumeFrom });
+    expect(rest).toMatchObject({ state: 'succeeded', skipped: detail.resumeFrom });
+    expect(runners.idsReceived).toEqual(PEOPLE.map((_line, id) => id));
+  });
+});
+
+describe('are kept with their bytes, and told: records that', () => {
+  test('the destination refuses, each of them alone', async () => {
+    refuse(({ ids }) => (ids.some(id => id % 100 === 7) ? 422 : undefined));
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'succeeded', failed: 3, reason: '3 of 300 records failed.' });
+    expect(runners.failedRecords(detail)).toMatchObject(
+      [7, 107, 207].map(record => ({ record, status: 422, raw: JSON.parse(PEOPLE[record]) as object })),
+    );
+    expectAll(detail);
+  });
+
+  test('the destination refuses, which are all of them', async () => {
+    refuse(() => 422);
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'failed', delivered: 0 });
+    expectAll(detail);
+  });
+
+  test('are no records', async () => {
+    const broken = [...PEOPLE];
+    broken[3] = '{"id":3,';
+    broken[140] = '[140]';
+    broken[299] = '{"id":299}],"webhook_id":"other"';
+    file(broken.join('\n'));
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'succeeded', failed: 3 });
+    expect(
+      runners.failedRecords(detail).map(({ rawBase64 }) => Buffer.from(rawBase64!, 'base64').toString()),
+    ).toEqual([3, 140, 299].map(id => broken[id]));
+    expectAll(detail);
+  });
+
+  test('fail where nothing is kept and one is too much', async () => {
+    refuse(({ ids }) => (ids.includes(42) ? 400 : undefined));
+    const detail = await run('Strict');
+    expect(detail).toMatchObject({ state: 'failed', failed: 1, delivered: COUNT - 1 });
+    expect(detail).not.toHaveProperty('failedRecords');
+    expect(detail.reason).toMatch(/1 of 300 records failed/);
+  });
+});
+
+describe('a source that', () => {
+  const serve = (parts: (response: ServerResponse) => void, etag = '"1"') => {
+    runners.host.onFile = (_, response) => {
+      response.writeHead(200, { etag });
+      parts(response);
+      return true;
+    };
+  };
+
+  test('is slow is read to its end', async () => {
+    serve(response => {
+      const rest = [...PEOPLE];
+      const timer = setInterval(() => {
+        response.write(
+          rest
+            .splice(0, 30)
+            .map(line => `${line}\n`)
+            .join(''),
+        );
+        if (rest.length > 0) return;
+        clearInterval(timer);
+        response.end();
+      }, 3);
+    });
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'succeeded', delivered: COUNT });
+    expectAll(detail);
+  });
+
+  test('changes in the middle ends the run, which counts what was delivered before', async () => {
+    runners.host.onFile = (request, response) => {
+      if (request.headers.range !== undefined) {
+        response.writeHead(412).end();
+      } else {
+        response.writeHead(200, { etag: '"1"', 'content-length': 1e6 });
+        response.write(`${PEOPLE.slice(0, 220).join('\n')}\n`);
+        runners.host.onBatch = () => {
+          if (runners.host.batches.length === 3) response.destroy();
+          return false;
+        };
+      }
+      return true;
+    };
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({
+      state: 'failed',
+      failed: 0,
+      reason: expect.stringContaining('has changed'),
+    });
+    expectAll(detail);
+  });
+
+  test.each([
+    ['CSV', PEOPLE.map((_, id) => `${id},person,"a ""b"""`).join('\n')],
+    ['HTML', '<!doctype html>\n<html><body>{"id":1}</body></html>'],
+    ['a JSON array', `[\n${PEOPLE.join(',\n')}\n]`],
+  ])('is %s ends the run saying so, and nothing is sent', async (_, content) => {
+    file(content);
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'failed', delivered: 0 });
+    expect(detail.reason).toContain('data_url is not NDJSON');
+    expect(runners.host.batches).toEqual([]);
+  });
+});
+
+test('a killed worker: everything arrives or is kept, what comes again has its key, and all is counted once', async () => {
+  const broken = [...PEOPLE];
+  broken[20] = '{"id":20';
+  file(broken.join('\n'));
+  const kill = path.join(runners.folder, 'kill');
+  let batches = 0;
+  runners.host.onBatch = batch => {
+    if (batches++ !== 3) return false;
+    runners.host.batches.push(batch); // the destination has it, and its answer is lost
+    writeFileSync(kill, '');
+    return true;
+  };
+  const detail = await run('Mapped');
+  expect(existsSync(kill)).toBe(false);
+  rmSync(kill, { force: true });
+  expect(detail).toMatchObject({ state: 'succeeded', delivered: COUNT - 2, failed: 1, leftOut: 1 });
+  expectAll(detail, false);
+  expect(new Set(runners.host.batches.map(({ key }) => key)).size).toBe(bodies.size);
+});
+
+test('the same start three times at once, and again after its end: one run, which is told again', async () => {
+  const webhookId = 'wh-same';
+  await Promise.all(Array.from({ length: 3 }, () => runners.run('Plain', { webhook_id: webhookId })));
+  const detail = await ended(webhookId, 'Plain');
+  expectAll(detail);
+  const told = runners.statesOf(webhookId).length;
+  await runners.run('Plain', { webhook_id: webhookId });
+  await eventually(() => runners.statesOf(webhookId).length > told);
+  expect(runners.statesOf(webhookId).at(-1)).toBe('succeeded');
+  expectAll(detail);
+});
+
+test('four runs at once share one pace', async () => {
+  const begin = fastClock.now();
+  const hooks = await Promise.all(PEOPLE.slice(0, 4).map(() => runners.run('Paced')));
+  for (const webhookId of hooks) expect(await ended(webhookId, 'Paced')).toMatchObject({ delivered: COUNT });
+  const requests = (4 * COUNT) / 15;
+  expect(runners.host.batches).toHaveLength(requests);
+  // A place is 200 milliseconds; some that were taken ahead are free again at an end.
+  expect(await runners.nextPlace('Paced')).toBeGreaterThanOrEqual(begin + requests * 200);
+});
+
+test('a cancelled run ends, says how far it came, and the platform hears failed', async () => {
+  const request = { webhook_id: 'wh-cancel' };
+  let cancelled: Promise<Response> | undefined;
+  runners.host.onBatch = (_, response) => {
+    if (runners.host.batches.length < 2) return false;
+    cancelled ??= runners.cancel('Plain', request);
+    void cancelled.then(() => response.writeHead(503).end());
+    return true;
+  };
+  const detail = await run('Plain', request);
+  expect((await cancelled)?.status).toBe(202);
+  expect(detail).toMatchObject({ state: 'cancelled', delivered: 2 * SIZE, failed: 0, resumeFrom: 2 * SIZE });
+  expectAll(detail);
+  expect(await (await runners.view('Plain', request)).json()).toMatchObject({
+    state: 'cancelled',
+    delivered: 2 * SIZE,
+    resume_from: 2 * SIZE,
+  });
+});
