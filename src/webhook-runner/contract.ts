@@ -120,9 +120,9 @@ export const METRIC = {
   recordsDelivered: 'RecordsDelivered',
   recordsFailed: 'RecordsFailed',
   recordsLeftOut: 'RecordsLeftOut',
-  /** Records that were sent again. */
+  /** Records that were sent again: after an outage, a refused login, or in halves. */
   recordsRetried: 'RecordsRetried',
-  /** Answers of the destination with `Retry-After`. */
+  /** Answers of the destination with 429 or `Retry-After`. */
   throttles: 'Throttles',
   /** In milliseconds. */
   destinationLatency: 'DestinationLatency',

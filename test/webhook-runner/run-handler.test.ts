@@ -1,10 +1,11 @@
 import type { Context, SQSEvent } from 'aws-lambda';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { createLog } from '../../lambda-src/shared/log';
 import { authOf } from '../../lambda-src/webhook-runner/core/auth-secret';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
 import { type Delivery, LeaseLost, type Runs, type Report } from '../../lambda-src/webhook-runner/core/ports';
+import { RunMeter } from '../../lambda-src/webhook-runner/core/run-meter';
 import { createHandler, type Ports } from '../../lambda-src/webhook-runner/run/handler';
 import {
   type Checkpoint,
@@ -164,6 +165,78 @@ test('a run that ends is reported, counted, and its lease is closed for good', a
   expect(lines.map(line => JSON.parse(line) as object)).toEqual([
     expect.objectContaining({ message: 'run ended', records: 2, ...metrics[0] }),
   ]);
+});
+
+describe('metrics', () => {
+  const unavailable: Delivery = { kind: 'unavailable', reason: 'down' };
+  const refused: Delivery = { kind: 'refused', reason: 'no', status: 422 };
+
+  test.each<[string, Delivery[], Record<string, unknown>]>([
+    [
+      'one record is refused',
+      [refused],
+      { RecordsDelivered: 1, RecordsFailed: 1, BatchesFailed: 1, RecordsRetried: 0, RunsFailed: 0 },
+    ],
+    ['all are refused', [refused, refused], { RecordsDelivered: 0, RecordsFailed: 2, RunsFailed: 1 }],
+    [
+      'the destination is away twice and asks for a pause once',
+      [unavailable, { ...unavailable, throttled: true, retryAfterMs: 1000 }],
+      { RecordsDelivered: 2, RecordsRetried: 2, Throttles: 1, CircuitOpen: 0, RunsFailed: 0 },
+    ],
+    [
+      'it throttles without saying for how long',
+      [{ ...unavailable, throttled: true }],
+      { RecordsRetried: 1, Throttles: 1, DestinationLatency: [7, 7, 7] },
+    ],
+    [
+      'it is away for so long that the slice ends: nothing has ended or failed',
+      Array(7).fill(unavailable) as Delivery[],
+      { RecordsDelivered: 0, RecordsFailed: 0, CircuitOpen: 1, RecordsRetried: 7 },
+    ],
+    ['the login is refused once', [{ kind: 'unauthorized', reason: '401' }], { RecordsRetried: 1 }],
+    [
+      'a function names a record that it did not take',
+      [{ kind: 'delivered', failures: [{ index: 0, reason: 'no' }] }],
+      { RecordsDelivered: 1, RecordsFailed: 1, RecordsRetried: 0 },
+    ],
+  ])('%s', async (_, answers, expected) => {
+    const script = [...answers];
+    deliver = () => {
+      now += 7;
+      return script.shift() ?? { kind: 'delivered' };
+    };
+    expect(await handle()).toEqual(DONE);
+    expect(metrics).toEqual([expect.objectContaining(expected)]);
+    expect('RunsFailed' in metrics[0]).toBe(sent.length === 0);
+  });
+
+  test('what the mapping leaves out or cannot map', async () => {
+    content = '{"id":1}\n{"id":2}\n{"id":3}\n';
+    loadMapper = () => record => (record.id === 1 ? undefined : record.id === 2 ? (7 as never) : record);
+    expect(await handle()).toEqual(DONE);
+    expect(metrics).toEqual([
+      expect.objectContaining({ RecordsDelivered: 1, RecordsFailed: 1, RecordsLeftOut: 1, RunsFailed: 0 }),
+    ]);
+  });
+
+  test('a slice that goes on counts what it did itself, and not what those before it did', async () => {
+    const checkpoint = { ...newCheckpoint(now), lastReportAt: now, offset: 9, records: 1, delivered: 1 };
+    content = content.slice(9);
+    expect(await handle({ checkpoint, hop: 1 })).toEqual(DONE);
+    expect(metrics).toEqual([expect.objectContaining({ RecordsDelivered: 1, RunsFailed: 0 })]);
+  });
+
+  test('of many latencies a hundred are told, from the beginning of the slice to its end', () => {
+    let seed = 1;
+    const meter = new RunMeter(() => {
+      seed = (seed * 16807) % 2147483647;
+      return seed / 2147483647;
+    });
+    for (let i = 0; i < 1000; i += 1) meter.observe({ latencyMs: i });
+    const { DestinationLatency } = meter.values(newCheckpoint(0), newCheckpoint(0), 0);
+    const tenths = (DestinationLatency as number[]).map(latency => Math.floor(latency / 100));
+    expect([tenths.length, new Set(tenths).size]).toEqual([100, 10]);
+  });
 });
 
 test('a slice that does not end sends its checkpoint on, and waits nine minutes at most', async () => {

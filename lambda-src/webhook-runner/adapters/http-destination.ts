@@ -82,7 +82,13 @@ export function createHttpDestination(
       (status >= 500 && !LASTING_STATUS.has(status)) ||
       options.retryStatus?.includes(status)
     ) {
-      return { kind: 'unavailable', reason, retryAfterMs: retryAfterMs(headers['retry-after'], now()) };
+      const waitMs = retryAfterMs(headers['retry-after'], now());
+      return {
+        kind: 'unavailable',
+        reason,
+        retryAfterMs: waitMs,
+        throttled: status === 429 || waitMs !== undefined,
+      };
     }
     if (UNAUTHORIZED_STATUS.has(status)) {
       return { kind: 'unauthorized', reason, forbidden: status === 403 };

@@ -164,6 +164,7 @@ export class BatchDelivery {
       if (lane.circuit.unauthorized(lane.now())) {
         throw new RunEnd(`the destination refuses the credentials (${sent.reason})`);
       }
+      lane.observe({ retried: size });
       return again(part);
     }
     lane.circuit.answered();
@@ -187,6 +188,7 @@ export class BatchDelivery {
       this.fail(part, { reason: `${sent.reason}${group}`, status: sent.status, key: sent.key });
       return true;
     }
+    lane.observe({ retried: size });
     const middle = part.from + Math.ceil(size / 2);
     return (await again({ from: part.from, to: middle })) && again({ from: middle, to: part.to });
   }
@@ -367,8 +369,10 @@ export class BatchDelivery {
     const result = await lane.destination.deliver(request, lane.signal);
     lane.signal.throwIfAborted();
     lane.observe({ latencyMs: lane.now() - begun });
-    if (result.kind === 'unavailable' && result.retryAfterMs !== undefined) {
+    if (result.kind === 'unavailable' && result.throttled) {
       lane.observe({ throttled: true });
+    }
+    if (result.kind === 'unavailable' && result.retryAfterMs !== undefined) {
       await lane.hold(lane.now() + result.retryAfterMs);
     }
     if (result.kind === 'unauthorized' && result.forbidden && lane.deliveredAny()) {

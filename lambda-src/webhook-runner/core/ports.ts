@@ -66,7 +66,13 @@ export type Delivery =
   /** It has answered, and will not take it. */
   | { readonly kind: 'refused' | 'too-large'; readonly reason: string; readonly status?: number }
   /** No answer, or one that says that the destination is not there now. */
-  | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfterMs?: number }
+  | {
+      readonly kind: 'unavailable';
+      readonly reason: string;
+      readonly retryAfterMs?: number;
+      /** It asks for fewer requests. */
+      readonly throttled?: boolean;
+    }
   /** Also with credentials that were just read anew. `forbidden`: or it means these records alone. */
   | { readonly kind: 'unauthorized'; readonly reason: string; readonly forbidden?: boolean };
 

@@ -11,17 +11,16 @@ export class RunMeter {
   private retried = 0;
   private throttles = 0;
 
+  public constructor(private readonly random: () => number = Math.random) {}
+
   public observe({ latencyMs, retried = 0, throttled }: Observation): void {
     this.retried += retried;
     this.throttles += throttled ? 1 : 0;
     if (latencyMs !== undefined) {
-      // Of many every so-manieth: the first ones would tell of the beginning alone.
       this.answers += 1;
-      if (this.latencies.length < MAX_SAMPLES) {
-        this.latencies.push(latencyMs);
-      } else {
-        this.latencies[this.answers % MAX_SAMPLES] = latencyMs;
-      }
+      // A sample in which every answer of the slice is as likely as another.
+      const place = this.answers <= MAX_SAMPLES ? this.answers - 1 : Math.floor(this.random() * this.answers);
+      if (place < MAX_SAMPLES) this.latencies[place] = latencyMs;
     }
   }
 
