@@ -6,9 +6,6 @@ import { ENV } from '../../src/webhook-runner/contract';
 /** So many seconds of the runner, its queues and its functions are one of this machine. */
 const SPEED = 40;
 const START = Date.now();
-/** The longest that a queue hides a message: far beyond what a test takes, as the runtime's own deadline is the machine's time. */
-const TIMEOUT_SECONDS = 43_200;
-
 interface Template {
   readonly Resources?: Record<string, { Type: string; Properties?: Record<string, unknown> }>;
 }
@@ -24,20 +21,18 @@ export const fastClock: Clock = {
 
 /**
  * Has the runner's functions live in that time, their bundles as they are: what reads the clock, sleeps between tries and renews a lease is faster.
- * Not so the timeouts of requests, nor a slice, which has no end.
+ * Not so the timeouts of requests, and an invocation has the seconds that it is given of this machine's.
  */
 export function quicken(folder: string, { Resources = {} }: Template): void {
   const file = path.join(folder, 'fast-time.cjs');
   writeFileSync(file, PRELOAD);
   for (const { Type, Properties = {} } of Object.values(Resources)) {
-    if (Type === 'AWS::SQS::Queue') Properties.VisibilityTimeout = TIMEOUT_SECONDS;
     if (Type !== 'AWS::Lambda::Function') continue;
     const { Variables: variables } = Properties.Environment as {
       Variables: Record<string, string | undefined>;
     };
     if (variables[ENV.queueUrl] === undefined) continue;
     variables.NODE_OPTIONS = `${variables.NODE_OPTIONS ?? ''} --require ${file}`;
-    Properties.Timeout = TIMEOUT_SECONDS;
   }
 }
 
@@ -49,4 +44,10 @@ const repeat = setInterval;
 Date.now = () => ${START} + Math.floor((machine() - ${START}) * ${SPEED});
 timers.setTimeout = (ms, ...rest) => sleep(ms / ${SPEED}, ...rest);
 globalThis.setInterval = (call, ms, ...rest) => repeat(call, ms / ${SPEED}, ...rest);
+const { prototype } = require('node:http').IncomingMessage;
+const { _addHeaderLine: addHeader } = prototype;
+prototype._addHeaderLine = function (name, value, headers) {
+  const deadline = name.toLowerCase() === 'lambda-runtime-deadline-ms';
+  return addHeader.call(this, name, deadline ? String(${START} + (value - ${START}) * ${SPEED}) : value, headers);
+};
 `;

@@ -42,12 +42,11 @@ beforeAll(async () => {
     writeFileSync(module, mortal(started.folder));
     started.add(stack, 'Plain');
     started.add(stack, 'Mortal', { mapping: RecordMapping.module(module), batchSize: 500 });
-    started.add(stack, 'Slices', { requestsPerMinute: 200 });
   });
 });
 afterAll(async () => {
   await runners?.stop();
-  for (const name of ['Plain', 'Mortal', 'Slices']) {
+  for (const name of ['Plain', 'Mortal']) {
     for (const fn of ['AcceptHandler', 'RunHandler']) {
       expect(deniedCalls(runners.running.system, `${name}-${fn}`)).toEqual([]);
     }
@@ -198,38 +197,6 @@ describe('a callback', () => {
 });
 
 describe('messages', () => {
-  test('that come twice, late and out of order make no second run, also over slices that a rate limit ends', async () => {
-    const first = runners.message();
-    const { webhook_id: webhookId } = first.request;
-    const duplicates = (state: string) =>
-      runners.logs.filter(
-        line => line.includes(webhookId) && line.includes('a duplicate message') && line.includes(state),
-      ).length;
-    await runners.send('Slices', first);
-    await runners.send('Slices', first); // while the slice is worked on: it comes again
-    await eventually(() => duplicates('busy') >= 1);
-    await eventually(() =>
-      runners.logs.some(line => line.includes(webhookId) && line.includes('slice ended')),
-    );
-    await runners.send('Slices', first); // older than the slice that is worked on by now
-    await eventually(() => duplicates('stale') >= 1);
-    runners.clock.turn(VISIBILITY_SECONDS);
-    await eventually(() => duplicates('stale') >= 2);
-    expect(runners.host.batches.length).toBeLessThan(30);
-    expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
-    await runners.send('Slices', {
-      ...first,
-      checkpoint: await runners.savedCheckpoint('Slices', first),
-      hop: 1,
-    }); // after the end
-    await eventually(() => duplicates('stale') >= 3);
-    runners.clock.turn(VISIBILITY_SECONDS); // what came while the second slice was at work
-    await eventually(async () => (await runners.queued('Slices')) === 0);
-    expect(runners.idsReceived).toEqual(allIds);
-    expect(runners.host.batches).toHaveLength(allIds.length / BATCH);
-    runners.expectOneEnd(webhookId, 'succeeded');
-  });
-
   test('whose lease is lost to another one tell no end; the record is delivered again under the same key', async () => {
     const message = runners.message();
     const { webhook_id: webhookId } = message.request;
@@ -379,7 +346,7 @@ describe('a source', () => {
   });
 });
 
-test.each(['Plain', 'Mortal', 'Slices'])(
+test.each(['Plain', 'Mortal'])(
   'every grant of the functions of %s is used by a run and by a message that is no run',
   async name => {
     await runners.end(
