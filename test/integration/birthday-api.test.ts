@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
+import { DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { CfnOutput, SecretValue } from 'aws-cdk-lib';
 import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
@@ -221,6 +221,51 @@ describe('with a hash key', () => {
           'birthday-api, with a key',
         );
       }
+    } finally {
+      await running.stop();
+    }
+  });
+});
+
+describe('erasing', () => {
+  test('DELETE takes away what is stored, also under the key of the version before, and tells nobody what there was', async () => {
+    const running = await startStack(stack => {
+      const { url: address } = new BirthdayApi(stack, 'Erasable', {
+        deletion: true,
+        authorizer: new HttpIamAuthorizer(), // lets everybody in on localhost
+      });
+      new CfnOutput(stack, 'Url', { value: address });
+    });
+    try {
+      const { system } = running;
+      const at = (user: string) => `${system.outputs.Url}/hello/${encodeURIComponent(user)}`;
+      const body = '{"dateOfBirth":"1978-06-18"}';
+      const erase = async (user: string) => {
+        const answer = await fetch(at(user), { method: 'DELETE' });
+        return [answer.status, await answer.text()];
+      };
+      expect((await fetch(at('Morgan'), { method: 'PUT', body })).status).toBe(204);
+      expect(await erase('Morgan')).toEqual([204, '']);
+      expect(await erase('Morgan')).toEqual([204, '']);
+      expect((await fetch(at('Morgan'))).status).toBe(404);
+
+      // The version before hashed a name with what is invisible in it.
+      const invisible = 'Mor\u034Fgan';
+      const dynamodb = new DynamoDBClient({ ...client, endpoint: system.endpoints.dynamodb });
+      const Id = { S: createHash('sha256').update(invisible).digest('hex') };
+      const Item = { Id, DateOfBirth: { S: '1980-01-02' } };
+      await dynamodb.send(new PutItemCommand({ TableName: 'Erasable-Table', Item }));
+      expect((await fetch(at(invisible))).status).toBe(200);
+      await fetch(at(invisible), { method: 'PUT', body });
+      expect(await erase(invisible)).toEqual([204, '']);
+      expect((await fetch(at(invisible))).status).toBe(404);
+      expect(await system.service(DynamoDb).scan('Erasable-Table', 10)).toEqual([]);
+
+      const refused = await fetch(at('no name!'), { method: 'DELETE' });
+      expect(refused.status).toBe(400);
+      expect(deniedCalls(system, 'Erasable-DeleteHandler')).toEqual([]);
+      expectAllUsed(system, 'Erasable-DeleteHandler', 'BirthdayApi/DeleteHandlerRole', 'birthday-api');
+      dynamodb.destroy();
     } finally {
       await running.stop();
     }

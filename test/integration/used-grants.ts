@@ -8,6 +8,7 @@ export const USED: Record<string, Record<string, string[]>> = {
     'birthday-api': ['dynamodb:GetItem'],
     'birthday-api, with a key': ['dynamodb:GetItem', 'secretsmanager:GetSecretValue'],
   },
+  'BirthdayApi/DeleteHandlerRole': { 'birthday-api': ['dynamodb:DeleteItem'] },
   'BirthdayApi/GetHandlerCheckRole': {
     'birthday-api': ['codedeploy:PutLifecycleEventHookExecutionStatus', 'lambda:InvokeFunction'],
   },
