@@ -9,8 +9,8 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { loadavg } from 'node:os';
 import * as path from 'node:path';
 import { readZip } from 'cdk-localhost/zip';
-import { RESULTS } from './peers';
 import { measurePeers, OURS, type Peers } from './crash-reporter-peers';
+import { RESULTS } from './peers';
 import { ROOT } from '../demo/example/synth';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import {

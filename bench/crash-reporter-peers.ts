@@ -134,7 +134,7 @@ function run(command: string, args: string[], cwd: string, env: Record<string, s
     env: { ...goEnvironment(), ...env },
   });
   if (error || status !== 0)
-    throw new Error(`${command} ${args[0]}: ${error?.message ?? `status ${status}`}`);
+    {throw new Error(`${command} ${args[0]}: ${error?.message ?? `status ${status}`}`);}
 }
 
 function median(values: number[]): number {

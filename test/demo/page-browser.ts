@@ -12,8 +12,10 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { Lambda } from 'cdk-localhost/lambda';
 import { PageServer } from 'cdk-localhost/page';
 import { Sqs } from 'cdk-localhost/sqs';
+import { System } from 'cdk-localhost/system';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { runExample } from '../../demo/example/example';
 import { SAMPLES } from '../../demo/example/samples';
@@ -32,6 +34,7 @@ interface Locator {
   first(): Locator;
   focus(): Promise<void>;
   getAttribute(name: string): Promise<string | null>;
+  inputValue(): Promise<string>;
   press(key: string): Promise<void>;
   textContent(): Promise<string | null>;
   waitFor(): Promise<void>;
@@ -83,6 +86,28 @@ async function openBrowser(temporary: string): Promise<Browser> {
   return chromium.launch({ executablePath: await sparticuz.executablePath(), args });
 }
 
+/** The sample app of packages/local/test, whose tarball runs it in a unit test. */
+async function showSample(page: Page, ends: (() => unknown)[]): Promise<void> {
+  const outdir = mkdtempSync(path.join(tmpdir(), 'test-page-app-'));
+  ends.push(() => rmSync(outdir, { recursive: true, force: true }));
+  const context = JSON.stringify({ 'aws:cdk:enable-path-metadata': true });
+  execFileSync(process.execPath, [path.join(ROOT, 'packages/local/test/sample-app/app.js')], {
+    env: { ...process.env, CDK_OUTDIR: outdir, CDK_CONTEXT_JSON: context, CDK_VALIDATION: 'false' },
+  });
+  const system = await System.start({ assembly: outdir });
+  ends.push(() => system.stop());
+  const server = await PageServer.start(system, { port: 0, exact: true });
+  ends.push(() => server.stop());
+  await page.goto(server.url);
+  await page.locator('.node', { hasText: 'POST /items' }).first().click();
+  await page.getByLabel('Body', { exact: true }).fill('{"name":"lamp","price":120}');
+  await page.getByRole('button', { name: 'Send', exact: true }).click();
+  await page.locator('#try pre', { hasText: /^201/ }).waitFor();
+  await page.locator('details summary', { hasText: 'Messaging-Worker' }).first().waitFor();
+  await page.getByRole('tab', { name: 'Events' }).click();
+  await page.locator('.line', { hasText: 'Order placed' }).first().waitFor();
+}
+
 async function main(): Promise<void> {
   const temporary = mkdtempSync(path.join(tmpdir(), 'test-page-'));
   const pictures = process.argv.includes('--pictures') ? path.join(ROOT, 'docs/images') : temporary;
@@ -99,7 +124,7 @@ async function main(): Promise<void> {
     const errors: string[] = [];
     page.on('pageerror', error => errors.push(error.message));
     page.on('request', request => {
-      if (!request.url().startsWith(server.url)) errors.push(`It asked for ${request.url()}`);
+      if (!/^http:\/\/127\.0\.0\.1:/.test(request.url())) errors.push(`It asked for ${request.url()}`);
     });
     const step = (text: string) => void process.stdout.write(`- ${text}\n`);
 
@@ -121,6 +146,22 @@ async function main(): Promise<void> {
     await page.locator('.node[data-kind=table]', { hasText: 'Birthdays-Table' }).click();
     await page.locator('#drawer td', { hasText: '1978-06-18' }).first().waitFor();
     step('the item lies in the table');
+
+    await page.locator('#drawer tr[data-item]').first().click();
+    const item = page.getByLabel('Item, in DynamoDB JSON');
+    await item.fill((await item.inputValue()).replace('1978-06-18', '1980-02-29'));
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.locator('#drawer td', { hasText: '1980-02-29' }).first().waitFor();
+    await page.getByRole('button', { name: 'New item', exact: true }).click();
+    await item.fill('{"DateOfBirth": 1}');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.locator('#drawer .bad', { hasText: /./ }).waitFor();
+    await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+    step('an item is changed, and a wrong one is refused with its reason');
+
+    await page.getByRole('tab', { name: 'Template' }).click();
+    await page.locator('#feed pre', { hasText: 'KeySchema' }).waitFor();
+    step('the template of the chosen table is shown');
 
     await page.keyboard.press('/');
     await page.keyboard.type('GetHandler');
@@ -162,6 +203,14 @@ async function main(): Promise<void> {
     await page.locator('.line pre', { hasText: 'missing' }).waitFor();
     step('a denied call is shown with the statement that is missing');
 
+    await system
+      .service(Lambda)
+      .invoke('Birthdays-GetHandler', 'null')
+      .catch(() => undefined);
+    await page.getByRole('tab', { name: 'Crashes' }).click();
+    await page.locator('#feed b.bad', { hasText: /Error/ }).first().waitFor();
+    step('an invocation that failed is among the crashes, with its trace');
+
     await page.getByRole('tab', { name: 'Invocations' }).click();
     await page.locator('.node', { hasText: 'PUT /hello/{user}' }).first().click();
     await page.locator('details summary', { hasText: 'PUT /hello/nando' }).first().click();
@@ -176,6 +225,9 @@ async function main(): Promise<void> {
     await eventually(async () => (await background()) !== light);
     await page.screenshot({ path: path.join(pictures, 'page-dark.png') });
     step(`it is readable in light and dark: ${pictures}`);
+
+    await showSample(page, ends);
+    step("the page shows a stranger's app: a request, its message and its event");
 
     assert.deepEqual(errors, [], 'no error, and nothing asked for elsewhere');
     step('no script failed, and nothing was asked for elsewhere');

@@ -1,4 +1,5 @@
 import * as http from 'node:http';
+import { SecretValue } from 'aws-cdk-lib';
 import { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { AttributeType, Table } from 'aws-cdk-lib/aws-dynamodb';
@@ -21,7 +22,7 @@ beforeAll(async () => {
     const table = new Table(stack, 'Items', { partitionKey: { name: 'id', type: AttributeType.STRING } });
     const deadLetters = new Queue(stack, 'DeadLetters');
     const queue = new Queue(stack, 'Jobs', { deadLetterQueue: { queue: deadLetters, maxReceiveCount: 1 } });
-    new Secret(stack, 'Password');
+    new Secret(stack, 'Password', { secretStringValue: SecretValue.unsafePlainText('the value') });
     const fn = new Function(stack, 'Fn', {
       runtime: Runtime.NODEJS_20_X,
       handler: 'index.handler',
@@ -116,6 +117,34 @@ test('what lies in a queue is shown, and moves back from a dead-letter queue', a
   expect(shown).toMatchObject({ total: 1, rows: [{ body: 'broken' }] });
   expect((await post('/api/redrive', { queue: 'DeadLetters' })).status).toBe(200);
   expect(queue('Jobs').contents.map(({ body }) => body)).toEqual(['broken']);
+});
+
+test('an item is put, changed and deleted in the form of DynamoDB, and a wrong one is refused', async () => {
+  const items = async () =>
+    (await (await get('/api/contents?kind=table&name=Items')).json()) as { rows: object[]; items: object[] };
+  const item = { id: { S: 'a' }, set: { SS: ['x'] } };
+  expect((await post('/api/item', { table: 'Items', item })).status).toBe(200);
+  expect(await items()).toMatchObject({ rows: [{ id: 'a' }], items: [item] });
+  const refused = await post('/api/item', { table: 'Items', item: { other: { S: 'a' } } });
+  expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining('key')]);
+  expect((await post('/api/item/delete', { table: 'Items', item })).status).toBe(200);
+  expect((await items()).items).toEqual([]);
+});
+
+test('what the template says of a resource is shown, without the value of a secret', async () => {
+  const { nodes } = (await (await get('/api/snapshot')).json()) as {
+    nodes: { kind: string; logicalId?: string }[];
+  };
+  const of = async (kind: string) => {
+    const { logicalId } = nodes.find(node => node.kind === kind)!;
+    return (await get(`/api/resource?id=${logicalId}`)).text();
+  };
+  expect(JSON.parse(await of('function'))).toMatchObject({
+    type: 'AWS::Lambda::Function',
+    properties: { Handler: 'index.handler' },
+  });
+  expect(await of('secret')).not.toContain('the value');
+  expect((await get('/api/resource?id=absent')).status).toBe(404);
 });
 
 describe('the stream', () => {

@@ -6,7 +6,8 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type * as http from 'node:http';
 import * as path from 'node:path';
-import { contentsOf, viewOf } from './view';
+import { contentsOf, resourceOf, viewOf } from './view';
+import { DynamoDb } from '../aws/dynamodb/dynamodb';
 import { HttpApis } from '../aws/http-api/http-api';
 import { Lambda } from '../aws/lambda/lambda';
 import { Sqs } from '../aws/sqs/sqs';
@@ -120,6 +121,22 @@ export class PageServer {
         return undefined;
       case 'GET /api/contents':
         return contentsOf(this.system, searchParams.get('kind') ?? '', searchParams.get('name') ?? '');
+      case 'GET /api/resource': {
+        const found = resourceOf(this.system, searchParams.get('id') ?? '');
+        if (!found) throw new Refusal(404, 'The templates have no such resource');
+        return found;
+      }
+      case 'POST /api/item':
+      case 'POST /api/item/delete': {
+        const { table, item } = await readJson<{ table: string; item: Record<string, never> }>(request);
+        const tables = this.system.service(DynamoDb);
+        await (pathname.endsWith('delete') ? tables.remove(table, item) : tables.put(table, item)).catch(
+          (error: Error) => {
+            throw new Refusal(400, error.message);
+          },
+        );
+        return {};
+      }
       case 'POST /api/invoke':
         return this.invoke(await readJson(request));
       case 'POST /api/request':

@@ -15,6 +15,8 @@ export interface Node {
   /** What stands above it in the map: the construct or stack that it belongs to. */
   readonly group: string;
   readonly arn?: string;
+  /** Of its resource, for what the template says of it. */
+  readonly logicalId?: string;
   /** Of a route: where to send a request. */
   readonly url?: string;
   /** A few words under the name. */
@@ -50,16 +52,16 @@ export function viewOf(system: System): { nodes: Node[]; edges: Edge[] } {
       if (config) edges.push({ from: id, to: config.name });
     }
   }
-  for (const { name, arn, runtime, memoryMiB, timeoutSeconds } of lambda.configs) {
+  for (const { name, arn, logicalId, runtime, memoryMiB, timeoutSeconds } of lambda.configs) {
     const about = `${runtime}, ${memoryMiB} MB, ${timeoutSeconds} s`;
-    nodes.push({ id: name, kind: 'function', name, group: groupOf(name), arn, about });
+    nodes.push({ id: name, kind: 'function', name, group: groupOf(name), arn, logicalId, about });
   }
   for (const resource of system.resources) {
     const kind = KINDS[resource.type];
     const arn = kind && arnOf(system, resource, kind);
     if (!arn) continue;
     const name = kind === 'secret' ? resource.name : (arn.split(/[:/]/).pop() ?? resource.name);
-    nodes.push({ id: arn, kind, name, group: groupOf(resource.name), arn });
+    nodes.push({ id: arn, kind, name, group: groupOf(resource.name), arn, logicalId: resource.logicalId });
   }
   const at = (arn: string) => nodes.find(node => node.arn !== undefined && covers(arn, node.arn));
   for (const resource of system.resources) {
@@ -88,11 +90,11 @@ export async function contentsOf(
   system: System,
   kind: string,
   name: string,
-): Promise<{ total: number; rows: Record<string, unknown>[] }> {
+): Promise<{ total: number; rows: Record<string, unknown>[]; items?: object[] }> {
   switch (kind) {
     case 'table': {
       const items = await system.service(DynamoDb).scan(name, MAX_ROWS);
-      return { total: items.length, rows: items.map(plain) };
+      return { total: items.length, rows: items.map(plain), items };
     }
     case 'queue': {
       const { contents } = system.service(Sqs).queue(name);
@@ -116,6 +118,17 @@ export async function contentsOf(
     default:
       return { total: 0, rows: [] };
   }
+}
+
+/** What the template says of a resource; without what could be the value of a secret. */
+export function resourceOf(system: System, logicalId: string): object | undefined {
+  const found = system.resources.find(resource => resource.logicalId === logicalId);
+  if (!found) return undefined;
+  const { type, name, properties } = found;
+  const isSecret = type === 'AWS::SecretsManager::Secret';
+  const { SecretString, ...rest } = properties as { SecretString?: unknown };
+  const shown = isSecret && SecretString !== undefined ? { ...rest, SecretString: '…' } : properties;
+  return { logicalId, type, name, properties: shown };
 }
 
 function arnOf(system: System, resource: Resource, kind: Node['kind']): string | undefined {

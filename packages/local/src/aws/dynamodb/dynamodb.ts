@@ -146,12 +146,32 @@ export class DynamoDb implements Service {
     return (body as { Items?: StoredItem[] }).Items ?? [];
   }
 
+  /** Puts an item in its stored form, as a person does who edits it. */
+  public async put(table: string, item: object): Promise<void> {
+    await this.edit('PutItem', { TableName: table, Item: item });
+  }
+
+  /** @param item may hold more than its key */
+  public async remove(table: string, item: StoredItem): Promise<void> {
+    const { body } = await this.call('DescribeTable', { TableName: table });
+    const { Table } = body as { Table?: { KeySchema: { AttributeName: string }[] } };
+    const Key = Object.fromEntries(
+      (Table?.KeySchema ?? []).map(({ AttributeName: name }) => [name, item[name]]),
+    );
+    await this.edit('DeleteItem', { TableName: table, Key });
+  }
+
   public async stop(): Promise<void> {
     this.stopSweeps.forEach(stop => stop());
     await this.server?.close();
     await Promise.allSettled(this.inFlight); // the engine throws where its database is closed under a write
     this.agent.destroy();
     await new Promise<void>(resolve => this.engine.close(() => resolve()));
+  }
+
+  private async edit(operation: string, input: object): Promise<void> {
+    const { statusCode, body } = await this.lock.together(() => this.call(operation, input));
+    if (statusCode !== 200) throw new Error((body as { message?: string }).message ?? JSON.stringify(body));
   }
 
   /**
