@@ -55,7 +55,7 @@ export function jsonError(answer: WireAnswer, headerFirst: boolean): AwsError {
 
 /** `com.amazonaws.dynamodb.v20120810#Name:http://…` is `Name`. */
 function clean(type: unknown): string {
-  const text = String((Array.isArray(type) ? type[0] : type) ?? 'Unknown');
+  const text = String(type ?? 'Unknown');
   return text.split(',')[0].split(':')[0].split('#').at(-1)!;
 }
 

@@ -87,11 +87,11 @@ function attributesDigest(attributes: Record<string, MessageAttributeValue>): st
     hash.update(length).update(bytes);
   };
   for (const name of Object.keys(attributes).sort()) {
-    const { DataType = '', StringValue, BinaryValue } = attributes[name];
+    const { DataType = '', StringValue = '' } = attributes[name]; // a binary one is not sent, see `jsonClient`
     add(Buffer.from(name));
     add(Buffer.from(DataType));
-    hash.update(Buffer.from([StringValue === undefined ? 2 : 1]));
-    add(StringValue === undefined ? (BinaryValue ?? new Uint8Array()) : Buffer.from(StringValue));
+    hash.update(Buffer.from([1])); // a text
+    add(Buffer.from(StringValue));
   }
   return hash.digest('hex');
 }

@@ -91,7 +91,7 @@ export function exchange(
         end();
         if (stream && !request.writableFinished) request.destroy(); // answered before all was read: a refusal
         resolve({
-          statusCode: response.statusCode ?? 0,
+          statusCode: response.statusCode!, // of an answer it is there
           headers: flat(response.headers),
           body: Buffer.concat(chunks),
         });

@@ -233,6 +233,23 @@ test('a bucket of tokens that is empty ends all trying again, for both at the sa
   expect([counts[0], counts[39]]).toEqual([3, 1]);
 });
 
+test.each(['get', 'message'] as const)(
+  'pauses before another %s are as long as the SDK makes them',
+  async call => {
+    const pauses = async (make: () => Promise<object>) => {
+      const waits = vi.spyOn(globalThis, 'setTimeout');
+      server.play(error('InternalServerError', 500));
+      await outcomeOf(make());
+      const found = waits.mock.calls.map(([, ms]) => ms ?? 0).filter(ms => ms > 0 && ms < 1000);
+      waits.mockRestore();
+      return found;
+    };
+    const ours = await pauses(calls[call].ours);
+    expect(ours).toHaveLength(2);
+    expect(ours).toEqual(await pauses(calls[call].sdk));
+  },
+);
+
 test('a pause that was asked for is waited for as long by both', async () => {
   const pause = async (call: () => Promise<object>) => {
     const waits = vi.spyOn(globalThis, 'setTimeout');
@@ -264,6 +281,7 @@ describe('where ours is not like the SDK', () => {
   });
 
   test('an answer tells the time too: what is sent after it is signed with the right one', async () => {
+    const behind = (minutes: number) => skewed(minutes / 60);
     const signedAt = () => {
       const [, ...parts] = /^(....)(..)(..)T(..)(..)(..)Z$/.exec(
         String(server.received[0].headers['x-amz-date']),
@@ -274,22 +292,24 @@ describe('where ours is not like the SDK', () => {
     const sdk = awsClient(DynamoDBClient, 'quick');
     const ours = jsonClient(DYNAMODB, 'quick', process.env);
     const offsets = async (call: () => Promise<object>) => {
-      const hours: number[] = [];
+      const minutes: number[] = [];
       for (const headers of [
-        skewed(2),
-        skewed(0.05), // three minutes are no reason
-        { ...skewed(-3), age: '60' }, // the clock of whoever kept the answer, a minute ago
-        skewed(-3),
+        behind(120),
+        behind(3), // three minutes are no reason
+        { ...behind(-180), age: '60' }, // the clock of whoever kept the answer, a minute ago
+        behind(-180),
+        behind(5),
         {},
       ]) {
         server.play({ ...OK, headers } as Answer);
         await outcomeOf(call());
-        hours.push(Math.round((signedAt() - Date.now()) / 3_600_000) + 0); // no -0
+        minutes.push(Math.round((signedAt() - Date.now()) / 60_000) + 0); // no -0
       }
-      return hours;
+      return minutes;
     };
-    expect(await offsets(() => ours.call('GetItem', GET))).toEqual([0, 2, 0, 0, -3]);
-    expect(await offsets(() => sdk.send(new GetItemCommand(GET)))).toEqual([0, 2, 0, 0, -3]);
+    expect(await offsets(() => ours.call('GetItem', GET))).toEqual([0, 120, 0, 0, -180, 5]);
+    // The SDK follows small differences too, which AWS does not mind and a Date header's seconds make of nothing.
+    expect(await offsets(() => sdk.send(new GetItemCommand(GET)))).toEqual([0, 120, 3, 3, -180, 5]);
   });
 
   test('a request that is refused although the clock was set right is not sent a third time', async () => {

@@ -60,7 +60,7 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
   'birthday-api': ['DYNAMODB quick', 'SECRETS_MANAGER quick'],
   'deployment-check': ['CODEDEPLOY quick', 'lambda invoke'],
   'git-push-pipeline': ['EVENT_BRIDGE quick', 'SECRETS_MANAGER quick', 'SQS quick', 's3 upload'],
-  'unique-code-table': ['DYNAMODB once'],
+  'unique-code-table': ['DYNAMODB once', 'EVENT_BRIDGE quick'],
   'webhook-runner': [
     'DYNAMODB contended', // the lease of a run that goes on
     'DYNAMODB quick', // the accept function's look at it

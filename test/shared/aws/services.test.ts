@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { outcomeOf, type Received, ScriptedServer } from './scripted-server';
@@ -122,6 +122,40 @@ describe('S3', () => {
       expect(server.received[0].headers['x-amz-content-sha256']).toBe(sha256.toString('hex'));
     },
   );
+
+  test('tells what is stored as the SDK tells it, and where nothing is', async () => {
+    const head = () => s3Client('quick', process.env).headObject('zips', 'k');
+    server.play({
+      status: 200,
+      headers: {
+        etag: '"abc"',
+        'x-amz-version-id': 'v7',
+        'content-length': '0',
+        'x-amz-checksum-sha256': sha256.toString('base64'),
+        'x-amz-meta-commit': 'c0ffee',
+      },
+      body: '',
+    });
+    expect(await head()).toEqual({
+      etag: '"abc"',
+      versionId: 'v7',
+      bytes: 0,
+      sha256,
+      metadata: { commit: 'c0ffee' },
+    });
+    server.play({ status: 200, headers: { etag: '"abc"' }, body: '' });
+    expect(await head()).toEqual({ etag: '"abc"', bytes: 0, metadata: {} });
+    server.play({ status: 404, body: '' });
+    const ours = await outcomeOf(head());
+    const client = new S3Client({ forcePathStyle: true, maxAttempts: 1 });
+    const sdk = await outcomeOf(client.send(new HeadObjectCommand({ Bucket: 'zips', Key: 'k' })));
+    expect([ours.error?.name, sdk.error?.name]).toEqual(['NotFound', 'NotFound']);
+    server.play({ status: 403, body: '' });
+    expect((await outcomeOf(head())).error).toMatchObject({
+      name: 'Unknown',
+      $metadata: { httpStatusCode: 403 },
+    });
+  });
 
   test('tells an error by its XML', async () => {
     server.play({
