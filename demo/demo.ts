@@ -16,11 +16,15 @@ import { watchBundles } from './example/watch';
 import { Sentry } from './hosts/sentry/sentry';
 import { BEHAVIOUR_HELP } from './hosts/webhook/webhook-behaviour';
 import { type DemoOptions, parseOptions, USAGE } from './options';
+import { tellOfCrash } from './tour/crash-tour';
 import { tourOfPushes } from './tour/push-tour';
 import { takeTour } from './tour/tour';
+import { tourLog } from './tour/tour-log';
 import { tourOfRuns } from './tour/webhook-tour';
 
 async function main(): Promise<number> {
+  // The demo's own use of the SDK; the functions have their own environment.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   const options = parseOptions(process.argv.slice(2));
   if (options.help) {
     process.stdout.write(USAGE);
@@ -34,9 +38,12 @@ async function main(): Promise<number> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);
+  const short = tourLog(print);
   const runOptions: Omit<SystemOptions, 'assembly'> = {
     ...options,
-    log: (source, line) => print(`${source} | ${readable(line)}`),
+    log: options.tour
+      ? (source, line) => short(source, readable(line))
+      : (source, line) => print(`${source} | ${readable(line)}`),
   };
   const running: Example = options.app
     ? await runAssembly(options.app, runOptions)
@@ -65,8 +72,15 @@ async function serve(
       const runs = !webhookHost || (await tourOfRuns(webhookHost, blocks.webhookRunner.url, print));
       return pushes && runs;
     };
-    return (await takeTour(blocks, print, more)) ? 0 : 1;
+    let crashes = 0;
+    const after = async (block: string) =>
+      block !== 'crashReporterLayer' || tellOfCrash(system.service(Sentry).sink, ++crashes, print);
+    return (await takeTour(blocks, print, after, more)) ? 0 : 1;
   }
+  gitHost?.fill('refs/heads/main', {
+    'README.md': '# Demo\n\nChange something, commit and push: the zip appears in the bucket.\n',
+    'src/main.ts': 'export const answer = 42;\n',
+  });
   const page = await PageServer.start(system, { port: PAGE_PORT, exact: false, samples: SAMPLES });
   const watcher = options.watch ? await watchBundles(system.service(Lambda), print) : undefined;
   try {

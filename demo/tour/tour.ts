@@ -2,12 +2,14 @@
 import { BLOCKS, curl, type Step } from '../example/blocks';
 
 /**
+ * @param after what is told of an answer, beside it; whether it was as expected
  * @param more what of the tour is no single request
  * @returns whether every answer was the expected one
  */
 export async function takeTour(
   urls: Record<string, Record<string, string>>,
   print: (line: string) => void,
+  after: (block: string) => Promise<boolean>,
   more: () => Promise<boolean>,
 ): Promise<boolean> {
   let ok = true;
@@ -31,6 +33,7 @@ export async function takeTour(
         kept[step.keep] = String((JSON.parse(answer) as Record<string, unknown>)[step.keep]);
       }
       ok &&= expected;
+      ok = (await after(block.name)) && ok;
     }
   }
   ok = (await more()) && ok;

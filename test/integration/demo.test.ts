@@ -128,6 +128,10 @@ test('--tour makes real requests, prints them with their answers, and exits 0', 
   expect(demo.stdout).toMatch(
     /\/demo\/heads\/main\.zip {3}\d+ bytes[^]* src\/main\.ts[^]*\/demo\/tags\/v1\.zip/,
   );
+  expect(demo.stdout).toMatch(/at \S*total checkout\/order\.ts:10 {3}return this\.order\.items!\.reduce/);
+  expect(demo.stdout.match(/^ {2}Sentry received: /gm)).toHaveLength(7);
+  expect(demo.stdout).not.toMatch(/NodeVersionSupportWarning|OOMErrorHandler/);
+  expect(Math.max(...demo.stdout.split('\n').map(line => line.length))).toBeLessThan(700);
   expect(demo.stdout).toContain('The tour went as expected.');
 });
 

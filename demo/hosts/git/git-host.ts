@@ -100,9 +100,13 @@ export class LocalGitHost {
     return this.https!.requests.length + this.ssh!.requests.length;
   }
 
-  /** For git's own command line. The repository that it makes keeps the certificate, for its pushes. */
+  /**
+   * For git's own command line. The repository that it makes keeps the certificate, for its pushes; a variable that names another one
+   * would go before it, also for them.
+   */
   public get cloneCommand(): string {
-    return `git clone -c http.sslCAInfo=${path.join(this.folder, CERTIFICATE)} ${this.cloneAddress}`;
+    const first = process.env.GIT_SSL_CAINFO === undefined ? '' : 'unset GIT_SSL_CAINFO; ';
+    return `${first}git clone -c http.sslCAInfo=${path.join(this.folder, CERTIFICATE)} ${this.cloneAddress}`;
   }
 
   /**
@@ -126,17 +130,7 @@ export class LocalGitHost {
    * @returns the commit's id
    */
   public async push(ref: string, files: Record<string, string>, message: string): Promise<string> {
-    const work = path.join(this.folder, 'work', ref);
-    if (!fs.existsSync(work)) {
-      fs.mkdirSync(work, { recursive: true });
-      git(work, ['init', '--quiet']);
-    }
-    for (const [name, text] of Object.entries(files)) {
-      fs.mkdirSync(path.dirname(path.join(work, name)), { recursive: true });
-      fs.writeFileSync(path.join(work, name), text);
-    }
-    git(work, ['add', '--all']);
-    git(work, ['commit', '--quiet', '--allow-empty', '--message', message]);
+    const work = this.commit(ref, files, message);
     // Not the synchronous kind: the server that answers runs in this process.
     await promisify(execFile)(
       'git',
@@ -152,6 +146,13 @@ export class LocalGitHost {
       { cwd: work, env: GIT_ENV },
     );
     return gitText(work, 'rev-parse', 'HEAD');
+  }
+
+  /** Puts first files into the repository, for whoever clones it; no webhook tells of them. */
+  public fill(ref: string, files: Record<string, string>): void {
+    const work = this.commit(ref, files, 'First version');
+    git(work, ['push', '--quiet', path.join(this.folder, REPOSITORY), `HEAD:${ref}`]);
+    this.refs = new Map([...this.refs, [ref, gitText(work, 'rev-parse', 'HEAD')]]);
   }
 
   /** Has a ref hold another commit, or removes it, as a developer does by force; no webhook tells of it. */
@@ -216,6 +217,22 @@ export class LocalGitHost {
 
   private get cloneAddress(): string {
     return `https://git:${this.token}@${this.settings.https}/${REPOSITORY}`;
+  }
+
+  /** @returns the folder of the ref's history, with one commit more */
+  private commit(ref: string, files: Record<string, string>, message: string): string {
+    const work = path.join(this.folder, 'work', ref);
+    if (!fs.existsSync(work)) {
+      fs.mkdirSync(work, { recursive: true });
+      git(work, ['init', '--quiet']);
+    }
+    for (const [name, text] of Object.entries(files)) {
+      fs.mkdirSync(path.dirname(path.join(work, name)), { recursive: true });
+      fs.writeFileSync(path.join(work, name), text);
+    }
+    git(work, ['add', '--all']);
+    git(work, ['commit', '--quiet', '--allow-empty', '--message', message]);
+    return work;
   }
 
   private createRepository(): void {
