@@ -128,13 +128,15 @@ function go(): string {
 }
 
 function run(command: string, args: string[], cwd: string, env: Record<string, string> = {}): void {
-  const { status, error } = spawnSync(command, args, {
+  const { status, error, stdout } = spawnSync(command, args, {
     cwd,
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
     env: { ...goEnvironment(), ...env },
   });
-  if (error || status !== 0)
-    {throw new Error(`${command} ${args[0]}: ${error?.message ?? `status ${status}`}`);}
+  if (error || status !== 0) {
+    throw new Error(`${command} ${args[0]}: ${error?.message ?? `status ${status}`}`);
+  }
 }
 
 function median(values: number[]): number {
