@@ -334,7 +334,6 @@ new JsonFile(project, '.oxlintrc.json', {
           'bench/git-push-repositories.ts',
           'lambda-src/webhook-runner/core/inflate*.ts',
           'test/webhook-runner/inflate.test.ts',
-          'bench/git-push-pipeline.ts',
         ],
         rules: { 'no-bitwise': 'off' },
       },
@@ -752,6 +751,7 @@ project.gitignore.exclude(
   'cdk.out',
   '.jsii.tabl.json',
 );
+project.addBins({ 'webhook-runner-replay': 'bin/webhook-runner-replay.mjs' });
 project.npmignore!.removePatterns('/src/');
 project.npmignore!.exclude(
   '/src/**/*.*',

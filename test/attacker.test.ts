@@ -94,6 +94,7 @@ function attacksOn(role: Role, place: Place): Request[] {
   const resources = allowed.flatMap(({ Resource }) => listOf(Resource)).filter(arn => arn !== '*');
   const keys = [...resources.filter(arn => arn.split(':')[2] === 'kms'), ...others.kms];
   const buses = [...resources.filter(arn => arn.split(':')[2] === 'events'), ...others.events];
+  const buckets = resources.filter(arn => arn.split(':')[2] === 's3' && !arn.includes('/'));
   const via = (service: string) => ({
     'kms:ViaService': `${service}.${place.region}.${place.urlSuffix}`,
     ...BY_CODE,
@@ -132,6 +133,12 @@ function attacksOn(role: Role, place: Place): Request[] {
         resource,
         context: { ...BY_CODE, 'dynamodb:LeadingKeys': ['#request#0f'] },
       })),
+    // What else lies in a bucket: its whole list, and that of another folder.
+    ...buckets.flatMap(resource => [
+      { action: 's3:ListBucket', resource, context: BY_CODE },
+      { action: 's3:ListBucket', resource, context: { ...BY_CODE, 's3:prefix': '' } },
+      { action: 's3:ListBucket', resource, context: { ...BY_CODE, 's3:prefix': 'other/' } },
+    ]),
     ...buses.flatMap(resource => [
       { action: 'events:PutEvents', resource, context: BY_CODE },
       { action: 'events:PutEvents', resource, context: { ...BY_CODE, 'events:source': ['aws.s3'] } },

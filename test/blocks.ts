@@ -8,6 +8,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
+import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as ssm from 'aws-cdk-lib/aws-ssm';
 import {
@@ -155,8 +156,17 @@ export const BLOCK_CASES: BlockCase[] = [
         destination: WebhookDestination.http({
           url: 'https://api.example.com/records',
           auth: DestinationAuth.basic(new secretsmanager.Secret(stack, `${id}Login`)),
+          clientCertificate: new secretsmanager.Secret(stack, `${id}Certificate`),
         }),
         allowedHosts: ['files.example.com'],
+        sources: [
+          {
+            bucket: new s3.Bucket(stack, `${id}Exports`, {
+              encryptionKey: new kms.Key(stack, `${id}ExportsKey`),
+            }),
+            prefix: 'exports/',
+          },
+        ],
         apiKey: new secretsmanager.Secret(stack, `${id}ApiKey`),
         encryptionKey: new kms.Key(stack, `${id}Key`),
         tracing: lambda.Tracing.ACTIVE,

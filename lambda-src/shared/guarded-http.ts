@@ -27,6 +27,14 @@ export interface HttpClientOptions {
   readonly maxSockets?: number;
   /** Certificates to trust instead of the system's. */
   readonly ca?: string;
+  /** What proves to a server who is asking: PEM. */
+  readonly clientCertificate?: ClientCertificate;
+}
+
+export interface ClientCertificate {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly passphrase?: string;
 }
 
 export interface HttpRequest {
@@ -102,6 +110,13 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     maxSockets: options.maxSockets ?? 16,
     ...(lookup ? { lookup } : {}),
     ...(options.ca ? { ca: options.ca } : {}),
+    ...(options.clientCertificate
+      ? {
+          cert: options.clientCertificate.certificate,
+          key: options.clientCertificate.privateKey,
+          passphrase: options.clientCertificate.passphrase,
+        }
+      : {}),
   };
   const agents: { plain?: http.Agent; tls?: https.Agent } = {};
 

@@ -12,6 +12,7 @@ export const ENV = {
   /** JSON of `DestinationSettings`. */
   destination: 'DESTINATION',
   destinationSecretArn: 'DESTINATION_SECRET_ARN',
+  clientCertificateSecretArn: 'CLIENT_CERTIFICATE_SECRET_ARN',
   /** Where records that were not delivered are kept: bucket and prefix; none when missing. */
   failedRecordsBucket: 'FAILED_RECORDS_BUCKET',
   failedRecordsPrefix: 'FAILED_RECORDS_PREFIX',
@@ -29,6 +30,7 @@ export const ROUTE = {
   start: 'POST /run',
   get: 'GET /runs/{run_id}',
   cancel: 'DELETE /runs/{run_id}',
+  replay: 'POST /runs/{run_id}/replay',
   parameter: 'run_id',
 } as const;
 
@@ -258,6 +260,7 @@ export interface RunnerSettings {
   readonly checkpointEachBatch?: boolean;
   readonly mapping?: MappingSettings;
   readonly allowedHosts: readonly string[];
+  readonly sources?: readonly SourceRule[];
   readonly allowPrivateHosts?: boolean;
   /** Lets http URLs pass (local runs only). */
   readonly allowHttp?: boolean;
@@ -284,9 +287,17 @@ export const DEFAULT_SETTINGS: Omit<RunnerSettings, 'allowedHosts'> = {
   retry: { maxAttempts: 8, baseDelayMs: 500, maxDelayMs: 20_000 },
 };
 
+/** Objects that `data_url` may name as `s3://bucket/key`. */
+export interface SourceRule {
+  readonly bucket: string;
+  /** What the key must begin with. */
+  readonly prefix: string;
+}
+
 /** What the accept function holds a request against. */
 export interface RequestRules {
   readonly allowedHosts: readonly string[];
+  readonly sources?: readonly SourceRule[];
   readonly allowHttp?: boolean;
 }
 
@@ -314,11 +325,21 @@ export type DestinationSettings =
   | { readonly kind: 'queue'; readonly queueUrl: string }
   | { readonly kind: 'none' };
 
+/** The JSON members of a client certificate's secret, all PEM; `ca` is whom the server's certificate is trusted by. */
+export interface ClientCertificateSecret {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly passphrase?: string;
+  readonly ca?: string;
+}
+
 /** The secret's JSON members: basic `username`, `password`; bearer `token`; apiKey `key`; oauth2 `clientId`, `clientSecret`. */
 export type HttpAuthSettings =
   | { readonly kind: 'basic' }
   | { readonly kind: 'bearer' }
   | { readonly kind: 'apiKey'; readonly header: string }
+  /** Signed with the run function's role; there is no secret. Default region: the function's. */
+  | { readonly kind: 'sigV4'; readonly service: string; readonly region?: string }
   | {
       readonly kind: 'oauth2';
       readonly tokenUrl: string;

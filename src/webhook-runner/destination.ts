@@ -42,6 +42,21 @@ export interface OAuth2Options {
 }
 
 /**
+ * What requests to a service of AWS are signed for.
+ */
+export interface SigV4Options {
+  /** The service as signatures name it: `execute-api` for API Gateway, `lambda` for function URLs, `es`, `aoss`. */
+  readonly service: string;
+
+  /**
+   * The region as signatures name it.
+   *
+   * @default - the run function's
+   */
+  readonly region?: string;
+}
+
+/**
  * How the runner proves to an http destination who it is. The values lie in a secret, as a JSON object, and are read at run time.
  */
 export class DestinationAuth {
@@ -99,11 +114,35 @@ export class DestinationAuth {
     );
   }
 
+  /**
+   * Each request is signed (AWS Signature Version 4) with the run function's role: for API Gateway with IAM, OpenSearch and other services
+   * of AWS. What the role may do there is yours to grant, to
+   * `runner.runFunction`.
+   *
+   * @param options which service the signature is for
+   */
+  public static sigV4(options: SigV4Options): DestinationAuth {
+    const { service, region } = options;
+    if (!Token.isUnresolved(service) && !/^[a-z0-9-]{1,64}$/.test(service)) {
+      throw new InvalidPropError(
+        undefined,
+        `\`service\` must be a service's name in signatures such as "execute-api", got ${JSON.stringify(service)}`,
+      );
+    }
+    if (region !== undefined && !Token.isUnresolved(region) && !/^[a-z]{2,}(-[a-z]+)+-\d$/.test(region)) {
+      throw new InvalidPropError(
+        undefined,
+        `\`region\` must be a region such as "eu-central-1", got ${JSON.stringify(region)}`,
+      );
+    }
+    return new DestinationAuth({ kind: 'sigV4', service, region });
+  }
+
   private constructor(
     /** @internal */
     public readonly _settings: HttpAuthSettings,
     /** @internal */
-    public readonly _secret: secretsmanager.ISecret,
+    public readonly _secret?: secretsmanager.ISecret,
   ) {}
 }
 
@@ -134,6 +173,15 @@ export interface HttpDestinationOptions {
    * @default - not at all
    */
   readonly auth?: DestinationAuth;
+
+  /**
+   * A client certificate (mTLS): a secret whose text is a JSON object with `certificate` and `privateKey`, both PEM; `passphrase` where the
+   * key has one, and `ca` where the server's own certificate is of a private authority. It may go with `auth`. A changed one is used
+   * within a minute, and at once where the old one is refused.
+   *
+   * @default - none
+   */
+  readonly clientCertificate?: secretsmanager.ISecret;
 
   /**
    * The records go as `{"<dataKey>":[…]}` instead of `[…]`.
@@ -188,7 +236,7 @@ export class WebhookDestination {
    */
   public static http(options: HttpDestinationOptions): WebhookDestination {
     validateTypes(undefined, 'WebhookDestination.http', { options });
-    const { url, method, headers, auth, dataKey, successStatus, retryStatus } = options;
+    const { url, method, headers, auth, clientCertificate, dataKey, successStatus, retryStatus } = options;
     checkUrl('url', url);
     if (method !== undefined && !['POST', 'PUT', 'PATCH'].includes(method)) {
       throw new InvalidPropError(undefined, `\`method\` must be POST, PUT or PATCH, got "${method}"`);
@@ -217,6 +265,7 @@ export class WebhookDestination {
       { kind: 'http', url, method, headers, auth: auth?._settings, dataKey, successStatus, retryStatus },
       () => undefined,
       auth?._secret,
+      clientCertificate,
     );
   }
 
@@ -288,6 +337,8 @@ export class WebhookDestination {
     public readonly _grant: (grantee: iam.IGrantable) => void,
     /** @internal */
     public readonly _secret?: secretsmanager.ISecret,
+    /** @internal */
+    public readonly _clientCertificate?: secretsmanager.ISecret,
   ) {}
 
   /** @internal */

@@ -10,7 +10,7 @@ export interface FailedRecordsStore {
   readonly key?: kms.IKey;
 }
 
-/** Lets the run function write below the prefix, and nothing else. */
+/** Lets the run function write below the prefix, and read there what a replay sends again. */
 export function grantFailedRecords(
   { bucket, prefix, key }: FailedRecordsStore,
   grantee: iam.IGrantable,
@@ -18,7 +18,13 @@ export function grantFailedRecords(
   grantKey(key, 's3', grantee, 'kms:Decrypt', 'kms:GenerateDataKey');
   iam.Grant.addToPrincipal({
     grantee,
-    actions: ['s3:PutObject'],
+    actions: ['s3:PutObject', 's3:GetObject'],
     resourceArns: [bucket.arnForObjects(`${prefix}*`)],
+  });
+  iam.Grant.addToPrincipal({
+    grantee,
+    actions: ['s3:ListBucket'],
+    resourceArns: [bucket.bucketArn],
+    conditions: { StringLike: { 's3:prefix': `${prefix}*` } },
   });
 }

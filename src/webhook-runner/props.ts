@@ -6,6 +6,7 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { WebhookDestination } from './destination';
 import type { FailedRecords } from './failed-records';
 import type { RecordMapping } from './record-mapping';
+import type { S3Source } from './s3-source';
 import type { StatusProtocol } from './status-protocol';
 import type { ApiOptions } from '../shared/api-options';
 import type { HandlerProps } from '../shared/handler-props';
@@ -21,6 +22,14 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
    * The hosts that a request's `data_url` and `callback_url` may name: `files.example.com`, or `*.example.com` for every name below it.
    */
   readonly allowedHosts: string[];
+
+  /**
+   * Objects in S3 that a request's `data_url` may name as `s3://bucket/key`, in the stack's region. They are read with the run function's
+   * role, which gets `s3:GetObject` below each prefix.
+   *
+   * @default - `data_url` is an https URL
+   */
+  readonly sources?: S3Source[];
 
   /**
    * A secret whose text is the value that callers send as `x-api-key`. Required where there is no `authorizer`.

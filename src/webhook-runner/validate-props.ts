@@ -1,6 +1,7 @@
 import { Duration, Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { WebhookRunnerProps } from './props';
+import { validateSources } from './s3-source';
 import { validateHandlerProps } from '../shared/handler-function';
 import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
 
@@ -29,6 +30,7 @@ export function validateProps(scope: Construct, props: WebhookRunnerProps): void
     );
   }
   validateHosts(scope, props.allowedHosts);
+  validateSources(scope, props.sources);
   const plain = props.destination._plainUrl;
   if (plain !== undefined && !props.allowPrivateHosts) {
     throw new InvalidPropError(scope, `\`destination\` must be an https URL, got ${JSON.stringify(plain)}`);

@@ -29,6 +29,7 @@ import { type FailedRecordsStore, grantFailedRecords } from './failed-records-st
 import { MAPPING_FILE, type MappingFiles, readMappingModule } from './mapping-module';
 import type { WebhookRunnerProps } from './props';
 import { contentHash } from './record-mapping';
+import { grantSources, sourceRules } from './s3-source';
 import { validateProps } from './validate-props';
 import { type IWebhookRunner, type WebhookRunnerAttributes, WebhookRunnerBase } from './webhook-runner-base';
 import {
@@ -181,13 +182,13 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     );
     const failedRecords = (props.failedRecords ?? FailedRecords.bucket())._bind(this, props.encryptionKey);
     this.failedRecordsBucket = failedRecords?.bucket;
-    this.acceptFunction = this.createAcceptFunction(props);
+    this.acceptFunction = this.createAcceptFunction(props, failedRecords);
     this.runFunction = this.createRunFunction(props, failedRecords);
     this.functions = [this.acceptFunction, this.runFunction];
     this.front = createHttpApi(
       this,
       'Api',
-      [ROUTE.start, ROUTE.get, ROUTE.cancel].map(route => {
+      [ROUTE.start, ROUTE.get, ROUTE.cancel, ROUTE.replay].map(route => {
         const [method, address] = route.split(' ');
         return { method: method as apigwv2.HttpMethod, path: address, target: this.acceptFunction };
       }),
@@ -269,8 +270,15 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     ];
   }
 
-  private createAcceptFunction(props: WebhookRunnerProps): lambda.Function {
-    const rules: RequestRules = { allowedHosts: props.allowedHosts, allowHttp: props.allowPrivateHosts };
+  private createAcceptFunction(
+    props: WebhookRunnerProps,
+    failedRecords: FailedRecordsStore | undefined,
+  ): lambda.Function {
+    const rules: RequestRules = {
+      allowedHosts: props.allowedHosts,
+      allowHttp: props.allowPrivateHosts,
+      sources: sourceRules(props.sources),
+    };
     const fn = createHandlerFunction(
       this,
       'AcceptHandler',
@@ -281,6 +289,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
         environment: {
           [ENV.queueUrl]: this.queue.queueUrl,
           [ENV.leaseTableName]: this.leaseTable.tableName,
+          ...(failedRecords && { [ENV.failedRecordsPrefix]: failedRecords.prefix }),
           [ENV.requestRules]: Stack.of(this).toJsonString(rules),
           ...(props.apiKey && { [ENV.apiKeySecretArn]: props.apiKey.secretArn }),
         },
@@ -320,6 +329,9 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
           [ENV.settings]: this.settingsJson(props, module),
           [ENV.destination]: Stack.of(this).toJsonString(destination._settings),
           ...(destination._secret && { [ENV.destinationSecretArn]: destination._secret.secretArn }),
+          ...(destination._clientCertificate && {
+            [ENV.clientCertificateSecretArn]: destination._clientCertificate.secretArn,
+          }),
         },
       },
       {
@@ -339,9 +351,11 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     this.queue.grant(fn, 'sqs:ChangeMessageVisibility');
     grantQueueSend(this.deadLetterQueue, fn);
     if (failedRecords) grantFailedRecords(failedRecords, fn);
+    grantSources(props.sources, fn);
     grantPutEvents(fn, this, props.eventBus, EVENT.source);
     grantTableWrite(this.leaseTable, encryptionKey, fn, 'dynamodb:UpdateItem', 'dynamodb:GetItem');
     if (destination._secret) grantSecretValue(destination._secret, fn);
+    if (destination._clientCertificate) grantSecretValue(destination._clientCertificate, fn);
     destination._grant(fn);
     return fn;
   }
@@ -373,6 +387,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
       concurrency: props.concurrency ?? DEFAULT_SETTINGS.concurrency,
       maxRunDurationMs: props.maxRunDuration?.toMilliseconds() ?? DEFAULT_SETTINGS.maxRunDurationMs,
       allowedHosts: props.allowedHosts,
+      sources: sourceRules(props.sources),
       ...(props.allowPrivateHosts && { allowPrivateHosts: true, allowHttp: true }),
       mapping: mappingSettings,
       statusProtocol: statusProtocol?._wire,

@@ -64,6 +64,8 @@ export const USED: Record<string, Record<string, string[]>> = {
       'dynamodb:GetItem',
       'dynamodb:UpdateItem',
       'events:PutEvents',
+      's3:GetObject',
+      's3:ListBucket',
       's3:PutObject',
       'secretsmanager:GetSecretValue',
       'sqs:ChangeMessageVisibility',

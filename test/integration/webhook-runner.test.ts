@@ -13,8 +13,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { deniedCalls, expectAllUsed, unusedGrants } from './permissions';
 import { allIds, API_KEY, lines, RECORDS, RunnerStack, TOKEN } from './webhook-runner-stack';
 import { startRun } from '../../demo/tour/webhook-tour';
+import { runIdOf } from '../../lambda-src/webhook-runner/core/run-id';
 import { DestinationAuth, WebhookDestination } from '../../src';
-import { EVENT, MAX_HOPS, type RunEndedDetail } from '../../src/webhook-runner/contract';
+import { EVENT, MAX_HOPS, type RunEndedDetail, type RunView } from '../../src/webhook-runner/contract';
 
 /** What a runner does where nothing fails, and what it refuses: through the real bundles. */
 let runners: RunnerStack;
@@ -219,7 +220,17 @@ test('the end of a run is one event, with the counts and the queue of the runner
 
 test('what was granted is used: a run, and a message that is no run, need every action', async () => {
   const { system } = runners.running;
-  await end(await run('Plain', { data_url: runners.host.fileUrl('people-with-errors.ndjson') }));
+  const broken = { data_url: runners.host.fileUrl('people-with-errors.ndjson') };
+  const runId = runIdOf(runners.request(await run('Plain', { ...broken, webhook_id: 'wh-broken' }), broken));
+  await end('wh-broken');
+  const runsUrl = `${runners.output('PlainUrl')}s`;
+  const ask = async (at: string, method = 'GET') =>
+    (await (
+      await fetch(`${runsUrl}/${at}`, { method, headers: { 'x-api-key': API_KEY } })
+    ).json()) as RunView;
+  await eventually(async () => (await ask(runId)).ended_at !== undefined);
+  const { run_id: replayId } = await ask(`${runId}/replay`, 'POST');
+  await eventually(async () => (await ask(replayId)).ended_at !== undefined);
   const missing = `${runners.output('PlainUrl')}s/${'0'.repeat(32)}`;
   expect((await fetch(missing, { headers: { 'x-api-key': API_KEY } })).status).toBe(404);
   await runners.send('Plain', 'nonsense');

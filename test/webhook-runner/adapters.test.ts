@@ -132,6 +132,8 @@ async function deliverTo(
     timing,
     secret,
     places: { take: async () => ({ at: 0 }), hold: async () => undefined },
+    objectUrl: () => '',
+    signed: client => client,
     clients: {
       lambda: () => lambdaClient('invoke', own('lambda')),
       eventBridge: () => jsonClient(EVENT_BRIDGE, 'once', own('eventbridge')),

@@ -35,7 +35,10 @@ describe('a refusal says what to change', () => {
     [{ data_url: null }, '`data_url` is missing: it must be a string'],
     [{ access_token: 5 }, '`access_token` must be a string that is not empty'],
     [{ callback_url: '' }, '`callback_url` must be a string that is not empty'],
-    [{ webhook_id: '../x' }, '`webhook_id` must consist of letters, digits, ".", "_", "~" and "-"'],
+    ...['../x', '.', '..'].map((webhook_id): [object, string] => [
+      { webhook_id },
+      '`webhook_id` must consist of letters, digits, ".", "_", "~" and "-", not of dots alone',
+    ]),
     [{ webhook_id: 'w'.repeat(129) }, '`webhook_id` must have at most 128 characters'],
     [
       { access_token: 'a\r\nb: c' },

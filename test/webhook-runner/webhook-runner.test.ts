@@ -52,6 +52,8 @@ const RUN_ACTIONS = [
   'events:PutEvents',
   'logs:CreateLogStream',
   'logs:PutLogEvents',
+  's3:GetObject',
+  's3:ListBucket',
   's3:PutObject',
   'sqs:ChangeMessageVisibility',
   'sqs:DeleteMessage',

@@ -39,6 +39,7 @@ export interface CallRequest {
   readonly method: string;
   /** Percent-encoded; without a query. */
   readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
   readonly headers: Readonly<Record<string, string>>;
   /** `open` is called once for each attempt. */
   readonly body: string | Uint8Array | { open(): Readable };
@@ -107,7 +108,7 @@ export function createClient(service: Service, kind: CallKind, env: NodeJS.Proce
   }
 
   async function once(
-    { method, path, headers, body, origin }: CallRequest,
+    { method, path, query = {}, headers, body, origin }: CallRequest,
     attempt: string,
     invocationId: string,
     signal: AbortSignal | undefined,
@@ -121,7 +122,7 @@ export function createClient(service: Service, kind: CallKind, env: NodeJS.Proce
       hostname: base.hostname,
       port: base.port ? Number(base.port) : undefined,
       path: prefix + path,
-      query: {},
+      query: { ...query },
       headers: {
         ...headers,
         host: base.host,
@@ -139,7 +140,7 @@ export function createClient(service: Service, kind: CallKind, env: NodeJS.Proce
       {
         method,
         origin: base,
-        path: unsigned.path,
+        path: withQuery(unsigned.path, query),
         headers: signed.headers,
         body: typeof body === 'object' && 'open' in body ? body.open() : body,
       },
@@ -155,6 +156,11 @@ export function createClient(service: Service, kind: CallKind, env: NodeJS.Proce
     }
     throw error;
   }
+}
+
+function withQuery(path: string, query: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(query).map(pair => pair.map(encodeURIComponent).join('='));
+  return pairs.length > 0 ? `${path}?${pairs.join('&')}` : path;
 }
 
 /** How far the service's clock is ahead of ours; unknown where a cache answered, or where the machine was stopped in between. */

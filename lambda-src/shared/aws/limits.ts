@@ -19,6 +19,8 @@ export const CALL_LIMITS = {
   once: { connectMs: 1000, answerMs: 2000, attempts: 1 },
   /** A function works before it answers: as long as a slice of WebhookRunner keeps for what is in flight. The caller asks again itself. */
   invoke: { connectMs: 1000, answerMs: 50_000, attempts: 1 },
+  /** An object of some megabytes. */
+  download: { connectMs: 1000, idleMs: 10_000, attempts: 3 },
   /** As long as bytes move. The caller asks again itself: a stream that was read cannot be sent a second time. */
   upload: { connectMs: 1000, idleMs: 30_000, attempts: 1 },
 } as const satisfies Record<string, CallLimits>;

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { type AwsClient, type CallOptions, createClient } from './client';
+import { type Endpoint, endpointOf } from './endpoint';
 import { xmlError } from './errors';
 import type { CallKind } from './limits';
 
@@ -30,25 +31,43 @@ export interface ObjectHead {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+export interface ListedObject {
+  readonly key: string;
+  readonly etag: string;
+}
+
+export interface S3Reader {
+  /** The whole object, for small ones. */
+  getObject(bucket: string, key: string, options?: CallOptions): Promise<Buffer>;
+  /** All objects below the prefix, in the order of their names. */
+  listObjects(bucket: string, prefix: string, options?: CallOptions): Promise<readonly ListedObject[]>;
+}
+
 export interface S3 {
   headObject(bucket: string, key: string, options?: CallOptions): Promise<ObjectHead>;
   putObject(object: PutObject, options?: CallOptions): Promise<{ readonly versionId?: string }>;
 }
 
-export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 {
-  const client: AwsClient = createClient(
-    { signingName: 's3', endpointPrefix: 's3', environmentName: 'S3', error: xmlError },
-    kind,
-    env,
-  );
-  /** A name with dots does not match the certificate; under a configured endpoint no name of a host is known to resolve. */
-  const placeOf = (bucket: string, key: string): { path: string; origin?: URL } => {
-    const { url, configured } = client.endpoint;
-    const path = `/${key.split('/').map(encode).join('/')}`;
-    return configured || bucket.includes('.')
-      ? { path: `/${bucket}${path}` }
-      : { path, origin: new URL(`${url.protocol}//${bucket}.${url.host}`) };
-  };
+const NAME = { endpointPrefix: 's3', environmentName: 'S3' };
+
+/** A name with dots does not match the certificate; under a configured endpoint no name of a host is known to resolve. */
+function placeIn({ url, configured }: Endpoint, bucket: string, key: string): { path: string; origin?: URL } {
+  const path = `/${key.split('/').map(encode).join('/')}`;
+  return configured || bucket.includes('.')
+    ? { path: `/${bucket}${path}` }
+    : { path, origin: new URL(`${url.protocol}//${bucket}.${url.host}`) };
+}
+
+/** Where an object is, for requests that somebody else makes and signs. */
+export function objectUrl(bucket: string, key: string, env: NodeJS.ProcessEnv): string {
+  const endpoint = endpointOf(NAME, env);
+  const { path, origin = endpoint.url } = placeIn(endpoint, bucket, key);
+  return `${origin.origin}${origin === endpoint.url ? endpoint.url.pathname.replace(/\/$/, '') : ''}${path}`;
+}
+
+export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 & S3Reader {
+  const client: AwsClient = createClient({ signingName: 's3', ...NAME, error: xmlError }, kind, env);
+  const placeOf = (bucket: string, key: string) => placeIn(client.endpoint, bucket, key);
   return {
     async headObject(bucket, key, options) {
       const { headers } = await client.send(
@@ -72,6 +91,45 @@ export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 {
           ),
         ),
       };
+    },
+
+    async getObject(bucket, key, options) {
+      const { body } = await client.send(
+        { method: 'GET', ...placeOf(bucket, key), headers: { 'x-amz-content-sha256': EMPTY }, body: '' },
+        options,
+      );
+      return body;
+    },
+
+    async listObjects(bucket, prefix, options) {
+      const found: ListedObject[] = [];
+      let token: string | undefined;
+      do {
+        const { body } = await client.send(
+          {
+            method: 'GET',
+            ...placeOf(bucket, ''),
+            query: {
+              'list-type': '2',
+              'encoding-type': 'url',
+              prefix,
+              ...(token && { 'continuation-token': token }),
+            },
+            headers: { 'x-amz-content-sha256': EMPTY },
+            body: '',
+          },
+          options,
+        );
+        const text = body.toString('utf8');
+        for (const [, entry] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
+          found.push({
+            key: decodeURIComponent(member(entry, 'Key') ?? ''),
+            etag: member(entry, 'ETag') ?? '',
+          });
+        }
+        token = member(text, 'NextContinuationToken');
+      } while (token);
+      return found;
     },
 
     async putObject(
@@ -99,6 +157,11 @@ export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 {
       return { versionId: headers['x-amz-version-id'] };
     },
   };
+}
+
+/** A member's text. Keys are percent-encoded in the answer, and nothing else that is read here has characters that XML escapes. */
+function member(xml: string, name: string): string | undefined {
+  return new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1].replaceAll('&quot;', '"');
 }
 
 const META = 'x-amz-meta-';

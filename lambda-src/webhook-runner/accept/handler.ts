@@ -6,7 +6,7 @@ import { bodyBytes, HttpError, type HttpHandler, httpHandler, json } from '../..
 import type { Log } from '../../shared/log';
 import type { Cached } from '../../shared/secret';
 import { newCheckpoint } from '../core/checkpoint';
-import { RUN_ID, runIdOf } from '../core/run-id';
+import { failedRecordsPrefix, replayIdOf, RUN_ID, runIdOf } from '../core/run-id';
 import type { RunQueue } from '../core/run-queue';
 import { parseRunRequest } from '../core/run-request';
 import { type RunRegistry, viewOf } from '../core/run-status';
@@ -17,11 +17,16 @@ export interface Ports {
   readonly clock: Clock;
   readonly log: Log;
   readonly rules: RequestRules;
+  /** Where records that were not delivered are kept, if they are. */
+  readonly failedRecordsPrefix?: string;
   /** What `x-api-key` must be; without one an authorizer decides alone. */
   readonly apiKeys?: Cached<readonly string[]>;
 }
 
-/** `POST /run` answers as soon as the run lies in the queue; `GET /runs/{run_id}` says how far it is, `DELETE` ends it. */
+/**
+ * `POST /run` answers as soon as the run lies in the queue; `GET /runs/{run_id}` says how far it is, `DELETE` ends it, and
+ * `POST /runs/{run_id}/replay` sends its failed records again.
+ */
 export function createHandler(ports: Ports): HttpHandler {
   return httpHandler(ports.log, async (event, log) => {
     if (ports.apiKeys) await checkApiKey(event, ports.apiKeys);
@@ -30,6 +35,8 @@ export function createHandler(ports: Ports): HttpHandler {
         return show(event, ports);
       case ROUTE.cancel:
         return cancel(event, ports, log);
+      case ROUTE.replay:
+        return replay(event, ports, log);
       default:
         return start(event, ports, log);
     }
@@ -63,6 +70,36 @@ async function cancel(event: APIGatewayProxyEventV2, { runs }: Ports, log: Log) 
   log.info('to be cancelled', { webhookId: item.webhookId, runId });
   // One that has ended is shown as it ended.
   return json(item.endedAt === undefined ? 202 : 200, viewOf(runId, item));
+}
+
+async function replay(event: APIGatewayProxyEventV2, ports: Ports, log: Log) {
+  const { queue, runs, clock } = ports;
+  const runId = runIdIn(event);
+  const item = await runs.find(runId);
+  if (!item) throw noSuchRun();
+  const { webhookId, attempt } = item;
+  if (ports.failedRecordsPrefix === undefined) {
+    throw new HttpError(
+      409,
+      'Failed records are not kept: the runner was deployed with FailedRecords.none()',
+    );
+  }
+  if (item.endedAt === undefined) {
+    throw new HttpError(409, 'The run has not ended: its failed records are not all there');
+  }
+  if (!item.checkpoint?.failedRecords) throw new HttpError(409, 'The run has no failed records');
+  const prefix = failedRecordsPrefix(ports.failedRecordsPrefix, { webhookId, runId, attempt });
+  const replayId = replayIdOf(runId, prefix);
+  await runs.register(replayId, webhookId);
+  // What else the run was started with lies beside the records.
+  const request = { webhook_id: webhookId, data_url: '', callback_url: '', access_token: '', settings: {} };
+  await queue.send(
+    { request, checkpoint: newCheckpoint(clock.now()), hop: 0, replay: { runId: replayId, prefix } },
+    0,
+  );
+  log.info('accepted', { webhookId, runId: replayId, replayOf: runId });
+  const answer: RunAccepted = { status: 'accepted', webhook_id: webhookId, run_id: replayId };
+  return json(202, answer);
 }
 
 function runIdIn({ pathParameters }: APIGatewayProxyEventV2): string {

@@ -20,6 +20,7 @@ export const handler = createHandler({
   runs: dynamodbRuns(jsonClient(DYNAMODB, 'quick', env), requireEnv(env, ENV.leaseTableName), Date.now),
   clock: systemClock,
   log: createLog(env.AWS_LAMBDA_LOG_LEVEL),
+  failedRecordsPrefix: env[ENV.failedRecordsPrefix],
   rules: JSON.parse(requireEnv(env, ENV.requestRules)) as RequestRules,
   apiKeys: apiKeySecretArn ? acceptedSecrets(secrets, apiKeySecretArn, Date.now) : undefined,
 });

@@ -1,3 +1,4 @@
+import { certifiedHttp } from './certified-http';
 import { eventBridgeDestination } from './event-bridge-destination';
 import { createHttpDestination, createNoDestination } from './http-destination';
 import { createHttpSource } from './http-source';
@@ -6,6 +7,7 @@ import { sqsDestination } from './sqs-destination';
 import { createStatusReporter } from './status-reporter';
 import type {
   DestinationSettings,
+  Replay,
   RetryPolicy,
   RunMessage,
   RunnerSettings,
@@ -16,19 +18,32 @@ import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
 import type { Cached } from '../../shared/secret';
 import { type HttpAuth, authOf } from '../core/auth-secret';
 import { sharedPace, type SharedPlaces, unlimitedPace } from '../core/pace';
-import type { Connections, Destination, FailedRecords, Reporter, Source } from '../core/ports';
-import { mappingRequest } from '../core/run-request';
+import {
+  type Connections,
+  type Destination,
+  type FailedRecords,
+  type Reporter,
+  type Source,
+  SourceError,
+} from '../core/ports';
+import { covers, mappingRequest, objectOf } from '../core/run-request';
 
 export interface ConnectOptions {
   readonly settings: RunnerSettings;
   readonly destination: DestinationSettings;
   readonly timing: Timing;
   readonly secret?: Cached<string>;
+  /** The JSON text of a `ClientCertificateSecret`. */
+  readonly clientCertificate?: Cached<string>;
   readonly places: SharedPlaces;
   /** Where records are kept that were not delivered. */
   readonly failedRecords?: (message: RunMessage, run: Run) => FailedRecords;
-  /** Sources that lie in S3. */
-  readonly s3Source?: (message: RunMessage) => Source | undefined;
+  /** The failed records of another run. */
+  readonly replaySource?: (replay: Replay) => Source;
+  /** Where an object in S3 is. */
+  readonly objectUrl: (bucket: string, key: string) => string;
+  /** Signs requests to a service of AWS with the role of the function. @param region default: the function's own */
+  readonly signed: (client: HttpClient, service: string, region?: string) => HttpClient;
   readonly clients: {
     lambda(): Parameters<typeof lambdaDestination>[0];
     eventBridge(): Parameters<typeof eventBridgeDestination>[0];
@@ -68,21 +83,25 @@ export function createConnect(
       idleTimeoutMs: IDLE_MS,
       overallTimeoutMs: REQUEST_MS,
     });
-    const trusted = createHttpClient({
+    const toDestination = {
       target: { kind: 'trusted' },
       allowHttp,
       idleTimeoutMs: REQUEST_MS,
       overallTimeoutMs: REQUEST_MS,
+    } as const;
+    const trusted = options.clientCertificate
+      ? certifiedHttp(toDestination, options.clientCertificate)
+      : createHttpClient(toDestination);
+    // By plain http where somebody configured such an endpoint.
+    const objects = createHttpClient({
+      target: { kind: 'trusted' },
+      allowHttp: true,
+      idleTimeoutMs: IDLE_MS,
+      overallTimeoutMs: REQUEST_MS,
     });
     const { requestsPerMinute } = settings;
     return {
-      source:
-        options.s3Source?.(message) ??
-        createHttpSource(
-          { url: request.data_url, retry: settings.retry, idleTimeoutMs: IDLE_MS },
-          outside,
-          timing,
-        ),
+      source: sourceOf(message, options, outside, objects),
       destination: reportOnly ? createNoDestination() : destinationOf(message, options, trusted),
       reporter: message.replay
         ? NOBODY
@@ -99,8 +118,38 @@ export function createConnect(
       close: () => {
         outside.close();
         trusted.close();
+        objects.close();
       },
     };
+  };
+}
+
+function sourceOf(
+  { request, replay }: RunMessage,
+  options: ConnectOptions,
+  outside: HttpClient,
+  objects: HttpClient,
+): Source {
+  const { settings, timing, replaySource, objectUrl, signed } = options;
+  const object = objectOf(request.data_url);
+  const how = { retry: settings.retry, idleTimeoutMs: IDLE_MS };
+  if (replay) {
+    return replaySource?.(replay) ?? refusedSource('no failed records are kept');
+  }
+  if (object === undefined) {
+    return createHttpSource({ ...how, url: request.data_url }, outside, timing);
+  }
+  // Also of messages that came by another way than the API.
+  return settings.sources?.some(rule => covers(rule, object))
+    ? createHttpSource({ ...how, url: objectUrl(object.bucket, object.key) }, signed(objects, 's3'), timing)
+    : refusedSource('data_url names a bucket or key that `sources` does not have');
+}
+
+function refusedSource(reason: string): Source {
+  return {
+    open: async () => {
+      throw new SourceError('unavailable', reason);
+    },
   };
 }
 
@@ -110,6 +159,10 @@ function destinationOf({ request }: RunMessage, options: ConnectOptions, client:
   switch (destination.kind) {
     case 'http': {
       const { auth: settings, ...http } = destination;
+      if (settings?.kind === 'sigV4') {
+        const { service, region } = settings;
+        return createHttpDestination(http, options.signed(client, service, region), timing.now);
+      }
       const auth = settings && secret ? credentials(text => authOf(settings, text), secret) : undefined;
       return createHttpDestination({ ...http, auth }, client, timing.now);
     }

@@ -25,7 +25,7 @@ const MEMBERS = {
 } as const;
 
 /** The credentials out of the secret's JSON text; the message of a failure never holds the text. */
-export function authOf(settings: HttpAuthSettings, secret: string): HttpAuth {
+export function authOf(settings: Exclude<HttpAuthSettings, { kind: 'sigV4' }>, secret: string): HttpAuth {
   let value: Record<string, unknown> | null;
   try {
     value = JSON.parse(secret) as typeof value;

@@ -21,3 +21,23 @@ const END = Buffer.from('}\n');
 export function failedRecordsName(record: number): string {
   return `${String(record).padStart(12, '0')}.ndjson`;
 }
+
+/** Of such a line the record's number and its own bytes; undefined for what is none. */
+export function readFailedRecordLine(
+  line: Buffer,
+): { readonly record: number; readonly raw: Buffer } | undefined {
+  const record = /^\{"record":(\d+)/.exec(line.toString('latin1', 0, 40))?.[1];
+  // Before it there are only strings, in which every quotation mark has a backslash.
+  for (const [name, skipped] of [
+    ['"raw":', 1],
+    ['"rawBase64":"', 2],
+  ] as const) {
+    const at = line.indexOf(`,${name}`);
+    if (record !== undefined && at > 0 && line.at(-1) === 0x7d) {
+      const value = line.subarray(at + 1 + name.length, line.length - skipped);
+      const raw = skipped === 1 ? value : Buffer.from(value.toString('latin1'), 'base64');
+      return { record: Number(record), raw };
+    }
+  }
+  return undefined;
+}

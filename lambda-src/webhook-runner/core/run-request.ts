@@ -1,10 +1,17 @@
-import type { Json, JsonObject, MappingRequest, RunRequest } from '../../../src/webhook-runner/contract';
+import type {
+  Json,
+  JsonObject,
+  MappingRequest,
+  RunRequest,
+  SourceRule,
+} from '../../../src/webhook-runner/contract';
 import { hostAllowed } from '../../shared/allowed-hosts';
 
 export type ParsedRequest = { readonly request: RunRequest } | { readonly message: string };
 
 export interface RequestPolicy {
   readonly allowedHosts: readonly string[];
+  readonly sources?: readonly SourceRule[];
   readonly allowHttp?: boolean;
 }
 
@@ -18,7 +25,8 @@ const MAX_TEXT = {
   label_name: 1024,
   tenant_id: 256,
 } as const;
-const WEBHOOK_ID = /^[A-Za-z0-9._~-]+$/;
+/** Part of addresses and of objects' names, where dots alone would mean a folder. */
+const WEBHOOK_ID = /^(?!\.{1,2}$)[A-Za-z0-9._~-]+$/;
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
 class Problem extends Error {}
@@ -63,7 +71,9 @@ function read(body: string, policy: RequestPolicy): RunRequest {
     throw new Problem('`settings` must be a JSON object');
   }
   if (!WEBHOOK_ID.test(request.webhook_id)) {
-    throw new Problem('`webhook_id` must consist of letters, digits, ".", "_", "~" and "-"');
+    throw new Problem(
+      '`webhook_id` must consist of letters, digits, ".", "_", "~" and "-", not of dots alone',
+    );
   }
   for (const name of ['access_token', 'tenant_id'] as const) {
     if (request[name] !== undefined && !HEADER_VALUE.test(request[name])) {
@@ -76,7 +86,7 @@ function read(body: string, policy: RequestPolicy): RunRequest {
   ) {
     throw new Problem('`batch_offset` must be a whole number of records, 0 or more');
   }
-  url('data_url', request.data_url, policy);
+  source(request.data_url, policy);
   const callback = url('callback_url', request.callback_url, policy);
   if (!URL.canParse(statusUrl(request)) || new URL(statusUrl(request)).origin !== callback.origin) {
     throw new Problem(
@@ -110,6 +120,33 @@ function text(value: JsonObject, name: keyof typeof MAX_TEXT, required: boolean)
   } else if (member.length > MAX_TEXT[name]) {
     throw new Problem(`\`${name}\` must have at most ${MAX_TEXT[name]} characters`);
   }
+}
+
+function source(value: string, policy: RequestPolicy): void {
+  const object = objectOf(value);
+  if (object === undefined) {
+    url('data_url', value, policy);
+  } else if (!policy.sources?.some(rule => covers(rule, object))) {
+    throw new Problem('the bucket or key of `data_url` is not allowed: add it to `sources`');
+  }
+}
+
+/** Of `s3://bucket/key`; undefined where the text is no such address. */
+export function objectOf(address: string): { readonly bucket: string; readonly key: string } | undefined {
+  const [, bucket, key] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/(.+)$/s.exec(address) ?? [];
+  return bucket === undefined ? undefined : { bucket, key };
+}
+
+/** A key with dots for a folder names another object once it is part of a URL. */
+export function covers(
+  { bucket, prefix }: SourceRule,
+  object: { readonly bucket: string; readonly key: string },
+): boolean {
+  return (
+    bucket === object.bucket &&
+    object.key.startsWith(prefix) &&
+    !object.key.split('/').some(part => part === '.' || part === '..')
+  );
 }
 
 function url(name: string, value: string, policy: RequestPolicy): URL {

@@ -5,6 +5,8 @@ import {
   MAX_DELAY_SECONDS,
   MAX_HOPS,
   MAX_TRIES,
+  type MappingRequest,
+  type Replay,
   type RunEndedDetail,
   type RunMessage,
   type RunnerSettings,
@@ -42,6 +44,8 @@ export interface Ports extends Timing {
   readonly settings: RunnerSettings;
   /** The user's own code. It is loaded when it is needed, so that a failure can be told. */
   readonly loadMapper?: () => RecordMapper | Promise<RecordMapper>;
+  /** What a run was started with whose failed records are sent again. */
+  readonly replayedRequest?: (replay: Replay) => Promise<MappingRequest>;
   /** Tells others of the end of a run. The queue's ARN says which runner's it was. */
   readonly runEnded?: (detail: RunEndedDetail, queueArn: string) => Promise<void>;
   /** Where the records of a run that were not delivered are. */
@@ -117,10 +121,16 @@ async function work(message: RunMessage, delivery: Delivery, ports: Ports): Prom
   const slicePorts: Ports = { ...ports, runs, log: log.with({ runId }) };
   const keeping = keepAlive(record, runId, lease, slicePorts);
   try {
-    const begin = further(lease.checkpoint, message.checkpoint);
+    let begin = further(lease.checkpoint, message.checkpoint);
+    let run = message;
+    try {
+      run = await withRequest(message, ports);
+    } catch (error) {
+      begin = failed(begin, `The failed records cannot be sent again: ${reasonOf(error)}`);
+    }
     const meter = new RunMeter();
     const input: SliceInput = {
-      message,
+      message: run,
       queueArn: record.eventSourceARN,
       runId,
       lease,
@@ -188,8 +198,7 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
     try {
       handling = await handlingOf(message, ports);
     } catch (error) {
-      const why = printable(error instanceof Error ? error.message : 'it threw', 300);
-      begin = failed(begin, `The mapping could not be loaded: ${why}`);
+      begin = failed(begin, `The mapping could not be loaded: ${reasonOf(error)}`);
     }
   }
   const remaining = context.getRemainingTimeInMillis();
@@ -227,6 +236,18 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
   } finally {
     close();
   }
+}
+
+/** A replay is told by its run alone; what that was started with lies beside its failed records. */
+async function withRequest(message: RunMessage, { replayedRequest }: Ports): Promise<RunMessage> {
+  const { replay, request } = message;
+  if (replay === undefined || message.hop > 0) return message;
+  if (replayedRequest === undefined) throw new Error('none are kept');
+  return { ...message, request: { ...request, ...(await replayedRequest(replay)), batch_offset: 0 } };
+}
+
+function reasonOf(error: unknown): string {
+  return printable(error instanceof Error ? error.message : 'it threw', 300);
 }
 
 async function handlingOf({ request }: RunMessage, { settings, loadMapper }: Ports): Promise<Handling> {

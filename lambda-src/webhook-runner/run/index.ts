@@ -10,11 +10,13 @@ import {
   type RunnerSettings,
 } from '../../../src/webhook-runner/contract';
 import { DYNAMODB } from '../../shared/aws/dynamodb';
+import { regionOf } from '../../shared/aws/endpoint';
 import { EVENT_BRIDGE } from '../../shared/aws/event-bridge';
 import { jsonClient } from '../../shared/aws/json';
 import { lambdaClient } from '../../shared/aws/lambda';
-import { s3Client } from '../../shared/aws/s3';
+import { objectUrl, s3Client } from '../../shared/aws/s3';
 import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
+import { signedHttp } from '../../shared/aws/signed-http';
 import { SQS } from '../../shared/aws/sqs';
 import { systemTiming } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
@@ -27,23 +29,26 @@ import { dynamodbPlaces } from '../adapters/dynamodb-pace';
 import { dynamodbPoints } from '../adapters/dynamodb-points';
 import { dynamodbRuns } from '../adapters/dynamodb-runs';
 import { eventBridgeEvents } from '../adapters/event-bridge-events';
+import { createReplaySource, replayedRequest } from '../adapters/replay-source';
 import { s3FailedRecords } from '../adapters/s3-failed-records';
 import { sqsRunQueue } from '../adapters/sqs-run-queue';
 import { mapperOf, type RecordMapper } from '../core/record-mapping';
+import { failedRecordsPrefix } from '../core/run-id';
+import { mappingRequest } from '../core/run-request';
 
 const { env } = process;
 const settings = JSON.parse(requireEnv(env, ENV.settings)) as RunnerSettings;
 const secretArn = env[ENV.destinationSecretArn];
+const certificateArn = env[ENV.clientCertificateSecretArn];
 const eventBusName = env[ENV.eventBusName];
 const bucket = env[ENV.failedRecordsBucket];
 const tableName = requireEnv(env, ENV.leaseTableName);
 const sqs = jsonClient(SQS, 'quick', env);
 const dynamodb = jsonClient(DYNAMODB, 'contended', env);
 const s3 = bucket === undefined ? undefined : s3Client('upload', env);
-const failedRecordsPrefix = (
-  { request }: RunMessage,
-  { runId, attempt }: { runId: string; attempt: number },
-) => `${env[ENV.failedRecordsPrefix] ?? ''}${request.webhook_id}/${runId}/${attempt + 1}/`;
+const downloads = s3Client('download', env);
+const prefixOf = ({ request }: RunMessage, run: { readonly runId: string; readonly attempt: number }) =>
+  failedRecordsPrefix(env[ENV.failedRecordsPrefix] ?? '', { webhookId: request.webhook_id, ...run });
 
 async function loadMapper(file: string): Promise<RecordMapper> {
   const load = createRequire(path.join(requireEnv(env, 'LAMBDA_TASK_ROOT'), 'index.js'));
@@ -65,11 +70,16 @@ export const handler = createHandler({
     destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
     timing: systemTiming,
     secret: secretArn ? secretOf(secretArn) : undefined,
+    clientCertificate: certificateArn ? secretOf(certificateArn) : undefined,
     places: dynamodbPlaces(dynamodb, tableName, Date.now),
     failedRecords:
       s3 && bucket
-        ? (message, run) => s3FailedRecords(s3, bucket, failedRecordsPrefix(message, run))
+        ? (message, run) =>
+            s3FailedRecords(s3, bucket, prefixOf(message, run), mappingRequest(message.request))
         : undefined,
+    replaySource: bucket ? replay => createReplaySource(downloads, bucket, replay, Date.now) : undefined,
+    objectUrl: (name, key) => objectUrl(name, key, env),
+    signed: (client, service, region = regionOf(env)) => signedHttp(client, service, region, env),
     // The core asks again itself, within its rate limit.
     clients: {
       lambda: () => lambdaClient('invoke', env),
@@ -84,12 +94,11 @@ export const handler = createHandler({
   settings,
   loadMapper:
     settings.mapping?.kind === 'module' ? loadMapper.bind(undefined, settings.mapping.file) : undefined,
+  replayedRequest: bucket ? replay => replayedRequest(downloads, bucket, replay) : undefined,
   runEnded: eventBusName
     ? eventBridgeEvents(jsonClient(EVENT_BRIDGE, 'quick', env), eventBusName)
     : undefined,
-  failedRecordsOf: bucket
-    ? (message, run) => ({ bucket, prefix: failedRecordsPrefix(message, run) })
-    : undefined,
+  failedRecordsOf: bucket ? (message, run) => ({ bucket, prefix: prefixOf(message, run) }) : undefined,
   log: createLog(
     env.AWS_LAMBDA_LOG_LEVEL,
     toStdout,
