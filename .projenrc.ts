@@ -601,6 +601,12 @@ project.addTask('prop-types', {
   description: 'Writes src/shared/prop-types.ts from the types of the library (after compile)',
   exec: 'tsx scripts/prop-types.ts',
 });
+project.addTask('pages', {
+  description:
+    "Writes the tables of props, metrics and alarms on the blocks' pages and docs/props.md (after compile)",
+  exec: 'vitest run test/pages.test.ts',
+  env: { WRITE_PAGES: '1' },
+});
 project.addTask('permissions', {
   description: 'Writes docs/permissions.md from the templates of test/blocks.ts',
   exec: 'vitest run test/permissions.test.ts',
