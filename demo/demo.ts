@@ -69,7 +69,7 @@ async function serve(
   if (options.tour) {
     const more = async () => {
       const pushes = !gitHost || (await tourOfPushes(gitHost, system, print));
-      const runs = !webhookHost || (await tourOfRuns(webhookHost, blocks.webhookRunner.url, print));
+      const runs = !webhookHost || (await tourOfRuns(webhookHost, system, blocks.webhookRunner.url, print));
       return pushes && runs;
     };
     let crashes = 0;
@@ -87,7 +87,10 @@ async function serve(
     describe(running, blocks, print);
     print(`\nThe system as a page: ${page.url}`);
     print('Ready. Ctrl-C stops everything.');
-    if (options.json) process.stdout.write(`${JSON.stringify({ blocks, services: system.endpoints })}\n`);
+    if (options.json) {
+      const apis = system.service(HttpApis).listening.map(({ name, url, routes }) => ({ name, url, routes }));
+      process.stdout.write(`${JSON.stringify({ blocks, apis, services: system.endpoints })}\n`);
+    }
     await stopped;
     print('Stopping …');
     return 0;
@@ -157,6 +160,7 @@ function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: 
         `curl ${dataUrl}   the file`,
         `curl ${destinationUrl}   what the destination took`,
         `curl ${callbackUrl}   what the platform was told`,
+        `curl -X PUT -d '{"refuse":[7]}' ${destinationUrl}/behaviour   refuses that record; {"status":503,"seconds":60} is dead for a minute`,
         `curl -i -d '[]' ${destinationUrl}/status/503   fails by its path: ${BEHAVIOUR_HELP}`,
       ];
     }

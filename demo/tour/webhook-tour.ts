@@ -1,5 +1,10 @@
 /** The part of the tour that runs a file and shows what arrived. */
+import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { S3 } from 'cdk-localhost/s3';
+import type { System } from 'cdk-localhost/system';
+import type { RunAccepted, RunEndedDetail, RunView } from '../../src/webhook-runner/contract';
 import { DEMO_API_KEY, type ReceivedStatus, type WebhookHost } from '../hosts/webhook/webhook-host';
 
 const PATIENCE_MS = 60_000;
@@ -36,9 +41,10 @@ export async function endOfRun(
   return undefined;
 }
 
-/** @returns whether every record arrived */
+/** @returns whether every record arrived, or is where it should be */
 export async function tourOfRuns(
   host: WebhookHost,
+  system: System,
   runUrl: string,
   print: (line: string) => void,
 ): Promise<boolean> {
@@ -51,5 +57,60 @@ export async function tourOfRuns(
   print(
     `  ${host.urls.destinationUrl}   ${host.batches.length} batches, ${host.records} records, the first ${host.batches[0]?.body.slice(0, 100)}…`,
   );
-  return status === 202 && end?.state === 'succeeded' && host.records === 1000;
+  const arrived = status === 202 && end?.state === 'succeeded' && host.records === 1000;
+  const waits = await showWaiting(host, runUrl, print);
+  const kept = await showFailedRecords(host, system, runUrl, print);
+  return arrived && waits && kept;
+}
+
+/** A run that waits without compute: the tour does not wait with it. */
+async function showWaiting(
+  host: WebhookHost,
+  runUrl: string,
+  print: (line: string) => void,
+): Promise<boolean> {
+  print(
+    '\nRun it again under another id, with a destination that is away and says for how long: the run waits',
+  );
+  host.behave({ status: 503, retryAfter: 120, times: 1 });
+  const { text } = await startRun(runUrl, host.request('wh-2'));
+  const { run_id: runId } = JSON.parse(text) as RunAccepted;
+  const address = `${runUrl}s/${runId}`;
+  let view: RunView | undefined;
+  for (const until = Date.now() + PATIENCE_MS; view?.state !== 'waiting' && Date.now() < until; ) {
+    await wait(50);
+    const response = await fetch(address, { headers: { 'x-api-key': DEMO_API_KEY } });
+    if (response.ok) view = (await response.json()) as RunView;
+  }
+  print(`  curl -H 'x-api-key: ${DEMO_API_KEY}' ${address}\n  ${JSON.stringify(view)}`);
+  return view?.state === 'waiting' && view.waits_until !== undefined;
+}
+
+/** A record that the destination refuses stands alone in the end, and lies where it can be sent again from. */
+async function showFailedRecords(
+  host: WebhookHost,
+  system: System,
+  runUrl: string,
+  print: (line: string) => void,
+): Promise<boolean> {
+  print('\nAnd with a destination that refuses the record 7: the others arrive, and that one is kept');
+  host.behave({ refuse: [7] });
+  await startRun(runUrl, host.request('wh-3'));
+  const end = await endOfRun(host, 'wh-3');
+  host.behave(undefined);
+  print(`  ${host.urls.callbackUrl}wh-3   ${JSON.stringify(end)}`);
+  const details = () =>
+    system
+      .service(EventBridge)
+      .events.map(({ event }) => (event as unknown as { detail: RunEndedDetail }).detail)
+      .filter(({ webhookId }) => webhookId === 'wh-3');
+  for (const until = Date.now() + PATIENCE_MS; details().length === 0 && Date.now() < until; ) await wait(50);
+  const { failedRecords } = details()[0] ?? {};
+  if (failedRecords === undefined) return false;
+  const bucket = system.service(S3).bucket(failedRecords.bucket);
+  for (const key of bucket.keys(failedRecords.prefix)) {
+    print(`  s3://${bucket.name}/${key}`);
+    print(`  ${readFileSync(bucket.versionsOf(key)[0].content!.file, 'utf8').trim()}`);
+  }
+  return end?.state === 'succeeded' && bucket.keys(failedRecords.prefix).length === 1;
 }

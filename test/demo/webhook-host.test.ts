@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { behaviourOf } from '../../demo/hosts/webhook/webhook-behaviour';
 import { WebhookHost } from '../../demo/hosts/webhook/webhook-host';
 
@@ -53,15 +53,44 @@ describe("the demo's destination", () => {
     expect((await put({})).status).toBe(200);
   });
 
-  test.each(['/status', '/status/9', '/status/x', '/delay/-1', '/times/0', '/nonsense/5', '/toString/5'])(
-    'says what may follow where the path is %s',
-    async path => {
-      expect(behaviourOf(path)).toBeUndefined();
-      const response = await post(path);
-      expect([response.status, await response.text()]).toEqual([
-        404,
-        expect.stringMatching(/status\/<code>, delay\/<milliseconds>, reset/),
-      ]);
-    },
-  );
+  test('is dead for a while, refuses single records, and demands a new secret', async () => {
+    expect((await post('/refuse/2/refuse/9')).status).toBe(422);
+    expect((await post('/refuse/2', '{"batch":[{"id":1}]}')).status).toBe(200);
+    expect(await (await post('/refuse/2', '{"batch":[{"id":2}]}')).json()).toEqual({
+      message: 'told to refuse the record with the id 2',
+    });
+    host.behave({ token: 'new' });
+    const withToken = (token: string) =>
+      fetch(host.urls.destinationUrl, {
+        method: 'POST',
+        body: '[]',
+        headers: { authorization: `Bearer ${token}` },
+      });
+    expect([(await withToken('old')).status, (await withToken('new')).status]).toEqual([401, 200]);
+    host.behave({ status: 503, seconds: 60 });
+    expect((await post('')).status).toBe(503);
+    const now = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000);
+    expect((await post('')).status).toBe(200);
+    now.mockRestore();
+    host.behave(undefined);
+  });
+
+  test.each([
+    '/refuse',
+    '/refuse/x',
+    '/status',
+    '/status/9',
+    '/status/x',
+    '/delay/-1',
+    '/times/0',
+    '/nonsense/5',
+    '/toString/5',
+  ])('says what may follow where the path is %s', async path => {
+    expect(behaviourOf(path)).toBeUndefined();
+    const response = await post(path);
+    expect([response.status, await response.text()]).toEqual([
+      404,
+      expect.stringMatching(/status\/<code>, delay\/<milliseconds>, reset/),
+    ]);
+  });
 });

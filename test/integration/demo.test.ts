@@ -5,8 +5,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
+import { Stack } from 'aws-cdk-lib';
 import { afterEach, describe, expect, test } from 'vitest';
+import { synthesize } from '../../demo/example/synth';
 import { parseOptions } from '../../demo/options';
+import { BirthdayApi } from '../../src';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 
@@ -132,7 +135,29 @@ test('--tour makes real requests, prints them with their answers, and exits 0', 
   expect(demo.stdout.match(/^ {2}Sentry received: /gm)).toHaveLength(7);
   expect(demo.stdout).not.toMatch(/NodeVersionSupportWarning|OOMErrorHandler/);
   expect(Math.max(...demo.stdout.split('\n').map(line => line.length))).toBeLessThan(700);
+  expect(demo.stdout).toMatch(/"state":"waiting".*"waits_until":"/);
+  expect(demo.stdout).toMatch(
+    /s3:\/\/\S+\/wh-3\/\S+\.ndjson\n {2}\{"record":7,"reason":"the destination answered 422.*"raw":\{/,
+  );
   expect(demo.stdout).toContain('The tour went as expected.');
+});
+
+test("--app --json prints every API of an app of one's own", async () => {
+  const assembly = synthesize(app => {
+    const stack = new Stack(app, 'Mine');
+    new BirthdayApi(stack, 'One');
+    new BirthdayApi(stack, 'Two');
+  });
+  const demo = demoScript('--app', assembly, '--port', '0', '--json');
+  const { apis } = JSON.parse(await until(() => demo.stdout.endsWith('\n') && demo.stdout)) as {
+    apis: { name: string; url: string; routes: string[] }[];
+  };
+  expect(apis).toHaveLength(2);
+  for (const { url, routes } of apis) {
+    expect(routes).toContain('GET /hello/{user}');
+    expect((await fetch(`${url}/hello/nobody`)).status).toBe(404);
+  }
+  rmSync(assembly, { recursive: true });
 });
 
 test('a busy port is one clear line', async () => {

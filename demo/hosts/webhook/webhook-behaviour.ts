@@ -8,10 +8,16 @@ export interface Behaviour {
   readonly retryAfter?: number;
   /** For so many requests; for all where it is left out. */
   readonly times?: number;
+  /** For so many seconds from now on. */
+  readonly seconds?: number;
+  /** Refuses batches with one of these ids among its records, with 422. */
+  readonly refuse?: readonly number[];
+  /** Refuses every other bearer token, with 401: the secret has a new one. */
+  readonly token?: string;
 }
 
 export const BEHAVIOUR_HELP =
-  'status/<code>, delay/<milliseconds>, reset, retry-after/<seconds> and times/<requests>, one after another';
+  'status/<code>, delay/<milliseconds>, reset, retry-after/<seconds>, refuse/<id> and times/<requests>, one after another';
 const NUMBERS = { status: 'status', delay: 'delayMs', 'retry-after': 'retryAfter', times: 'times' } as const;
 
 /** `/status/503/retry-after/1/times/2` says what to do in the path itself; undefined for what cannot be meant. */
@@ -25,13 +31,18 @@ export function behaviourOf(path: string): Behaviour | undefined {
       continue;
     }
     const value = words.shift() ?? '';
+    if (word === 'refuse' && /^\d{1,9}$/.test(value)) {
+      behaviour.refuse = [...(behaviour.refuse ?? []), Number(value)];
+      continue;
+    }
     if (!Object.hasOwn(NUMBERS, word) || !/^\d{1,9}$/.test(value)) return undefined;
     behaviour[NUMBERS[word as keyof typeof NUMBERS]] = Number(value);
   }
   return isPossible(behaviour) ? behaviour : undefined;
 }
 
-export function isPossible({ status, delayMs, reset, retryAfter, times }: Behaviour): boolean {
+export function isPossible(behaviour: Behaviour): boolean {
+  const { status, delayMs, reset, retryAfter, times, seconds, refuse, token } = behaviour;
   const whole = (value: unknown, least: number, most: number) =>
     value === undefined ||
     (Number.isInteger(value) && (value as number) >= least && (value as number) <= most);
@@ -40,6 +51,9 @@ export function isPossible({ status, delayMs, reset, retryAfter, times }: Behavi
     whole(delayMs, 0, 3_600_000) &&
     whole(retryAfter, 0, 86_400) &&
     whole(times, 1, 1e9) &&
+    whole(seconds, 1, 86_400) &&
+    (refuse === undefined || (Array.isArray(refuse) && refuse.every(id => whole(id, 0, 1e9)))) &&
+    (token === undefined || (typeof token === 'string' && token !== '')) &&
     (reset === undefined || typeof reset === 'boolean')
   );
 }

@@ -49,6 +49,7 @@ export class WebhookHost {
   public keepBodies = true;
   private server!: RunningServer;
   private left = 0;
+  private until = Infinity;
   /** How often each failing path was asked for. */
   private readonly asked = new Map<string, number>();
   /** Look at each request for a file, with a batch or with a report, and may answer it, then or later. */
@@ -100,6 +101,7 @@ export class WebhookHost {
   public behave(behaviour: Behaviour | undefined): void {
     this.behaviour = behaviour;
     this.left = behaviour?.times ?? Infinity;
+    this.until = behaviour?.seconds === undefined ? Infinity : Date.now() + behaviour.seconds * 1000;
   }
 
   public async stop(): Promise<void> {
@@ -196,13 +198,13 @@ export class WebhookHost {
     } catch {
       answer(response, 400, {
         message:
-          'Send {"status":503,"delayMs":100,"reset":true,"retryAfter":1,"times":3}, any of these, or {} for none',
+          'Send {"status":503,"delayMs":100,"reset":true,"retryAfter":1,"times":3,"seconds":60,"refuse":[7],"token":"new"}, any of these, or {} for none',
       });
     }
   }
 
   private nextBehaviour(): Behaviour {
-    if (this.left <= 0) return {};
+    if (this.left <= 0 || Date.now() >= this.until) return {};
     this.left--;
     return this.behaviour ?? {};
   }
@@ -232,12 +234,19 @@ export class WebhookHost {
     request: http.IncomingMessage,
     response: http.ServerResponse,
     body: Buffer,
-    { status, delayMs, reset, retryAfter }: Behaviour,
+    { status, delayMs, reset, retryAfter, refuse, token }: Behaviour,
   ): Promise<void> {
     const received = { key: String(request.headers['idempotency-key']), body: body.toString() };
     if (this.onBatch(received, response)) return;
     if (delayMs) await wait(delayMs);
     if (reset) return void request.socket.destroy();
+    if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) {
+      return answer(response, 401, { message: 'told to take another token' });
+    }
+    const refused = refuse?.find(id => recordsOf(received.body).some(record => record.id === id));
+    if (refused !== undefined) {
+      return answer(response, 422, { message: `told to refuse the record with the id ${refused}` });
+    }
     if (status !== undefined && status >= 300) {
       response
         .writeHead(status, retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) })
@@ -247,7 +256,7 @@ export class WebhookHost {
     if (this.keepBodies) {
       this.batches.push(received);
       if (this.batches.length > KEPT) this.batches.shift();
-      this.records += countRecords(received.body);
+      this.records += recordsOf(received.body).length;
     }
     answer(response, status ?? 200, {});
   }
@@ -258,13 +267,13 @@ function answer(response: http.ServerResponse, status: number, body: unknown): v
 }
 
 /** Of `[…]` and `{"<dataKey>":[…]}`; anything else is one. */
-function countRecords(body: string): number {
+function recordsOf(body: string): readonly { readonly id?: unknown }[] {
   try {
     const batch = JSON.parse(body) as object | null;
-    const list = [batch, ...Object.values(batch ?? {})].find(Array.isArray);
-    return list?.length ?? 1;
+    const list = [batch, ...Object.values(batch ?? {})].find(Array.isArray) as { id?: unknown }[] | undefined;
+    return list ?? [{}];
   } catch {
-    return 1;
+    return [{}];
   }
 }
 

@@ -83,8 +83,11 @@ with the permissions that they would have. Nothing reaches AWS.
       print(`\nPage: ${page.url}`);
       print(`Ready in ${(performance.now() / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
       if (values.json) {
-        const { outputs, endpoints } = system;
-        process.stdout.write(`${JSON.stringify({ page: page.url, outputs, services: endpoints })}\n`);
+        const { outputs, endpoints: services } = system;
+        const apis = system
+          .service(HttpApis)
+          .listening.map(({ name, url, routes }) => ({ name, url, routes }));
+        process.stdout.write(`${JSON.stringify({ page: page.url, apis, outputs, services })}\n`);
       }
       await stopped;
       print('Stopping …');
