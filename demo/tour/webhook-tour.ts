@@ -108,9 +108,10 @@ async function showFailedRecords(
   const { failedRecords } = details()[0] ?? {};
   if (failedRecords === undefined) return false;
   const bucket = system.service(S3).bucket(failedRecords.bucket);
-  for (const key of bucket.keys(failedRecords.prefix)) {
+  const files = bucket.keys(failedRecords.prefix).filter(key => key.endsWith('.ndjson'));
+  for (const key of files) {
     print(`  s3://${bucket.name}/${key}`);
     print(`  ${readFileSync(bucket.versionsOf(key)[0].content!.file, 'utf8').trim()}`);
   }
-  return end?.state === 'succeeded' && bucket.keys(failedRecords.prefix).length === 1;
+  return end?.state === 'succeeded' && files.length === 1;
 }

@@ -302,6 +302,7 @@ export class RunnerStack {
     const bucket = this.running.system.service(S3).bucket(kept.bucket);
     return bucket
       .keys(kept.prefix)
+      .filter(key => key.endsWith('.ndjson'))
       .flatMap(key => readFileSync(bucket.versionsOf(key)[0].content!.file, 'utf8').trim().split('\n'))
       .map(line => JSON.parse(line) as FailedLine);
   }
