@@ -51,7 +51,7 @@ beforeAll(async () => {
   });
   const module = { exports: {} as { issue: (event: unknown, context: unknown) => Promise<Body> } };
   const load = compileFunction(readFileSync(OLD, 'utf8'), ['require', 'module', 'exports', 'process']);
-  const silent = Object.assign(Object.create(process) as object, { stdout: { write: () => true } });
+  const silent = Object.create(process, { stdout: { value: { write: () => true } } }) as NodeJS.Process;
   load(createRequire(__filename), module, module.exports, silent);
   old = input => module.exports.issue(input, lambdaContext);
 });
