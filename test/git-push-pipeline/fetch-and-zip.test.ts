@@ -322,7 +322,7 @@ describe('a fetched commit as a zip', () => {
     });
   });
 
-  it('holds 100,000 files', async () => {
+  it('holds 70,000 files, more than a zip can without Zip64', async () => {
     const bare = path.join(root, 'many.git');
     git(root, ['init', '-q', '--bare', bare]);
     const blobs = Array.from(
@@ -330,7 +330,7 @@ describe('a fetched commit as a zip', () => {
       (_, i) => `blob\nmark :${i + 1}\ndata ${String(i).length + 1}\n${i}\n\n`,
     );
     const files = Array.from(
-      { length: 100_000 },
+      { length: 70_000 },
       (_, i) => `M 100644 :${(i % 500) + 1} d${i % 100}/e${i % 1000}/f${i}\n`,
     );
     git(
@@ -340,9 +340,9 @@ describe('a fetched commit as a zip', () => {
     );
     const commit = gitText(bare, 'rev-parse', 'main');
     const { file, entries } = await fetchHttps(commit, 'many.git');
-    expect(entries).toBeGreaterThan(100_000);
+    expect(entries).toBeGreaterThan(70_000);
     const zip = listZip(file);
-    expect(zip.entries).toHaveLength(100_000);
+    expect(zip.entries).toHaveLength(70_000);
     const lines = (listed: typeof zip.entries): string =>
       listed.map(({ name, mode, id }) => `${mode} ${id} ${name}\n`).join('');
     expect(lines(zip.entries) === lines(lsTree(bare, commit))).toBe(true);

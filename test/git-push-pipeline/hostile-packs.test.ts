@@ -1,12 +1,12 @@
 import * as fs from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import { listZip, zipStore } from './harness';
 import { delta, objectId, PackBuilder } from './pack-builder';
 import { noise } from './sample-repository';
 import { temporaryDirectory } from '../../demo/hosts/git/git-server';
 import type { ArchiveOptions } from '../../lambda-src/git-push-pipeline/git/commit-archive';
 import { Deadline } from '../../lambda-src/git-push-pipeline/git/deadline';
+import { GitError } from '../../lambda-src/git-push-pipeline/git/errors';
 import {
   DEFAULT_LIMITS,
   DiskBudget,
@@ -461,78 +461,75 @@ describe('a pack', () => {
       const head = delta(baseSize, count * length);
       return Buffer.concat([head, Buffer.alloc(count * 2, Buffer.from([0x90, length]))]);
     };
-    /** The longest that anything else had to wait, in milliseconds, and the most memory beyond the beginning's. */
-    const watched = async (act: () => Promise<unknown>): Promise<{ heldMs: number; bytes: number }> => {
-      const delay = monitorEventLoopDelay({ resolution: 5 });
+    /** The most memory beyond the beginning's. */
+    const mostMemory = async (act: () => Promise<unknown>): Promise<number> => {
       const before = process.memoryUsage().rss;
-      let bytes = 0;
+      let most = 0;
       const watch = setInterval(() => {
-        bytes = Math.max(bytes, process.memoryUsage().rss - before);
+        most = Math.max(most, process.memoryUsage().rss - before);
       }, 5);
-      delay.enable();
       try {
         await act();
       } finally {
-        delay.disable();
         clearInterval(watch);
       }
-      return { heldMs: delay.max / 1e6, bytes };
+      return most;
     };
     const MIB = 1024 * 1024;
+    const BASE = Buffer.alloc(33 * MIB, 'x');
+    /** Between two looks at the clock. */
+    const INSTRUCTIONS = 65_536;
+    const packOf = (length: number, count: number): Buffer => {
+      const pack = new PackBuilder();
+      const { offset } = pack.object('blob', BASE);
+      pack.offsetDelta(offset, copies(BASE.length, count, length));
+      return pack.build();
+    };
+    let looks: MockInstance<Deadline['check']>;
+    beforeEach(() => {
+      looks = vi.spyOn(Deadline.prototype, 'check');
+      return () => looks.mockRestore();
+    });
 
     it.each([
       [1, 16_000_000],
-      [3, 10_000_000],
+      [3, 2_000_000],
     ])(
-      'copies of %i bytes, millions of them, are done without holding or filling anything',
+      'copies of %i bytes, millions of them, are done without filling anything, and with an eye on the clock',
       async (length, count) => {
-        const base = Buffer.alloc(33 * MIB, 'x');
-        const pack = new PackBuilder();
-        const { offset } = pack.object('blob', base);
-        pack.offsetDelta(offset, copies(base.length, count, length));
-        const file = pack.build();
+        const file = packOf(length, count);
         expect(file.length).toBeLessThan(100_000);
         // Before: out of memory at 1.4 GB for one byte, and minutes past the deadline for three.
-        const { bytes } = await watched(() => withPack(file, async store => expect(store.count).toBe(2)));
-        expect(bytes).toBeLessThan(400 * MIB);
+        const most = await mostMemory(() => withPack(file, async store => expect(store.count).toBe(2)));
+        expect(most).toBeLessThan(400 * MIB);
+        expect(looks.mock.calls.length).toBeGreaterThanOrEqual(Math.floor(count / INSTRUCTIONS));
       },
     );
 
-    it('ends at its deadline in the middle of them', async () => {
-      const base = Buffer.alloc(33 * MIB, 'x');
-      const pack = new PackBuilder();
-      const { offset } = pack.object('blob', base);
-      pack.offsetDelta(offset, copies(base.length, 16_000_000, 1));
-      await expect(
-        withPack(pack.build(), async () => undefined, DEFAULT_LIMITS, 65_536, 30),
-      ).rejects.toMatchObject({
+    it('ends in the middle of them, at the first look at the clock after the deadline', async () => {
+      const left = 20;
+      looks.mockImplementation(() => {
+        if (looks.mock.calls.length > left) throw new GitError('TIMEOUT', 'the overall deadline passed');
+      });
+      await expect(withPack(packOf(1, 16_000_000), async () => undefined)).rejects.toMatchObject({
         code: 'TIMEOUT',
       });
+      // Of 244 looks that all the copies take.
+      expect(looks.mock.calls.length).toBe(left + 1);
     });
 
     it('a chain of large objects is unpacked once, not from its beginning for each', async () => {
-      const size = 20 * MIB;
+      const size = 13 * MIB;
       const pack = new PackBuilder();
       let { offset } = pack.object('blob', Buffer.alloc(size, 'y'));
-      const links = 30;
+      const links = 12;
       for (let n = 1; n <= links; n++) {
         const insert = Buffer.from(`${n}`.padStart(4, '0'));
-        offset = pack.offsetDelta(
-          offset,
-          delta(
-            size,
-            size,
-            { insert },
-            { copy: [4, 0xfffff0] },
-            { copy: [4 + 0xfffff0, size - 4 - 0xfffff0] },
-          ),
-        );
+        offset = pack.offsetDelta(offset, delta(size, size, { insert }, { copy: [4, size - 4] }));
       }
-      const deltas = vi.spyOn(Deadline.prototype, 'check');
       await withPack(pack.build(), async store => expect(store.count).toBe(links + 1));
-      // One link of the chain for each object: what would be quadratic are the looks at the clock.
-      expect(deltas.mock.calls.length).toBeLessThan(20 * links);
-      deltas.mockRestore();
+      // One for each link; each from its beginning would be 90.
+      expect(looks.mock.calls.length).toBeLessThan(3 * links);
     });
   });
 

@@ -329,21 +329,28 @@ async function search(
   { rule = theRule, filtered = false }: { rule?: Rule; filtered?: boolean } = {},
 ): Promise<{ states: number; problem?: string; path?: string[] }> {
   const seen = new Set<string>();
+  // Ways to states that are still to be looked at. What a run has done cannot be undone, so each of them is walked anew.
   const open: number[][] = [[]];
-  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+  for (let start = open.pop(); start !== undefined; start = open.pop()) {
     const run = new Run(setting, rule, filtered);
     const names: string[] = [];
-    for (const choice of path) {
-      const action = run.actions()[choice];
-      names.push(action.name);
-      await action.act();
+    const take = async ({ name, act }: Action): Promise<void> => {
+      names.push(name);
+      await act();
+    };
+    for (const choice of start) await take(run.actions()[choice]);
+    // From there on without a second walk, as long as it leads to what is new.
+    for (const path = start; !seen.has(run.key); ) {
+      seen.add(run.key);
+      const actions = run.actions();
+      const problem = run.problem(actions.length === 0);
+      if (problem !== undefined) return { states: seen.size, problem, path: names };
+      const [first, ...others] = actions;
+      if (first === undefined) break;
+      for (const index of others.keys()) open.push([...path, index + 1]);
+      path.push(0);
+      await take(first);
     }
-    if (seen.has(run.key)) continue;
-    seen.add(run.key);
-    const actions = run.actions();
-    const problem = run.problem(actions.length === 0);
-    if (problem !== undefined) return { states: seen.size, problem, path: names };
-    for (const index of actions.keys()) open.push([...path, index]);
   }
   return { states: seen.size };
 }

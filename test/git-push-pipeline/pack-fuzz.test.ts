@@ -151,8 +151,11 @@ function byGit(pack: Buffer): string[] | undefined {
   const cwd = path.join(directory, 'oracle.git');
   const { status } = spawnSync('git', ['index-pack', '-o', index, file], { cwd, timeout: 30_000 });
   if (status !== 0) return undefined;
-  const listed = spawnSync('git', ['show-index'], { cwd, input: fs.readFileSync(index) }).stdout.toString();
-  return [...listed.matchAll(/^\d+ ([0-9a-f]{40})/gm)].map(([, id]) => id);
+  // The second version of an index: 8 bytes, 256 counts of which the last is of all, and the ids.
+  // https://git-scm.com/docs/gitformat-pack
+  const bytes = fs.readFileSync(index);
+  const count = bytes.readUInt32BE(8 + 255 * 4);
+  return Array.from({ length: count }, (_, n) => bytes.toString('hex', 1032 + n * 20, 1052 + n * 20));
 }
 
 /** The ids that we find, each object read back and named anew, or undefined where we refuse the pack. */
