@@ -40,7 +40,10 @@ async function stored(running: Running, key: string): Promise<string | undefined
 describe('where any change is wanted', () => {
   let running: Running;
   beforeAll(async () => {
-    running = await Running.start({}, {}, faults);
+    running = await Running.start({}, {}, faults, ({ https, ssh }) => ({
+      repositories: [`${https}/demo`, `${ssh}/*`],
+      reconcile: events.Schedule.rate(Duration.hours(1)),
+    }));
   });
   afterAll(() => running.stop());
   const keyOf = (ref: string) => `${running.host.settings.https}/demo/${ref.replace('refs/', '')}.zip`;
@@ -180,19 +183,8 @@ describe('where any change is wanted', () => {
     }
     expect(sums[0]).toBe(sums[1]);
   });
-});
 
-describe('where a webhook is lost', () => {
-  let running: Running;
-  beforeAll(async () => {
-    running = await Running.start({}, {}, {}, ({ https, ssh }) => ({
-      repositories: [`${https}/demo`, `${ssh}/*`],
-      reconcile: events.Schedule.rate(Duration.hours(1)),
-    }));
-  });
-  afterAll(() => running.stop());
-
-  test('the schedule finds what is not stored, and nothing else', async () => {
+  test('where a webhook is lost, the schedule finds what is not stored, and nothing else', async () => {
     const told = 'refs/heads/told';
     const lost = 'refs/heads/lost';
     await running.webhook(told, await running.host.push(told, { 'a.txt': '1' }, 'Told'));
@@ -206,14 +198,11 @@ describe('where a webhook is lost', () => {
     };
     await reconcile('first');
     expect((await running.outcomes(lost))[0].detail.commit).toBe(commit);
+    await done(running);
     await reconcile('second');
-    await running.logged(/"refs":2,"queued":0/);
+    await running.logged(/"reconcile-second".*"message":"reconciled".*"queued":0/);
     client.destroy();
     expect([running.events(told).length, running.events(lost).length]).toEqual([1, 1]);
-    expect(running.stack.logs.filter(line => line.includes('"message":"reconciled"'))).toEqual([
-      expect.stringContaining('"queued":1'),
-      expect.stringContaining('"queued":0'),
-    ]);
   });
 });
 
