@@ -296,6 +296,14 @@ describe('a fetched commit as a zip', () => {
     const address = parseAddress(ways[way][2]().address);
     const found = await client().resolve(address, ['refs/heads/none', 'HEAD']);
     expect(found).toMatchObject({ ref: 'refs/heads/main', tip: { id: sample.last } });
+    // A short name is a tag first, then a branch.
+    const named = async (...names: string[]) => client().resolve(address, names);
+    expect(await named('refs/tags/annotated', 'refs/heads/annotated')).toMatchObject({
+      ref: 'refs/tags/annotated',
+      tip: { commit: sample.last },
+    });
+    expect(await named('refs/tags/main', 'refs/heads/main')).toMatchObject({ ref: 'refs/heads/main' });
+    expect(await named('refs/tags/none', 'refs/heads/none')).toBeUndefined();
   });
 
   it.each([0, 1, 2, 3])('refuses a sha256 repository and says so (%#)', async way => {

@@ -1,7 +1,8 @@
 import * as path from 'node:path';
 import { utils } from 'ssh2';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { codeCommitCredentials } from '../../lambda-src/git-push-pipeline/adapters/codecommit-credentials';
+import { parseRevision } from '../../lambda-src/git-push-pipeline/core/revision';
 import { unsafeName } from '../../lambda-src/git-push-pipeline/git/entry-name';
 import { safeText } from '../../lambda-src/git-push-pipeline/git/errors';
 import { parseCommit } from '../../lambda-src/git-push-pipeline/git/git-objects';
@@ -9,6 +10,18 @@ import { hostKeyAlgorithms, keysForHost } from '../../lambda-src/git-push-pipeli
 import { PktReader } from '../../lambda-src/git-push-pipeline/git/pkt-line';
 import { parseGitmodules } from '../../lambda-src/git-push-pipeline/git/submodules';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
+
+test.each([
+  ['main', { kind: 'refs', names: ['refs/tags/main', 'refs/heads/main'] }],
+  ['feature/a', { kind: 'refs', names: ['refs/tags/feature/a', 'refs/heads/feature/a'] }],
+  ['HEAD', { kind: 'refs', names: ['HEAD'] }],
+  ['refs/heads/main', { kind: 'refs', names: ['refs/heads/main'] }],
+  ['a'.repeat(40), { kind: 'id', id: 'a'.repeat(40) }],
+  // Too short to be asked for: a name like any other.
+  ['abc1234', { kind: 'refs', names: ['refs/tags/abc1234', 'refs/heads/abc1234'] }],
+])('what a person calls %s is looked for as git looks for it', (text, expected) => {
+  expect(parseRevision(text)).toEqual(expected);
+});
 
 describe('known hosts', () => {
   const key = 'AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';

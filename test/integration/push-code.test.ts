@@ -79,6 +79,8 @@ test('over SSH into a bucket', async () => {
     `ssh://git@${host.settings.ssh}/demo.git`,
     'zips',
     'master.zip',
+    '--ref',
+    'main',
   );
   expect(stderr).toMatch(/\n  sent (\d+) bytes of \1 bytes, 100 %\n/);
   const client = new S3Client({ ...clientFor(stack, 's3'), forcePathStyle: true });
@@ -111,7 +113,7 @@ test.each([
   expect(failure?.stderr).toMatch(message);
 });
 
-test('a key that climbs out of the folder, a bucket that is not there and a ref that is not there are told', async () => {
+test('a key that climbs out of the folder, a bucket that is not there and a ref that is not there are told; a commit by its id is there', async () => {
   const tell = async (...args: string[]) =>
     pushCode('--ca', path.join(folder, 'ca.pem'), `https://${host.settings.https}/demo.git`, ...args).then(
       () => '',
@@ -124,6 +126,11 @@ test('a key that climbs out of the folder, a bucket that is not there and a ref 
   expect(await tell('zips', 'a.zip', '--ref', 'refs/heads/none')).toMatch(
     /demo\.git has no refs\/heads\/none$/,
   );
+  expect(await tell('zips', 'a.zip', '--ref', commit.slice(0, 8))).toMatch(
+    /has no [0-9a-f]{8}: name a commit by all 40 digits of its id$/,
+  );
+  expect(await tell(`${folder}/zips`, 'by-id.zip', '--ref', commit)).toBe('');
+  expect(readdirSync(path.join(folder, 'zips'))).toContain('by-id.zip');
 });
 
 test('--help tells all options', async () => {
