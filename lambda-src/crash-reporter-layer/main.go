@@ -157,13 +157,13 @@ func dsnSource(cfg config.Config, reader *awsapi.Reader, redactor *redact.Redact
 }
 
 // listen binds a free port, so that it collides with no other extension, and subscribes.
-func listen(api *extension.API, host string, sink telemetry.Sink) error {
+func listen(api *extension.API, host string, sink *reporter.Reporter) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return err
 	}
 	ingest := &telemetry.Ingest{Sink: sink, Now: time.Now}
-	safe.Go(func() { _ = http1.Serve(listener, func(body io.Reader) { ingest.Read(body) }) }, log)
+	safe.Go(func() { _ = http1.Serve(listener, func(body io.Reader) { ingest.Read(sink.Hears(body)) }) }, log)
 	port := listener.Addr().(*net.TCPAddr).Port
 	if err := api.Subscribe(context.Background(), port); err != nil {
 		listener.Close()

@@ -230,7 +230,7 @@ describe.each(ERROR_TYPES)('with %s error types', errorTypes => {
 
   test.concurrent('a log record so long that Lambda cuts it does not hide the crash', () =>
     scenario({ errorTypes }, async ({ invoke, sink }) => {
-      await invoke({ record: 'x'.repeat(700_000) }, { exit: 1 });
+      await invoke({ record: 'x'.repeat(300_000) }, { exit: 1 });
       expect(sink.events.map(event => top(event).type)).toEqual(['Runtime.ExitError']);
     }));
 });

@@ -79,12 +79,21 @@ describe('the sink', () => {
 
   test('takes an envelope, packed or not, and shows it as JSON', async () => {
     expect(await (await post(envelope())).json()).toEqual({ id: ID });
-    expect(
-      (await post(gzipSync(envelope()), { ...AUTH, 'content-encoding': 'gzip' }, '/prefix/api/7/envelope/'))
-        .status,
-    ).toBe(200);
-    expect(await (await fetch(`${sink.url}/events`)).json()).toEqual([EVENT, EVENT]);
+    const other = { event_id: 'f'.repeat(32) };
+    const packed = gzipSync(envelope({ header: other, event: other }));
+    const headers = { ...AUTH, 'content-encoding': 'gzip' };
+    expect(await (await post(packed, headers, '/prefix/api/7/envelope/')).json()).toEqual({
+      id: other.event_id,
+    });
+    expect(await (await fetch(`${sink.url}/events`)).json()).toEqual([EVENT, { ...EVENT, ...other }]);
     expect(sink.deliveries.map(({ path }) => path)).toEqual(['/api/1/envelope/', '/prefix/api/7/envelope/']);
+  });
+
+  test('has one event for one id: who did not hear the answer sends it again', async () => {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      expect(await (await post(envelope())).json()).toEqual({ id: ID });
+    }
+    expect([sink.attempts, sink.events.length]).toEqual([2, 1]);
   });
 
   test('refuses what has no key, what is no envelope, and other places', async () => {

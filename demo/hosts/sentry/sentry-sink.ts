@@ -105,6 +105,7 @@ export class SentrySink {
     if (!/^Sentry .*sentry_version=7.*sentry_key=\w+/.test(auth)) {
       return answer(response, 403, { detail: 'missing authorization information' });
     }
+    let id: string;
     try {
       const bytes =
         request.headers['content-encoding'] === 'gzip'
@@ -115,19 +116,17 @@ export class SentrySink {
         this.discarded[reason] = (this.discarded[reason] ?? 0) + quantity;
       }
       if (!event) return answer(response, 200, {});
+      id = event.event_id;
       this.keep({ header, event, receivedAt: new Date(), path, auth });
     } catch (error) {
       return answer(response, 400, { detail: (error as Error).message });
     }
-    answer(
-      response,
-      wanted?.status ?? 200,
-      { id: this.deliveries[this.deliveries.length - 1].event.event_id },
-      wanted?.headers,
-    );
+    answer(response, wanted?.status ?? 200, { id }, wanted?.headers);
   }
 
+  /** One event for one id, as Sentry has it: who did not hear the answer sends an event again, under the same id. */
   private keep(delivery: Delivery): void {
+    if (this.deliveries.some(({ event }) => event.event_id === delivery.event.event_id)) return;
     if (this.deliveries.length >= MAX_EVENTS) this.deliveries.shift();
     this.deliveries.push(delivery);
     for (const resolve of this.watchers.splice(0)) resolve();

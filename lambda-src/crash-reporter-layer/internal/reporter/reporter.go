@@ -4,6 +4,7 @@ package reporter
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
@@ -20,8 +21,11 @@ const (
 	shutdownSendTimeout = 1200 * time.Millisecond
 	hardStop            = 1700 * time.Millisecond
 	// lateSignals is how long after a shutdown for failure telemetry may still come.
+	// It counts from the last byte that came: a long record may be on its way in front of the end.
 	lateSignals = 300 * time.Millisecond
 	lateQuiet   = 100 * time.Millisecond
+	// mostLate leaves time for the delivery.
+	mostLate = 900 * time.Millisecond
 	// inFlightGrace is what an event already being sent at shutdown still gets.
 	inFlightGrace = 700 * time.Millisecond
 	maxQueue      = 8
@@ -154,6 +158,20 @@ func (r *Reporter) saw(doneRequest string) {
 	r.wakeWaiting()
 }
 
+// Hears notes when a post of telemetry comes in, byte by byte: one record may be long, and Lambda busy.
+func (r *Reporter) Hears(post io.Reader) io.Reader { return hearing{post, r} }
+
+type hearing struct {
+	post io.Reader
+	r    *Reporter
+}
+
+func (h hearing) Read(p []byte) (int, error) {
+	n, err := h.post.Read(p)
+	h.r.saw("")
+	return n, err
+}
+
 func (r *Reporter) sawDrop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -279,7 +297,11 @@ func (r *Reporter) waitQuiet(ctx context.Context) {
 		r.mu.Unlock()
 		now := r.o.Now()
 		known := !r.o.Tracker.NextDue().IsZero() || (r.o.Tracker.Told() && now.Sub(start) >= lateQuiet)
-		if (known && now.Sub(last) >= lateQuiet) || now.Sub(start) >= lateSignals {
+		heard := last
+		if heard.Before(start) {
+			heard = start
+		}
+		if (known && now.Sub(last) >= lateQuiet) || now.Sub(heard) >= lateSignals || now.Sub(start) >= mostLate {
 			return
 		}
 		select {
