@@ -595,7 +595,11 @@ project.addTask('test:languages', {
 
 project.addTask('test:prepare', {
   description: 'Bundles the handlers and compiles the demo, so that nothing is built while tests read it',
-  steps: [{ exec: 'tsx scripts/bundle.ts' }, { exec: 'node demo/start.mjs demo --help' }],
+  steps: [
+    { exec: 'tsx scripts/bundle.ts' },
+    { exec: 'node demo/start.mjs demo --help' },
+    { exec: 'node demo/start.mjs invoke --help' },
+  ],
 });
 project.addTask('prop-types', {
   description: 'Writes src/shared/prop-types.ts from the types of the library (after compile)',
@@ -721,8 +725,8 @@ project.packageTask.exec('git checkout -- NOTICE sbom.cdx.json');
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
 project.setScript('prepare', 'tsx scripts/current-cdk.mts'); // so `npm ci` is all that a clone needs
-project.setScript('demo', 'exec node demo/start.mjs demo');
-project.setScript('invoke', 'exec node demo/start.mjs invoke');
+project.setScript('demo', 'exec node -- demo/start.mjs demo');
+project.setScript('invoke', 'exec node -- demo/start.mjs invoke');
 project.setScript(
   'push-code',
   'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-code.ts',

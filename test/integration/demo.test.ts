@@ -46,8 +46,10 @@ function start(command: string, args: string[]): Demo {
   return demo;
 }
 
-const demoScript = (...args: string[]) =>
-  start(process.execPath, ['--import', 'tsx', '--', 'demo/demo.ts', ...args]);
+/** The programs as `npm run` starts them, without npm: compiled once, not by each start. */
+const script = (program: string, ...args: string[]) =>
+  start(process.execPath, ['--', 'demo/start.mjs', program, ...args]);
+const demoScript = (...args: string[]) => script('demo', ...args);
 
 async function until<T>(what: () => T | undefined | false): Promise<T> {
   for (;;) {
@@ -212,8 +214,7 @@ test('--env-file with a function that is not there, or a file that is not there,
 });
 
 describe('npm run invoke', () => {
-  const invoke = (...args: string[]) =>
-    start(process.execPath, ['--import', 'tsx', '--', 'demo/invoke.ts', ...args]);
+  const invoke = (...args: string[]) => script('invoke', ...args);
 
   test('runs one function with a sample event', async () => {
     const run = invoke('Birthdays-PutHandler', '-e', 'examples/birthday-api/events/put.json');

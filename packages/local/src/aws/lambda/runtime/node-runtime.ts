@@ -46,6 +46,8 @@ class RuntimeError extends Error {
 
 async function main(): Promise<void> {
   patchConsole();
+  // Nobody reads any more: the runner was killed. To log that would be the next such error, for ever and at full speed.
+  process.stdout.on('error', () => process.exit(1));
   process.on('uncaughtException', error => dieOf('Uncaught Exception', error, 129));
   process.on('unhandledRejection', reason => {
     const error = new RuntimeError('Runtime.UnhandledPromiseRejection', String(reason));
