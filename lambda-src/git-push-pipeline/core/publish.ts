@@ -126,16 +126,16 @@ class Round {
     const stale: Wanted[] = [];
     for (const part of parts) {
       const wanted = await this.look(part, tip.commit);
-      if (this.isCurrent(wanted, tip)) await this.settle(wanted);
+      if (this.isCurrent(wanted, tip)) await this.tellIfUntold(wanted);
       else stale.push(wanted);
     }
     if (
       stale.length > 0 &&
       settings.paths &&
       !settings.split &&
-      (await this.isSettledByPaths(stale[0], tip))
+      (await this.isCurrentByPaths(stale[0], tip))
     ) {
-      await this.settle(stale[0]);
+      await this.tellIfUntold(stale[0]);
       stale.length = 0;
     }
     if (stale.length === 0) return this.isSuperseded(tip);
@@ -166,12 +166,12 @@ class Round {
     if (id === undefined) return this.gone();
     // The commit that a tag object leads to is known before it is fetched only while the tag still is there.
     const isKnown = tip?.id === id;
-    if (isKnown && (await this.isSettled(await this.look({}, tip.commit)))) return false;
+    if (isKnown && (await this.isStored(await this.look({}, tip.commit)))) return false;
     try {
       if (settings.paths && hint && (await this.isUntouched(hint.before, id))) return false;
       for await (const zip of git.zips(this.source, id, [{}])) {
         const wanted = await this.look({}, zip.commitId);
-        if (!(await this.isSettled(wanted))) await this.put(zip, wanted);
+        if (!(await this.isStored(wanted))) await this.put(zip, wanted);
       }
       return false;
     } catch (error) {
@@ -202,9 +202,9 @@ class Round {
     return (await git.directories(this.source, [tip.id]))[0];
   }
 
-  private async isSettled(wanted: Wanted): Promise<boolean> {
+  private async isStored(wanted: Wanted): Promise<boolean> {
     if (typeof wanted.stored === 'string') return false;
-    await this.settle(wanted);
+    await this.tellIfUntold(wanted);
     return true;
   }
 
@@ -222,7 +222,7 @@ class Round {
       : stored.facts.fingerprint === digest(tree);
   }
 
-  private async isSettledByPaths({ stored }: Wanted, tip: Tip): Promise<boolean> {
+  private async isCurrentByPaths({ stored }: Wanted, tip: Tip): Promise<boolean> {
     if (typeof stored === 'string' || stored.facts?.options !== this.options) return false;
     const [fingerprint] = await this.ports.git.fingerprints(this.source, [tip.id]);
     return fingerprint === stored.facts.fingerprint;
@@ -302,7 +302,7 @@ class Round {
   }
 
   /** A try that stored the object, and ended before it could tell, is told now. */
-  private async settle({ stored, key, directory }: Wanted): Promise<void> {
+  private async tellIfUntold({ stored, key, directory }: Wanted): Promise<void> {
     if (typeof stored === 'string' || stored.facts?.deliveryId !== this.message.deliveryId) return;
     const { commit, commitTime, lfsPointers } = stored.facts;
     const { versionId, sha256, bytes } = stored;

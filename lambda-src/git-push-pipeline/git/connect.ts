@@ -33,7 +33,7 @@ export async function connectTo(
       return await connectThroughProxy(new URL(network.proxy), host, port, network, signal);
     }
     const socket = net.connect({ host, port, lookup: network.guard.lookup, noDelay: true });
-    return await settled(socket, 'connect', network, signal);
+    return await untilConnected(socket, 'connect', network, signal);
   } catch (error) {
     throw connectionError(error, `${host}:${port}`);
   }
@@ -53,7 +53,7 @@ export async function startTls(
     ALPNProtocols: ['http/1.1'],
   });
   try {
-    return await settled(secure, 'secureConnect', network, signal);
+    return await untilConnected(secure, 'secureConnect', network, signal);
   } catch (error) {
     socket.destroy();
     throw connectionError(error, host);
@@ -72,7 +72,7 @@ function trusting(ca: string): tls.SecureContext {
   return context;
 }
 
-function settled<S extends net.Socket>(
+function untilConnected<S extends net.Socket>(
   socket: S,
   event: string,
   network: NetworkOptions,
@@ -123,7 +123,7 @@ async function connectThroughProxy(
     noDelay: true,
   });
   try {
-    link = await settled(link, 'connect', network, signal);
+    link = await untilConnected(link, 'connect', network, signal);
     if (secureProxy) link = await startTls(link, proxyHost, network, signal);
   } catch (error) {
     if (error instanceof GitError && error.code !== 'CONNECT') throw error;

@@ -146,7 +146,7 @@ export class ObjectStore {
     this.sizes[index] = size;
     if (size <= MAX_HELD_BYTES) {
       const { data, end } = this.reader.inflate(dataOffset, size);
-      this.settle(index, data);
+      this.keepAndName(index, data);
       return end;
     }
     const hash = startHash(this.type(index), size);
@@ -199,7 +199,7 @@ export class ObjectStore {
     this.bases[index] = base;
     const content = this.apply(await this.content(base), index, delta);
     if (Buffer.isBuffer(content)) {
-      this.settle(index, content);
+      this.keepAndName(index, content);
       return;
     }
     const hash = startHash(this.type(index), content.size);
@@ -210,7 +210,7 @@ export class ObjectStore {
     this.name(index, hash.digest('binary'));
   }
 
-  private settle(index: number, data: Buffer): void {
+  private keepAndName(index: number, data: Buffer): void {
     this.cache.set(index, data);
     this.name(index, hashObject(this.type(index), data));
   }
