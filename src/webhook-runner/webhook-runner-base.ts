@@ -64,7 +64,7 @@ export interface IWebhookRunner extends IConstruct {
   metricRecordsLeftOut(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many records were sent again, because the destination was not there.
+   * How many records were sent again: after an outage, a refused login, or in halves.
    *
    * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
@@ -72,7 +72,7 @@ export interface IWebhookRunner extends IConstruct {
   metricRecordsRetried(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How often the destination asked to be left alone for a while (`Retry-After`).
+   * How often the destination asked for fewer requests (429 or `Retry-After`).
    *
    * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
@@ -261,7 +261,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   }
 
   /**
-   * How many records were sent again, because the destination was not there.
+   * How many records were sent again: after an outage, a refused login, or in halves.
    *
    * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
@@ -271,7 +271,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   }
 
   /**
-   * How often the destination asked to be left alone for a while (`Retry-After`).
+   * How often the destination asked for fewer requests (429 or `Retry-After`).
    *
    * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes

@@ -198,6 +198,14 @@ describe('are kept with their bytes, and told: records that', () => {
     expectAll(detail);
   });
 
+  test('bring the destination down, which takes every other one', async () => {
+    refuse(({ ids }) => (ids.includes(77) ? 503 : undefined));
+    const detail = await run('Plain');
+    expect(detail).toMatchObject({ state: 'succeeded', failed: 1, delivered: COUNT - 1 });
+    expect(runners.failedRecords(detail)).toMatchObject([{ record: 77, raw: { id: 77 } }]);
+    expectAll(detail);
+  });
+
   test('are no records', async () => {
     const broken = [...PEOPLE];
     broken[3] = '{"id":3,';
