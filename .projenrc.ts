@@ -550,6 +550,13 @@ project.addTask('test:load', {
   env: { LOAD_REQUESTS: '20000', LOAD_CODE_LENGTH: '4' },
 });
 
+project.addTask('test:dynamodb-local', {
+  description:
+    'Every verb of UniqueCodeTable, and the races of every two of them, at a DynamoDB Local that runs already (DYNAMODB_ENDPOINT names it)',
+  exec: 'DYNAMODB_ENDPOINT="${DYNAMODB_ENDPOINT:-http://127.0.0.1:8000}" vitest run test/unique-code-table/verbs.test.ts',
+  receiveArgs: true,
+});
+
 project.addTask('changelog', {
   description:
     'Writes the unreleased part of CHANGELOG.md from the commits, and a part for each release that has none',

@@ -1,4 +1,5 @@
 import { App, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { EventBus } from 'aws-cdk-lib/aws-events';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
@@ -37,6 +38,7 @@ export class DemoStack extends Stack {
 
     const codes = new UniqueCodeTable(this, 'Codes', {
       verbs: [CodeVerb.VALIDATE, CodeVerb.REDEEM],
+      eventBus: EventBus.fromEventBusName(this, 'EventBus', 'default'),
       httpApi: { allowAnonymous: true }, // a demo on localhost; your app has an `authorizer`
       removalPolicy: RemovalPolicy.DESTROY,
     });

@@ -206,6 +206,9 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
     options: 'struct OAuth2Options',
     secret: 'object aws_secretsmanager.ISecret with secretArn',
   },
+  'DestinationAuth.sigV4': {
+    options: 'struct SigV4Options',
+  },
   EventBusDestinationOptions: {
     'detailType?': 'string',
     'source?': 'string',
@@ -315,7 +318,8 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
     'vpcSubnets?': 'struct aws_ec2.SubnetSelection',
   },
   HttpDestinationOptions: {
-    'auth?': 'object DestinationAuth with _settings from apiKey basic bearer oauth2',
+    'auth?': 'object DestinationAuth with _settings from apiKey basic bearer oauth2 sigV4',
+    'clientCertificate?': 'object aws_secretsmanager.ISecret with secretArn',
     'dataKey?': 'string',
     'headers?': 'map of string',
     'method?': 'string',
@@ -346,6 +350,10 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
   'RecordMapping.module': {
     file: 'string',
   },
+  S3Source: {
+    bucket: 'object aws_s3.IBucket with bucketArn',
+    'prefix?': 'string',
+  },
   'SentryDsn.fromParameter': {
     parameter: 'object aws_ssm.IStringParameter with stringValue',
   },
@@ -362,6 +370,10 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
   'SentryDsn.fromSecretName': {
     'field?': 'string',
     name: 'string',
+  },
+  SigV4Options: {
+    'region?': 'string',
+    service: 'string',
   },
   'StatusProtocol.of': {
     options: 'struct StatusProtocolOptions',
@@ -490,6 +502,7 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
     'runMemorySize?': 'number',
     'runTimeout?': 'object Duration with formatTokenToNumber',
     'securityGroups?': 'list of object aws_ec2.ISecurityGroup with allowAllOutbound',
+    'sources?': 'list of struct S3Source',
     'statusProtocol?': 'object StatusProtocol with _wire from of',
     'tenantId?': 'string',
     'throttle?': 'struct aws_apigatewayv2.ThrottleSettings',
