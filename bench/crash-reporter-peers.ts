@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { readZip } from 'cdk-localhost/zip';
+import { attempt, SHORT } from './peers';
 import { findGo, GO_MODULE, goEnvironment } from '../scripts/go';
 
 const ROOT = path.resolve(__dirname, '..');
@@ -109,10 +110,14 @@ function inGo(folder: string): string {
 
 /** Built once, some minutes; left out where there is no Rust. */
 function inRust(folder: string): string | undefined {
-  if (spawnSync('cargo', ['--version']).status !== 0) {
-    process.stderr.write('There is no cargo: the peer in Rust is left out.\n');
+  if (SHORT || spawnSync('cargo', ['--version']).status !== 0) {
+    process.stderr.write('There is no cargo, or no time: the peer in Rust is left out.\n');
     return undefined;
   }
+  return attempt('the peer in Rust', () => builtInRust(folder));
+}
+
+function builtInRust(folder: string): string {
   const sources = path.join(CACHE, 'extension-rust');
   cpSync(path.join(ROOT, 'bench', 'peers', 'extension-rust'), sources, { recursive: true });
   run('cargo', ['build', '--release', '--quiet'], sources);

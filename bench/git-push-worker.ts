@@ -79,7 +79,7 @@ async function main(): Promise<void> {
     deadLetters: { send: async () => undefined },
     retries: { postpone: async () => undefined },
     clock: systemClock,
-    log: createLog('FATAL'),
+    log: createLog('FATAL', () => undefined),
     settings: {
       keyTemplate: '{host}/{path}/{ref}.zip',
       repositories: [parsePattern(repository)],
