@@ -46,7 +46,7 @@ export interface ICrashReporterLayer extends IWatchable {
   layerFor(architecture: lambda.Architecture, scope?: IConstruct): lambda.ILayerVersion;
 
   /**
-   * Metric: crashes of a function, sent or not.
+   * How many times a function crashed, sent or not.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
@@ -54,7 +54,7 @@ export interface ICrashReporterLayer extends IWatchable {
   metricCrashes(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * Metric: crashes of a function that were not sent, for whatever reason: also because one like it was sent a moment ago.
+   * How many crashes of a function were not sent, for whatever reason: also because one like it was sent a moment ago.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
@@ -62,7 +62,7 @@ export interface ICrashReporterLayer extends IWatchable {
   metricNotReported(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * Metric: crashes of a function that Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
+   * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
@@ -70,14 +70,14 @@ export interface ICrashReporterLayer extends IWatchable {
   metricUndelivered(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * Metric: crashes of all functions that are attached, in one region.
+   * How many times all functions that are attached crashed, in one region.
    *
    * @param options what is different of the metric; by default the sum over five minutes
    */
   metricAllCrashes(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * Metric: crashes that Sentry should have got and will not, of all functions that are attached, in one region.
+   * How many crashes Sentry should have got and will not, of all functions that are attached, in one region.
    *
    * @param options what is different of the metric; by default the sum over five minutes
    */

@@ -191,7 +191,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Metric: crashes of a function, sent or not.
+   * How many times a function crashed, sent or not.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
@@ -201,7 +201,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Metric: crashes of a function that were not sent, for whatever reason: also because one like it was sent a moment ago.
+   * How many crashes of a function were not sent, for whatever reason: also because one like it was sent a moment ago.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
@@ -211,7 +211,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Metric: crashes of a function that Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
+   * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
    *
    * @param fn a function that is attached
    * @param options what is different of the metric; by default the sum over five minutes
@@ -221,7 +221,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Metric: crashes of all functions that are attached, in one region.
+   * How many times all functions that are attached crashed, in one region.
    *
    * @param options what is different of the metric; by default the sum over five minutes
    */
@@ -230,7 +230,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Metric: crashes that Sentry should have got and will not, of all functions that are attached, in one region.
+   * How many crashes Sentry should have got and will not, of all functions that are attached, in one region.
    *
    * @param options what is different of the metric; by default the sum over five minutes
    */
