@@ -718,6 +718,11 @@ project.addTask('test:engines', {
   ],
   env: { TSX_TSCONFIG_PATH: 'tsconfig.dev.json' }, // the current CDK
 });
+project.addTask('bench:localhost', {
+  description:
+    'How long the demo, and `up` of a synthesized app, take until they are ready: wall and CPU time',
+  steps: [{ exec: 'node demo/start.mjs demo --help' }, { exec: 'tsx bench/localhost.ts' }],
+});
 project.addTask('build:localhost', {
   description: 'Builds cdk-localhost, the package that runs any CDK app, into packages/local/dist',
   exec: 'tsx scripts/build-localhost.ts',

@@ -1,9 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import type { Sample } from '../src/load/attack';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { main } from '../src/cli/main';
+import { attack, type Sample } from '../src/load/attack';
 import { plot } from '../src/load/plot';
 import { duration, figuresOf, textReport } from '../src/load/report';
 import { birthdayTargets, parseTargets } from '../src/load/targets';
@@ -27,14 +27,19 @@ const sample = (due: number, latency: number, code = 200, error?: string): Sampl
 
 async function check(args: string[], listener?: RequestListener) {
   if (listener) server = await listen(listener);
-  const BIN = path.resolve(__dirname, '../src/cli/bin.ts');
-  return new Promise<{ code: number; stdout: string; stderr: string }>(resolve =>
-    execFile(
-      process.execPath,
-      ['--import', 'tsx', BIN, 'check-deployment', ...(server ? ['--url', server.url] : []), ...args],
-      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-    ),
-  );
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[name], 'write').mockImplementation(text => {
+      said[name] += String(text);
+      return true;
+    });
+  }
+  try {
+    const code = await main(['check-deployment', ...(server ? ['--url', server.url] : []), ...args]);
+    return { code, ...said };
+  } finally {
+    vi.restoreAllMocks();
+  }
 }
 
 test('the report has the layout of vegeta', () => {
@@ -76,6 +81,12 @@ describe('targets', () => {
     ]);
   });
 
+  test('of the example are those that are the default', () => {
+    const example = path.resolve(__dirname, '../../../examples/birthday-api');
+    const text = readFileSync(path.join(example, 'targets.txt'), 'utf8');
+    expect(parseTargets(text, 'http://api', example)).toEqual(birthdayTargets('http://api'));
+  });
+
   test.each([
     ['', /holds no target/],
     ['X: 1', /line 1: a target must come first/],
@@ -98,6 +109,47 @@ test('a plot shows failures and deployments, and runs nothing', () => {
   expect(html).toContain('&#60;script&#62;');
   expect(html).toMatch(/class="bad" d="M\d/);
   expect(html).toContain('class="mark"');
+});
+
+/**
+ * A server that stands still once. A generator that waits for its answers sends nothing meanwhile and sees a slow request for each of
+ * its connections; here each request that was due in the stall counts from when it was due. A busy machine only adds to latencies.
+ */
+test('a stall is in the latency of every request that was due while it lasted', async () => {
+  const STALL_MS = 100;
+  const CONNECTIONS = 2;
+  let stalled: Promise<void> | undefined;
+  let count = 0;
+  server = await listen(async (_, response) => {
+    count++;
+    if (count === 20) stalled = new Promise(resolve => setTimeout(resolve, STALL_MS));
+    await stalled;
+    response.writeHead(204).end();
+  });
+  const samples = await attack({
+    targets: [{ method: 'GET', url: server.url, headers: {} }],
+    rate: 200,
+    durationMs: 300,
+    timeoutMs: 30_000,
+    maxConnections: CONNECTIONS,
+  });
+  expect(samples.map(({ due }) => due)).toEqual(Array.from({ length: 60 }, (_, n) => n * 5));
+  expect(samples.filter(({ latency }) => latency >= STALL_MS / 2).length).toBeGreaterThan(4 * CONNECTIONS);
+  const { latencies } = figuresOf(samples, ok);
+  expect(latencies.max).toBeGreaterThanOrEqual(STALL_MS - 5);
+  expect(latencies.p90).toBeGreaterThanOrEqual(STALL_MS / 2);
+});
+
+test('percentiles are the nearest rank of all requests, whatever the order of the answers', () => {
+  const samples = Array.from({ length: 200 }, (_, n) => sample(n, 200 - n));
+  expect(figuresOf(samples, ok).latencies).toMatchObject({
+    min: 1,
+    p50: 100,
+    p90: 180,
+    p95: 190,
+    p99: 198,
+    max: 200,
+  });
 });
 
 describe('the command', () => {
