@@ -6,8 +6,9 @@ import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { fastClock } from './fast-time';
 import { deniedCalls } from './permissions';
-import { RunnerStack, TOKEN } from './webhook-runner-stack';
+import { API_KEY, RunnerStack, TOKEN } from './webhook-runner-stack';
 import { type ReceivedBatch, samplePeople } from '../../demo/hosts/webhook/webhook-host';
+import { startRun } from '../../demo/tour/webhook-tour';
 import { DestinationAuth, FailedRecords, RecordMapping, WebhookDestination } from '../../src';
 import type { RunEndedDetail, RunRequest } from '../../src/webhook-runner/contract';
 
@@ -388,4 +389,17 @@ test('a cancelled run ends, says how far it came, and the platform hears failed'
     delivered: 2 * SIZE,
     resume_from: 2 * SIZE,
   });
+});
+
+test('a new API key counts at once, and one that was put away is refused within a minute', async () => {
+  const statusOf = async (key: string) =>
+    (await startRun(runners.output('PlainUrl'), runners.request('wh-key'), key)).status;
+  expect([await statusOf('new-key'), await statusOf(API_KEY)]).toEqual([401, 202]);
+  await runners.putSecret('ApiKey', 'new-key');
+  await eventually(async () => (await statusOf('new-key')) === 202); // refused keys have it read again every ten seconds
+  expect(await statusOf(API_KEY)).toBe(202); // the value before a rotation
+  await runners.putSecret('ApiKey', 'new-key');
+  await eventually(async () => (await statusOf(API_KEY)) === 401);
+  await runners.putSecret('ApiKey', API_KEY);
+  await eventually(async () => (await statusOf(API_KEY)) === 202);
 });

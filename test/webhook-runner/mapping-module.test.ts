@@ -1,8 +1,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, describe, expect, test } from 'vitest';
+import { mapperOf } from '../../lambda-src/webhook-runner/core/record-mapping';
 import { readMappingModule, TO_BUNDLE } from '../../src/webhook-runner/mapping-module';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'mapping-module-'));
@@ -108,4 +110,9 @@ test('the recipe for TypeScript makes a module that can be shipped', async () =>
     write: false,
   });
   expect(Object.keys(read('typed/map.cjs', outputFiles[0].text))).toEqual(['mapping.cjs']);
+  const mapper = mapperOf(createRequire(__filename)(path.join(folder, 'typed/map.cjs')));
+  expect([mapper({}, {}), mapper({ email: 'A@b.example' }, { label_name: 'l' })]).toEqual([
+    undefined,
+    { email: 'a@b.example', audience: 'l' },
+  ]);
 });

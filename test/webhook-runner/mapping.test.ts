@@ -421,3 +421,25 @@ test('bytes are passed on exactly where nothing is mapped', async () => {
     expect(harness.sink.received[0].body.toString()).toBe(`[${lines.join(',')}]`);
   });
 });
+
+test('the idempotency key covers the bytes: another mapping, a changed record or a half has another one', async () => {
+  const keysOf = (mapping: MappingStep[], content = ndjson(4), refused = -1) =>
+    Harness.use({ content, mapping }, async harness => {
+      harness.sink.answer = (_request, response, index) => {
+        if (index === refused) response.writeHead(422).end();
+        return index === refused;
+      };
+      await harness.toEnd();
+      return harness.sink.received.map(({ key }) => key);
+    });
+  const [plain, again, mapped, changed, halved] = [
+    await keysOf([]),
+    await keysOf([]),
+    await keysOf([{ op: 'set', field: 'type', value: 'x' }]),
+    await keysOf([], ndjson(4).replace('n3', 'm3')),
+    await keysOf([], ndjson(4), 0),
+  ];
+  expect(again).toEqual(plain);
+  expect([halved.length, halved[0]]).toEqual([3, plain[0]]);
+  expect(new Set([...plain, ...mapped, ...changed, ...halved]).size).toBe(5);
+});
