@@ -50,7 +50,7 @@ const PLOTS: Readonly<Record<string, (figures: never) => { title: string; rows: 
   }),
 };
 
-export function plot(name: string): void {
+export function drawPlot(name: string): void {
   const make = PLOTS[name];
   if (!make) return;
   attempt(`the picture of ${name}`, () => {

@@ -21,7 +21,7 @@ import {
 import { cpus, loadavg } from 'node:os';
 import * as path from 'node:path';
 import { deployedNode, installPeers, RESULTS, ROOT, SHORT } from './peers';
-import { plot } from './plots';
+import { drawPlot } from './plots';
 
 interface Part {
   readonly title: string;
@@ -138,7 +138,7 @@ async function measure(name: string, { minutes, prints, ...part }: Part, node: s
   else rmSync(output, { force: true });
   // A part ends with status 1 where a figure is not what it promises: its table says so, and is there.
   const isWritten = existsSync(table) && statSync(table).mtimeMs >= begun;
-  if (isWritten) plot(name);
+  if (isWritten) drawPlot(name);
   return {
     at: new Date(begun).toISOString(),
     seconds: Math.round((Date.now() - begun) / 1000),
