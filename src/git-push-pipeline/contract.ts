@@ -69,6 +69,8 @@ export const METRIC = {
   pushesSuperseded: 'PushesSuperseded',
   /** Work: what is wanted of the ref was stored already. */
   pushesUnchanged: 'PushesUnchanged',
+  /** Work: refs that `reconcile` found not stored: their webhooks were lost, or never sent. */
+  refsReconciled: 'RefsReconciled',
   /** Work: directories of `splitBy` that a push removed; their zips stay. */
   directoriesGone: 'DirectoriesGone',
 } as const;

@@ -498,6 +498,7 @@ describe('the work function', () => {
     expect(happened.queued).toEqual([
       expect.objectContaining({ kind: 'ref', ref: 'refs/heads/other', deliveryId: 'reconcile-1' }),
     ]);
+    expect(metrics.RefsReconciled).toBe(1);
   });
 
   test('a failure that may pass is tried again, sooner than the visibility timeout would', async () => {

@@ -119,7 +119,8 @@ async function work(message: QueueMessage, record: SQSRecord, context: Context, 
   try {
     if (message.kind === 'reconcile') {
       const found = await reconcile(message, { git, store, queue, signal, settings, filter });
-      log.info('reconciled', { ...found });
+      // With `splitBy` every ref is queued, which says nothing of lost webhooks.
+      log.info('reconciled', { ...found }, settings.split ? {} : { [METRIC.refsReconciled]: found.queued });
       return;
     }
     const source = { address: parseAddress(message.repository), ref: message.ref };
