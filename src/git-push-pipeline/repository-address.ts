@@ -299,24 +299,25 @@ export function patternsOverlap(a: RepositoryPattern, b: RepositoryPattern): boo
   );
 }
 
-/** Whether some text matches both. Patterns are short, and written by who deploys them: no bound is needed. */
+/** Whether some text matches both, from their ends to their beginnings. */
 function wildcardsOverlap<T>(
   a: readonly T[],
   b: readonly T[],
   isWild: (part: T) => boolean,
   overlap: (one: T, other: T) => boolean,
 ): boolean {
-  if (a.length === 0) return b.every(isWild);
-  if (b.length === 0) return a.every(isWild);
-  const [one, ...restOfA] = a;
-  const [other, ...restOfB] = b;
-  if (isWild(one)) {
-    return wildcardsOverlap(restOfA, b, isWild, overlap) || wildcardsOverlap(a, restOfB, isWild, overlap);
+  let below: boolean[] = [];
+  for (let i = a.length; i >= 0; i--) {
+    const row: boolean[] = [];
+    for (let j = b.length; j >= 0; j--) {
+      const more = { a: i < a.length, b: j < b.length };
+      if (more.a && isWild(a[i])) row[j] = below[j] || (more.b && row[j + 1]);
+      else if (more.b && isWild(b[j])) row[j] = row[j + 1] || (more.a && below[j]);
+      else row[j] = more.a === more.b && (!more.a || (overlap(a[i], b[j]) && below[j + 1]));
+    }
+    below = row;
   }
-  if (isWild(other)) {
-    return wildcardsOverlap(a, restOfB, isWild, overlap) || wildcardsOverlap(restOfA, b, isWild, overlap);
-  }
-  return overlap(one, other) && wildcardsOverlap(restOfA, restOfB, isWild, overlap);
+  return below[0];
 }
 
 /** The two-pointer wildcard match: goes back to the last wildcard only, so hostile input cannot make it exponential. */

@@ -9,6 +9,7 @@ import {
   isListed,
   parseAddress,
   parsePattern,
+  patternsOverlap,
   repositoryIdentity,
 } from '../../src/git-push-pipeline/repository-address';
 
@@ -305,6 +306,27 @@ describe('a pattern', () => {
       expect(() => parsePattern(pattern)).toThrow(/is not a repository pattern/);
     },
   );
+
+  it.each([
+    ['github.com/acme/*', 'github.com/*/app', true],
+    ['github.com/acme/app', 'github.com/acme/tool', false],
+    ['github.com/Acme/**', 'github.com/acme/app', true],
+    ['git.test/Acme/**', 'git.test/acme/app', false],
+    ['github.com/**', 'github.com/a/b', true],
+    ['github.com/a*c/x', 'github.com/ab*/x', true],
+    ['github.com/a*c/x', 'github.com/a*d/x', false],
+    ['github.com/a/**', 'github.com/**/z', true],
+    ['github.com/a/*', 'github.com/a/b/c', false],
+    ['git@github.com:acme/*', 'https://github.com/acme/*', false],
+    ['git@github.com:acme/*', 'github.com/acme/app', true],
+    ['github.com/acme/*', 'gitlab.com/acme/*', false],
+    ['git.test:8443/a/*', 'git.test/a/b', true],
+    ['git.test:8443/a/*', 'git.test:9443/a/*', false],
+    [`git.test/${'*a'.repeat(40)}b`, `git.test/${'*a'.repeat(40)}c`, false],
+  ])('%s and %s have a repository in common: %s', (one, other, expected) => {
+    expect(patternsOverlap(parsePattern(one), parsePattern(other))).toBe(expected);
+    expect(patternsOverlap(parsePattern(other), parsePattern(one))).toBe(expected);
+  });
 
   it('spells the key as its permission is spelled', () => {
     const address = parseAddress('https://github.com/ACME/Web-App.git');
