@@ -728,6 +728,11 @@ project.addTask('build:localhost', {
   exec: 'tsx scripts/build-localhost.ts',
 });
 
+// Not jsii-pacmak's own compilation: that is with the lowest CDK of the other languages.
+const packageGo = tasks.tryFind('package:go')!;
+packageGo.reset('jsii-pacmak -v --code-only --target go');
+packageGo.exec('tsx scripts/go-module.ts dist/go');
+
 project.packageTask.reset();
 // The bill of materials names the version of the release; a release must leave the tree as it was.
 project.packageTask.exec('tsx scripts/third-party.ts');

@@ -1,17 +1,19 @@
 /**
  * Synthesizes one app of all blocks, written by hand in each language (examples/), with the packages as the registries would get them, at
- * the lowest and at the newest CDK of the range, and compares the templates: they must be equal. A language whose toolchain is not on
- * this machine is named and left out. `-- python java` takes only those; PYTHON names the python, NEWEST_CDK the newest CDK, for a day on
- * which not every registry has it yet.
+ * the lowest and at the newest CDK of the range, and compares the templates with TypeScript's: they must be equal. A registry gets a new
+ * CDK hours or days after npm; until then its language takes the newest that is there, and the line says so. A language whose toolchain
+ * is not on this machine is named and left out. `-- python java` takes only those; PYTHON names the python.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { LOWEST_GO_CDK, raiseCdk } from './go-module';
 
 const ROOT = path.resolve(__dirname, '..');
 const EXAMPLES = path.join(ROOT, 'examples');
+const MAVEN_DEPENDENCY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';
 const PYTHON = process.env.PYTHON ?? 'python3';
 
 interface Versions {
@@ -22,6 +24,10 @@ interface Versions {
 interface Language {
   /** A command that tells whether the toolchain is there. */
   readonly tool: readonly [string, ...string[]];
+  /** The lowest CDK of this language, if it is not that of the range. */
+  readonly lowest?: string;
+  /** A command that tells whether the registry of this language has that CDK. */
+  has?(cdk: string): readonly [string, ...string[]];
   /** Synthesizes the example in a new folder. */
   synth(folder: string, versions: Versions, packages: string): void;
 }
@@ -70,6 +76,7 @@ const LANGUAGES: Record<string, Language> = {
   },
   python: {
     tool: [PYTHON, '--version'],
+    has: cdk => [PYTHON, '-m', 'pip', 'install', '--dry-run', '--quiet', '--no-deps', `aws-cdk-lib==${cdk}`],
     synth(folder, { cdk, constructs }, packages) {
       run(folder, {}, PYTHON, '-m', 'venv', 'venv');
       const python = path.join(folder, 'venv', 'bin', 'python');
@@ -90,6 +97,13 @@ const LANGUAGES: Record<string, Language> = {
   },
   java: {
     tool: ['mvn', '--version'],
+    has: cdk => [
+      'mvn',
+      '-q',
+      '-B',
+      `${MAVEN_DEPENDENCY}:get`,
+      `-Dartifact=software.amazon.awscdk:aws-cdk-lib:${cdk}:pom`,
+    ],
     synth(folder, { cdk, constructs }, packages) {
       cpSync(path.join(EXAMPLES, 'java'), folder, { recursive: true });
       const local = `-Dmaven.repo.local=${path.join(packages, 'maven')}`;
@@ -125,6 +139,8 @@ const LANGUAGES: Record<string, Language> = {
   },
   go: {
     tool: ['go', 'version'],
+    lowest: LOWEST_GO_CDK,
+    has: cdk => ['go', 'mod', 'download', `github.com/aws/aws-cdk-go/awscdk/v2@v${cdk}`],
     synth(folder, { cdk, constructs }, packages) {
       cpSync(path.join(EXAMPLES, 'go'), folder, { recursive: true });
       const own = 'github.com/cdk-serverless-blocks/cdk-serverless-blocks-go/cdkserverlessblocks';
@@ -187,60 +203,82 @@ function versionsFrom(file: string, kind: 'dependencies' | 'peerDependencies'): 
   return { cdk: exact('aws-cdk-lib'), constructs: exact('constructs') };
 }
 
+/** The newest CDK up to that of the tests which the language's registry has. */
+function newestFor(name: string, newest: Versions): Versions {
+  const has = LANGUAGES[name].has?.bind(LANGUAGES[name]);
+  if (!has || isThere(has(newest.cdk))) return newest;
+  const all = JSON.parse(
+    execFileSync('npm', ['view', 'aws-cdk-lib', 'versions', '--json'], { encoding: 'utf8' }),
+  ) as string[];
+  const older = all.slice(0, all.indexOf(newest.cdk)).reverse().slice(0, 5);
+  const cdk = older.find(version => isThere(has(version)));
+  if (!cdk) {
+    throw new Error(`The registry of ${name} has none of aws-cdk-lib ${newest.cdk}, ${older.join(', ')}`);
+  }
+  process.stdout.write(`${name}: its registry does not have aws-cdk-lib ${newest.cdk} yet, ${cdk} instead\n`);
+  return { ...newest, cdk };
+}
+
+/** The packages as the registries would get them: npm's, and the sources that jsii-pacmak writes for the others. */
+function pack(names: string[], packages: string): void {
+  const targets = names.map(name => ({ csharp: 'dotnet' })[name] ?? name);
+  const pacmak = path.join(ROOT, 'node_modules', '.bin', 'jsii-pacmak');
+  if (targets.length > 0) run(ROOT, {}, pacmak, '--code-only', '--outdir', packages, '--target', ...targets);
+  if (targets.includes('go')) raiseCdk(path.join(packages, 'go'));
+  mkdirSync(path.join(packages, 'js'), { recursive: true });
+  run(ROOT, {}, 'npm', 'pack', '--ignore-scripts', '--pack-destination', path.join(packages, 'js'));
+}
+
 function main(): void {
   const chosen = process.argv.slice(2);
+  const others = Object.keys(LANGUAGES).filter(name => name !== 'typescript');
   const unknown = chosen.find(name => !LANGUAGES[name]);
   if (unknown) throw new Error(`${unknown} is not one of ${Object.keys(LANGUAGES).join(', ')}`);
-  const names = [
-    'typescript',
-    ...Object.keys(LANGUAGES).filter(
-      name => name !== 'typescript' && (chosen.length === 0 || chosen.includes(name)),
-    ),
-  ];
+  const names = chosen.length === 0 ? others : others.filter(name => chosen.includes(name));
+  const there = names.filter(name => isThere(LANGUAGES[name].tool));
+  const leftOut = names.filter(name => !there.includes(name));
   const folder = mkdtempSync(path.join(tmpdir(), 'languages-'));
+  const packages = path.join(folder, 'packages');
+  const synth = (name: string, versions: Versions): unknown => {
+    const cell = path.join(folder, `${name}-${versions.cdk}`);
+    mkdirSync(cell);
+    LANGUAGES[name].synth(cell, versions, packages);
+    return templateOf(cell);
+  };
+  const references = new Map<string, unknown>();
+  const reference = (versions: Versions): unknown => {
+    if (!references.has(versions.cdk)) references.set(versions.cdk, synth('typescript', versions));
+    return references.get(versions.cdk);
+  };
   try {
-    const packages = path.join(folder, 'packages');
+    // What is not here to compile is written all the same: jsii-pacmak stops at a name that such a language cannot have.
+    pack(names, packages);
+    const lowest = versionsFrom('package.json', 'peerDependencies');
     const current = versionsFrom('test/current-cdk/package.json', 'dependencies');
-    const newest = { ...current, cdk: process.env.NEWEST_CDK ?? current.cdk };
-    const there = names.filter(name => isThere(LANGUAGES[name].tool));
-    for (const name of names.filter(candidate => !there.includes(candidate))) {
-      process.stdout.write(`Left out: ${name}, there is no \`${LANGUAGES[name].tool[0]}\` here\n`);
-    }
-    const targets = there.map(name => ({ typescript: 'js', csharp: 'dotnet' })[name] ?? name);
-    const generated = targets.filter(target => target !== 'js');
-    if (generated.length > 0) {
-      run(
-        ROOT,
-        {},
-        path.join(ROOT, 'node_modules', '.bin', 'jsii-pacmak'),
-        '--code-only',
-        '--outdir',
-        packages,
-        '--target',
-        ...generated,
+    for (const versions of [lowest, current]) {
+      const { Resources } = reference(versions) as { Resources: object };
+      process.stdout.write(
+        `typescript, aws-cdk-lib ${versions.cdk}: ${Object.keys(Resources).length} resources\n`,
       );
     }
-    mkdirSync(path.join(packages, 'js'), { recursive: true });
-    run(ROOT, {}, 'npm', 'pack', '--ignore-scripts', '--pack-destination', path.join(packages, 'js'));
-    for (const versions of [versionsFrom('package.json', 'peerDependencies'), newest]) {
-      let first: unknown;
-      for (const name of there) {
-        const cell = path.join(folder, `${name}-${versions.cdk}`);
-        mkdirSync(cell);
+    for (const name of there) {
+      const own = { ...lowest, cdk: LANGUAGES[name].lowest ?? lowest.cdk };
+      for (const versions of [own, newestFor(name, current)]) {
         const begin = performance.now();
-        LANGUAGES[name].synth(cell, versions, packages);
-        const template = templateOf(cell);
-        first ??= template;
-        if (!isDeepStrictEqual(template, first)) {
+        if (!isDeepStrictEqual(synth(name, versions), reference(versions))) {
           throw new Error(
-            `${name} with aws-cdk-lib ${versions.cdk} gives another template than ${there[0]}: compare ${path.relative('.', cell)}`,
+            `${name} with aws-cdk-lib ${versions.cdk} gives another template than typescript: compare the folders in ${folder} (KEEP=1 keeps them)`,
           );
         }
-        const resources = Object.keys((template as { Resources: object }).Resources).length;
-        process.stdout.write(
-          `${name}, aws-cdk-lib ${versions.cdk}: ${resources} resources, equal (${Math.round((performance.now() - begin) / 1000)} s)\n`,
-        );
+        const seconds = Math.round((performance.now() - begin) / 1000);
+        process.stdout.write(`${name}, aws-cdk-lib ${versions.cdk}: the same template (${seconds} s)\n`);
       }
+    }
+    for (const name of leftOut) {
+      process.stdout.write(
+        `NOT CHECKED: ${name}. There is no \`${LANGUAGES[name].tool[0]}\` here: its package was written, but neither it nor ` +
+          `examples/${name} was compiled or run.\n`,
+      );
     }
   } finally {
     if (!process.env.KEEP) rmSync(folder, { recursive: true, force: true });

@@ -32,7 +32,7 @@ func main() {
 
 	blocks.NewGitPushPipeline(stack, jsii.String("Pushes"), &blocks.GitPushPipelineProps{
 		Repositories:  jsii.Strings("github.com/acme/*"),
-		WebhookSecret: blocks.WebhookSecret_FromSecret(secret("WebhookSecret"), nil),
+		WebhookSecret: blocks.WebhookSecret_FromSecret(secret("WebhookSecret")),
 	})
 
 	blocks.NewWebhookRunner(stack, jsii.String("Runner"), &blocks.WebhookRunnerProps{
