@@ -17,8 +17,8 @@ import { bars } from './svg';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? (SHORT ? 3 : 15));
 /** Rounds that go on to serve requests, and how many after as many that are not counted. */
-const WARM_ROUNDS = SHORT ? 1 : 5;
-const WARM_REQUESTS = SHORT ? 300 : 1500;
+const WARM_ROUNDS = SHORT ? 1 : 4;
+const WARM_REQUESTS = SHORT ? 300 : 1200;
 
 interface Sample {
   readonly loadMs: number;

@@ -40,7 +40,7 @@ const SUITE: Readonly<Record<string, Part>> = {
   start: {
     title: 'Cold start and warm requests',
     what: 'The small handlers as shipped; as `NodejsFunction` makes them by default (SDK from the runtime, nothing minified) and with the SDK in one minified bundle, the same handler but for the client of AWS; and the route PUT of BirthdayApi written with Powertools, with @aws-lite, and in Go.',
-    minutes: 9,
+    minutes: 12,
   },
   cost: {
     title: 'Log bytes, and what a million requests cost',
@@ -50,14 +50,14 @@ const SUITE: Readonly<Record<string, Part>> = {
   'git-push-pipeline': {
     title: 'Pushes, beside git',
     what: 'Fetch and zip of the same commits by git itself and by the work function.',
-    minutes: 10,
+    minutes: 14,
     arguments: ['--out', RESULTS],
     shortArguments: ['small', '--runs', '1', '--out', RESULTS],
   },
   'webhook-runner': {
     title: 'Runs, beside a Python loop',
     what: "A file of records delivered in batches by WebhookRunner's core, beside a loop over Python's `requests` that does the same work in the same run. Servers have a process of their own.",
-    minutes: 6,
+    minutes: 8,
     arguments: [],
     shortArguments: ['--mb', '10', '--repeat', '1'],
     prints: true,
@@ -70,7 +70,7 @@ const SUITE: Readonly<Record<string, Part>> = {
   synth: {
     title: 'Synthesis',
     what: 'The constructs bring their bundles with them; `NodejsFunction` makes one for each function whenever an app is synthesized.',
-    minutes: 4,
+    minutes: 6,
   },
 };
 
