@@ -475,6 +475,12 @@ describe('the work function', () => {
     const some = { settings: { ...app.settings, paths: true } };
     const [, , , , protocol] = await consult('https://github.com/acme/app', 'refs/heads/main', some);
     expect(protocol.message).toMatch(/^git protocol v0; .* each push is fetched whole/);
+    const split = { settings: { ...app.settings, split: true, keyTemplate: '{ref}/{dir}.zip' } };
+    expect((await consult('https://github.com/acme/app', 'refs/heads/main', split)).at(-1)).toEqual({
+      check: 'key',
+      ok: true,
+      message: '{ref}/{dir}.zip, where {dir} is each directory that `splitBy` selects',
+    });
     const last = async (...request: [string, string]) => (await consult(...request, app)).at(-1);
     expect(await last('file:///etc', 'x')).toMatchObject({ check: 'address', ok: false });
     expect(await last('https://elsewhere.test/a', 'x')).toMatchObject({ check: 'repositories', ok: false });

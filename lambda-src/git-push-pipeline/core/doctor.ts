@@ -76,7 +76,13 @@ export async function examine({ doctor }: DoctorRequest, ports: DoctorPorts): Pr
           : '';
       return `git protocol v${version}; the host cannot leave files out${cost}`;
     });
-    if (isDirectoryKey(settings.keyTemplate)) return;
+    if (isDirectoryKey(settings.keyTemplate)) {
+      await look(
+        'key',
+        () => `${settings.keyTemplate}, where {dir} is each directory that \`splitBy\` selects`,
+      );
+      return;
+    }
     const key = () =>
       renderKey(settings.keyTemplate, { address: address(), ref, commit }, settings.repositories);
     if (!(await look('key', key))) return;
