@@ -167,12 +167,13 @@ async function whileUp(
 }
 
 test('up runs until it is told to stop; invoke and logs speak to it', async () => {
-  await whileUp(app, [], async ({ page }) => {
+  const log = await whileUp(app, [], async ({ page }) => {
     expect(await (await fetch(page)).text()).toContain('<title>cdk-localhost</title>');
     expect(run(['invoke']).stdout).toBe('Hello\n');
     expect(run(['invoke', 'Hello']).stdout).toBe('"Data-Items"\n');
     expect(run(['logs', 'Hello']).stdout).toContain('hello');
   });
+  expect(log).toContain('There is no @aws-sdk in node_modules here');
   expect(run(['logs']).stderr).toContain('Nothing runs here');
 });
 
@@ -236,6 +237,7 @@ test("up runs a stranger's app, three public samples in two stacks, as it is", a
       ]),
     );
   });
+  expect(log).not.toContain('There is no @aws-sdk');
   expect(log).toMatch(/Messaging-Worker \| .*packing/);
   expect(log).toMatch(/Messaging-Audit \| .*a large order: 120/);
 });

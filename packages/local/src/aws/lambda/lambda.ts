@@ -117,7 +117,11 @@ export class Lambda implements Service {
       this.addLayer(layer);
     }
     await writeRuntime(this.runtimeFile);
-    linkSdk(this.sdkFolder);
+    if (!linkSdk(this.sdkFolder)) {
+      this.context.notice(
+        'There is no @aws-sdk in node_modules here: functions that take it from their runtime do not find it. Run `npm install --save-dev @aws-sdk/client-…`',
+      );
+    }
     for (const { properties, resolve } of resources.filter(({ type }) => type === EVENT_INVOKE_CONFIG)) {
       this.eventInvokeConfigs.push(() => resolve(properties) as EventInvokeConfig);
     }
@@ -506,13 +510,14 @@ async function writeRuntime(file: string): Promise<void> {
   });
 }
 
-/** Lambda's Node.js runtimes bring the AWS SDK with them, and nothing else; here it is that of the app. */
-function linkSdk(folder: string): void {
+/** Lambda's Node.js runtimes bring the AWS SDK with them, and nothing else; here it is that of the app. @returns whether it has one */
+function linkSdk(folder: string): boolean {
   mkdirSync(folder, { recursive: true });
   for (const scope of ['@aws-sdk', '@smithy']) {
     const installed = path.resolve('node_modules', scope);
     if (existsSync(installed)) symlinkSync(installed, path.join(folder, scope), 'junction');
   }
+  return existsSync(path.join(folder, '@aws-sdk'));
 }
 
 function functionName({ properties, name }: Resource): string {
