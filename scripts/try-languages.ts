@@ -101,6 +101,7 @@ const LANGUAGES: Record<string, Language> = {
       'mvn',
       '-q',
       '-B',
+      '-U',
       `${MAVEN_DEPENDENCY}:get`,
       `-Dartifact=software.amazon.awscdk:aws-cdk-lib:${cdk}:pom`,
     ],
@@ -210,7 +211,7 @@ function newestFor(name: string, newest: Versions): Versions {
   const all = JSON.parse(
     execFileSync('npm', ['view', 'aws-cdk-lib', 'versions', '--json'], { encoding: 'utf8' }),
   ) as string[];
-  const older = all.slice(0, all.indexOf(newest.cdk)).reverse().slice(0, 5);
+  const older = all.slice(0, all.indexOf(newest.cdk)).reverse().slice(0, 12);
   const cdk = older.find(version => isThere(has(version)));
   if (!cdk) {
     throw new Error(`The registry of ${name} has none of aws-cdk-lib ${newest.cdk}, ${older.join(', ')}`);

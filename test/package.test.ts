@@ -126,9 +126,11 @@ test('links of the README work where there is no repository: on npm, PyPI and Co
     ...readFileSync(path.join(ROOT, 'README.md'), 'utf8').matchAll(/\]\(([^)]+)\)|(?:src|srcset)="([^"]+)"/g),
   ];
   for (const [, link, image] of links) expect(link ?? image).toMatch(/^(https:\/\/|#)/);
-  const own = 'https://github.com/cdk-serverless-blocks/cdk-serverless-blocks/blob/main/';
-  for (const [, link = ''] of links.filter(([, target]) => target?.startsWith(own))) {
-    expect(existsSync(path.join(ROOT, link.slice(own.length).replace(/#.*/, ''))), link).toBe(true);
+  const own =
+    /^https:\/\/github\.com\/cdk-serverless-blocks\/cdk-serverless-blocks\/(?:blob|tree)\/main\/([^#]*)/;
+  for (const [, link = ''] of links) {
+    const file = own.exec(link)?.[1];
+    if (file !== undefined) expect(existsSync(path.join(ROOT, file)), link).toBe(true);
   }
 });
 
