@@ -139,6 +139,7 @@ function run(command: string, args: string[], cwd: string, env: Record<string, s
     encoding: 'utf8',
     env: { ...goEnvironment(), ...env },
   });
+  if (error || status !== 0) process.stderr.write(stdout ?? '');
   if (error || status !== 0) {
     throw new Error(`${command} ${args[0]}: ${error?.message ?? `status ${status}`}`);
   }

@@ -1,5 +1,5 @@
 /** What Sentry received of a crash, as the tour prints it. */
-import type { SentryEvent, SentryException } from '../hosts/sentry/sentry-envelope';
+import { relationOf, type SentryEvent, type SentryException } from '../hosts/sentry/sentry-envelope';
 import type { SentrySink } from '../hosts/sentry/sentry-sink';
 
 const PATIENCE_MS = 60_000;
@@ -32,7 +32,7 @@ export function summary(event: SentryEvent): string[] {
   return [
     `Sentry received: ${head(top)}   (${event.level}, ${String(event.transaction)})`,
     ...frames(top),
-    ...causes.flatMap(cause => [`  caused by ${head(cause)}`, ...frames(cause)]),
+    ...causes.flatMap(cause => [`  ${relationOf(cause)} ${head(cause)}`, ...frames(cause)]),
   ];
 }
 

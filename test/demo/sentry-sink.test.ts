@@ -124,6 +124,7 @@ describe('the sink', () => {
           environment: 'demo',
           exception: {
             values: [
+              { type: 'ReferenceError', value: 'member', mechanism: { source: 'errors[0]' } },
               { type: 'TypeError', value: 'inner' },
               {
                 type: 'RangeError',
@@ -143,6 +144,7 @@ describe('the sink', () => {
     );
     const page = await (await fetch(sink.url)).text();
     expect(page).toMatch(/<h2>RangeError [\s\S]*outer[\s\S]*<h3>Caused by TypeError<\/h3>\s*<p>inner/);
+    expect(page).toMatch(/<h3>One of its errors: ReferenceError<\/h3>\s*<p>member/);
     expect(page).toContain(
       '<li><b>total <small>index.js:3</small></b></li><li>(anonymous) <small>/var/runtime/index.mjs</small></li>',
     );
@@ -150,7 +152,10 @@ describe('the sink', () => {
     expect(page).toContain(
       '<a href="https://eu-central-1.console.aws.amazon.com/x?a=1&#38;b=2">log stream</a>',
     );
-    await post(envelope({ event: { extra: { lambda: { log_stream_url: 'javascript:alert(1)' } } } }));
+    const other = { event_id: 'f'.repeat(32) };
+    const extra = { lambda: { log_stream_url: 'javascript:alert(1)' } };
+    expect((await post(envelope({ header: other, event: { ...other, extra } }))).status).toBe(200);
+    expect(sink.events).toHaveLength(2);
     expect(await (await fetch(sink.url)).text()).not.toContain('javascript:');
   });
 

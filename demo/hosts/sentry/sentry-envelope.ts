@@ -17,6 +17,8 @@ export interface SentryEvent {
 export interface SentryException {
   readonly type: string;
   readonly value?: string;
+  /** `source` says what of the last error it is: `cause`, or `errors[0]`. */
+  readonly mechanism?: { readonly source?: string };
   readonly stacktrace?: {
     readonly frames: readonly {
       readonly filename?: string;
@@ -28,6 +30,11 @@ export interface SentryException {
       readonly post_context?: readonly string[];
     }[];
   };
+}
+
+/** What an exception is to the error itself, in words. */
+export function relationOf({ mechanism }: SentryException): string {
+  return mechanism?.source?.startsWith('errors[') ? 'One of its errors:' : 'Caused by';
 }
 
 export interface Envelope {

@@ -1,5 +1,5 @@
 /** What the Sentry sink shows to a person. */
-import type { Delivery, SentryException } from './sentry-envelope';
+import { type Delivery, relationOf, type SentryException } from './sentry-envelope';
 
 /** Something to break by a POST. */
 export interface CrashButton {
@@ -53,7 +53,7 @@ function article({ event, receivedAt }: Delivery): string {
   return `<article>
 <h2>${escape(top?.type ?? '')} <small>${escape(String(event.transaction ?? ''))}, ${escape(event.level ?? 'error')}, ${receivedAt.toISOString()}</small></h2>
 ${top ? exception(top) : ''}
-${causes.map(cause => `<h3>Caused by ${escape(cause.type)}</h3>\n${exception(cause)}`).join('\n')}
+${causes.map(cause => `<h3>${relationOf(cause)} ${escape(cause.type)}</h3>\n${exception(cause)}`).join('\n')}
 <p><small>${facts.map(([name, fact]) => `${escape(String(name))} ${escape(String(fact))}`).join(', ')}</small></p>
 ${typeof logStream === 'string' && logStream.startsWith('https://') ? `<p><small><a href="${escape(logStream)}">log stream</a> (on AWS)</small></p>` : ''}
 </article>`;
