@@ -36,6 +36,8 @@ const credentials = { accessKeyId: 'developer', secretAccessKey: 'local' };
 let running: RunningStack | undefined;
 let wire: FaultyWire;
 let client: DynamoDb;
+/** Capacity units of what was done, as the engine says it. */
+let units = 0;
 let direct: DynamoDBClient;
 let now: number;
 
@@ -47,7 +49,7 @@ beforeAll(async () => {
   }
   wire = new FaultyWire(endpoint);
   const options = { region: 'us-east-1', credentials, maxAttempts: 1 };
-  client = jsonClient(DYNAMODB, 'once', environmentAt(await wire.listen()));
+  client = metered(jsonClient(DYNAMODB, 'once', environmentAt(await wire.listen())));
   direct = new DynamoDBClient({ ...options, endpoint });
   const text = (AttributeName: string) => ({ AttributeName, AttributeType: 'S' as const });
   const index = (IndexName: string, attribute: string) => ({
@@ -77,6 +79,18 @@ afterAll(async () => {
   wire.close();
   await running?.stop();
 });
+
+function metered(bare: DynamoDb): DynamoDb {
+  return {
+    call: async (operation, input, options) => {
+      const output = await bare.call(operation, { ...input, ReturnConsumedCapacity: 'TOTAL' }, options);
+      const { ConsumedCapacity = [] } = output as { ConsumedCapacity?: Capacity | Capacity[] };
+      for (const { CapacityUnits = 0 } of [ConsumedCapacity].flat()) units += CapacityUnits;
+      return output;
+    },
+  };
+}
+type Capacity = { CapacityUnits?: number };
 
 /** Waits are short but real, so that racing requests do not spin; the clock of the codes is the test's. */
 const timing: Timing = {
@@ -284,6 +298,49 @@ test('a hundred requests that race with one key all get one answer', async () =>
   );
   expect(new Set(answers.map(({ status, body }) => `${status} ${String(body.code)}`)).size).toBe(1);
   expect(answers.filter(({ replayed }) => replayed === 'true')).toHaveLength(99);
+});
+
+test('each verb takes as many units as its page says', async () => {
+  const measured: Record<string, number> = {};
+  const measure = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
+    units = 0;
+    const result = await run();
+    measured[name] = units;
+    return result;
+  };
+  const kept = handlers({}, true); // a code is one item, as without `timeToLive`
+  await measure('issue', () => kept.call('issue', {}));
+  await measure('issue, with a key', () => kept.call('issue', { idempotencyKey: 'units' }));
+  await measure('issue, ten', () => kept.call('issue', { count: 10 }));
+  await measure('issue, with timeToLive', () => call('issue', {}));
+  await measure('import, two', () => kept.call('import', { codes: ['UNITS001', 'UNITS002'] }));
+  const code = await newCode({ maxRedemptions: 100, reference: 'units' });
+  await measure('validate', () => call('validate', { code }));
+  await measure('validate, unknown', () => call('validate', { code: 'NOSUCHCODE' }));
+  await measure('look up', () => call('lookUp', { code }));
+  const { redemptionId } = await measure('redeem', () => call('redeem', { code }));
+  await measure('roll back', () => call('rollBack', { code, redemptionId }));
+  await measure('revoke', () => call('revoke', { code }));
+  await measure('reinstate', () => call('reinstate', { code }));
+  await measure('list', () => call('list', { reference: 'units' }));
+  for (let count = 1; count <= 99; count++) await call('redeem', { code });
+  await measure('redeem, for the hundredth time', () => call('redeem', { code }));
+  expect(measured).toEqual({
+    issue: 1,
+    'issue, with a key': 4,
+    'issue, ten': 20,
+    'issue, with timeToLive': 4,
+    'import, two': 4,
+    validate: 1,
+    'validate, unknown': 2,
+    'look up': 1,
+    redeem: 1,
+    'roll back': 1,
+    revoke: 1,
+    reinstate: 1,
+    list: 0.5,
+    'redeem, for the hundredth time': 11,
+  });
 });
 
 describe('an expired code', () => {

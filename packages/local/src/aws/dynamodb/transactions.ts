@@ -22,6 +22,7 @@ interface Operation {
 export interface TransactBody {
   readonly TransactItems: Partial<Record<Kind, Operation>>[];
   readonly ClientRequestToken?: string;
+  readonly ReturnConsumedCapacity?: string;
 }
 
 export interface TransactGetBody {
@@ -30,7 +31,12 @@ export interface TransactGetBody {
 
 interface Answer {
   readonly statusCode: number;
-  readonly body: { __type?: string; message?: string; Item?: Item };
+  readonly body: {
+    __type?: string;
+    message?: string;
+    Item?: Item;
+    ConsumedCapacity?: { CapacityUnits: number };
+  };
 }
 
 /** One call of the engine behind. */
@@ -74,12 +80,16 @@ export class Transactions {
     );
     checkDistinct(operations.map(({ operation, key }) => JSON.stringify([operation.TableName, key])));
     const undo: (() => Promise<unknown>)[] = [];
+    const units = new Map<string, number>();
     const reasons: { Code: string; Message?: string; Item?: Item }[] = [];
     for (const { kind, operation, key } of operations) {
       const old = await this.read(operation.TableName, key);
       const answer = await this.apply(kind, operation, key, old);
       if (answer.statusCode === 200) {
         undo.push(() => this.restore(operation.TableName, key, old));
+        // It is prepared and committed: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+        const each = 2 * (answer.body.ConsumedCapacity?.CapacityUnits ?? 0);
+        units.set(operation.TableName, (units.get(operation.TableName) ?? 0) + each);
         reasons.push({ Code: 'None' });
       } else if (answer.body.__type?.endsWith('ConditionalCheckFailedException')) {
         const shown = operation.ReturnValuesOnConditionCheckFailure === 'ALL_OLD' && old ? { Item: old } : {};
@@ -102,7 +112,10 @@ export class Transactions {
     if (body.ClientRequestToken) {
       this.tokens.set(body.ClientRequestToken, { fingerprint: fingerprint(body), at: this.now() });
     }
-    return {};
+    if ((body.ReturnConsumedCapacity ?? 'NONE') === 'NONE') return {};
+    return {
+      ConsumedCapacity: [...units].map(([TableName, CapacityUnits]) => ({ TableName, CapacityUnits })),
+    };
   }
 
   /** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactGetItems.html */
@@ -139,7 +152,9 @@ export class Transactions {
 
   private async apply(kind: Kind, operation: Operation, key: Item, old: Item | undefined): Promise<Answer> {
     const { ReturnValuesOnConditionCheckFailure, ...body } = operation;
-    if (kind !== 'ConditionCheck') return this.engine(`${kind}Item`, body);
+    if (kind !== 'ConditionCheck') {
+      return this.engine(`${kind}Item`, { ...body, ReturnConsumedCapacity: 'TOTAL' });
+    }
     // A check writes nothing: the item is put as it is, and one that was made by that is taken away again.
     const { Key, ...condition } = body;
     const answer = await this.engine('PutItem', { ...condition, Item: old ?? key });
