@@ -197,7 +197,10 @@ function page(results: Map<string, Answers>, deployed: Deployed): string {
   const alone = CASES.map(each => `${each.service}: ${each.name}`).filter(name =>
     engines.every(engine => !(name in results.get(engine)!) || results.get(engine)![name] !== undefined),
   );
-  const text = (found: string) => found.replace(/[|<>]/g, character => `&#${character.charCodeAt(0)};`);
+  const text = (found: string) =>
+    found
+      .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '…')
+      .replace(/[|<>]/g, character => `&#${character.charCodeAt(0)};`);
   return `# Engines of others
 
 Written by \`npx projen test:engines\`, which asks engines of others ${CASES.length} cases of ${CASES.reduce((sum, { calls }) => sum + calls.length, 0)} calls (packages/local/test/calls) that the local
