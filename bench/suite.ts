@@ -116,12 +116,19 @@ async function measure(name: string, { minutes, prints, ...part }: Part, node: s
     const file = createWriteStream(output);
     child.stdout.pipe(file);
     child.stdout.pipe(process.stdout, { end: false });
-    const limit = setTimeout(() => {
+    const end = (): void => {
       if (child.pid) process.kill(-child.pid, 'SIGKILL');
-    }, minutes * 60_000);
+    };
+    const interrupted = (): void => {
+      end();
+      process.exit(130);
+    };
+    process.once('SIGINT', interrupted);
+    const limit = setTimeout(end, minutes * 60_000);
     child.once('error', error => resolve(error.message));
     child.once('close', (code, signal) => {
       clearTimeout(limit);
+      process.removeListener('SIGINT', interrupted);
       file.end(() =>
         resolve(
           code === 0
