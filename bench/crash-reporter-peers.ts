@@ -133,7 +133,7 @@ function go(): string {
 }
 
 function run(command: string, args: string[], cwd: string, env: Record<string, string> = {}): void {
-  const { status, error } = spawnSync(command, args, {
+  const { status, error, stdout } = spawnSync(command, args, {
     cwd,
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
