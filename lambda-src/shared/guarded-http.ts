@@ -294,7 +294,10 @@ function requestError(request: HttpRequest, error: unknown): Error {
   if (error instanceof HttpRequestError || error instanceof BlockedAddressError) {
     return error;
   }
-  const code = String((error as NodeJS.ErrnoException).code ?? 'ERR_UNKNOWN');
+  const { code: given = 'ERR_UNKNOWN', message } = error as NodeJS.ErrnoException;
+  // During a handshake the alert that ended it is in the message alone.
+  const alert = /SSL alert number (\d+)/.exec(message)?.[1];
+  const code = alert === undefined ? String(given) : `ERR_TLS_ALERT_${alert}`;
   return new HttpRequestError(
     `${describe(request)}: ${code}`,
     code,

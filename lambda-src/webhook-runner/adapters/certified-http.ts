@@ -9,10 +9,11 @@ import {
 } from '../../shared/guarded-http';
 import type { Cached } from '../../shared/secret';
 
-/** A TLS alert of the server: it has seen the certificate, or that there is none, and wants another one. */
-const REFUSED = /^ERR_SSL_.*ALERT/;
+/** TLS alerts of a server that does not want this certificate. Some servers just cut the connection: that looks like an outage. */
+const REFUSED =
+  /^ERR_SSL_.*ALERT_(.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE)|^ERR_TLS_ALERT_(40|4[2-6]|48|49|116)$/;
 
-/** Shows a client certificate. A changed secret is seen within a minute, and at once where the certificate is refused. */
+/** Shows a client certificate. A changed secret is seen within a minute, and at once where the server refuses or cuts the connection. */
 export function certifiedHttp(options: HttpClientOptions, secret: Cached<string>): HttpClient {
   const clients: HttpClient[] = [];
   let known: { readonly text: string; readonly client: HttpClient } | undefined;
@@ -28,14 +29,16 @@ export function certifiedHttp(options: HttpClientOptions, secret: Cached<string>
   }
 
   async function call<T>(use: (client: HttpClient) => Promise<T>): Promise<T> {
-    for (const fresh of [false, true]) {
-      try {
-        return await use(await clientOf(fresh));
-      } catch (error) {
-        if (!(error instanceof HttpRequestError && REFUSED.test(error.code))) throw error;
-      }
+    const client = await clientOf(false);
+    try {
+      return await use(client);
+    } catch (error) {
+      if (!(error instanceof HttpRequestError && error.code !== 'ABORT_ERR')) throw error;
+      const next = await clientOf(true);
+      if (next !== client) return call(use);
+      if (!REFUSED.test(error.code)) throw error;
+      throw new AuthorizationError('the destination refuses the client certificate', false);
     }
-    throw new AuthorizationError('the destination refuses the client certificate', false);
   }
 
   return {
