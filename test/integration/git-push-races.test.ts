@@ -256,5 +256,12 @@ describe('where each directory has a zip of its own', () => {
     await done(running);
     expect(running.events(ref).map(({ detail }) => detail.key)).toEqual([...both, both[1]]);
     expect([await running.versions(both[0]), await running.versions(both[1])]).toEqual([1, 2]);
+
+    // One that a push removes keeps its zip, and that is said.
+    const without = await running.host.push('refs/heads/without', { 'services/b/y.ts': '3' }, 'Without');
+    await running.host.move(ref, without);
+    await running.webhook(ref, without, undefined, commit);
+    await running.logged(/directories are gone.*"directories":\["services\/a"\].*"DirectoriesGone":1/);
+    expect([await running.versions(both[0]), await running.versions(both[1])]).toEqual([1, 3]);
   });
 });

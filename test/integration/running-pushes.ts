@@ -92,10 +92,10 @@ export class Running {
     return this.stack.system;
   }
 
-  public async webhook(ref: string, after: string, deliveryId?: string): Promise<number> {
-    return (
-      await this.host.sendWebhook(this.system.outputs.GitPushPipelineWebhookUrl, { ref, after }, deliveryId)
-    ).status;
+  public async webhook(ref: string, after: string, deliveryId?: string, before?: string): Promise<number> {
+    const change = { ref, after, ...(before && { before }) };
+    const url = this.system.outputs.GitPushPipelineWebhookUrl;
+    return (await this.host.sendWebhook(url, change, deliveryId)).status;
   }
 
   /** Puts a message into the queue in a group of its own, so that a second worker takes it meanwhile. */
