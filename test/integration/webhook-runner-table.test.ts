@@ -207,6 +207,21 @@ describe('are kept with their bytes, and told: records that', () => {
     expectAll(detail);
   });
 
+  test('have a number that a double does not hold, unless the runtime carries it through a module exactly', async () => {
+    const line = '{"id":0,"n":12345678901234567890,"d":1.797e309,"z":-0}';
+    file(`${line}\n{"id":1}`);
+    const detail = await run('Mapped');
+    if (detail.failed === 0) {
+      expect(runners.host.batches.map(({ body }) => body)).toEqual([`[${line},{"id":1}]`]);
+    } else {
+      // Node.js 20, which only tests run on.
+      expect(runners.failedRecords(detail)).toMatchObject([
+        { record: 0, reason: expect.stringMatching(/exactly$/) },
+      ]);
+    }
+    expectAll(detail);
+  });
+
   test('are no records', async () => {
     const broken = [...PEOPLE];
     broken[3] = '{"id":3,';
