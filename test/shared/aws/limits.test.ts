@@ -70,7 +70,8 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
     'SQS once', // a destination
     'SQS quick', // its own queue
     'lambda invoke',
-    's3 upload',
+    's3 download', // a file that is an object
+    's3 upload', // the records that failed
   ],
 };
 
@@ -90,8 +91,10 @@ test('the clients of every block are of the kinds that its pace needs', () => {
   );
 });
 
-test('an upload gives up after 30 s in which nothing moves', () =>
-  expect(CALL_LIMITS.upload).toEqual({ connectMs: 1000, idleMs: 30_000, attempts: 1 }));
+test.each([
+  ['upload', { connectMs: 1000, idleMs: 30_000, attempts: 1 }],
+  ['download', { connectMs: 1000, idleMs: 10_000, attempts: 3 }],
+] as const)('an %s gives up when nothing moves', (kind, limits) => expect(CALL_LIMITS[kind]).toEqual(limits));
 
 test('an upload has no limit as a whole, but one on silence, and is sent once', async () => {
   const waits = vi.spyOn(globalThis, 'setTimeout');
