@@ -122,6 +122,7 @@ export class DestinationAuth {
    * @param options which service the signature is for
    */
   public static sigV4(options: SigV4Options): DestinationAuth {
+    validateTypes(undefined, 'DestinationAuth.sigV4', { options });
     const { service, region } = options;
     if (!Token.isUnresolved(service) && !/^[a-z0-9-]{1,64}$/.test(service)) {
       throw new InvalidPropError(
