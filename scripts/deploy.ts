@@ -10,14 +10,24 @@ function main(command = '', block = '', ...rest: string[]): number {
     existsSync(path.join(ROOT, 'examples', name, 'events')),
   );
   if (!['deploy', 'destroy', 'diff', 'synth'].includes(command) || !examples.includes(block)) {
-    process.stderr.write(
-      `npm run ${command || 'deploy'} -- <example> [options of the CDK CLI]\nExamples: ${examples.join(', ')}\nSee docs/deploying.md.\n`,
-    );
-    return 1;
+    const usage =
+      `npm run ${command || 'deploy'} -- <example> [options of the CDK CLI]\nExamples: ${examples.join(', ')}\n` +
+      'Without credentials, to look at the template: npx tsx scripts/deploy.ts synth <example>\nSee docs/deploying.md.\n';
+    const asked = block === '--help' || block === '-h';
+    (asked ? process.stdout : process.stderr).write(usage);
+    return asked ? 0 : 1;
   }
   const app = `node --import tsx examples/${block}/app.ts`;
   // The CLI is fetched when it is needed: nothing else here uses it.
-  const args = ['--yes', 'aws-cdk@2', command, '--app', app, '--all', ...rest];
+  const args = [
+    '--yes',
+    'aws-cdk@2',
+    command,
+    '--app',
+    app,
+    ...(/^de/.test(command) ? ['--all'] : []),
+    ...rest,
+  ];
   return spawnSync('npx', args, { cwd: ROOT, stdio: 'inherit' }).status ?? 1;
 }
 

@@ -36,7 +36,12 @@ function run(cwd: string, env: NodeJS.ProcessEnv, program: string, ...args: stri
   try {
     execFileSync(program, args, {
       cwd,
-      env: { ...process.env, JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20', ...env },
+      env: {
+        ...process.env,
+        TSX_TSCONFIG_PATH: undefined,
+        JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION: '20',
+        ...env,
+      },
       stdio: 'pipe',
     });
   } catch (error) {
