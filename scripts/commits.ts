@@ -16,6 +16,7 @@ const TOO_LONG: readonly string[] = [
   '8e0b3ae',
   '1a082cc',
   '45e941b',
+  'efdba7d',
 ];
 
 /** A type and the heading that its commits have in CHANGELOG.md, or none if a user of the library does not notice them. */

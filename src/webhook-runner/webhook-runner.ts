@@ -239,7 +239,17 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
       functions: this.functions,
       own: {
         'Records delivered': [this.metricRecordsDelivered()],
-        Failures: [this.metricBatchesFailed({ label: 'batches' }), this.metricRunsFailed({ label: 'runs' })],
+        'Records not delivered': [
+          this.metricRecordsFailed({ label: 'failed' }),
+          this.metricRecordsLeftOut({ label: 'left out by the mapping' }),
+          this.metricRecordsRetried({ label: 'sent again' }),
+        ],
+        'Runs failed': [this.metricRunsFailed()],
+        Destination: [
+          this.metricThrottles({ label: 'asked for a pause' }),
+          this.metricCircuitOpen({ label: 'runs wait for it (1)' }),
+        ],
+        'Destination latency': [this.metricDestinationLatency()],
         'Dead letters': [this.metricDeadLetters()],
       },
     });
@@ -259,11 +269,19 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     return [
       oneIsTooMuch('RunsFailed', this.metricRunsFailed(), 'A run ended as failed.', 'A run ended as failed'),
       oneIsTooMuch(
-        'BatchesFailed',
-        this.metricBatchesFailed(),
-        'The destination refused a batch for good.',
+        'RecordsFailed',
+        this.metricRecordsFailed(),
+        'Records were not delivered: they are kept, to be sent again.',
         'The destination refused records',
       ),
+      {
+        id: 'DestinationUnavailable',
+        metric: this.metricCircuitOpen({ period: Duration.minutes(5) }),
+        threshold: 1,
+        datapoints: [2, 3],
+        why: 'The destination does not answer, and runs wait for it.',
+        runbook: 'Runs wait',
+      },
       deadLetterRule(this.metricDeadLetters(), 'A message in the dead-letter queue'),
       ...frontRules(this.front),
       ...functionRules(this.functions),

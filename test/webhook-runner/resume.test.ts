@@ -167,3 +167,25 @@ test('the checkpoint stays near one kilobyte, full of errors and with concurrenc
     },
   );
 });
+
+test('the checkpoint is kept every second beside the deliveries, or after each batch before the next one', async () => {
+  for (const checkpointEachBatch of [false, true]) {
+    const settings = { batchSize: 1, heartbeatMs: 1e9, checkpointEachBatch };
+    await Harness.use({ content: ndjson(40), settings }, async harness => {
+      const savedAt = [harness.time];
+      harness.onSave = () => savedAt.push(harness.time);
+      harness.sink.answer = (_request, _response, index) => {
+        if (checkpointEachBatch && index > 0) expect(harness.saved.at(-1)!.records).toBe(index);
+        harness.time += 300;
+        return false;
+      };
+      await harness.toEnd();
+      const gaps = savedAt.slice(1).map((time, i) => time - savedAt[i]);
+      // A second, and the batch that was under way.
+      expect(Math.max(...gaps)).toBeLessThanOrEqual(checkpointEachBatch ? 300 : 1300);
+      expect(gaps.length).toBeGreaterThan(checkpointEachBatch ? 39 : 8);
+      // What a second costs is one write, not one for each batch.
+      if (!checkpointEachBatch) expect(gaps.length).toBeLessThan(15);
+    });
+  }
+});
