@@ -32,6 +32,8 @@ const MODULE: RecordMapper = ({ user_id: userId, phone: _phone, birthdate, ...re
 
 async function main(): Promise<void> {
   const [url, mode] = process.argv.slice(2);
+  let saves = 0;
+  let points = 0;
   const before = process.cpuUsage();
   const timing = {
     now: Date.now,
@@ -61,12 +63,26 @@ async function main(): Promise<void> {
     {
       ...timing,
       source: createHttpSource(
-        { url: `${url}/data.ndjson`, retry: DEFAULT_SETTINGS.retry, idleTimeoutMs: 30_000 },
+        {
+          url: `${url}/data.ndjson${mode === 'gzip' ? '.gz' : ''}`,
+          retry: DEFAULT_SETTINGS.retry,
+          idleTimeoutMs: 30_000,
+        },
         outside,
         timing,
       ),
       destination: createHttpDestination({ url: `${url}/records` }, trusted, timing.now),
       pace: unlimitedPace(Date.now),
+      save: async () => {
+        saves += 1;
+      },
+      points: {
+        load: async () => undefined,
+        save: async () => {
+          points += 1;
+        },
+        forget: async () => undefined,
+      },
       reporter: createStatusReporter(
         { request: { callback_url: `${url}/status/`, webhook_id: 'wh-bench', access_token: 'token' } },
         outside,
@@ -82,6 +98,8 @@ async function main(): Promise<void> {
       records: end.delivered,
       cpuSeconds: (cpu.user + cpu.system) / 1e6,
       peakRssMb: process.resourceUsage().maxRSS / 1024,
+      saves,
+      points,
     })}\n`,
   );
 }

@@ -1,5 +1,5 @@
 /**
- * CPU per million records and peak memory of the webhook runner's core, beside a plain Python `requests` loop that does the
+ * CPU per million records, peak memory and DynamoDB writes of the webhook runner's core, beside a plain Python `requests` loop that does the
  * same work in the same run: stream NDJSON, batches of 500, POST. The servers run in a process of their own; what is
  * counted is the client's CPU time. Python: `python3 -m venv V && V/bin/pip install requests`, then `--python V/bin/python`.
  *
@@ -14,7 +14,9 @@ import type { AddressInfo } from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as readline from 'node:readline';
+import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
+import { createGzip } from 'node:zlib';
 import * as esbuild from 'esbuild';
 import { RUN_NODE_OPTIONS } from '../src/webhook-runner/contract';
 
@@ -24,6 +26,9 @@ interface Result {
   cpuSeconds: number;
   wallSeconds: number;
   peakRssMb: number;
+  /** Checkpoints, and places in a gzip file, that were kept. */
+  saves?: number;
+  points?: number;
 }
 
 const { values: args } = parseArgs({
@@ -100,6 +105,11 @@ function serve(file: string): void {
       request.on('data', () => undefined).on('end', () => response.end('{}'));
       return;
     }
+    if (request.url?.endsWith('.gz')) {
+      response.writeHead(200, { 'content-length': fs.statSync(`${file}.gz`).size, etag: '"bench"' });
+      fs.createReadStream(`${file}.gz`, { highWaterMark: 256 * 1024 }).pipe(response);
+      return;
+    }
     const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
     response.writeHead(start > 0 ? 206 : 200, {
       'content-length': size - start,
@@ -127,7 +137,7 @@ function runOnce(variant: string, command: string, commandArgs: string[]): Resul
     wallSeconds,
     ...(JSON.parse(child.stdout.trim().split('\n').at(-1)!) as Pick<
       Result,
-      'records' | 'cpuSeconds' | 'peakRssMb'
+      'records' | 'cpuSeconds' | 'peakRssMb' | 'saves' | 'points'
     >),
   };
 }
@@ -154,6 +164,7 @@ async function main(): Promise<void> {
   try {
     const file = path.join(folder, 'data.ndjson');
     const data = writeFile(file, Number(args.mb) * 1e6, Number(args['record-bytes']));
+    await pipeline(fs.createReadStream(file), createGzip(), fs.createWriteStream(`${file}.gz`));
     const client = path.join(folder, 'client.cjs');
     const serving = path.join(folder, 'serve.cjs');
     const bundle = {
@@ -187,8 +198,9 @@ async function main(): Promise<void> {
       ['python, mapped', args.python, [script, url, 'mapped', '512']],
       ['python, mapped, 64 KiB chunks', args.python, [script, url, 'mapped', '65536']],
       ['runner, raw', args.node, [client, url, 'raw']],
-      ['runner, validate', args.node, [client, url, 'validate']],
+      ['runner, raw, gzip', args.node, [client, url, 'gzip']],
       ['runner, mapped', args.node, [client, url, 'mapped']],
+      ['runner, mapped, module', args.node, [client, url, 'module']],
     ];
     const chosen = variants.filter(([name]) => new RegExp(args.only).test(name));
     const runs = new Map<string, Result[]>(chosen.map(([name]) => [name, []]));
@@ -204,6 +216,11 @@ async function main(): Promise<void> {
   }
 }
 
+/** Of the run's item: accepted, taken, checkpoints, leases renewed, ended; and 8 units for each place in a gzip file. */
+function writesOf({ saves = 0, points = 0, wallSeconds }: Result): number {
+  return 3 + saves + Math.floor(wallSeconds / 5) + 8 * points;
+}
+
 function report(data: { records: number; bytes: number }, peer: string, results: Result[]): void {
   const node = `Node.js ${spawnSync(args.node, ['--version'], { encoding: 'utf8' }).stdout.trim()}`;
   const cpu = (name: string) => results.find(result => result.variant === name)?.cpuSeconds;
@@ -212,9 +229,9 @@ function report(data: { records: number; bytes: number }, peer: string, results:
   );
   console.log(`${node}, ${peer}, client CPU only\n`);
   console.log(
-    '| variant | CPU s | CPU s per million records | krecords per CPU s | MB per CPU s | wall s | peak RSS MB | x python |',
+    '| variant | CPU s | CPU s per million records | krecords per CPU s | MB per CPU s | wall s | peak RSS MB | x python | DynamoDB writes |',
   );
-  console.log('|---|---|---|---|---|---|---|---|');
+  console.log('|---|---|---|---|---|---|---|---|---|');
   for (const result of results) {
     if (result.records !== data.records) {
       throw new Error(`${result.variant} sent ${result.records} records of ${data.records}`);
@@ -230,6 +247,7 @@ function report(data: { records: number; bytes: number }, peer: string, results:
         result.wallSeconds.toFixed(1),
         result.peakRssMb.toFixed(0),
         peerCpu === undefined ? '-' : (peerCpu / result.cpuSeconds).toFixed(1),
+        result.saves === undefined ? '-' : String(writesOf(result)),
       ].join(' | ')} |`,
     );
   }

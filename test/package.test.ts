@@ -57,6 +57,7 @@ test('the package holds the constructs, the bundles and the reference, and nothi
     'README.md',
     'SECURITY.md',
     'assets',
+    'bin',
     'docs',
     'examples',
     'lib',
