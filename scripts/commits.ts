@@ -15,6 +15,7 @@ const TOO_LONG: readonly string[] = [
   '033daaf',
   '8e0b3ae',
   '1a082cc',
+  'e435749',
   '45e941b',
   'efdba7d',
 ];
