@@ -333,6 +333,7 @@ new JsonFile(project, '.oxlintrc.json', {
           'lambda-src/shared/address-guard.ts',
           'bench/git-push-repositories.ts',
           'lambda-src/webhook-runner/core/inflate*.ts',
+          'lambda-src/webhook-runner/core/gzip-header.ts',
           'test/webhook-runner/inflate.test.ts',
         ],
         rules: { 'no-bitwise': 'off' },

@@ -47,6 +47,7 @@ export class FailedRecords {
   /**
    * They are kept as objects of NDJSON, a line a record: `{"record":41,"reason":"…","status":422,"key":"…","raw":{…}}`, where `raw` is
    * the record's own bytes (`rawBase64` where they are no JSON object). They hold what the source held: personal data, if it did.
+   * Beside them lies `request.json`: what the run was started with, without its token and URLs, for when they are sent again.
    *
    * @param options which bucket, and for how long
    */

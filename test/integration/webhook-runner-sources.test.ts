@@ -2,8 +2,10 @@ import { execFile } from 'node:child_process';
 import * as path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { CfnOutput, RemovalPolicy, type Stack } from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls } from './permissions';
@@ -26,6 +28,9 @@ function build(stack: Stack, { host }: RunnerStack, add: RunnerStack['add']): vo
     destination: WebhookDestination.http({ url: host.urls.destinationUrl }),
     mapping: RecordMapping.all().pick('id').fromRequest('label', 'label_name'),
   });
+  const small = new sqs.Queue(stack, 'Small', { maxMessageSizeBytes: 4096 });
+  add(stack, 'ToSmall', { destination: WebhookDestination.queue(small), batchSize: 500 });
+  new CfnOutput(stack, 'SmallUrl', { value: small.queueUrl });
   new CfnOutput(stack, 'Bucket', { value: bucket.bucketName });
 }
 
@@ -90,6 +95,26 @@ describe('an object in S3', () => {
       expect(runners.host.batches).toEqual([]);
     },
   );
+});
+
+test('a queue that is set lower than SQS allows gets the same records in halves, and none is lost', async () => {
+  runners.host.files.set('some.ndjson', Buffer.from(lines.slice(0, 200).join('\n')));
+  const last = await runners.end(
+    await runners.run('ToSmall', { data_url: runners.host.fileUrl('some.ndjson') }),
+  );
+  expect(last).toMatchObject({ state: 'succeeded', reason: '' });
+  const ids: number[] = [];
+  for (let empty = 0; empty < 2; ) {
+    const { Messages = [] } = await runners.queues.send(
+      new ReceiveMessageCommand({ QueueUrl: runners.output('SmallUrl'), MaxNumberOfMessages: 10 }),
+    );
+    empty += Messages.length === 0 ? 1 : 0;
+    for (const { Body } of Messages) {
+      expect(Buffer.byteLength(Body!)).toBeLessThanOrEqual(4096);
+      ids.push(...(JSON.parse(Body!) as { id: number }[]).map(({ id }) => id));
+    }
+  }
+  expect(ids.sort((a, b) => a - b)).toEqual(allIds.slice(0, 200));
 });
 
 describe('failed records are sent again', () => {

@@ -1,7 +1,8 @@
 import * as zlib from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { ndjson } from './harness';
-import { InflateError, type InflatePoint, Inflater } from '../../lambda-src/webhook-runner/core/inflate';
+import { InflateError } from '../../lambda-src/webhook-runner/core/gzip-header';
+import { type InflatePoint, Inflater } from '../../lambda-src/webhook-runner/core/inflate';
 
 interface Options {
   readonly chunk?: number;

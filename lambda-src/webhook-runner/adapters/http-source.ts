@@ -1,3 +1,4 @@
+import { all, encodingOf, inflated } from './decoding';
 import { unzstd } from './zstd';
 import type { RetryPolicy, SourceEncoding } from '../../../src/webhook-runner/contract';
 import { BlockedAddressError } from '../../shared/address-guard';
@@ -6,7 +7,7 @@ import { HttpRequestError } from '../../shared/guarded-http';
 import type { HttpClient, HttpStream } from '../../shared/guarded-http';
 import { isTransientStatus } from '../../shared/transient';
 import { backoffDelay, retryAfterMs } from '../core/backoff';
-import { InflateError, type InflatePoint, Inflater } from '../core/inflate';
+import { type InflatePoint, Inflater } from '../core/inflate';
 import { SourceError } from '../core/ports';
 import type { Source, SourcePosition, SourceStream } from '../core/ports';
 
@@ -367,42 +368,6 @@ class Download implements SourceStream {
 class LostConnection extends Error {}
 
 class TimeIsUp extends Error {}
-
-/** By the first bytes, with which no JSON text begins. */
-function encodingOf(first: Buffer): SourceEncoding | undefined {
-  if (first[0] === 0x1f) {
-    return 'gzip';
-  }
-  const frame = first.length >= 4 && first.readUInt32LE(0);
-  // Of data, or one to be skipped (RFC 8878, 3.1).
-  return frame === 0xfd2fb528 || (frame && Math.floor(frame / 16) === 0x184d2a5) ? 'zstd' : undefined;
-}
-
-async function* all(
-  first: IteratorResult<Buffer, undefined>,
-  rest: AsyncGenerator<Buffer, undefined>,
-): AsyncGenerator<Buffer> {
-  for (let next = first; !next.done; next = await rest.next()) {
-    yield next.value;
-  }
-}
-
-async function* inflated(
-  inflater: Inflater,
-  first: IteratorResult<Buffer, undefined>,
-  rest: AsyncGenerator<Buffer, undefined>,
-): AsyncGenerator<Buffer> {
-  try {
-    for await (const chunk of all(first, rest)) {
-      yield* inflater.push(chunk);
-    }
-    yield* inflater.finish();
-  } catch (error) {
-    throw error instanceof InflateError
-      ? new SourceError('unavailable', `data_url is not a whole gzip file: ${error.message}`)
-      : error;
-  }
-}
 
 function refusal(error: unknown): unknown {
   if (error instanceof BlockedAddressError || error instanceof HttpRequestError) {

@@ -1,9 +1,15 @@
 import { crc32 } from 'node:zlib';
+import { behindHeader, InflateError } from './gzip-header';
 import {
   buildCodes,
   type Codes,
+  DISTANCE_BASE,
+  DISTANCE_EXTRA,
   FIXED_DISTANCES,
   FIXED_LITERALS,
+  LENGTH_BASE,
+  LENGTH_EXTRA,
+  LENGTHS_ORDER,
   longCode,
   PRIMARY_BITS,
 } from './inflate-codes';
@@ -19,27 +25,7 @@ const SYMBOL_BYTES = 8;
 const TRAILER_BYTES = 8;
 /** Name, comment and extra fields of a member. */
 const MAX_HEADER_BYTES = 131_072;
-const MAGIC = [0x1f, 0x8b, 8];
-
-const LENGTH_BASE = [
-  3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195,
-  227, 258,
-];
-const LENGTH_EXTRA = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
-const DISTANCE_BASE = [
-  1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097,
-  6145, 8193, 12289, 16385, 24577,
-];
-const DISTANCE_EXTRA = [
-  0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
-];
-const LENGTHS_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const END_OF_BLOCK = 256;
-
-/** The bytes are no gzip file, or not a whole one. */
-export class InflateError extends Error {
-  public override readonly name = 'InflateError';
-}
 
 /** Where a gzip file can be taken up again: the first bit of a block, and all that decoding from there needs of what was before. */
 export interface InflatePoint {
@@ -202,40 +188,17 @@ export class Inflater {
       // Behind a member zeros may fill up a block of a medium.
       while (this.position < end && input[this.position] === 0) this.position += 1;
     }
-    let at = this.position;
-    for (const byte of MAGIC) {
-      if (at >= end) return false;
-      if (input[at] !== byte) throw new InflateError('something that is not gzip follows or begins it');
-      at += 1;
+    const next = behindHeader(input, this.position, end);
+    if (next === undefined) {
+      if (end - this.position > MAX_HEADER_BYTES) throw new InflateError('its header has no end');
+      return false;
     }
-    if (at + 7 > end) return this.awaitHeader(end);
-    const flags = input[at];
-    at += 7; // flags, time, extra flags, system
-    if (flags & 0xe0) throw new InflateError('reserved flags are set');
-    if (flags & 4) {
-      if (at + 2 > end) return this.awaitHeader(end);
-      at += 2 + input.readUInt16LE(at);
-    }
-    for (const flag of [8, 16]) {
-      if (flags & flag) {
-        const zero = at < end ? input.subarray(0, end).indexOf(0, at) : -1;
-        if (zero < 0) return this.awaitHeader(end);
-        at = zero + 1;
-      }
-    }
-    if (flags & 2) at += 2;
-    if (at > end) return this.awaitHeader(end);
-    this.position = at;
+    this.position = next;
     this.account();
     this.crc = this.length = 0;
     this.memberStart = this.filled;
     this.state = 'block';
     return true;
-  }
-
-  private awaitHeader(end: number): false {
-    if (end - this.position > MAX_HEADER_BYTES) throw new InflateError('its header has no end');
-    return false;
   }
 
   private block(): boolean {
