@@ -5,6 +5,8 @@
  * No engine is an oracle, so docs/engines.json says, by AWS's own page, where one is wrong. The task fails where an engine differs
  * and that is not said there, and where it no longer differs. Everything is installed into an ignored folder, listens on this machine only
  * (what cannot be told so runs in a network of its own) and ends with the task, within about ten minutes.
+ *
+ * DynamoDB Local comes under terms of AWS's own, so nothing here fetches it: DYNAMODB_LOCAL names the folder of one that is there.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +23,7 @@ const PYTHON = path.join(TOOLS, 'venv/bin');
 const PAGE = path.join(ROOT, 'docs/engines.md');
 const KNOWN = path.join(ROOT, 'docs/engines.json');
 const PIP = ['ministack==1.5.33', 'moto[server]==5.2.5'];
-const DYNAMODB_LOCAL = '2.6.1';
+const { DYNAMODB_LOCAL } = process.env;
 const PATIENCE_MS = 60_000;
 
 interface Engine {
@@ -51,7 +53,11 @@ const ENGINES: Engine[] = [
     services: SERVICES,
     start: port => python('moto_server', ['-H', '127.0.0.1', '-p', String(port)]),
   },
-  {
+  ...(DYNAMODB_LOCAL === undefined ? [] : [dynamodbLocal(DYNAMODB_LOCAL)]),
+];
+
+function dynamodbLocal(folder: string): Engine {
+  return {
     name: 'DynamoDB Local',
     services: ['dynamodb'],
     isolated: true,
@@ -59,9 +65,9 @@ const ENGINES: Engine[] = [
       spawn(
         'java',
         [
-          `-Djava.library.path=${path.join(TOOLS, 'dynamodb')}`,
+          `-Djava.library.path=${path.join(folder, 'DynamoDBLocal_lib')}`,
           '-cp',
-          path.join(TOOLS, 'dynamodb/*'),
+          `${folder}/*:${folder}/DynamoDBLocal_lib/*`,
           'com.amazonaws.services.dynamodbv2.local.main.ServerRunner',
           '-inMemory',
           '-disableTelemetry',
@@ -70,8 +76,8 @@ const ENGINES: Engine[] = [
         ],
         { stdio: 'ignore', detached: true },
       ),
-  },
-];
+  };
+}
 
 /** By case: what differs from AWS, or nothing. */
 type Answers = Record<string, string | undefined>;
@@ -88,18 +94,12 @@ function install(): void {
   const run = (command: string, args: string[]) =>
     execFileSync(command, args, { cwd: TOOLS, stdio: ['ignore', 'ignore', 'inherit'], timeout: 400_000 });
   const stamp = path.join(TOOLS, 'installed.json');
-  const wanted = JSON.stringify([PIP, DYNAMODB_LOCAL]);
+  const wanted = JSON.stringify(PIP);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  process.stderr.write(`Installing ${PIP.join(', ')}, DynamoDB Local ${DYNAMODB_LOCAL} …\n`);
+  process.stderr.write(`Installing ${PIP.join(', ')} …\n`);
   rmSync(path.join(TOOLS, 'venv'), { recursive: true, force: true });
   run('python3', ['-m', 'venv', 'venv']);
   run(path.join(PYTHON, 'pip'), ['install', '-q', '--disable-pip-version-check', ...PIP]);
-  writeFileSync(
-    path.join(TOOLS, 'pom.xml'),
-    `<project><modelVersion>4.0.0</modelVersion><groupId>engines</groupId><artifactId>engines</artifactId><version>1</version><packaging>pom</packaging>
-<dependencies><dependency><groupId>com.amazonaws</groupId><artifactId>DynamoDBLocal</artifactId><version>${DYNAMODB_LOCAL}</version></dependency></dependencies></project>`,
-  );
-  run('mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=dynamodb']);
   writeFileSync(stamp, wanted);
 }
 
@@ -207,7 +207,8 @@ Written by \`npx projen test:engines\`, which asks engines of others ${CASES.len
 runner answers as AWS's pages say. No engine is an oracle: "differs" means that its answer is not what the page says. What is known to
 differ is in [engines.json](engines.json); the task fails on anything else, and on what differs no longer.
 
-Versions: ${PIP.join(', ')}, DynamoDB Local ${DYNAMODB_LOCAL}.
+Versions: ${PIP.join(', ')}. DynamoDB Local comes under terms of AWS's own and was ${DYNAMODB_LOCAL === undefined ? 'not ' : ''}asked: \`DYNAMODB_LOCAL\` names the
+folder of one that is there.
 
 | engine | cases as AWS |
 |---|---|
