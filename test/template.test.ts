@@ -148,6 +148,7 @@ const ACKNOWLEDGED: Record<string, string> = {
   'AwsSolutions-S1':
     'The zips can be made again from git; who wants to know their readers passes a `bucket` with access logs.',
   'AwsSolutions-SMG4': 'A git host, or Sentry, sets the value: only its owner can rotate it.',
+  'AwsSolutions-SQS3': 'It is itself the dead-letter queue, of what reads a stream.',
   'AwsSolutions-APIG4': 'The example is open to everybody on purpose; `authorizer` closes it.',
 };
 

@@ -265,6 +265,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many events the bus took. Throws without `eventBus`.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricEventsPut(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -274,6 +275,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How often the bus did not take an event, which then comes again. Throws without `eventBus`.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricEventsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -288,6 +290,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How old the last record of the stream was when the function got it, in milliseconds. Throws without `eventBus`.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricEventsDelay(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -298,6 +301,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many messages lie in the dead-letter queue. Throws without `eventBus`.
    *
+   * @param options what is different of the metric, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -19,7 +19,10 @@ const RECIPES: Array<[string, (stack: Stack, options?: RecipeOptions) => Webhook
   ['CustomerProfiles', addCustomerProfiles],
 ];
 const RUN_ACTIONS = [
+  'dynamodb:GetItem',
   'events:PutEvents',
+  's3:GetObject', // what a replay reads
+  's3:ListBucket',
   's3:PutObject',
   'sqs:ChangeMessageVisibility',
   'dynamodb:UpdateItem',
