@@ -340,8 +340,9 @@ async function search(
     };
     for (const choice of start) await take(run.actions()[choice]);
     // From there on without a second walk, as long as it leads to what is new.
-    for (const path = start; !seen.has(run.key); ) {
-      seen.add(run.key);
+    const path = start;
+    for (let key = run.key; !seen.has(key); key = run.key) {
+      seen.add(key);
       const actions = run.actions();
       const problem = run.problem(actions.length === 0);
       if (problem !== undefined) return { states: seen.size, problem, path: names };

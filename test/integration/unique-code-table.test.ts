@@ -125,7 +125,7 @@ function metrics(): Record<string, unknown>[] {
 
 describe('under load', () => {
   /** Of 36 ** length codes that many are drawn: nearly half of them, so that hundreds of draws meet a code that is taken. */
-  const requests = Number(process.env.LOAD_REQUESTS ?? 600);
+  const requests = Number(process.env.LOAD_REQUESTS ?? 320);
   const length = Number(process.env.LOAD_CODE_LENGTH ?? 2);
 
   test(`${requests} requests, 100 at a time, give ${requests} different codes, although many are drawn twice`, async () => {
