@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import { BUNDLES, LAZY_FILES } from '../scripts/bundle';
 import { thirdParty, withoutBuildVersions } from '../scripts/third-party';
@@ -122,17 +122,41 @@ test('every type, public member and parameter says what it is, and every constru
   }
 });
 
-test('links of the README work where there is no repository: on npm, PyPI and Construct Hub', () => {
-  const links = [
-    ...readFileSync(path.join(ROOT, 'README.md'), 'utf8').matchAll(/\]\(([^)]+)\)|(?:src|srcset)="([^"]+)"/g),
-  ];
-  for (const [, link, image] of links) expect(link ?? image).toMatch(/^(https:\/\/|#)/);
+describe('links work where there is no repository: on npm, PyPI and Construct Hub', () => {
   const own =
-    /^https:\/\/github\.com\/cdk-serverless-blocks\/cdk-serverless-blocks\/(?:blob|tree)\/main\/([^#]*)/;
-  for (const [, link = ''] of links) {
-    const file = own.exec(link)?.[1];
-    if (file !== undefined) expect(existsSync(path.join(ROOT, file)), link).toBe(true);
-  }
+    /^https:\/\/(?:github\.com\/cdk-serverless-blocks\/cdk-serverless-blocks\/(?:blob|tree)|raw\.githubusercontent\.com\/cdk-serverless-blocks\/cdk-serverless-blocks)\/main\/([^#]*)(?:#(.*))?$/;
+  const pages = [
+    'README.md',
+    'packages/local/README.md',
+    ...readdirSync(path.join(ROOT, 'src'))
+      .map(name => `src/${name}/README.md`)
+      .filter(page => existsSync(path.join(ROOT, page))),
+  ];
+  /** As GitHub makes them of headings. */
+  const anchorsOf = (text: string) =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replace(/ /g, '-'),
+    );
+
+  test.each(pages)('%s', page => {
+    const text = readFileSync(path.join(ROOT, page), 'utf8').replace(/^```[^]*?^```/gm, '');
+    const links = [...text.matchAll(/\]\(([^)]+)\)|(?:src|srcset)="([^"]+)"/g)].map(
+      ([, link, image]) => link ?? image,
+    );
+    for (const link of links) {
+      expect(link).toMatch(/^(https:\/\/|#)/);
+      if (link.startsWith('#')) expect(anchorsOf(text), link).toContain(link.slice(1));
+      const [, file, anchor] = own.exec(link) ?? [];
+      if (file === undefined) continue;
+      expect(existsSync(path.join(ROOT, file)), link).toBe(true);
+      if (anchor !== undefined) {
+        expect(anchorsOf(readFileSync(path.join(ROOT, file), 'utf8')), link).toContain(anchor);
+      }
+    }
+  });
 });
 
 test('nothing that is installed here, to run or to develop, is under a copyleft licence alone', () => {

@@ -83,7 +83,7 @@ function alarmsTable({ maximal }: (typeof BLOCK_CASES)[number]): string {
     rows.set(row, [...(rows.get(row) ?? []), `\`${id}\``]);
   }
   const lines = [...rows].map(([row, names]) => `| ${names.join(' ')} ${row}`);
-  return `| alarm | from | why | in the [runbook](../../docs/runbook.md) |\n|---|---|---|---|\n${lines.join('\n')}`;
+  return `| alarm | from | why | in the [runbook](https://github.com/cdk-serverless-blocks/cdk-serverless-blocks/blob/main/docs/runbook.md) |\n|---|---|---|---|\n${lines.join('\n')}`;
 }
 
 /** What stands between `<!-- name -->` and `<!-- end -->`. */
