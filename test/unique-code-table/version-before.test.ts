@@ -56,7 +56,9 @@ beforeAll(async () => {
   old = input => module.exports.issue(input, lambdaContext);
 });
 afterAll(async () => {
-  process.env = saved;
+  // In place: what has been loaded meanwhile may hold on to the object itself.
+  for (const name of Object.keys(process.env)) if (!(name in saved)) delete process.env[name];
+  Object.assign(process.env, saved);
   lambda.destroy();
   await running.stop();
 });
