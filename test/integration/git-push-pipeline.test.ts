@@ -10,7 +10,7 @@ import { S3 } from 'cdk-localhost/s3';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deniedCalls, expectAllUsed } from './permissions';
-import { Running, VISIBILITY_SECONDS, WORKER, workers } from './running-pushes';
+import { Running, VISIBILITY_SECONDS, WORKER } from './running-pushes';
 import { noise } from '../git-push-pipeline/sample-repository';
 
 async function spawnText(
@@ -51,7 +51,7 @@ describe('through the real bundles', () => {
     iam.authorize = async (headers, called, ...rest) => {
       if (called !== action) return authorize(headers, called, ...rest);
       iam.authorize = authorize;
-      for (const pid of workers()) {
+      for (const pid of running.workers) {
         process.kill(pid, 'SIGKILL');
         killed++;
       }

@@ -4,7 +4,7 @@ import { Duration } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import { Sqs } from 'cdk-localhost/sqs';
 import { clientFor, eventually } from 'cdk-localhost/testing/stand-ins';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import { Running, WORKER } from './running-pushes';
 
 /** What happens between a push and its zip, through the real bundles and against real git. */
@@ -46,6 +46,11 @@ describe('where any change is wanted', () => {
     }));
   });
   afterAll(() => running.stop());
+  beforeEach(() => {
+    onTestFailed(() => {
+      process.stderr.write(`${running.stack.logs.slice(-40).join('\n')}\n`);
+    });
+  });
   const keyOf = (ref: string) => `${running.host.settings.https}/demo/${ref.replace('refs/', '')}.zip`;
 
   test('eight quick pushes become one zip, of the last', async () => {

@@ -18,24 +18,6 @@ export const WORKER = 'Pushes-WorkHandler';
 /** The work function's timeout and half a minute. */
 export const VISIBILITY_SECONDS = 330;
 
-/** The processes that run the work function. */
-export function workers(): number[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .map(Number)
-    .filter(pid => {
-      try {
-        const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]);
-        return (
-          parent === process.pid &&
-          readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`)
-        );
-      } catch {
-        return false; // it ended while we looked
-      }
-    });
-}
-
 interface Detail {
   readonly ref: string;
   readonly key: string;
@@ -90,6 +72,22 @@ export class Running {
 
   public get system() {
     return this.stack.system;
+  }
+
+  /** The processes that run the work function of this system: other test files run theirs beside it, in threads of one process. */
+  public get workers(): number[] {
+    const own = [`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`, `AWS_ENDPOINT_URL_SQS=${this.system.endpoints.sqs}`];
+    return readdirSync('/proc')
+      .filter(name => /^\d+$/.test(name))
+      .map(Number)
+      .filter(pid => {
+        try {
+          const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+          return own.every(variable => environment.includes(variable));
+        } catch {
+          return false; // it ended while we looked
+        }
+      });
   }
 
   public async webhook(ref: string, after: string, deliveryId?: string, before?: string): Promise<number> {
