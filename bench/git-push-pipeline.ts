@@ -12,6 +12,7 @@ import { createRepository, QUICK_REF, type Repository, SHAPES, TWINS } from './g
 import type { Done, Task } from './git-push-worker';
 import { runExample } from '../demo/example/example';
 import { GIT_ENV, gitText, serveHttps } from '../demo/hosts/git/git-server';
+import { WORK_NODE_OPTIONS } from '../src/git-push-pipeline/contract';
 
 const CLONE = 'git clone --depth 1 + archive';
 const FETCH = 'git fetch --depth 1 + archive';
@@ -89,7 +90,7 @@ async function measureOnce(
   const quiet = `git -c http.sslCAInfo=${ca} -c gc.auto=0 -c maintenance.auto=false -c advice.detachedHead=false`;
   const own = (messages: Task['messages']): string[] => {
     const task: Task = { repository: url, caFile: ca, directory: scratch, zip, messages };
-    return [NODE, worker, JSON.stringify(task)];
+    return [NODE, ...WORK_NODE_OPTIONS.split(' '), worker, JSON.stringify(task)];
   };
   const ways: Record<string, string[]> = {
     [CLONE]: [

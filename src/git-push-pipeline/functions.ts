@@ -6,7 +6,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { type CredentialReference, ENV, EVENT_SOURCE, EXPORT } from './contract';
+import { type CredentialReference, ENV, EVENT_SOURCE, EXPORT, WORK_NODE_OPTIONS } from './contract';
 import { keyPatterns } from './object-key';
 import type { GitPushPipelineProps } from './props';
 import { credentialPattern, hostAndPort, type RepositoryPattern } from './repository-address';
@@ -73,6 +73,7 @@ export function createWorkFunction(parts: Parts): lambda.Function {
       export: EXPORT,
       ephemeralStorageSize: storage,
       environment: {
+        NODE_OPTIONS: WORK_NODE_OPTIONS,
         ...commonEnvironment(parts),
         ...jsonVariables({ [ENV.paths]: props.paths }),
         ...(props.splitBy !== undefined && { [ENV.splitBy]: props.splitBy }),
