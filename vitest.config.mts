@@ -38,7 +38,7 @@ export default defineConfig({
     // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no changed globals.
     pool: 'threads',
     isolate: false,
-    maxWorkers: 3, // one more than there are processors: tests wait for functions, which run elsewhere
+    maxWorkers: 2,
     sequence: process.argv.some(arg => arg.startsWith('--sequence.shuffle'))
       ? undefined
       : { sequencer: LongestFirst },

@@ -125,7 +125,9 @@ describe.each(BLOCK_CASES)('the page of $name', block => {
     if (page.includes('<!-- props -->')) page = fill(page, 'props', propsTable(`${block.name}Props`));
     page = fill(page, 'metrics', `${metricsTable(block.name)}\n\n${alarmsTable(block)}`);
     expectCurrent(file, page);
-    const own = (typeOf(`${block.name}Props`).properties ?? []).map(({ name }) => name);
+    const own = (typeOf(`${block.name}Props`).properties ?? [])
+      .filter(({ docs }) => docs?.deprecated === undefined)
+      .map(({ name }) => name);
     expect(own.filter(name => !new RegExp(`\\b${name}\\b`).test(page))).toEqual([]);
   });
 });

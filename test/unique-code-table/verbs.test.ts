@@ -217,13 +217,13 @@ describe('redeem', () => {
     });
   });
 
-  test('of sixty at a time lets as many through as the code allows', async () => {
+  test('of thirty at a time lets as many through as the code allows', async () => {
     const code = await newCode({ maxRedemptions: 10 });
     const outcomes = await Promise.all(
-      Array.from({ length: 60 }, (_, index) => outcome('redeem', { code, idempotencyKey: `r${index}` })),
+      Array.from({ length: 30 }, (_, index) => outcome('redeem', { code, idempotencyKey: `r${index}` })),
     );
     expect(outcomes.filter(name => name === 'done')).toHaveLength(10);
-    expect(outcomes.filter(name => name === 'CodeUsedUp')).toHaveLength(50);
+    expect(outcomes.filter(name => name === 'CodeUsedUp')).toHaveLength(20);
     expect((await itemOf(code))?.RedemptionIds.SS).toHaveLength(10);
   });
 
