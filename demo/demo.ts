@@ -5,6 +5,7 @@ import { PSEUDO_PARAMETERS } from 'cdk-localhost/intrinsics';
 import { Lambda } from 'cdk-localhost/lambda';
 import { readable } from 'cdk-localhost/log-line';
 import { PageServer } from 'cdk-localhost/page';
+import { onEndAsked } from 'cdk-localhost/signals';
 import type { SystemOptions } from 'cdk-localhost/system';
 
 /** Another one where it is taken. */
@@ -33,8 +34,7 @@ async function main(): Promise<number> {
   // With --json, stdout belongs to one line of JSON.
   const print = (line: string) => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
   const stopped = new Promise<void>(resolve => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
+    onEndAsked(resolve);
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
   });
   print(`Starting ${options.app ?? 'the example app'} …`);

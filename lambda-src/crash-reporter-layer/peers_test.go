@@ -18,7 +18,7 @@ import (
 func BenchmarkPeers(b *testing.B) {
 	out := os.Getenv("PEERS_OUT")
 	if out == "" {
-		b.Skip("PEERS_OUT says where the figures go")
+		b.Fatal("name the file for the figures in PEERS_OUT")
 	}
 	binaries := map[string]string{}
 	if err := json.Unmarshal([]byte(os.Getenv("PEERS")), &binaries); err != nil {

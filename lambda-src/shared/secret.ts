@@ -35,6 +35,7 @@ export function acceptedSecrets(
 function cached<T>(read: () => Promise<T>, now: () => number): Cached<T> {
   let known: { readonly value: T; readonly at: number } | undefined;
   let triedAt = -Infinity;
+  let refusedAt = -Infinity;
   let reading: Promise<T> | undefined;
 
   async function readAgain(): Promise<T> {
@@ -53,8 +54,9 @@ function cached<T>(read: () => Promise<T>, now: () => number): Cached<T> {
 
   return async (fresh = false) => {
     if (reading) return reading;
-    const age = now() - triedAt;
-    if (known && age < (fresh ? MIN_FRESH_MS : MAX_AGE_MS)) return known.value;
+    const kept = fresh ? refusedAt + MIN_FRESH_MS : triedAt + MAX_AGE_MS;
+    if (known && now() < kept) return known.value;
+    if (fresh) refusedAt = now();
     reading = readAgain();
     return reading;
   };

@@ -101,6 +101,32 @@ const HANDLERS: Record<string, readonly string[]> = {
   ListHandler: ['dynamodb:Query'],
 };
 
+/** Each verb once, by invoke, whichever test needs it first. */
+let life: Promise<void> | undefined;
+const lived = () => (life ??= liveOnce());
+async function liveOnce(): Promise<void> {
+  const { codes } = await invoke('ImportHandler', { codes: ['gift-0001'], anyFormat: true });
+  const [code] = codes as string[];
+  expect(await invoke('ValidateHandler', { code })).toMatchObject({ valid: true });
+  expect(await invoke('RedeemHandler', { code, idempotencyKey: 'a' })).toMatchObject({
+    redemptionsLeft: 0,
+  });
+  expect(await invoke('RedeemHandler', { code, idempotencyKey: 'b' })).toMatchObject({
+    errorType: 'CodeUsedUp',
+  });
+  const { redemptions } = (await invoke('LookUpHandler', { code })) as { redemptions: Body[] };
+  expect(await invoke('RollBackHandler', { code, redemptionId: redemptions[0].redemptionId })).toMatchObject({
+    redemptionsLeft: 1,
+  });
+  expect(await invoke('RevokeHandler', { code })).toMatchObject({ code });
+  expect(await invoke('ReinstateHandler', { code })).toMatchObject({ state: 'ACTIVE' });
+  expect(await invoke('LookUpHandler', { code: 'NOSUCHCODE' })).toMatchObject({ errorType: 'CodeUnknown' });
+  const { code: hers } = await invoke('IssueHandler', { usedBy: 'bea' });
+  expect((await invoke('ListHandler', { usedBy: 'bea' })).codes).toMatchObject([{ code: hers }]);
+  await eventually(() => told(code).length === 5);
+  expect(told(code)[0][0]).toBe('CodeImported');
+}
+
 describe('the whole life of a code', () => {
   test('over HTTP: the code travels in the body, and the bus hears of each step', async () => {
     const issued = await post('', { reference: 'order 7', usedBy: 'ann', description: 'a secret wish' });
@@ -149,33 +175,15 @@ describe('the whole life of a code', () => {
       expect(all).not.toContain(secret);
     }
     const queue = running.system.service(Sqs).queue('redeemed');
-    await eventually(() => queue.contents.length === 1); // the rule for redemptions got one event of five
+    const { codeHash } = common;
+    const redemptions = () => queue.contents.filter(({ body }) => body.includes(codeHash));
+    await eventually(() => redemptions().length === 1); // the rule for redemptions got one event of five
   });
 
-  test('by invoking the functions, with errors by name', async () => {
-    const { codes } = await invoke('ImportHandler', { codes: ['gift-0001'], anyFormat: true });
-    const [code] = codes as string[];
-    expect(await invoke('ValidateHandler', { code })).toMatchObject({ valid: true });
-    expect(await invoke('RedeemHandler', { code, idempotencyKey: 'a' })).toMatchObject({
-      redemptionsLeft: 0,
-    });
-    expect(await invoke('RedeemHandler', { code, idempotencyKey: 'b' })).toMatchObject({
-      errorType: 'CodeUsedUp',
-    });
-    const { redemptions } = (await invoke('LookUpHandler', { code })) as { redemptions: Body[] };
-    expect(
-      await invoke('RollBackHandler', { code, redemptionId: redemptions[0].redemptionId }),
-    ).toMatchObject({ redemptionsLeft: 1 });
-    expect(await invoke('RevokeHandler', { code })).toMatchObject({ code });
-    expect(await invoke('ReinstateHandler', { code })).toMatchObject({ state: 'ACTIVE' });
-    expect(await invoke('LookUpHandler', { code: 'NOSUCHCODE' })).toMatchObject({ errorType: 'CodeUnknown' });
-    const { code: hers } = await invoke('IssueHandler', { usedBy: 'bea' });
-    expect((await invoke('ListHandler', { usedBy: 'bea' })).codes).toMatchObject([{ code: hers }]);
-    await eventually(() => told(code).length === 5);
-    expect(told(code)[0][0]).toBe('CodeImported');
-  });
+  test('by invoking the functions, with errors by name', lived);
 
   test('codes stand in no log line', async () => {
+    await lived();
     const { Items = [] } = await new DynamoDBClient(clientFor(running, 'dynamodb')).send(
       new ScanCommand({ TableName: 'Codes-Table' }),
     );
@@ -199,6 +207,7 @@ describe('the whole life of a code', () => {
   });
 
   test('each verb counts what it did and what it refused', async () => {
+    await lived();
     const before = { redeem: counted('RedeemHandler'), issue: counted('IssueHandler') };
     const { code } = await invoke('IssueHandler', {});
     await invoke('RedeemHandler', { code });
@@ -215,12 +224,13 @@ describe('the whole life of a code', () => {
     ).toEqual([1, 1, 1, 0, 0]);
     for (const handler of Object.keys(HANDLERS)) expect(counted(handler).Done, handler).toBeGreaterThan(0);
     expect(counted('ImportHandler').CodesImported).toBe(1);
-    expect(counted('EventsHandler').EventsPut).toBeGreaterThan(10);
+    expect(counted('EventsHandler').EventsPut).toBeGreaterThan(5);
   });
 
   test.each([...Object.keys(HANDLERS), 'EventsHandler'])(
     'the role of %s allows what it did, and no more',
-    handler => {
+    async handler => {
+      await lived();
       expect(deniedCalls(running.system, `Codes-${handler}`)).toEqual([]);
       expectAllUsed(
         running.system,

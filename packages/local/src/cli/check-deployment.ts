@@ -7,6 +7,7 @@ import { attack, type Sample } from '../load/attack';
 import { type Mark, plot } from '../load/plot';
 import { duration, figuresOf, textReport } from '../load/report';
 import { birthdayTargets, parseTargets } from '../load/targets';
+import { onEndAsked } from '../util/signals';
 
 const LATE = 3;
 const INTERRUPTED = 130;
@@ -68,7 +69,7 @@ Exit status: 0 within the limits, 1 not, 2 wrongly called, 3 this machine was to
         : parseTargets(readFileSync(values.targets, 'utf8'), values.url, path.dirname(values.targets));
 
     const stopping = new AbortController();
-    process.once('SIGINT', () => stopping.abort());
+    const listenNoMore = onEndAsked(() => stopping.abort());
     const started = performance.now();
     const marks: Mark[] = [];
     const mark = (text: string) => marks.push({ at: performance.now() - started, text });
@@ -89,7 +90,7 @@ Exit status: 0 within the limits, 1 not, 2 wrongly called, 3 this machine was to
       signal: stopping.signal,
       until: during,
       onSample: progress.add,
-    });
+    }).finally(listenNoMore);
     progress.stop();
     await during;
 

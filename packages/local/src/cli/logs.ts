@@ -3,6 +3,7 @@ import type { Command } from './command';
 import { readable } from './log-line';
 import { runningUp } from './run-file';
 import type { JournalRecord } from '../journal';
+import { onEndAsked } from '../util/signals';
 
 export const logs: Command = {
   summary: 'the logs of what runs, by function or request',
@@ -43,8 +44,7 @@ export const logs: Command = {
     snapshot.records.forEach(print);
     if (!values.follow) return 0;
     const stopping = new AbortController();
-    process.once('SIGINT', () => stopping.abort());
-    process.once('SIGTERM', () => stopping.abort());
+    onEndAsked(() => stopping.abort());
     try {
       const stream = await fetch(`${page}/api/events?after=${snapshot.seq}`, {
         headers,

@@ -8,6 +8,7 @@ import { Lambda } from '../aws/lambda/lambda';
 import { PageServer } from '../page/server';
 import { System } from '../system';
 import { PSEUDO_PARAMETERS } from '../template/intrinsics';
+import { onEndAsked } from '../util/signals';
 
 export const up: Command = {
   summary: 'run an app until Ctrl-C, and show it on a page',
@@ -51,8 +52,7 @@ with the permissions that they would have. Nothing reaches AWS.
     });
     const print = (line: string) => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
     const stopped = new Promise<void>(resolve => {
-      process.once('SIGINT', () => resolve());
-      process.once('SIGTERM', () => resolve());
+      onEndAsked(resolve);
       for (const stream of [process.stdout, process.stderr]) stream.on('error', () => resolve()); // nobody reads any more
     });
     const options = {

@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type Command, integer, milliseconds, readEvent, UsageError } from './command';
 import { listen, type RunningServer } from '../util/server';
+import { onEndAsked } from '../util/signals';
 
 const INTERRUPTED = 130;
 /** Answers that another try may change. */
@@ -80,8 +81,7 @@ Exit status: 0 succeeded (or accepted, with --no-follow), 1 failed, refused or c
       return 0;
     }
     const stopping = new AbortController();
-    const interrupt = () => stopping.abort();
-    process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+    const listenNoMore = onEndAsked(() => stopping.abort());
     let host: RunningServer | undefined;
     try {
       let runId = values.run;
@@ -120,7 +120,7 @@ Exit status: 0 succeeded (or accepted, with --no-follow), 1 failed, refused or c
       );
       return INTERRUPTED;
     } finally {
-      process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+      listenNoMore();
       await host?.close();
     }
   },
