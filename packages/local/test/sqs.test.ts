@@ -380,14 +380,12 @@ describe('a redrive', () => {
       Attributes: { ApproximateReceiveCount: '1' },
     });
     expect(back.MessageId).not.toBe(MessageId);
-    expect(await tasks('dead')).toMatchObject([
-      {
-        Status: 'COMPLETED',
-        SourceArn: arn('dead'),
-        ApproximateNumberOfMessagesMoved: 1,
-        ApproximateNumberOfMessagesToMove: 1,
-      },
-    ]);
+    expect((await tasks('dead'))![0]).toMatchObject({
+      Status: 'COMPLETED',
+      SourceArn: arn('dead'),
+      ApproximateNumberOfMessagesMoved: 1,
+      ApproximateNumberOfMessagesToMove: 1,
+    });
     await purge('standard');
   });
 
