@@ -10,7 +10,7 @@ import { grantTableRead, grantTableWrite } from '../shared/table';
  * A birthday API, made in this stack or in another one.
  */
 export interface IBirthdayApi extends IConstruct {
-  /** The address of the API, without a slash at the end: `https://…`. */
+  /** The address of the API, without a trailing slash: `https://…`. */
   readonly url: string;
 
   /** The HTTP API. */
@@ -20,21 +20,24 @@ export interface IBirthdayApi extends IConstruct {
   readonly table: dynamodb.ITable;
 
   /**
-   * Lets somebody read a stored birthday: `dynamodb:GetItem` on the table, and its key where it has one of its own.
+   * Lets somebody read a stored birthday: `dynamodb:GetItem` on the table, and the use of its KMS key where
+   * it has one.
    *
    * @param grantee who may read
    */
   grantRead(grantee: iam.IGrantable): iam.Grant;
 
   /**
-   * Lets somebody store a birthday: `dynamodb:PutItem` on the table, and its key where it has one of its own.
+   * Lets somebody store a birthday: `dynamodb:PutItem` on the table, and the use of its KMS key where it has
+   * one.
    *
    * @param grantee who may write
    */
   grantWrite(grantee: iam.IGrantable): iam.Grant;
 
   /**
-   * Lets somebody erase a stored birthday: `dynamodb:DeleteItem` on the table, and its key where it has one of its own.
+   * Lets somebody erase a stored birthday: `dynamodb:DeleteItem` on the table, and the use of its KMS key
+   * where it has one.
    *
    * @param grantee who may erase
    */
@@ -43,23 +46,23 @@ export interface IBirthdayApi extends IConstruct {
   /**
    * How many requests the API received.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests were refused as the caller's mistake (4xx).
+   * How many requests were refused because of the caller (4xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests failed as our mistake (5xx).
+   * How many requests failed on our side (5xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -67,14 +70,14 @@ export interface IBirthdayApi extends IConstruct {
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 }
 
 /**
- * Where a birthday API of another stack is.
+ * What identifies a birthday API of another stack.
  */
 export interface BirthdayApiAttributes {
   /** The ARN of its table. */
@@ -95,7 +98,7 @@ export interface BirthdayApiAttributes {
 }
 
 /**
- * What is the same whoever made it.
+ * What is the same wherever it was made.
  *
  * @internal
  */
@@ -106,7 +109,8 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   protected abstract readonly encryptionKey?: kms.IKey;
 
   /**
-   * Lets somebody read a stored birthday: `dynamodb:GetItem` on the table, and its key where it has one of its own.
+   * Lets somebody read a stored birthday: `dynamodb:GetItem` on the table, and the use of its KMS key where
+   * it has one.
    *
    * @param grantee who may read
    */
@@ -115,7 +119,8 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   }
 
   /**
-   * Lets somebody store a birthday: `dynamodb:PutItem` on the table, and its key where it has one of its own.
+   * Lets somebody store a birthday: `dynamodb:PutItem` on the table, and the use of its KMS key where it has
+   * one.
    *
    * @param grantee who may write
    */
@@ -124,7 +129,8 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   }
 
   /**
-   * Lets somebody erase a stored birthday: `dynamodb:DeleteItem` on the table, and its key where it has one of its own.
+   * Lets somebody erase a stored birthday: `dynamodb:DeleteItem` on the table, and the use of its KMS key
+   * where it has one.
    *
    * @param grantee who may erase
    */
@@ -135,7 +141,7 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   /**
    * How many requests the API received.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -143,9 +149,9 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   }
 
   /**
-   * How many requests were refused as the caller's mistake (4xx).
+   * How many requests were refused because of the caller (4xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -153,9 +159,9 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   }
 
   /**
-   * How many requests failed as our mistake (5xx).
+   * How many requests failed on our side (5xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -165,7 +171,7 @@ export abstract class BirthdayApiBase extends Construct implements IBirthdayApi 
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

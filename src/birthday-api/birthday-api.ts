@@ -47,7 +47,7 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly table?: dynamodb.ITable;
 
   /**
-   * How the new table is paid for.
+   * How the new table is billed.
    *
    * @default - TableBilling.onDemand()
    */
@@ -79,7 +79,7 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly pointInTimeRecovery?: boolean;
 
   /**
-   * Where it is decided which day is today: an IANA time zone name, for instance `Europe/Madrid`.
+   * The time zone that decides which day is today: an IANA name, for instance `Europe/Madrid`.
    *
    * @see https://www.iana.org/time-zones
    * @default 'UTC'
@@ -87,7 +87,7 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly timeZone?: string;
 
   /**
-   * When a birthday of 29 February is kept in a common year.
+   * When a birthday on 29 February is celebrated in a common year.
    *
    * @default LeapDayBirthday.MARCH_1
    */
@@ -96,10 +96,10 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   /**
    * A secret whose value turns the stored hash of a user name into an HMAC.
    *
-   * Names are stored only as SHA-256, but who reads the table can hash likely names and compare. With a key they cannot.
-   * The value is the key, as text of at least 16 bytes; a change is seen within a minute. Changing it makes the stored
-   * birthdays unreachable. Adds `secretsmanager:GetSecretValue` on that secret to both functions' roles, and
-   * `kms:Decrypt` on its key where it has one of its own.
+   * Names are stored only as SHA-256, but whoever reads the table can hash likely names and compare. With a
+   * key they cannot. The value is the key, as text of at least 16 bytes; a change takes effect within a
+   * minute. Changing it makes the stored birthdays unreachable. Adds `secretsmanager:GetSecretValue` on that
+   * secret to both functions' roles, and `kms:Decrypt` on its KMS key where it has one.
    *
    * @see https://www.rfc-editor.org/rfc/rfc2104
    * @default - a plain SHA-256
@@ -116,7 +116,8 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
 
   /**
    * How CodeDeploy shifts traffic to a new version of the functions, for instance
-   * `LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES`. It goes back when a new version fails; the alarms for that are made.
+   * `LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES`. It rolls back when a new version fails; the alarms
+   * for that are made.
    *
    * @see https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html
    * @default - all at once
@@ -125,15 +126,15 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
 
   /**
    * Whether a new version of a function is invoked once before it gets any traffic: with a request that changes nothing, by a function
-   * that CodeDeploy calls and that may invoke this version alone. Where it does not answer as a healthy version does, the deployment is
-   * rolled back, and nobody has met it. Needs `gradualDeployment`.
+   * that CodeDeploy calls and that may invoke this version alone. Where it does not answer as a healthy
+   * version does, the deployment is rolled back before any caller has met it. Needs `gradualDeployment`.
    *
    * @default false
    */
   readonly preTrafficCheck?: boolean;
 
   /**
-   * How many execution environments of each function are kept warm.
+   * How many execution environments of each function are kept warm (provisioned concurrency).
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
    * @default - none
@@ -164,7 +165,7 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
    *
    * @param scope the scope
    * @param id the id
-   * @param attributes where it is
+   * @param attributes what identifies it
    */
   public static fromBirthdayApiAttributes(
     scope: Construct,
@@ -209,8 +210,8 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
 
   /**
    * @param scope the construct it belongs to, often a stack
-   * @param id its name there, a part of every logical id: another one makes new resources
-   * @param props what is different from the defaults
+   * @param id its name there, a part of every logical id: changing it makes new resources
+   * @param props overrides of the defaults
    */
   public constructor(scope: Construct, id: string, props: BirthdayApiProps = {}) {
     super(scope, id);
@@ -301,7 +302,7 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
     this.domain = this.front.domain;
   }
 
-  /** The address of the API, without a slash at the end: `https://…`. */
+  /** The address of the API, without a trailing slash: `https://…`. */
   public get url(): string {
     return this.front.url;
   }
@@ -316,7 +317,7 @@ export class BirthdayApi extends BirthdayApiBase implements ec2.IConnectable, IW
   /**
    * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
    *
-   * @param options who hears of them, and what is different
+   * @param options who is notified, and what is overridden
    */
   public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
     return createAlarms(this, [...frontRules(this.front), ...functionRules(this.functions)], options);

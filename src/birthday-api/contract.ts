@@ -9,10 +9,10 @@ export const ENV = {
   hashKeySecretArn: 'HASH_KEY_SECRET_ARN',
 } as const;
 
-/** When a birthday of 29 February is kept in a common year. */
+/** When a birthday on 29 February is celebrated in a common year. */
 export type LeapDayRule = 'FEBRUARY_28' | 'MARCH_1';
 
-/** The table: one item a user. */
+/** The table: one item per user. */
 export const TABLE = {
   /** Partition key: SHA-256 of the user name, or its HMAC, as 64 lower-case hex digits. */
   key: 'Id',
@@ -38,8 +38,8 @@ const probe = (user: string, routeKey: string, statusCodes: readonly number[]) =
 });
 
 /**
- * What a new version is asked before it gets traffic. Reading goes as far as the table, the key and the secret; what would write is
- * asked for a name that cannot be one, and refuses it.
+ * What a new version is asked before it gets traffic. Reading goes as far as the table, the key and the
+ * secret; what would write is given a name that cannot be one, and refuses it.
  */
 export const PROBE = {
   put: probe('0', 'PUT /hello/{user}', [400]),

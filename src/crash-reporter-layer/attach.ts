@@ -30,7 +30,8 @@ export function addLayer(fn: lambda.Function, layer: () => lambda.ILayerVersion)
     );
   }
   const version = layer();
-  // The CDK counts. To resolve the list of layers here would freeze it: older CDKs keep what was resolved first.
+  // The CDK counts them. Resolving the list of layers here would freeze it: older CDKs keep what was
+  // resolved first.
   try {
     fn.addLayers(version);
   } catch (error) {
@@ -49,13 +50,13 @@ function isEdge(fn: lambda.Function): boolean {
   return JSON.stringify(Stack.of(fn).resolve(fn.role.assumeRolePolicy.toJSON())).includes('edgelambda.');
 }
 
-/** What a scope has that cannot be attached. */
+/** What a scope holds that cannot be attached to. */
 export interface Skipped {
   readonly node: IConstruct;
   readonly reason: CrashReporterSkipReason;
 }
 
-/** Attaches to every function below a scope; what cannot be attached is annotated and listed. */
+/** Attaches to every function below a scope; what cannot be attached to is annotated and listed. */
 export function attachToAll(
   scope: IConstruct,
   except: readonly IConstruct[],
@@ -102,7 +103,10 @@ function isBareResource(node: IConstruct): boolean {
   );
 }
 
-/** A function that the stack knows by its ARN or name: not a version or alias of one, which is nothing to attach to. */
+/**
+ * A function that the stack knows by its ARN or name: not a version or alias of one, which cannot be attached
+ * to.
+ */
 function isImported(node: IConstruct): boolean {
   return (
     node instanceof lambda.FunctionBase &&
@@ -112,8 +116,9 @@ function isImported(node: IConstruct): boolean {
 }
 
 /**
- * The same in every stage and region, and known before the deployment: what tells one function's crashes from another's. The path
- * below the nearest stage; where there is none, below the stack, whose name often has the environment in it.
+ * The same in every stage and region, and known before the deployment: what tells one function's crashes
+ * from another's. The path below the nearest stage or, where there is none, below the stack, whose name
+ * often has the environment in it.
  */
 export function groupOf(fn: IConstruct): string {
   const stage = Stage.of(fn);
@@ -139,6 +144,6 @@ function imageMessage({ name }: lambda.Architecture): string {
     `  unzip -p node_modules/cdk-serverless-blocks/assets/${zip} ${EXTENSION} > crash-reporter`,
     'and add to the Dockerfile',
     `  COPY --chmod=0755 crash-reporter /opt/${EXTENSION}`,
-    `Give the function ${ENV.dsn}, or ${ENV.dsnSecretArn} and the right to read that secret; and leave it out of the CrashReporterLayer`,
+    `Give the function ${ENV.dsn}, or ${ENV.dsnSecretArn} and permission to read that secret; and leave it out of the CrashReporterLayer`,
   ].join('\n');
 }

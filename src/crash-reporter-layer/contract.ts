@@ -1,18 +1,21 @@
-/** What the construct and the extension agree on. Nothing is imported here. The extension's side is `internal/config/config.go`. */
+/**
+ * What the construct and the extension agree on. Nothing is imported here. The extension's side is
+ * `internal/config/config.go`.
+ */
 
 /** Names of the environment variables that the construct sets and the extension reads. */
 export const ENV = {
   /** The DSN itself. Not SENTRY_DSN: that one belongs to an SDK in the function. */
   dsn: 'CRASH_REPORTER_DSN',
   dsnSecretArn: 'CRASH_REPORTER_DSN_SECRET_ARN',
-  /** Which member of the secret's JSON object; without it the whole text. */
+  /** Which member of the secret's JSON object; without it, the whole text. */
   dsnSecretField: 'CRASH_REPORTER_DSN_SECRET_FIELD',
   dsnParameterName: 'CRASH_REPORTER_DSN_PARAMETER_NAME',
   environmentName: 'CRASH_REPORTER_ENVIRONMENT',
   release: 'CRASH_REPORTER_RELEASE',
   dist: 'CRASH_REPORTER_DIST',
   mode: 'CRASH_REPORTER_MODE',
-  /** A JSON object of texts. */
+  /** A JSON object of strings. */
   tags: 'CRASH_REPORTER_TAGS',
   sampleRate: 'CRASH_REPORTER_SAMPLE_RATE',
   /** Names, separated by commas. */

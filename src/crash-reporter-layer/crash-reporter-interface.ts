@@ -12,7 +12,7 @@ import type { IWatchable } from '../shared/monitoring';
  * A crash reporter: with layers of its own, or with layer versions that another stack or account publishes.
  */
 export interface ICrashReporterLayer extends IWatchable {
-  /** What the metrics over all of its functions are called by: the value of their dimension `Reporter`. */
+  /** What identifies the metrics over all of its functions: the value of their dimension `Reporter`. */
   readonly reporterName: string;
 
   /**
@@ -20,12 +20,12 @@ export interface ICrashReporterLayer extends IWatchable {
    *
    * @param fn a function with room for a layer
    * @param overrides what is different for this function
-   * @returns whether it was attached now
+   * @returns whether this call attached it
    */
   addTo(fn: lambda.Function, overrides?: CrashReporterOverrides): boolean;
 
   /**
-   * Attaches the reporter to every function below a scope, also to those that are added later.
+   * Attaches the reporter to every function below a scope, including those that are added later.
    *
    * @param scope a stack, a stage, a construct or the app
    * @param options what is left out
@@ -49,15 +49,16 @@ export interface ICrashReporterLayer extends IWatchable {
    * How many times a function crashed, sent or not.
    *
    * @param fn a function that is attached
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   metricCrashes(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many crashes of a function were not sent, for whatever reason: also because one like it was sent a moment ago.
+   * How many crashes of a function were not sent, for whatever reason, even because one like it was sent a
+   * moment ago.
    *
    * @param fn a function that is attached
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   metricNotReported(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
@@ -65,21 +66,21 @@ export interface ICrashReporterLayer extends IWatchable {
    * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
    *
    * @param fn a function that is attached
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   metricUndelivered(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many times all functions that are attached crashed, in one region.
+   * How many times all attached functions crashed, in one region.
    *
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   metricAllCrashes(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
    * How many crashes Sentry should have got and will not, of all functions that are attached, in one region.
    *
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   metricAllUndelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 }

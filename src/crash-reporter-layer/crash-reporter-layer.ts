@@ -24,14 +24,17 @@ import type { AlarmOptions } from '../shared/monitoring';
 import { InvalidPropError, validateDuration, validateInteger } from '../shared/validate';
 import { validateTypes } from '../shared/validate-types';
 
-/** By whom a function's crashes are reported. One extension a function is enough, and two would report everything twice. */
+/**
+ * Which reporter a function has. One extension per function is enough, and two would report everything twice.
+ */
 const reporters = new WeakMap<lambda.Function, CrashReporterLayer>();
 
 /**
- * Reports every crash of Lambda functions to Sentry, in any runtime, also when a function never started.
+ * Reports every crash of Lambda functions to Sentry, in any runtime, even when a function never started.
  *
- * A layer for each architecture with a Lambda extension that runs beside the function, hears of its end from Lambda's Telemetry API
- * and sends one report for each crash: with the stack trace where the log has one, with memory, limit and duration.
+ * A layer for each architecture with a Lambda extension that runs beside the function, learns of its end
+ * from Lambda's Telemetry API and sends one report for each crash: with the stack trace where the log has
+ * one, with memory, limit and duration.
  *
  *     new CrashReporterLayer(this, 'Crashes', { dsn: SentryDsn.fromSecret(secret) }).addTo(fn);
  *
@@ -64,8 +67,8 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * The commit that is built, as a release: what the build service says, else `git rev-parse HEAD`. It is no default, because every
-   * commit would then deploy every function anew.
+   * The commit that is built, as a release: what the build service says, else `git rev-parse HEAD`. It is
+   * not the default, because every commit would then redeploy every function.
    *
    * @param directory a folder of the checkout; the working directory if it is not given
    */
@@ -74,7 +77,9 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
     return gitCommit(directory ?? process.cwd());
   }
 
-  /** What the metrics over all of its functions are called by, the value of their dimension `Reporter`: its path. */
+  /**
+   * What identifies the metrics over all of its functions, the value of their dimension `Reporter`: its path.
+   */
   public readonly reporterName: string;
 
   private readonly skippedFunctions = new Map<IConstruct, CrashReporterSkipReason>();
@@ -83,7 +88,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
 
   /**
    * @param scope the construct it belongs to, often a stack
-   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param id its name there, a part of every logical id: changing it makes new resources
    * @param props its settings
    */
   public constructor(
@@ -103,9 +108,10 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
    * Attaches the reporter to a function: the layer of its architecture, environment variables that begin with `CRASH_REPORTER_` and no
    * other, and the permission to read the DSN. A second call for the same function does nothing.
    *
-   * @param fn a function with room for a layer; a container image has none, the error says what to write in its Dockerfile
+   * @param fn a function with room for a layer; a container image has none, and the error says what to write
+   * in its Dockerfile
    * @param overrides what is different for this function
-   * @returns whether it was attached now
+   * @returns whether this call attached it
    */
   public addTo(fn: lambda.Function, overrides: CrashReporterOverrides = {}): boolean {
     if (!(fn instanceof lambda.Function)) {
@@ -132,9 +138,10 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Attaches the reporter to every function below a scope, also to those that are added later and to those of other blocks, in every
-   * stack and region: each stack has its own layers, so no stack refers to another. Functions that have a reporter of their own keep
-   * it. What cannot have one (see `CrashReporterSkipReason`) is left out with a warning, and listed by `skipped()`.
+   * Attaches the reporter to every function below a scope, including those that are added later and those of
+   * other blocks, in every stack and region: each stack has its own layers, so no stack refers to another.
+   * Functions that have a reporter of their own keep it. What cannot have one (see
+   * `CrashReporterSkipReason`) is left out with a warning, and listed by `skipped()`.
    *
    * @param scope a stack, a stage, a construct or the app
    * @param options what is left out
@@ -194,17 +201,18 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
    * How many times a function crashed, sent or not.
    *
    * @param fn a function that is attached
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   public metricCrashes(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.metric(fn, METRIC.crashes, options);
   }
 
   /**
-   * How many crashes of a function were not sent, for whatever reason: also because one like it was sent a moment ago.
+   * How many crashes of a function were not sent, for whatever reason, even because one like it was sent a
+   * moment ago.
    *
    * @param fn a function that is attached
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   public metricNotReported(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.metric(fn, METRIC.notReported, options);
@@ -214,16 +222,16 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
    * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
    *
    * @param fn a function that is attached
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   public metricUndelivered(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.metric(fn, METRIC.undelivered, options);
   }
 
   /**
-   * How many times all functions that are attached crashed, in one region.
+   * How many times all attached functions crashed, in one region.
    *
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   public metricAllCrashes(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.metricOfAll(METRIC.crashes, options);
@@ -232,17 +240,17 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   /**
    * How many crashes Sentry should have got and will not, of all functions that are attached, in one region.
    *
-   * @param options what is different of the metric; by default the sum over five minutes
+   * @param options overrides of the metric's properties; by default the sum over five minutes
    */
   public metricAllUndelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return this.metricOfAll(METRIC.undelivered, options);
   }
 
   /**
-   * Makes the alarms that one would choose oneself, over all functions that are attached, in the region where the alarms are. Nothing is
-   * watched unless this is called. A second call for the same `scope` is an error.
+   * Makes the recommended alarms, over all functions that are attached, in the region where the alarms are.
+   * Nothing is watched unless this is called. A second call for the same `scope` is an error.
    *
-   * @param options who hears of them, and what is different
+   * @param options who is notified, and what is overridden
    * @returns the alarms
    */
   public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
@@ -320,7 +328,7 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
     });
   }
 
-  /** A metric that nobody writes would be an alarm that never comes. */
+  /** An alarm on a metric that nobody writes would never go off. */
   private writeMetrics(name: string): void {
     if (this.props.metrics === false) {
       throw new InvalidPropError(
@@ -428,7 +436,7 @@ function validateFunctionOptions(scope: IConstruct, options: CrashReporterFuncti
   }
 }
 
-/** What a spread must not take over. */
+/** What a spread must not copy. */
 function withoutUndefined<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

@@ -12,9 +12,10 @@ export enum CrashReporterMode {
    */
   CRASH = 'CRASH',
   /**
-   * Also errors that a handler throws. The environment is held after the response until Lambda has told the extension how the
-   * invocation ended, and errors are sent; callers do not wait for it, but it is billed. A signal that Lambda lost holds it once and
-   * for ten seconds at most, a Sentry that does not answer once and for one second.
+   * Also errors that a handler throws. After the response, the environment is held until Lambda has told the
+   * extension how the invocation ended and errors are sent; callers do not wait for it, but it is billed. A
+   * signal that Lambda lost holds it once, for ten seconds at most; a Sentry that does not answer once, for
+   * one second.
    */
   ERRORS = 'ERRORS',
 }
@@ -88,16 +89,17 @@ export interface CrashReporterLayerVersionArns {
  */
 export interface CrashReporterFunctionOptions {
   /**
-   * The environment that reports carry, such as `staging`: 1 to 64 characters, no slash and no space. Goes before the function's own
-   * `SENTRY_ENVIRONMENT`, which its SDK keeps.
+   * The environment that reports carry, such as `staging`: 1 to 64 characters, no slash and no space. Takes
+   * precedence over the function's own `SENTRY_ENVIRONMENT`, which its SDK keeps.
    *
    * @default - what the function's own `SENTRY_ENVIRONMENT` or `NODE_ENV` says, else `production`
    */
   readonly environmentName?: string;
 
   /**
-   * The version of the code that reports carry, such as a commit: 1 to 200 characters, no slash and no line break. Goes before the
-   * function's own `SENTRY_RELEASE`, which its SDK keeps. `CrashReporterLayer.gitRelease()` is the commit that is built.
+   * The version of the code that reports carry, such as a commit: 1 to 200 characters, no slash and no line
+   * break. Takes precedence over the function's own `SENTRY_RELEASE`, which its SDK keeps.
+   * `CrashReporterLayer.gitRelease()` is the commit that is built.
    *
    * @see https://docs.sentry.io/product/releases/
    * @default - what the function's own `SENTRY_RELEASE` says, else none
@@ -126,7 +128,7 @@ export interface CrashReporterFunctionOptions {
   readonly tags?: { [name: string]: string };
 
   /**
-   * The share of crashes that is reported, from 0 to 1. Whether one is, is decided by its request id.
+   * The share of crashes that is reported, from 0 to 1. The request id decides whether one is.
    *
    * @default 1
    */
@@ -163,9 +165,10 @@ export interface CrashReporterLayerProps extends CrashReporterFunctionOptions {
   readonly dsn: SentryDsn;
 
   /**
-   * What must not leave in a report: names of environment variables whose values, and of keys whose values in texts, are replaced.
-   * Values of variables and keys that hold a secret by their name (password, token, secret, …), and what is a secret by its form
-   * (tokens, private keys, passwords in URLs, card numbers), always are. Only free text is searched.
+   * What must not leave in a report: names of environment variables and of keys in texts whose values are
+   * replaced. Values of variables and keys that are secret by name (password, token, secret, …), and what is
+   * a secret by its form (tokens, private keys, passwords in URLs, card numbers), always are.
+   * Only free text is searched.
    *
    * @default - only what looks secret
    */
@@ -179,14 +182,16 @@ export interface CrashReporterLayerProps extends CrashReporterFunctionOptions {
   readonly breadcrumbs?: boolean;
 
   /**
-   * How many crashes are sent a minute by one execution environment, and at once: 1 to 60. The others are counted.
+   * How many crashes one execution environment sends per minute, and at once: 1 to 60. The others are
+   * counted.
    *
    * @default 10
    */
   readonly maxReportsPerMinute?: number;
 
   /**
-   * How long after a crash the same one is only counted: whole seconds, at most a day. 0 sends each.
+   * How long after a crash the same crash is only counted: whole seconds, at most a day. With 0, each is
+   * sent.
    *
    * @default Duration.minutes(1)
    */
@@ -208,7 +213,7 @@ export interface CrashReporterLayerProps extends CrashReporterFunctionOptions {
   readonly metrics?: boolean;
 
   /**
-   * Layer versions to use instead of new ones, for instance from another account that publishes them once for all.
+   * Layer versions to use instead of new ones, for instance from another account that publishes them for all.
    *
    * @default - new layer versions, of the extension in this package
    */
@@ -220,7 +225,7 @@ export interface CrashReporterLayerProps extends CrashReporterFunctionOptions {
  */
 export interface CrashReporterScopeOptions {
   /**
-   * Functions, or constructs whose functions all, that get no extension.
+   * Functions, or constructs all of whose functions, get no extension.
    *
    * @default - none
    */

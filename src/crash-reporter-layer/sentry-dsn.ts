@@ -34,8 +34,9 @@ export abstract class SentryDsn {
   }
 
   /**
-   * The DSN is the value of a secret that is known by its name, in each account and region of its own. For reporters that go over
-   * several stacks or regions. Permissions as with `fromSecret`; a secret with a key of its own needs `fromSecret`.
+   * The DSN is the value of a secret that is known by its name, a secret of its own in each account and
+   * region. For reporters that span several stacks or regions. Permissions as with `fromSecret`; a secret
+   * with a KMS key of its own needs `fromSecret`.
    *
    * @param name for instance `sentry/dsn`
    * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the DSN
@@ -49,8 +50,9 @@ export abstract class SentryDsn {
   }
 
   /**
-   * The DSN is the value of an SSM parameter that is known by its name, in each account and region of its own. For reporters that go
-   * over several stacks or regions. Permissions as with `fromParameter`; a SecureString with a key of its own needs `fromParameter`.
+   * The DSN is the value of an SSM parameter that is known by its name, one of its own in each account and
+   * region. For reporters that span several stacks or regions. Permissions as with `fromParameter`; a
+   * SecureString with a key of its own needs `fromParameter`.
    *
    * @param name for instance `/sentry/dsn`
    */
@@ -80,7 +82,7 @@ export abstract class SentryDsn {
 
   /**
    * The DSN as it is, readable in the template and in the functions' environment. Whoever reads it can send events to the project,
-   * not read them. A warning at synth tells so.
+   * not read them. A warning at synth says so.
    *
    * @param dsn for instance `https://key@o1.ingest.sentry.io/2`
    */
@@ -95,11 +97,11 @@ export abstract class SentryDsn {
    * @internal
    */
   public _validate(_scope: IConstruct): void {
-    // nothing, unless a way of keeping it has something to say
+    // nothing, unless a way of keeping it overrides this
   }
 
   /**
-   * The environment variables that lead the extension to the DSN.
+   * The environment variables by which the extension finds the DSN.
    *
    * @internal
    */
@@ -122,7 +124,7 @@ function inOtherRegions(one: string, other: string): boolean {
   return !Token.isUnresolved(one) && !Token.isUnresolved(other) && one !== other;
 }
 
-/** A resource that lies in one stack can be named in no other without tying both together. */
+/** A resource in one stack cannot be named in another without tying both together. */
 function requireSameStack(resource: IResource, fn: lambda.Function, name: string): void {
   const [its, own] = [Stack.of(resource), Stack.of(fn)];
   if (its === own) return;
@@ -190,7 +192,7 @@ class ParameterDsn extends SentryDsn {
 
   public _grantRead(fn: lambda.Function): void {
     requireSameStack(this.parameter, fn, 'fromParameterName');
-    // A SecureString has its key here; the interface does not show it.
+    // A SecureString has its key here; the interface does not expose it.
     grantKey((this.parameter as { encryptionKey?: kms.IKey }).encryptionKey, 'ssm', fn, 'kms:Decrypt');
     // `grantRead` also allows the history of the parameter, which the extension does not read.
     iam.Grant.addToPrincipal({

@@ -4,7 +4,7 @@ import { InvalidPropError } from '../shared/validate';
 
 interface Rule {
   readonly maxLength: number;
-  /** What a name must not have in it. */
+  /** What a name must not contain. */
   readonly forbidden: RegExp;
   readonly forbiddenInWords: string;
   /** What it must not be, in any case. */
@@ -12,8 +12,9 @@ interface Rule {
 }
 
 /**
- * What Sentry takes. An event whose environment or release breaks a rule arrives without it, so it is found nowhere.
- * https://docs.sentry.io/concepts/key-terms/environments/ and https://docs.sentry.io/product/releases/naming-releases/
+ * What Sentry accepts. An event whose environment or release breaks a rule arrives without it, so it is
+ * found nowhere. https://docs.sentry.io/concepts/key-terms/environments/ and
+ * https://docs.sentry.io/product/releases/naming-releases/
  */
 const RULE = {
   environmentName: {

@@ -1,8 +1,9 @@
 /** What the construct and the handlers agree on. Nothing is imported here: both sides import this file. */
 
 /**
- * The work function's NODE_OPTIONS. Objects of a pack are garbage soon, but lie outside of the heap; with the large young generation
- * that V8 grows into it looks for them too seldom, and memory grows with the repository.
+ * The work function's NODE_OPTIONS. Objects of a pack are garbage soon, but live outside the heap; with the
+ * large young generation that V8 grows into, it collects them too seldom, and memory grows with the
+ * repository.
  */
 export const WORK_NODE_OPTIONS = '--max-semi-space-size=4';
 
@@ -44,7 +45,7 @@ export const ENV = {
 /** The export of both bundles. */
 export const EXPORT = 'handler';
 
-/** Where the value that opens repositories lies: never the value itself. */
+/** Where the value that gives access to repositories is kept: never the value itself. */
 export type CredentialReference = {
   /** Which repositories: a pattern such as `github.com/acme/*`, or a host with its port for all of it. */
   readonly pattern: string;
@@ -63,7 +64,7 @@ export type CredentialReference = {
 /** Metrics are written by the functions, under the dimension `FunctionName`. */
 export const METRIC_NAMESPACE = 'CdkServerlessBlocks/GitPushPipeline';
 export const METRIC = {
-  /** Accept: changes of refs that were put into the queue. */
+  /** Accept: ref changes that were put into the queue. */
   pushesAccepted: 'PushesAccepted',
   /** Accept: changes and deliveries of which nothing was wanted. */
   pushesSkipped: 'PushesSkipped',
@@ -85,7 +86,10 @@ export const METRIC = {
 export const EVENT_SOURCE = 'cdk-serverless-blocks.git-push-pipeline';
 export const EVENT = { published: 'Git Push Published', failed: 'Git Push Failed' } as const;
 
-/** The detail of a `Git Push Published` event. Its `resources` hold the ARN of the queue that the push came through. */
+/**
+ * The detail of a `Git Push Published` event. Its `resources` hold the ARN of the queue that the push came
+ * through.
+ */
 export interface PublishedDetail {
   readonly repository: string;
   readonly ref: string;
@@ -107,9 +111,12 @@ export interface PublishedDetail {
   readonly lfsPointers?: number;
 }
 
-/** The detail of a `Git Push Failed` event. Its `resources` hold the ARN of the queue that the push came through. */
+/**
+ * The detail of a `Git Push Failed` event. Its `resources` hold the ARN of the queue that the push came
+ * through.
+ */
 export interface FailedDetail {
-  /** Of these, what could be read in the message. */
+  /** Of these, whatever could be read from the message. */
   readonly repository?: string;
   readonly ref?: string;
   readonly commit?: string;
@@ -118,11 +125,14 @@ export interface FailedDetail {
   readonly code: string;
   /** For people. Holds nothing secret. */
   readonly reason: string;
-  /** How often the work was begun. */
+  /** How often the work was started. */
   readonly attempts: number;
 }
 
-/** Message attributes of what lies in the dead-letter queue; the body is the message itself, so that it can be sent again. */
+/**
+ * Message attributes of what lies in the dead-letter queue; the body is the message itself, so that it can be
+ * sent again.
+ */
 export const DEAD_LETTER_ATTRIBUTE = { code: 'code', reason: 'reason' } as const;
 
 /** The hosts whose webhooks are understood. Forgejo and Gogs are read as Gitea. */
@@ -137,17 +147,19 @@ export type PushProvider =
   | 'generic';
 
 /**
- * That a ref moved, as it lies in the queue. Whoever may send to the queue can send this.
+ * A ref that moved, as the queue holds it. Whoever may send to the queue can send this.
  * It holds nothing secret; the work function checks all of it again, and asks the host where the ref stands.
  */
 export interface PushMessage {
   readonly version: 2;
   readonly kind: 'ref';
-  /** The clone address: `https://host/path`, `ssh://user@host/path` or `user@host:path`, without credentials. */
+  /**
+   * The clone address: `https://host/path`, `ssh://user@host/path` or `user@host:path`, without credentials.
+   */
   readonly repository: string;
   /** In full: `refs/heads/main` or `refs/tags/v1`. */
   readonly ref: string;
-  /** What the host said of the push. Decides only where each commit has a key of its own. */
+  /** What the host said about the push. It decides only where each commit has a key of its own. */
   readonly hint?: PushHint;
   /** What the host calls this delivery. The same when it is delivered again. */
   readonly deliveryId: string;
@@ -164,7 +176,7 @@ export interface PushHint {
   readonly after: string;
 }
 
-/** That every ref of a repository is to be compared with what is stored, in case a webhook was lost. */
+/** A request to compare every ref of a repository with what is stored, in case a webhook was lost. */
 export interface ReconcileMessage {
   readonly version: 2;
   readonly kind: 'reconcile';
@@ -179,7 +191,7 @@ export type QueueMessage = PushMessage | ReconcileMessage;
 export interface PushMessageRouting {
   /** The same for all changes of one ref of one repository, so that they are done in order. */
   readonly messageGroupId: string;
-  /** The same for one change however often it is delivered within five minutes. */
+  /** The same for one change, however often it is delivered within five minutes. */
   readonly messageDeduplicationId: string;
 }
 
@@ -198,7 +210,10 @@ export const COMMIT_ID_FILE = 'commit-id';
 /** The file with the facts of the commit as JSON. */
 export const BUILD_INFO_FILE = 'build-info.json';
 
-/** What `build-info.json` holds: what the commit says and nothing else, so that the zip is the same byte for byte by whichever ref. */
+/**
+ * What `build-info.json` holds: what the commit says and nothing else, so that the zip is the same byte for
+ * byte whichever ref it came by.
+ */
 export interface BuildInfo {
   readonly commit: string;
   readonly tree: string;

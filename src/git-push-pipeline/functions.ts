@@ -139,7 +139,7 @@ export function addCodeCommit({ scope, props }: Parts, accept: lambda.Function, 
   });
 }
 
-/** A rule for each repository that is known by name: what a wildcard stands for only the git host could tell. */
+/** A rule for each repository that is known by name: only the git host knows what a wildcard stands for. */
 export function addReconciliation(parts: Parts, accept: lambda.Function, work: lambda.Function): void {
   const { scope, props, patterns, queue } = parts;
   if (props.reconcile === undefined) return;
@@ -181,7 +181,10 @@ function codeCommitHost(scope: Construct): string {
   return `git-codecommit.${region}.${urlSuffix}`;
 }
 
-/** No more than the keys that pushes of the listed repositories can have. Read is what is to be replaced, or left as it is. */
+/**
+ * No more than the keys that pushes of the listed repositories can have. It reads what is to be replaced, or
+ * left as it is.
+ */
 function grantObjects({ scope, props, patterns, bucket, keyTemplate }: Parts, grantee: iam.IGrantable): void {
   const { encryptionKey, codeCommitRepositories = [], splitBy } = props;
   grantKey(encryptionKey, 's3', grantee, 'kms:Decrypt', 'kms:GenerateDataKey');

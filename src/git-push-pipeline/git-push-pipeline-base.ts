@@ -21,7 +21,7 @@ export interface IGitPushPipeline extends IConstruct {
   /** The bucket of the zips. */
   readonly bucket: s3.IBucket;
 
-  /** The FIFO queue of pushes that could not be done, each with its reason. */
+  /** The FIFO queue of pushes that could not be handled, each with its reason. */
   readonly deadLetterQueue: sqs.IQueue;
 
   /** The HTTP API of the webhook. Undefined where there are only CodeCommit repositories. */
@@ -45,7 +45,7 @@ export interface IGitPushPipeline extends IConstruct {
    * Adds a rule for the events of published pushes, `Git Push Published`.
    *
    * @param id of the rule
-   * @param options its target, and what more the event must match
+   * @param options its target, and what else the event must match
    */
   onPushed(id: string, options?: events.OnEventOptions): events.Rule;
 
@@ -53,38 +53,38 @@ export interface IGitPushPipeline extends IConstruct {
    * Adds a rule for the events of failed pushes, `Git Push Failed`.
    *
    * @param id of the rule
-   * @param options its target, and what more the event must match
+   * @param options its target, and what else the event must match
    */
   onFailed(id: string, options?: events.OnEventOptions): events.Rule;
 
   /**
    * How many pushes became a zip.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesPublished(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many pushes could not be done and went to the dead-letter queue.
+   * How many pushes could not be handled and went to the dead-letter queue.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many pushes got no zip of their own, because their ref had moved on, or was gone, when their turn came.
+   * How many pushes got no zip of their own, because their ref had moved on or was gone when their turn came.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesSuperseded(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many pushes changed nothing that is wanted: their zip was stored already.
+   * How many pushes changed nothing that matters: their zip was already stored.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -92,7 +92,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How long the oldest push has been waiting, in seconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricQueueAge(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -100,7 +100,7 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many pushes lie in the dead-letter queue.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -108,23 +108,23 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * How many requests the API received.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests were refused as the caller's mistake (4xx).
+   * How many requests were refused because of the caller (4xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests failed as our mistake (5xx).
+   * How many requests failed on our side (5xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -132,20 +132,20 @@ export interface IGitPushPipeline extends IConstruct {
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 }
 
 /**
- * Where a pipeline of another stack is.
+ * What identifies a pipeline of another stack.
  */
 export interface GitPushPipelineAttributes {
   /** The ARN of its bucket. */
   readonly bucketArn: string;
 
-  /** The ARN of its `queue`. Its events carry it, so `onPushed` and `onFailed` hear of this pipeline only. */
+  /** The ARN of its `queue`. Its events carry it, so `onPushed` and `onFailed` match this pipeline only. */
   readonly queueArn: string;
 
   /** The ARN of its `deadLetterQueue`. */
@@ -177,7 +177,7 @@ export interface GitPushPipelineAttributes {
 }
 
 /**
- * What is the same whoever made it.
+ * What is the same wherever it was made.
  *
  * @internal
  */
@@ -191,7 +191,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   protected abstract readonly _worker: lambda.IFunction;
   protected abstract readonly encryptionKey?: kms.IKey;
   protected abstract readonly eventBus?: events.IEventBus;
-  /** Ends the sentence `There is no …: `. */
+  /** The end of the sentence `There is no …: `. */
   protected abstract readonly whyNoApi: string;
 
   /**
@@ -224,7 +224,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
    * Adds a rule for the events of published pushes, `Git Push Published`.
    *
    * @param id of the rule
-   * @param options its target, and what more the event must match
+   * @param options its target, and what else the event must match
    */
   public onPushed(id: string, options: events.OnEventOptions = {}): events.Rule {
     return createEventRule(this, id, this.eventBus, this._eventPattern(EVENT.published), options);
@@ -234,7 +234,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
    * Adds a rule for the events of failed pushes, `Git Push Failed`.
    *
    * @param id of the rule
-   * @param options its target, and what more the event must match
+   * @param options its target, and what else the event must match
    */
   public onFailed(id: string, options: events.OnEventOptions = {}): events.Rule {
     return createEventRule(this, id, this.eventBus, this._eventPattern(EVENT.failed), options);
@@ -243,7 +243,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many pushes became a zip.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesPublished(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -251,9 +251,9 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   }
 
   /**
-   * How many pushes could not be done and went to the dead-letter queue.
+   * How many pushes could not be handled and went to the dead-letter queue.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -261,9 +261,9 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   }
 
   /**
-   * How many pushes got no zip of their own, because their ref had moved on, or was gone, when their turn came.
+   * How many pushes got no zip of their own, because their ref had moved on or was gone when their turn came.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesSuperseded(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -271,9 +271,9 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   }
 
   /**
-   * How many pushes changed nothing that is wanted: their zip was stored already.
+   * How many pushes changed nothing that matters: their zip was already stored.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -283,7 +283,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How long the oldest push has been waiting, in seconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricQueueAge(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -293,7 +293,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many pushes lie in the dead-letter queue.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -303,7 +303,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * How many requests the API received.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -311,9 +311,9 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   }
 
   /**
-   * How many requests were refused as the caller's mistake (4xx).
+   * How many requests were refused because of the caller (4xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -324,9 +324,9 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   }
 
   /**
-   * How many requests failed as our mistake (5xx).
+   * How many requests failed on our side (5xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -339,7 +339,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -58,8 +58,9 @@ const KEPT_VERSIONS = 20;
 /**
  * A push becomes a zip in S3: a git host's webhook in, the repository where its ref now stands out, ready for CodePipeline or CodeBuild.
  *
- * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function that asks where the ref
- * stands, fetches that, and stores it unless it is stored. Failures are published as events and kept in a dead-letter queue.
+ * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function
+ * that asks where the ref stands, fetches that commit, and stores it unless it is stored already. Failures
+ * are published as events and kept in a dead-letter queue.
  *
  * @example
  * import { App, Stack } from 'aws-cdk-lib';
@@ -79,7 +80,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
    *
    * @param scope the scope
    * @param id the id
-   * @param attributes where it is
+   * @param attributes what identifies it
    */
   public static fromGitPushPipelineAttributes(
     scope: Construct,
@@ -115,10 +116,10 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
   /** The bucket of the zips. */
   public readonly bucket: s3.IBucket;
 
-  /** The FIFO queue of accepted pushes, one message a changed ref. */
+  /** The FIFO queue of accepted pushes, one message per changed ref. */
   public readonly queue: sqs.Queue;
 
-  /** The FIFO queue of pushes that could not be done, each with its reason. */
+  /** The FIFO queue of pushes that could not be handled, each with its reason. */
   public readonly deadLetterQueue: sqs.IQueue;
 
   /** The HTTP API of the webhook. Undefined where there are only CodeCommit repositories. */
@@ -148,7 +149,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
 
   /**
    * @param scope the construct it belongs to, often a stack
-   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param id its name there, a part of every logical id: changing it makes new resources
    * @param props its settings
    */
   public constructor(scope: Construct, id: string, props: GitPushPipelineProps) {
@@ -174,14 +175,15 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
         objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         enforceSSL: true,
         removalPolicy: props.removalPolicy,
-        // A pipeline's run that is retried reads the very version that it began with.
+        // A pipeline run that is retried reads the same version that it began with.
         lifecycleRules: [
           { noncurrentVersionExpiration: Duration.days(30), noncurrentVersionsToRetain: KEPT_VERSIONS },
         ],
       });
     const queues = createQueueWithDeadLetters(this, {
       fifo: true,
-      // One more than the tries: on that receive the work function itself tells the failure. The queue stands behind it.
+      // One more than the tries: on that receive the work function itself reports the failure. The queue is
+      // the fallback.
       maxReceiveCount: maxReceiveCount + 1,
       handlerTimeout: props.workTimeout ?? DEFAULT_WORK_TIMEOUT,
       deadLetterQueue: props.deadLetterQueue,
@@ -218,7 +220,10 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
     }
   }
 
-  /** The address to give to the git host: `https://…/`. Throws where `repositories` is empty, since CodeCommit needs none. */
+  /**
+   * The address to give to the git host: `https://…/`. Throws where `repositories` is empty, since CodeCommit
+   * needs none.
+   */
   public get url(): string {
     if (!this.front) throw this._webhookMissing('url');
     return this.front.url + this.path;
@@ -227,7 +232,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
   /**
    * The address to give to the git host.
    *
-   * @deprecated `url`, which every block has
+   * @deprecated use `url`, which every block has
    */
   public get webhookUrl(): string {
     return this.url;
@@ -283,7 +288,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
   /**
    * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
    *
-   * @param options who hears of them, and what is different
+   * @param options who is notified, and what is overridden
    */
   public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
     return createAlarms(this, this.alarmRules(), options);
@@ -335,7 +340,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
         metric: this.metricQueueAge(),
         threshold: 2 * (this.workFunction.timeout ?? DEFAULT_WORK_TIMEOUT).toSeconds(),
         datapoints: [1, 1],
-        why: 'A push has been waiting for longer than twice what the work on one may take.',
+        why: 'A push has been waiting for more than twice as long as the work on one may take.',
         runbook: 'Pushes wait',
       },
       ...frontRules(this.front),
@@ -386,7 +391,7 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
     }
   }
 
-  /** A pipeline whose source never comes would stand still without a word. */
+  /** A pipeline whose source never comes would stand still without any sign. */
   private checkSourceRef(ref: string): void {
     if (isBranchOrTag(ref) && isWantedRef(ref, this.filter)) return;
     const prop = ref.startsWith('refs/tags/') ? 'tags' : 'branches';

@@ -27,7 +27,7 @@ export function keyTemplateProblem(template: string): string | undefined {
   return undefined;
 }
 
-/** Whether every commit has a key of its own, so that an object once there is never written again. */
+/** Whether every commit has a key of its own, so that an object, once stored, is never written again. */
 export function isCommitKey(template: string): boolean {
   return template.includes('{commit}');
 }
@@ -37,7 +37,10 @@ export function isDirectoryKey(template: string): boolean {
   return template.includes('{dir}');
 }
 
-/** The key of a zip. `{ref}` is `heads/main` or `tags/v1`; with the default template two sources never share a key. */
+/**
+ * The key of a zip. `{ref}` is `heads/main` or `tags/v1`; with the default template two sources never share a
+ * key.
+ */
 export function renderKey(
   template: string,
   source: { address: RepositoryAddress; ref: string; commit: string; directory?: string },
@@ -62,8 +65,8 @@ export function renderKey(
 }
 
 /**
- * The path, where a directory named `heads` or `tags` gets an underscore more: otherwise branch `heads/x` of `a` and
- * branch `x` of `a/heads` would be one key.
+ * The path, where a directory named `heads` or `tags` gets an extra underscore: otherwise branch `heads/x`
+ * of `a` and branch `x` of `a/heads` would have the same key.
  */
 function keyPath(address: RepositoryAddress, patterns: readonly RepositoryPattern[]): string {
   const pattern = patterns.find(candidate => matchesPattern(address, candidate));
@@ -73,8 +76,8 @@ function keyPath(address: RepositoryAddress, patterns: readonly RepositoryPatter
 }
 
 /**
- * Hosts take a path in any case, and with or without percent signs; permissions do not. So a part that the pattern spells out is spelled
- * as it is there, up to the pattern's first wildcard.
+ * Hosts take a path in any case, and with or without percent signs; permissions do not. So a part that the
+ * pattern spells out is spelled as in the pattern, up to the first wildcard.
  */
 function spelledAs(segments: readonly string[], pattern: readonly string[]): string[] {
   const doubled = pattern.indexOf('**');
@@ -115,7 +118,7 @@ export function keyPatterns(
   return [...new Set(patterns)];
 }
 
-/** `**` stands for no directory as well, which is a pattern of its own. */
+/** `**` also stands for no directory at all, which needs a pattern of its own. */
 function pathPatterns(segments: readonly string[]): string[] {
   const at = segments.indexOf('**');
   if (at < 0) return [segments.map(segmentPattern).join('/')];

@@ -18,8 +18,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
    * The repositories whose pushes are taken, and the only places that the work function ever connects to: `github.com/acme/*`.
    *
    * The host is exact, with its port where that is not the usual one. In the path `*` stands for any characters of one directory,
-   * `**` for any number of directories. `https://…`, `ssh://git@…` and `git@host:…` allow that one way, `host/path` both.
-   * May be empty where `codeCommitRepositories` are given: then there is no API.
+   * `**` for any number of directories. `https://…`, `ssh://git@…` and `git@host:…` allow only that way,
+   * `host/path` allows both. May be empty where `codeCommitRepositories` are given: then there is no API.
    */
   readonly repositories: string[];
 
@@ -31,9 +31,10 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly webhookSecret?: WebhookSecret;
 
   /**
-   * What opens the repositories, by host or by pattern as in `repositories`: `{ 'github.com': …, 'github.com/acme/app': … }`. The most
-   * specific pattern that matches counts, which is how deploy keys are given, each of one repository. A host with a port of its own is
-   * named with it. Repositories with an SSH key are cloned by SSH, the others by HTTPS.
+   * What gives access to the repositories, by host or by pattern as in `repositories`: `{ 'github.com': …,
+   * 'github.com/acme/app': … }`. The most specific pattern that matches counts, which is how deploy keys,
+   * each for one repository, are given. A host with a port of its own is named with it. Repositories with an
+   * SSH key are cloned by SSH, the others by HTTPS.
    *
    * @default - repositories that anybody may read by HTTPS
    */
@@ -62,8 +63,9 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly tags?: string[];
 
   /**
-   * Patterns of files such as `src/**`: a ref gets a new zip only where what these files hold is not what the stored zip was made of.
-   * The work function asks git for that, by names, modes and contents, whatever the webhook lists. The zip always holds all files.
+   * Patterns of files such as `src/**`: a ref gets a new zip only where the contents of these files differ
+   * from those of the stored zip. The work function asks git for that, by names, modes and contents,
+   * whatever the webhook lists. The zip always holds all files.
    *
    * @default - any change is one
    */
@@ -80,8 +82,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
 
   /**
    * How often the refs of the `repositories` that are named without a wildcard, and of `codeCommitRepositories`, are compared with
-   * what is stored, so that a webhook that was lost or never sent does no harm for longer. Adds `sqs:SendMessage` on the queue to
-   * the work function's role.
+   * what is stored, so that a webhook that was lost or never sent does no harm for longer than that. Adds
+   * `sqs:SendMessage` on the queue to the work function's role.
    *
    * @default - never
    */
@@ -98,8 +100,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
    * An existing bucket for the zips. It should keep versions; CodePipeline demands that.
    * Cannot be combined with `removalPolicy`, which describes a new one.
    *
-   * @default - a new one: versioned, encrypted, TLS only, not public; versions that were replaced expire after 30 days, but for
-   * the newest 20 of each
+   * @default - a new one: versioned, encrypted, TLS only, not public; versions that were replaced expire
+   * after 30 days, except for the newest 20 of each
    */
   readonly bucket?: s3.IBucket;
 
@@ -120,7 +122,7 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly keyTemplate?: string;
 
   /**
-   * The KMS key of the new bucket and queues. With `bucket`: the key that it is encrypted with, too.
+   * The KMS key of the new bucket and queues. With `bucket`: also the key that it is encrypted with.
    * Adds `kms:Decrypt` and `kms:GenerateDataKey` on that key to both functions' roles.
    *
    * @default - the keys that S3 and SQS manage
@@ -135,7 +137,7 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly removalPolicy?: RemovalPolicy;
 
   /**
-   * An existing FIFO queue for the pushes that could not be done.
+   * An existing FIFO queue for the pushes that could not be handled.
    *
    * @default - a new one, which keeps them for 14 days
    */
@@ -150,7 +152,7 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly maxConcurrency?: number;
 
   /**
-   * How often the work on a push is tried, from 1 to 100. Failures that another try would not change are not tried again.
+   * How often a push is tried, from 1 to 100. Failures that another try would not change are not retried.
    *
    * @default 2
    */
@@ -193,8 +195,9 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly addCommitFiles?: boolean;
 
   /**
-   * Whether a repository is refused that has names with a backslash or a colon, or with a dot or space at their end, which Windows
-   * reads as other names. Names that would leave the folder they are unpacked in, or make a `.git`, are refused always.
+   * Whether to refuse a repository that has names with a backslash or a colon, or with a dot or space at the
+   * end, which Windows reads as other names. Names that would leave the folder they are unpacked in, or make
+   * a `.git`, are always refused.
    *
    * @default false
    */
@@ -208,7 +211,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly fetchSubmodules?: boolean;
 
   /**
-   * Certificates in PEM form of a private authority that the git host's is signed by, trusted besides the public ones.
+   * Certificates in PEM form of the private authority that signed the git host's certificate, trusted
+   * besides the public ones.
    *
    * @default - the public ones only
    */

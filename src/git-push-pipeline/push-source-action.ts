@@ -10,7 +10,10 @@ export interface PushSourceActionProps extends actions.S3SourceActionProps {
   readonly eventPattern: events.EventPattern;
 }
 
-/** Reads the zip as CodePipeline's own S3 source does; the published event starts the pipeline, so nothing polls and nothing is trailed. */
+/**
+ * Reads the zip as CodePipeline's own S3 source does; the published event starts the pipeline, so nothing
+ * polls and CloudTrail is not needed.
+ */
 export class PushSourceAction extends actions.S3SourceAction {
   public constructor(private readonly source: PushSourceActionProps) {
     super({ ...source, trigger: actions.S3Trigger.NONE });

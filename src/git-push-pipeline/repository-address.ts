@@ -3,7 +3,7 @@ export interface RepositoryAddress {
   readonly scheme: 'https' | 'ssh';
   /** Lower case; an IPv6 literal without its brackets. */
   readonly host: string;
-  /** Only when it is not the scheme's own. */
+  /** Only when it is not the scheme's default. */
   readonly port?: number;
   /** SSH only. */
   readonly user?: string;
@@ -120,7 +120,7 @@ function bare(path: string): string {
   return path.endsWith('.git') ? path.slice(0, -4) : path;
 }
 
-/** The path without a closing `.git`: with and without it, hosts serve the same repository. */
+/** The path without a trailing `.git`: with and without it, hosts serve the same repository. */
 export function repositoryPath(address: RepositoryAddress): string {
   return bare(address.path);
 }
@@ -131,7 +131,7 @@ export function hostAndPort(address: { readonly host: string; readonly port?: nu
   return address.port === undefined ? host : `${host}:${address.port}`;
 }
 
-/** Hosts that take a repository's path in any case, and that everybody has the same of. */
+/** Public hosts that take a repository's path in any case. */
 const CASELESS_HOSTS: ReadonlySet<string> = new Set([
   'github.com',
   'gitlab.com',
@@ -262,7 +262,10 @@ export function matchesPattern(address: RepositoryAddress, pattern: RepositoryPa
   );
 }
 
-/** `*` within a segment, `**` for any number of segments, none included. Linear in time but for the number of `**`. */
+/**
+ * `*` within a segment, `**` for any number of segments, none included. Linear in time except for the number
+ * of `**`.
+ */
 export function matchSegments(segments: readonly string[], pattern: readonly string[]): boolean {
   return matchWildcard(
     segments,
@@ -320,7 +323,10 @@ function wildcardsOverlap<T>(
   return below[0];
 }
 
-/** The two-pointer wildcard match: goes back to the last wildcard only, so hostile input cannot make it exponential. */
+/**
+ * The two-pointer wildcard match: goes back to the last wildcard only, so hostile input cannot make it
+ * exponential.
+ */
 function matchWildcard<T>(
   text: readonly T[],
   pattern: readonly T[],

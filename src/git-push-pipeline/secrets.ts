@@ -9,10 +9,10 @@ export class WebhookSecret {
    * A secret whose value is the text that the git host was given too: the webhook's secret, token, signing token (`whsec_…`), or
    * with Azure DevOps the password.
    *
-   * The value before a rotation is accepted as well: put the new value into Secrets Manager first, then into the git host. Adds
-   * `secretsmanager:GetSecretValue` on that secret to the accept function's role.
+   * The value from before a rotation is accepted as well: put the new value into Secrets Manager first, then
+   * into the git host. Adds `secretsmanager:GetSecretValue` on that secret to the accept function's role.
    *
-   * @param secret its value is text, read once a minute, and where a signature does not fit
+   * @param secret its value is text, read once a minute, and whenever a signature does not match
    */
   public static fromSecret(secret: secretsmanager.ISecret): WebhookSecret {
     validateTypes(undefined, 'WebhookSecret.fromSecret', { secret });
@@ -26,7 +26,8 @@ export class WebhookSecret {
 }
 
 /**
- * What opens repositories of a git host. Adds `secretsmanager:GetSecretValue` on the secret to the work function's role.
+ * What gives access to repositories of a git host. Adds `secretsmanager:GetSecretValue` on the secret to the
+ * work function's role.
  */
 export class GitCredentials {
   /**
@@ -51,8 +52,9 @@ export class GitCredentials {
   }
 
   /**
-   * A GitHub App, for clone addresses by HTTPS: no person's token is needed. For each fetch, the app's installation gives a token that
-   * reads the contents of the one repository, and nothing else; it is kept for less than an hour.
+   * A GitHub App, for clone addresses by HTTPS: no person's token is needed. For each fetch, the app's
+   * installation issues a token that may read the contents of that one repository and nothing else; it is
+   * kept for less than an hour.
    *
    * @see https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation
    * @param appId the app's id or client id

@@ -13,9 +13,12 @@ import {
 import { validateHandlerProps } from '../shared/handler-function';
 import { InvalidPropError, validateDuration, validateExclusive, validateInteger } from '../shared/validate';
 
-/** Of all environment variables of a function together. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+/**
+ * Of all environment variables of a function together.
+ * https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ */
 const MAX_ENVIRONMENT_BYTES = 4096;
-/** For what is known at deployment only: ARNs, URLs and names. */
+/** Room for what is known only at deployment: ARNs, URLs and names. */
 const ENVIRONMENT_RESERVE_BYTES = 1024;
 
 /** @returns the patterns of `repositories` */
@@ -116,7 +119,7 @@ function validateRepositories(
   });
 }
 
-/** A pattern that can never match ends green, and nothing is ever published. */
+/** A pattern that can never match deploys without an error, and nothing is ever published. */
 function validateRefs({ branches, tags }: GitPushPipelineProps, fail: Fail): void {
   for (const [prop, patterns] of Object.entries({ branches, tags })) {
     for (const pattern of patterns ?? []) {
@@ -130,7 +133,7 @@ function validateRefs({ branches, tags }: GitPushPipelineProps, fail: Fail): voi
 }
 
 function validatePaths({ paths }: GitPushPipelineProps, fail: Fail): void {
-  if (paths?.length === 0) fail('`paths` is empty: no change would ever be one. Leave it out to take any');
+  if (paths?.length === 0) fail('`paths` is empty: no change would ever count. Leave it out to take any');
   for (const pattern of paths ?? []) {
     if (Token.isUnresolved(pattern)) continue;
     const why = pattern.startsWith('!')
@@ -178,7 +181,7 @@ function validateCredentials(
   for (const [index, { text, credential, pattern }] of known.entries()) {
     const { _kind, _knownHosts } = credential;
     if (!patterns.some(other => hostAndPort(other) === hostAndPort(pattern) || other.host === text)) {
-      fail(`\`credentials\` names "${text}", of whose host \`repositories\` has no repository`);
+      fail(`\`credentials\` names "${text}", and \`repositories\` has no repository of its host`);
     }
     const usable = patterns.some(
       other =>

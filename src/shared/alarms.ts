@@ -7,24 +7,24 @@ import type { HttpFront } from './http-api';
 import type { AlarmOptions } from './monitoring';
 import { InvalidPropError, validateInteger } from './validate';
 
-/** One alarm of a block. Its id and threshold are public: users name and rely on them. */
+/** One alarm of a block. Its id and threshold are public: users refer to them. */
 export interface AlarmRule {
   readonly id: string;
   readonly metric: cloudwatch.IMetric;
-  /** The value from which it is in alarm. */
+  /** The value at which it goes into alarm. */
   readonly threshold: number;
   /** In how many of how many periods. */
   readonly datapoints: [reached: number, evaluated: number];
   /** What it means, in one sentence. */
   readonly why: string;
-  /** The line of docs/runbook.md that says what to do. */
+  /** The heading of docs/runbook.md that says what to do. */
   readonly runbook: string;
 }
 
 const FIVE_MINUTES = Duration.minutes(5);
 const ONE_MINUTE = Duration.minutes(1);
 
-/** Makes a block's alarms. Missing data is no alarm: a block that nobody uses is well. */
+/** Makes a block's alarms. Missing data is not an alarm: a block that nobody uses is healthy. */
 export function createAlarms(
   block: Construct,
   rules: AlarmRule[],
@@ -78,7 +78,7 @@ export function createAlarms(
   });
 }
 
-/** Of every function: it fails, or it is throttled. Once is a blip. */
+/** For every function: it fails, or it is throttled. Once is a blip. */
 export function functionRules(functions: lambda.IFunction[]): AlarmRule[] {
   return functions.flatMap(fn => [
     {
@@ -100,7 +100,9 @@ export function functionRules(functions: lambda.IFunction[]): AlarmRule[] {
   ]);
 }
 
-/** Of every HTTP API: a share of the requests, and only where there are enough to speak of a share. */
+/**
+ * For every HTTP API: a share of the requests, and only where there are enough for a share to mean anything.
+ */
 export function frontRules(front: HttpFront | undefined): AlarmRule[] {
   if (!front) return [];
   const metric = new cloudwatch.MathExpression({
@@ -124,7 +126,7 @@ export function frontRules(front: HttpFront | undefined): AlarmRule[] {
   ];
 }
 
-/** Of a queue whose messages were given up. */
+/** For a queue of messages that were given up. */
 export function deadLetterRule(metric: cloudwatch.Metric, runbook: string): AlarmRule {
   return {
     id: 'DeadLetters',
@@ -136,7 +138,7 @@ export function deadLetterRule(metric: cloudwatch.Metric, runbook: string): Alar
   };
 }
 
-/** Something of which one is too much. */
+/** Something that must not happen even once. */
 export function oneIsTooMuch(id: string, metric: cloudwatch.Metric, why: string, runbook: string): AlarmRule {
   return {
     id,

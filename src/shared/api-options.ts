@@ -4,7 +4,8 @@ import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as route53 from 'aws-cdk-lib/aws-route53';
 
 /**
- * A domain name of one's own for an HTTP API: a new one (`domainName` and `certificate`), or one that exists (`existing`).
+ * A custom domain name for an HTTP API: a new one (`domainName` and `certificate`), or one that exists
+ * (`existing`).
  */
 export interface ApiDomain {
   /**
@@ -30,7 +31,8 @@ export interface ApiDomain {
   readonly hostedZone?: route53.IHostedZone;
 
   /**
-   * A domain that exists, which several APIs can share, each below a `mappingKey` of its own. Its records are its owner's.
+   * A domain that exists, which several APIs can share, each below a `mappingKey` of its own. Its DNS
+   * records are up to its owner.
    *
    * @default - a new domain is made
    */
@@ -46,13 +48,13 @@ export interface ApiDomain {
 }
 
 /**
- * What can be said about the HTTP API in front of a block.
+ * Settings of the HTTP API in front of a block.
  */
 export interface ApiOptions {
   /**
-   * An HTTP API that exists, which gets the block's routes. Stage, log, domain, throttles and CORS are then that API's, so that none
-   * of `domain`, `corsPreflight`, `throttle`, `routeThrottle` and `accessLogGroup` can be combined with it. The metrics of the
-   * block's API then count all routes of that API.
+   * An HTTP API that exists, which gets the block's routes. Stage, log, domain, throttles and CORS are then
+   * that API's, so none of `domain`, `corsPreflight`, `throttle`, `routeThrottle` and `accessLogGroup` can
+   * be combined with it. The metrics of the block's API then count all routes of that API.
    *
    * @default - a new HTTP API
    */
@@ -66,7 +68,7 @@ export interface ApiOptions {
   readonly basePath?: string;
 
   /**
-   * A domain name of one's own. The `execute-api` endpoint is then off, and `url` is the domain's.
+   * A custom domain name. The `execute-api` endpoint is then off, and `url` is the domain's.
    *
    * @default - the API's `execute-api` endpoint
    */
@@ -81,7 +83,7 @@ export interface ApiOptions {
   readonly authorizer?: apigwv2.IHttpRouteAuthorizer;
 
   /**
-   * The scopes of which a token must have one. Needs a JWT authorizer.
+   * Scopes: a token must have at least one of them. Needs a JWT authorizer.
    *
    * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
    * @default - any valid token
@@ -97,10 +99,10 @@ export interface ApiOptions {
   readonly corsPreflight?: apigwv2.CorsPreflightOptions;
 
   /**
-   * How many requests the API lets through: a rate a second, and a burst above it. Others get 429.
+   * How many requests the API lets through: a rate per second, and a burst above it. The rest get 429.
    *
    * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
-   * @default - 100 a second, with a burst of 500; the one that is left out keeps its default
+   * @default - 100 a second, with a burst of 500; whichever is left out keeps its default
    */
   readonly throttle?: apigwv2.ThrottleSettings;
 

@@ -25,7 +25,8 @@ export interface DeploymentTarget {
 /**
  * What callers should call: the function itself, or an alias of it where traffic is shifted or environments are kept warm.
  *
- * CodeDeploy goes back to the old version when the function fails during the shift, so that alarm is made here.
+ * CodeDeploy rolls back to the old version when the function fails during the shift, so the alarm for that
+ * is made here.
  *
  * @param probe what a new version is asked before its first traffic, where that is wanted
  */
@@ -53,7 +54,7 @@ export function createDeploymentTarget(
       preHook: check,
       alarms: [
         new cloudwatch.Alarm(scope, `${id}Errors`, {
-          alarmDescription: `A new version of ${fn.node.path} fails: CodeDeploy goes back to the old one`,
+          alarmDescription: `A new version of ${fn.node.path} fails: CodeDeploy rolls back to the old one`,
           metric: alias.metricErrors({ period: Duration.minutes(1) }), // the shift may take no more than a few
           threshold: 1,
           evaluationPeriods: 1,
@@ -79,7 +80,7 @@ function createCheck(
     scope,
     `${id}Check`,
     {
-      description: 'Asks a new version something before it gets traffic',
+      description: 'Invokes a new version once before it gets traffic',
       asset: 'deployment-check',
       export: CHECK_EXPORT,
       environment: {
@@ -87,7 +88,7 @@ function createCheck(
         [CHECK_ENV.probe]: JSON.stringify(probe),
       },
       memorySize: 128,
-      timeout: Duration.minutes(3), // a new grant takes seconds until it holds everywhere
+      timeout: Duration.minutes(3), // a new grant takes seconds to hold everywhere
     },
     { ...props, memorySize: undefined, timeout: undefined, reservedConcurrentExecutions: undefined },
   );
@@ -100,8 +101,9 @@ function createCheck(
     ],
     roles: [check.role!],
   });
-  // Traffic shifts while CloudFormation updates the alias: by then the hook must know the new version, and may invoke it. A dependency
-  // on the whole role would go round in a circle, through the deployment group whose status the hook sets.
+  // Traffic shifts while CloudFormation updates the alias: by then the hook must know the new version, and
+  // may invoke it. A dependency on the whole role would be circular, through the deployment group whose
+  // status the hook sets.
   const shifted = alias.node.defaultChild as CfnResource;
   shifted.addDependency(check.node.defaultChild as CfnResource);
   shifted.addDependency(policy.node.defaultChild as CfnResource);

@@ -15,7 +15,7 @@ function defaultBusArn(scope: Construct): string {
 }
 
 /**
- * Lets somebody put events on a bus, of one source only: rules of others trust the source of an event.
+ * Lets somebody put events of one source only on a bus: other people's rules trust the source of an event.
  *
  * @param bus undefined for the default bus of `scope`
  */
@@ -29,7 +29,8 @@ export function grantPutEvents(
     grantee,
     actions: ['events:PutEvents'],
     resourceArns: [bus?.eventBusArn ?? defaultBusArn(scope)],
-    // One call may hold events of many sources, which makes this a key of many values, and such a condition true where the key is missing.
+    // One call may hold events of many sources, which makes this a key of many values, and such a condition
+    // true where the key is missing.
     conditions: {
       'ForAllValues:StringEquals': { 'events:source': [source] },
       Null: { 'events:source': 'false' },
@@ -37,7 +38,10 @@ export function grantPutEvents(
   });
 }
 
-/** The events of one type and one block only: others may put theirs on the same bus. A block's events carry the ARN of its queue. */
+/**
+ * The events of one type and of one block only: other blocks may put theirs on the same bus. A block's events
+ * carry the ARN of its queue.
+ */
 export function blockEventPattern(
   source: string,
   detailType: string,

@@ -22,7 +22,7 @@ export interface HandlerFunctionProps {
   readonly description: string;
   /** The folder below `assets/`. */
   readonly asset: string;
-  /** Instead of that folder alone, for what goes with it. */
+  /** The code, where it is more than that folder. */
   readonly code?: lambda.Code;
   /** The export of the bundle's `index.js`. */
   readonly export: string;
@@ -33,7 +33,10 @@ export interface HandlerFunctionProps {
   readonly ephemeralStorageSize?: Size;
 }
 
-/** Lambda creates, looks up and deletes the network interfaces itself, and the service authorizes none of these by resource. */
+/**
+ * Lambda creates, looks up and deletes the network interfaces itself, and the service authorizes none of
+ * these by resource.
+ */
 const VPC_ACTIONS = [
   'ec2:AssignPrivateIpAddresses',
   'ec2:CreateNetworkInterface',
@@ -43,7 +46,10 @@ const VPC_ACTIONS = [
   'ec2:UnassignPrivateIpAddresses',
 ];
 
-/** AWS sets this key on calls of the code in a function, and never on those that Lambda makes for it, whoever asks. */
+/**
+ * AWS sets this key on calls of the code in a function, and never on those that Lambda makes for it, whoever
+ * asks.
+ */
 const SOURCE_FUNCTION = 'lambda:SourceFunctionArn';
 
 /**
@@ -77,7 +83,7 @@ function grantEnvironmentKey(key: kms.IKey | undefined, role: iam.Role): void {
   });
 }
 
-/** Checks the user's props once per block, so that a mistake is told once and names the block. */
+/** Checks the user's props once per block, so that a mistake is reported once and names the block. */
 export function validateHandlerProps(scope: Construct, props: HandlerProps): void {
   validateInteger(scope, 'memorySize', props.memorySize, 128, 10_240);
   validateDuration(scope, 'timeout', props.timeout, Duration.seconds(1), Duration.seconds(900));
@@ -135,12 +141,13 @@ export function createHandlerFunction(
     securityGroups: props.securityGroups,
     reservedConcurrentExecutions: props.reservedConcurrentExecutions,
   });
-  // Lambda makes the network interfaces and encrypts the environment while it creates the function: the role must be complete by then.
+  // Lambda makes the network interfaces and encrypts the environment while it creates the function: the role
+  // must be complete by then.
   if ((props.vpc || props.environmentEncryption) && policy) fn.node.addDependency(policy);
   return fn;
 }
 
-/** The connections of all functions of a block together. */
+/** The network connections of all functions of a block together. */
 export function connectionsOf(scope: Construct, functions: lambda.Function[]): ec2.Connections {
   if (!functions.every(fn => fn.isBoundToVpc)) {
     throw new InvalidPropError(

@@ -5,7 +5,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 
 /**
- * What can be said about the Lambda functions inside every block.
+ * Settings of the Lambda functions inside every block.
  *
  * With none of these set, a function's role may write to its own log group and use the resources of its block, nothing else.
  * `tracing`, `vpc`, `lambdaInsights` and `environmentEncryption` add exactly what AWS demands for them; each says what that is.
@@ -54,7 +54,8 @@ export interface HandlerProps {
   readonly lambdaInsights?: lambda.LambdaInsightsVersion;
 
   /**
-   * The least severe log line that is written. Functions log one JSON object a line, each with the request id.
+   * The least severe log line that is written. Functions log one JSON object per line, each with the request
+   * id.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
    * @default - lambda.ApplicationLogLevel.INFO
@@ -69,19 +70,21 @@ export interface HandlerProps {
   readonly logGroup?: logs.ILogGroup;
 
   /**
-   * How long the new log groups keep their lines, the API's access log among them. It is set on the log group itself: no custom
-   * resource is involved. With `logGroup` the access log keeps its month, or is `accessLogGroup`.
+   * How long the new log groups keep their lines, the API's access log among them. It is set on the log
+   * group itself: no custom resource is involved. With `logGroup`, the access log's own group keeps its
+   * lines for a month, unless `accessLogGroup` is given.
    *
    * @default - logs.RetentionDays.ONE_MONTH
    */
   readonly logRetention?: logs.RetentionDays;
 
   /**
-   * A KMS key for the new log groups, the API's access log among them. Lets CloudWatch Logs use it by its key policy; for an imported
-   * key, whose policy cannot be changed from here, a warning at synth has the statement.
+   * A KMS key for the new log groups, the API's access log among them. Lets CloudWatch Logs use it by its
+   * key policy; for an imported key, whose policy cannot be changed from here, a warning at synth shows the
+   * statement.
    *
    * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
-   * @default - the encryption that CloudWatch Logs has anyway
+   * @default - CloudWatch Logs' own encryption
    */
   readonly logEncryptionKey?: kms.IKey;
 

@@ -19,10 +19,13 @@ export interface Route {
   readonly target: lambda.IFunction;
 }
 
-/** What an API that exists decides itself. */
+/** What an existing API decides for itself. */
 const OF_NEW_API = ['domain', 'corsPreflight', 'throttle', 'routeThrottle', 'accessLogGroup'] as const;
 
-/** The route keys that blocks have put on each API, since CloudFormation would tell of a conflict only while it deploys. */
+/**
+ * The route keys that blocks have put on each API, since CloudFormation would report a conflict only during
+ * the deployment.
+ */
 const taken = new WeakMap<apigwv2.IHttpApi, Set<string>>();
 
 /**
@@ -43,7 +46,7 @@ export class HttpFront {
   ) {
     validateApiOptions(scope, props);
     for (const prop of OF_NEW_API) {
-      validateExclusive(scope, props, 'httpApi', prop, 'that is for the stage of the API that you pass');
+      validateExclusive(scope, props, 'httpApi', prop, 'it belongs to the stage of the API that you pass');
     }
     if (props.httpApi) {
       this.api = props.httpApi;
@@ -84,7 +87,10 @@ export class HttpFront {
     if (props.routeThrottle) this.throttleRoutes(stage, added, props.routeThrottle);
   }
 
-  /** Where callers reach the API, without a slash at the end. Throws for an imported API whose endpoint is not known. */
+  /**
+   * Where callers reach the API, without a slash at the end. Throws for an imported API whose endpoint is not
+   * known.
+   */
   public get url(): string {
     const { domain } = this.props;
     const host = domain?.domainName ?? this.domain?.name;
@@ -158,7 +164,7 @@ export class HttpFront {
       return [key, { ThrottlingRateLimit: rateLimit, ThrottlingBurstLimit: burstLimit }] as const;
     });
     (stage.node.defaultChild as apigwv2.CfnStage).routeSettings = Object.fromEntries(settings);
-    stage.node.addDependency(...routes); // the settings of a route that is not there yet fail the stage
+    stage.node.addDependency(...routes); // settings for a route that does not exist yet make the stage fail
   }
 }
 
@@ -211,7 +217,7 @@ function domainFor(scope: Construct, domain: ApiDomain): apigwv2.IDomainName {
     if (ofNew) {
       throw new InvalidPropError(
         scope,
-        `\`domain.existing\` and \`domain.${ofNew[0]}\` cannot be combined: an existing domain has these of its own`,
+        `\`domain.existing\` and \`domain.${ofNew[0]}\` cannot be combined: an existing domain has its own`,
       );
     }
     return existing;
@@ -219,7 +225,7 @@ function domainFor(scope: Construct, domain: ApiDomain): apigwv2.IDomainName {
   if (domainName === undefined || certificate === undefined) {
     throw new InvalidPropError(
       scope,
-      '`domain` needs `domainName` and `certificate` for a new domain, or `existing` for one that is there',
+      '`domain` needs `domainName` and `certificate` for a new domain, or `existing` for one that exists',
     );
   }
   const made = new apigwv2.DomainName(scope, 'Domain', { domainName, certificate });

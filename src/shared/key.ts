@@ -9,13 +9,13 @@ export type KeyUser = 'dynamodb' | 's3' | 'secretsmanager' | 'sqs' | 'ssm';
 /**
  * Lets somebody use a key through one service, and only through it: a call of theirs to KMS itself stays denied.
  *
- * The condition's value leaves the region and the suffix open, because KMS sets it and no caller can, and the key's own ARN
- * pins region and account already: so it is right in every partition.
+ * The condition's value leaves the region and the suffix open, which makes it right in every partition: KMS
+ * sets it and no caller can, and the key's own ARN already pins region and account.
  * https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
  *
- * Not `key.grant` and a condition added to its statement: for a key that is imported, or made in another account's stack, that
- * grant has no statement to add it to, and the role keeps one without. Of an imported key this is the identity's half; its owner
- * has to let the account in by the key policy.
+ * Not `key.grant` and a condition added to its statement: for a key that is imported, or made in another
+ * account's stack, that grant has no statement to add it to, and the role would keep one without it. For an
+ * imported key this is the identity's half; its owner has to let the account in by the key policy.
  */
 export function grantKey(
   key: kms.IKey | undefined,
@@ -35,7 +35,10 @@ export function grantKey(
   });
 }
 
-/** The ARN of a key that another account's stack makes is known only there: the CDK would have that stack publish it by a role. */
+/**
+ * The ARN of a key that another account's stack makes is known only there: the CDK would make that stack
+ * publish it through a role.
+ */
 function checkAccount(key: kms.IKey, { grantPrincipal }: iam.IGrantable): void {
   const { principalAccount } = grantPrincipal;
   // An imported role is let in by the key's own policy.

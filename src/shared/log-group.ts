@@ -67,7 +67,7 @@ function letLogsUse(scope: Construct, key: kms.IKey): void {
   });
   const document = iam.PolicyStatement.fromJson(statement(value => value));
   if (key.addToResourcePolicy(document, true).statementAdded) return;
-  // For a person to paste: what is known only at deployment is shown by the name that it has there.
+  // For a person to paste: what is known only at deployment is shown by its name in the template.
   const text = JSON.stringify(
     statement((value, variable) => (Token.isUnresolved(value) ? `<AWS::${variable}>` : value)),
   );

@@ -1,7 +1,7 @@
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 
-/** A metric that a handler writes into its log (embedded metric format), one series a function. */
+/** A metric that a handler writes into its log (embedded metric format), one series per function. */
 export function handlerMetric(
   fn: lambda.IFunction,
   namespace: string,

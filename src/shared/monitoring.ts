@@ -4,11 +4,11 @@ import { Construct, type IConstruct } from 'constructs';
 import { validateTypes } from './validate-types';
 
 /**
- * What can be said differently about one alarm.
+ * Overrides for one alarm.
  */
 export interface AlarmOverride {
   /**
-   * The value from which it is in alarm.
+   * The value at which it goes into alarm.
    *
    * @default - the block's, see its page
    */
@@ -37,11 +37,11 @@ export interface AlarmOverride {
 }
 
 /**
- * What can be said about the alarms of a block.
+ * Options for the alarms of a block.
  */
 export interface AlarmOptions {
   /**
-   * A topic that hears when an alarm begins, and when it is over.
+   * A topic that is notified when an alarm begins and when it is over.
    *
    * @default - none
    */
@@ -63,7 +63,8 @@ export interface AlarmOptions {
   readonly overrides?: Record<string, AlarmOverride>;
 
   /**
-   * Where the alarms are made, for instance in a stack of their own, which then has to be deployed after the block's.
+   * Where the alarms are made, for instance in a stack of their own, which then has to be deployed after the
+   * block's stack.
    *
    * @default - in the block
    */
@@ -71,14 +72,14 @@ export interface AlarmOptions {
 }
 
 /**
- * What has alarms and graphs of its own: every block.
+ * Anything with alarms and graphs of its own: every block.
  */
 export interface IWatchable extends IConstruct {
   /**
-   * Makes the alarms that one would choose oneself. Nothing is watched unless this is called. A second call for the same `scope` is
-   * an error.
+   * Makes the recommended alarms. Nothing is watched unless this is called. A second call for the same
+   * `scope` is an error.
    *
-   * @param options who hears of them, and what is different
+   * @param options who is notified, and what is overridden
    * @returns the alarms
    */
   addAlarms(options?: AlarmOptions): cloudwatch.Alarm[];
@@ -121,8 +122,8 @@ export class BlocksDashboard extends Construct {
 
   /**
    * @param scope the construct it belongs to, often a stack
-   * @param id its name there, a part of every logical id: another one makes new resources
-   * @param props what is different from the defaults
+   * @param id its name there, a part of every logical id: changing it makes new resources
+   * @param props overrides of the defaults
    */
   public constructor(scope: Construct, id: string, props: BlocksDashboardProps = {}) {
     super(scope, id);
@@ -132,7 +133,7 @@ export class BlocksDashboard extends Construct {
   }
 
   /**
-   * Puts a block's graphs below those that are there.
+   * Puts a block's graphs below those that are there already.
    *
    * @param block the block
    */

@@ -1,4 +1,7 @@
-/** Written by `npx projen prop-types` from the types of the library: what each prop, and each argument of a static, must be. */
+/**
+ * Written by `npx projen prop-types` from the types of the library: what each prop, and each argument of a
+ * static, must be.
+ */
 export const PROP_TYPES: Record<string, Record<string, string>> = {
   AlarmOptions: {
     'actions?': 'list of object aws_cloudwatch.IAlarmAction with bind',

@@ -7,7 +7,7 @@ import type { Construct } from 'constructs';
 import { grantKey } from './key';
 import { InvalidPropError, validateInteger } from './validate';
 
-/** What a block says of its queue. */
+/** What a block says about its queue. */
 export interface QueueWithDeadLettersProps {
   /** Order and deduplication by message group. */
   readonly fifo: boolean;
@@ -27,13 +27,16 @@ export interface QueueWithDeadLetters {
 
 /**
  * Beyond the function's timeout, for what lies between its end and the poller's answer to the queue. Not six times the timeout, which
- * AWS advises to leave room for throttled receives: `pollerConcurrency` below leaves none, and a message that a killed function held
- * would wait for all of it.
+ * AWS advises to leave room for throttled receives: `pollerConcurrency` below leaves none, and a message
+ * held by a killed function would wait for all of it.
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-queueconfig
  */
 const VISIBILITY_MARGIN_SECONDS = 30;
 
-/** A queue that lets no unencrypted connection in, and the user's dead-letter queue or a new one, which keeps messages for 14 days. */
+/**
+ * A queue that lets no unencrypted connection in, and the user's dead-letter queue or a new one, which keeps
+ * messages for 14 days.
+ */
 export function createQueueWithDeadLetters(
   scope: Construct,
   props: QueueWithDeadLettersProps,
@@ -82,9 +85,9 @@ export function grantQueueSend(
   return queue.grant(grantee, 'sqs:SendMessage');
 }
 
-/** How many invocations may work a queue off at once. */
+/** How many invocations may consume a queue at once. */
 export interface ConsumerConcurrency {
-  /** The user's prop for it, as errors call it. */
+  /** The name of the user's prop for it, for errors. */
   readonly prop: string;
   readonly maxConcurrency?: number;
   /** The user's `reservedConcurrentExecutions` of the function. */
@@ -92,8 +95,9 @@ export interface ConsumerConcurrency {
 }
 
 /**
- * Has a function work the queue off, `batchSize` messages at a time; it reports those that are to come again. Grants what Lambda's
- * poller needs: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
+ * Makes a function consume the queue, `batchSize` messages at a time; it reports those that are to come
+ * again. Grants what Lambda's poller needs:
+ * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
  *
  * Not `SqsEventSource`: that one also grants `sqs:GetQueueUrl` and `sqs:ChangeMessageVisibility`, which the poller never calls.
  */
@@ -111,7 +115,8 @@ export function consumeQueue(
     batchSize,
     reportBatchItemFailures: true,
     maxConcurrency: pollerConcurrency(scope, concurrency),
-    // Nobody may run: then nobody may receive either, or the whole queue drains into the dead-letter queue.
+    // Nothing may run: then nothing may be received either, or the whole queue drains into the dead-letter
+    // queue.
     enabled: concurrency.reserved === 0 ? false : undefined,
   });
 }

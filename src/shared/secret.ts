@@ -12,7 +12,7 @@ export function grantSecretValue(secret: secretsmanager.ISecret, grantee: iam.IG
   return iam.Grant.addToPrincipal({
     grantee,
     actions: ['secretsmanager:GetSecretValue'],
-    // Secrets Manager ends every ARN with six random characters; a secret known by name only has none to show.
+    // Secrets Manager ends every ARN with six random characters; a secret known only by its name shows none.
     resourceArns: [secret.secretFullArn ?? `${secret.secretArn}-??????`],
   });
 }

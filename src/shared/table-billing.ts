@@ -41,18 +41,18 @@ export interface ProvisionedBilling {
 }
 
 /**
- * How a block's DynamoDB table is paid for.
+ * How a block's DynamoDB table is billed.
  *
  * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/capacity-mode.html
  */
 export class TableBilling {
-  /** By the request, with no capacity to plan. */
+  /** Per request, with no capacity to plan. */
   public static onDemand(): TableBilling {
     return new TableBilling();
   }
 
   /**
-   * By the hour, for capacity that autoscaling keeps between two limits.
+   * Per hour, for capacity that autoscaling keeps between two limits.
    *
    * @param options the limits
    */

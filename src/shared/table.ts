@@ -7,7 +7,7 @@ import { grantKey, TABLE_KEY } from './key';
 import type { TableBilling } from './table-billing';
 import { InvalidPropError, validateExclusive } from './validate';
 
-/** What a user can say about the table of a block. */
+/** A user's settings for the table of a block. */
 export interface TableProps {
   readonly table?: dynamodb.ITable;
   readonly billing?: TableBilling;
@@ -39,7 +39,7 @@ export function tableFor(
     return props.table;
   }
   const provisioned = props.billing?._provisioned;
-  // Not TableV2: that one refuses a key of one's own in a stack without a fixed region.
+  // Not TableV2: it refuses a customer-managed key in a stack without a fixed region.
   const table = new dynamodb.Table(scope, id, {
     partitionKey: { name: partitionKey, type: dynamodb.AttributeType.STRING },
     timeToLiveAttribute,
@@ -73,7 +73,7 @@ export function tableFor(
   return table;
 }
 
-/** What can be seen of a table that is made in the same app; of an imported one nothing can. */
+/** What can be seen of a table that is made in the same app; of an imported one, nothing can be. */
 function checkTable(
   scope: Construct,
   table: dynamodb.ITable,

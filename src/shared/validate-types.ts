@@ -8,8 +8,8 @@ const OBJECT = /^object (\S+) with (\S+?)(?: from (.+))?$/;
 const ENUM = /^enum (\S+?)(?:: (.+))?$/;
 
 /**
- * Checks that what JavaScript callers give is of the types that the library names, all the way down: a compiler tells everybody else.
- * Tokens pass, since their value is known only at deployment.
+ * Checks that what JavaScript callers give is of the types that the library names, all the way down:
+ * everybody else has a compiler that does. Tokens pass, since their value is known only at deployment.
  *
  * @param scope undefined in a static
  * @param shape a struct such as `BirthdayApiProps`, or a static such as `CodeFormat.of`
@@ -27,7 +27,7 @@ function problemOfFields(path: string, shape: string, values: object): string | 
     const name = key.replace('?', '');
     const value = (values as Record<string, unknown>)[name];
     if (value === undefined && key !== name) continue;
-    // The options of a static are called by their own names, as the props of a construct are.
+    // Errors call the options of a static by their own names, like the props of a construct.
     const isOptions = shape.includes('.') && type.startsWith('struct ') && isObject(value);
     const problem = isOptions
       ? problemOfFields('', type.replace('struct ', ''), value)

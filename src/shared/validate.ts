@@ -2,8 +2,9 @@ import { type Duration, Token } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
 /**
- * An error of a block's user: it names the prop, what was given, what is allowed and, where there is one, the construct's path, so that
- * the stack trace is not needed. Of a static such as `CodeFormat.of`, which belongs to no construct yet, there is none.
+ * A mistake of a block's user: it names the prop, what was given, what is allowed and, where there is one,
+ * the construct's path, so that the stack trace is not needed. A static such as `CodeFormat.of` belongs to no
+ * construct yet.
  */
 export class InvalidPropError extends Error {
   public constructor(scope: IConstruct | undefined, message: string) {
@@ -12,7 +13,10 @@ export class InvalidPropError extends Error {
   }
 }
 
-/** A value in a message, so that a text is not taken for a number: JavaScript and Python callers mix them up. */
+/**
+ * A value in a message, such that a string is not taken for a number: JavaScript and Python callers mix them
+ * up.
+ */
 export function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'bigint' || value === undefined) return String(value);
   if (typeof value === 'object' && value !== null) {
@@ -63,7 +67,7 @@ export function validateDuration(
   }
 }
 
-/** Checks that of two props at most one is set. */
+/** Checks that at most one of two props is set. */
 export function validateExclusive(
   scope: IConstruct,
   props: object,

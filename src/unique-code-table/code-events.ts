@@ -14,7 +14,10 @@ import { grantKey, TABLE_KEY } from '../shared/key';
 import { grantQueueSend } from '../shared/queue-with-dead-letters';
 import { InvalidPropError } from '../shared/validate';
 
-/** Events are tried for half of the day that a stream remembers: the other half is left for whoever reads the dead-letter queue. */
+/**
+ * Events are tried for half of the day that a stream keeps its records: the other half is left for whoever
+ * reads the dead-letter queue.
+ */
 const MAX_RECORD_AGE = Duration.hours(12);
 
 export interface CodeEvents {
@@ -22,7 +25,10 @@ export interface CodeEvents {
   readonly deadLetterQueue: sqs.IQueue;
 }
 
-/** The function that tells a bus what happens to codes, behind the table's stream, so that no crash of anything loses an event. */
+/**
+ * The function that tells a bus what happens to codes, behind the table's stream, so that no crash anywhere
+ * loses an event.
+ */
 export function createCodeEvents(
   scope: Construct,
   table: dynamodb.ITable,
@@ -58,7 +64,8 @@ export function createCodeEvents(
   grantPutEvents(fn, scope, eventBus, EVENT_SOURCE);
   grantQueueSend(deadLetterQueue, fn);
   grantKey(encryptionKey, 'dynamodb', fn, ...TABLE_KEY.read);
-  // As in AWS SAM's DynamoDBStreamReadPolicy. Not `grantStreamRead`, which lets the function list the streams of all tables.
+  // As in AWS SAM's DynamoDBStreamReadPolicy. Not `grantStreamRead`, which lets the function list the streams
+  // of all tables.
   // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-policy-template-list.html
   iam.Grant.addToPrincipal({
     grantee: fn,

@@ -21,9 +21,9 @@ export class CodeAlphabet {
   public static readonly DIGITS = new CodeAlphabet('0123456789');
 
   /**
-   * Characters of one's own.
+   * Custom characters.
    *
-   * @param characters 2 to 93 different printable ASCII characters, without space and without `#`
+   * @param characters 2 to 93 different printable ASCII characters, without a space and without `#`
    */
   public static custom(characters: string): CodeAlphabet {
     validateTypes(undefined, 'CodeAlphabet.custom', { characters });
@@ -31,7 +31,7 @@ export class CodeAlphabet {
     if (wrong !== undefined) {
       throw new InvalidPropError(
         undefined,
-        `The alphabet holds ${JSON.stringify(wrong)}: its characters must be printable ASCII, without space and without #`,
+        `The alphabet holds ${JSON.stringify(wrong)}: its characters must be printable ASCII, without a space and without #`,
       );
     }
     const twice = [...characters].find((character, index) => characters.indexOf(character) !== index);
@@ -82,7 +82,8 @@ export interface CodeFormatOptions {
   readonly minLength?: number;
 
   /**
-   * What every code begins with, for instance `ORDER-`: up to 64 printable ASCII characters, without space and without `#`.
+   * What every code begins with, for instance `ORDER-`: up to 64 printable ASCII characters, without a space
+   * and without `#`.
    *
    * @default - nothing
    */
@@ -103,8 +104,8 @@ export interface CodeFormatOptions {
   readonly separator?: string;
 
   /**
-   * Whether a last character is added that tells mistyped codes from right ones (ISO/IEC 7064, hybrid system). Needs an alphabet of
-   * an even number of characters.
+   * Whether a last character is added by which mistyped codes are told from right ones (ISO/IEC 7064, hybrid
+   * system). Needs an alphabet of an even number of characters.
    *
    * @see https://www.iso.org/standard/31531.html
    * @default false
@@ -113,14 +114,14 @@ export interface CodeFormatOptions {
 }
 
 /**
- * The form of codes: alphabet, length, prefix, groups, check character.
+ * The format of codes: alphabet, length, prefix, groups, check character.
  */
 export class CodeFormat {
   /** Eight characters of `A` to `Z` and `0` to `9`; a caller may ask for any length. */
   public static readonly DEFAULT = CodeFormat.of({ minLength: 1 });
 
   /**
-   * A format of one's own. Throws where the options make no sense.
+   * A custom format. Throws where the options make no sense.
    *
    * @param options what codes look like
    */
@@ -138,7 +139,7 @@ export class CodeFormat {
     if (Token.isUnresolved(length) || Token.isUnresolved(minLength) || Token.isUnresolved(prefix)) {
       throw new InvalidPropError(
         undefined,
-        'A CodeFormat cannot be made of tokens: the function needs it as it is',
+        'A CodeFormat cannot be made of tokens: the function needs its actual values',
       );
     }
     if (!Number.isInteger(length) || length < 1 || length > MAX_LENGTH) {
@@ -156,7 +157,7 @@ export class CodeFormat {
     if (!/^[!-~]{0,64}$/.test(prefix) || prefix.includes('#')) {
       throw new InvalidPropError(
         undefined,
-        `\`prefix\` must be up to 64 printable ASCII characters, without space and without #, got ${JSON.stringify(prefix)}`,
+        `\`prefix\` must be up to 64 printable ASCII characters, without a space and without #, got ${JSON.stringify(prefix)}`,
       );
     }
     if (
@@ -212,7 +213,7 @@ export class CodeFormat {
    * Whether a text is a code of this format to the letter, with the right check character where there is one. It does not say whether
    * the code was ever handed out. What somebody typed goes through `normalize` first.
    *
-   * In a function of your own, where the CDK is no company, import the same check from
+   * In a function of your own, where the CDK has no place, import the same check from
    * `cdk-serverless-blocks/lib/unique-code-table/contract` as `isWellFormed(code, format)`.
    *
    * @param code a code as it was issued
@@ -222,8 +223,9 @@ export class CodeFormat {
   }
 
   /**
-   * The code that somebody means who typed it, or undefined where it cannot be one of this format. Case, blanks, dashes, full-width
-   * forms and look-alikes that the alphabet lacks (`O` for `0`, `I` and `L` for `1`) do not matter.
+   * The code that somebody meant when they typed it, or undefined where it cannot be one of this format.
+   * Case, blanks, dashes, full-width forms and look-alikes that the alphabet lacks (`O` for `0`, `I` and `L`
+   * for `1`) do not matter.
    *
    * In a function of your own import it from `cdk-serverless-blocks/lib/unique-code-table/contract` as `normalizeCode(text, format)`.
    *

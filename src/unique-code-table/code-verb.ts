@@ -36,15 +36,15 @@ export enum CodeIndex {
 
 /** What the construct makes of a verb. */
 export interface VerbDefinition {
-  /** Of the function in the construct: a changed one would replace it. */
+  /** The id of the function in the construct: changing it would replace the function. */
   readonly id: string;
   readonly description: string;
   readonly path: string;
   /** The folder of its bundle, below that of the block. */
   readonly bundle: 'issue' | 'use';
-  /** The only one that its role has on the table. */
+  /** The only action that its role has on the table. */
   readonly action: string;
-  /** What `bindTo` calls the variable that names the function. */
+  /** The variable in which `bindTo` names the function. */
   readonly variable: string;
 }
 

@@ -1,4 +1,7 @@
-/** What the construct and the handlers agree on. Nothing is imported here: both sides import this file, and so may a consumer. */
+/**
+ * What the construct and the handlers agree on. Nothing is imported here: both sides import this file, and so
+ * may a consumer.
+ */
 
 /** Names of the environment variables that the construct sets and the handlers read. */
 export const ENV = {
@@ -11,11 +14,11 @@ export const ENV = {
   reuseExpiredCodes: 'REUSE_EXPIRED_CODES',
   /** Seconds. */
   idempotencyWindow: 'IDEMPOTENCY_WINDOW_SECONDS',
-  /** How often a code can be redeemed that does not say so itself. */
+  /** How often a code can be redeemed, where it does not say so itself. */
   maxRedemptions: 'MAX_REDEMPTIONS',
   /** Names of the indexes, with commas between, only where there are some. */
   indexes: 'INDEXES',
-  /** Of the function that tells a bus: the bus, and the table as events name it. */
+  /** For the function that publishes events: the bus, and the table as events name it. */
   eventBusArn: 'EVENT_BUS_ARN',
   tableArn: 'TABLE_ARN',
   /** `true` where events name the codes themselves. */
@@ -61,7 +64,7 @@ export const TABLE = {
   revokedBecause: 'RevokedBecause',
   /** `true` where the code was not drawn here but brought in. */
   imported: 'Imported',
-  /** Which request wrote the item: tells a retry that meets its own write from a collision. */
+  /** Which request wrote the item: it tells a retry that meets its own write from a collision. */
   nonce: 'Nonce',
   /** Of a request's record: the hash of its input, and the codes that it got. */
   fingerprint: 'Fingerprint',
@@ -84,14 +87,19 @@ export const REDEMPTION = {
 export const INDEX = { ByReference: TABLE.reference, ByUsedBy: TABLE.usedBy } as const;
 export type IndexName = keyof typeof INDEX;
 
-/** Partition keys of our own records. No code begins with `#`: no alphabet, prefix or separator may hold it. */
+/**
+ * Partition keys of our own records. No code begins with `#`: no alphabet, prefix or separator may hold it.
+ */
 export const requestKey = (hash: string): string => `#request#${hash}`;
 export const reservationKey = (code: string): string => `#issued#${code}`;
 
 export const MAX_LENGTH = 256;
 /** DynamoDB's limit on the items of one transaction. */
 export const MAX_TRANSACTION_ITEMS = 100;
-/** Redemptions of one code that count at a time: they are kept in its item, and every write pays for the whole item. */
+/**
+ * The most redemptions of one code that can count at a time: they are kept in its item, and every write pays
+ * for the whole item.
+ */
 export const MAX_REDEMPTIONS = 100;
 /**
  * Seconds that an expired code rests before it is handed out again: the clocks of two execution environments differ by less, so no
@@ -112,9 +120,9 @@ export const METRIC = {
   attempts: 'Attempts',
   exhausted: 'Exhausted',
   notInTime: 'NotInTime',
-  /** Requests of a verb that did what they asked for, and that had done so before. */
+  /** Requests of a verb that succeeded now, and those that had succeeded before. */
   done: 'Done',
-  /** Requests of a verb that were answered with an error of the caller's. */
+  /** Requests of a verb that were refused because of the caller. */
   refused: 'Refused',
   eventsPut: 'EventsPut',
   /** Events that the bus did not take: they come again. */
@@ -133,7 +141,10 @@ export type CodeEventType =
   | 'CodeReinstated'
   | 'CodeDeleted';
 
-/** The detail of an event. It has nothing personal: not who uses the code, no description, no notes, no reasons. */
+/**
+ * The detail of an event. It has nothing personal: not who uses the code, no description, no notes, no
+ * reasons.
+ */
 export interface CodeEventDetail {
   /** The same where the event comes twice. */
   readonly id: string;
@@ -141,7 +152,10 @@ export interface CodeEventDetail {
   readonly sequenceNumber: string;
   /** RFC 3339. */
   readonly at: string;
-  /** SHA-256 of the code, in hexadecimal digits: to know a code again. It hides no code from somebody who tries all of them. */
+  /**
+   * SHA-256 of the code, in hexadecimal digits: to recognize a code. It hides no code from somebody who tries
+   * all of them.
+   */
   readonly codeHash: string;
   /** Only where the table says so. */
   readonly code?: string;
@@ -158,10 +172,10 @@ export interface CodeEventDetail {
   readonly expired?: boolean;
 }
 
-/** What a code is at a moment: the first that fits, in this order. */
+/** The state of a code at a given moment: the first that applies, in this order. */
 export type CodeState = 'REVOKED' | 'EXPIRED' | 'NOT_YET_VALID' | 'USED_UP' | 'ACTIVE';
 
-/** What decides about a code's state: an item of the table as the document client reads it. */
+/** What decides a code's state: an item of the table as the document client reads it. */
 export interface CodeLife {
   readonly RevokedOn?: string;
   readonly TimeToExist?: number;
@@ -171,12 +185,12 @@ export interface CodeLife {
 }
 
 /**
- * The one rule that says what a code is, for every reader. An expired item may be in the table for days, so that it is there says
- * nothing.
+ * The one rule that says what a code is, for every reader. An expired item may stay in the table for days,
+ * so its presence says nothing.
  *
  * @param item the code's item
  * @param now seconds since 1970
- * @param maxRedemptions of codes that do not say so themselves, as in the table's prop `maxRedemptions`
+ * @param maxRedemptions for codes that do not say so themselves, as in the table's prop `maxRedemptions`
  */
 export function stateOf(item: CodeLife, now: number, maxRedemptions = 1): CodeState {
   if (item.RevokedOn !== undefined) return 'REVOKED';
@@ -192,7 +206,7 @@ export function redemptionsLeft(item: CodeLife, maxRedemptions = 1): number {
   return Math.max(0, (item.MaxRedemptions ?? maxRedemptions) - used);
 }
 
-/** How a code looks: `<prefix><random characters, in groups>` with perhaps a check character at the end. */
+/** How a code looks: `<prefix><random characters, in groups>` with an optional check character at the end. */
 export interface Format {
   readonly alphabet: string;
   /** Random characters. */
@@ -227,13 +241,14 @@ export function isWellFormed(code: string, format: Format): boolean {
 
 /** Longer texts are no codes: prefix, characters and separators do not add up to that. */
 const MAX_TYPED_LENGTH = 1024;
-/** What people take for one another, where the alphabet has only the second. */
+/** Characters that people mistake for one another, where the alphabet has only the second. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = { O: '0', o: '0', I: '1', i: '1', L: '1', l: '1' };
 
 /**
- * The code that somebody means who typed it, or undefined where it cannot be one of this format. Blanks, invisible characters and
- * dashes do not count, nor does case where the alphabet has only one; full-width and other forms of a character are that character,
- * and look-alikes that the alphabet lacks (`O`, `I`, `L`) are read as digits. No two codes of a format are read as one.
+ * The code that somebody meant when they typed it, or undefined where it cannot be one of this format.
+ * Blanks, invisible characters and dashes do not count, nor does case where the alphabet has only one;
+ * full-width and other forms of a character are that character, and look-alikes that the alphabet lacks
+ * (`O`, `I`, `L`) are read as digits. No two codes of a format are read as one.
  *
  * @param text what somebody typed, scanned or pasted
  * @param format as in `CodeFormat`
@@ -262,7 +277,9 @@ export function normalizeCode(text: string, format: Format): string | undefined 
   return codeOf(body, format);
 }
 
-/** The code whose characters these are, without prefix and separators; undefined where they are none. */
+/**
+ * The code whose characters these are, without prefix and separators; undefined where they do not form one.
+ */
 function codeOf(body: string, format: Format): string | undefined {
   const random = format.checkCharacter ? body.slice(0, -1) : body;
   if (

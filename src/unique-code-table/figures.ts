@@ -1,4 +1,7 @@
-/** What issuing costs in a space that fills up: mean values of the algorithm, which a test holds against it by simulation. */
+/**
+ * What issuing costs in a space that fills up: mean values of the algorithm, which a test checks by
+ * simulation.
+ */
 
 /** Draws that it takes to find one free code where the share `fill` of all codes is taken. */
 export function drawsPerCode(fill: number): number {
@@ -8,7 +11,7 @@ export function drawsPerCode(fill: number): number {
 /** Writes that it takes until all codes of a batch are free: only those that were taken are drawn again. */
 export function roundsPerBatch(fill: number, count: number): number {
   let rounds = 0;
-  // The chance that after so many rounds one code at least is still a taken one.
+  // The chance that after so many rounds at least one code is still a taken one.
   for (let missed = 1; missed > 1e-9; ) {
     const open = 1 - (1 - missed) ** count;
     rounds += open;
@@ -18,7 +21,7 @@ export function roundsPerBatch(fill: number, count: number): number {
   return rounds;
 }
 
-/** Write capacity units of a batch: a transaction costs two an item, whether it is written or cancelled. */
+/** Write capacity units of a batch: a transaction costs two per item, whether it is written or cancelled. */
 export function writeUnitsPerBatch(fill: number, count: number, itemsPerCode: number): number {
   return roundsPerBatch(fill, count) * count * itemsPerCode * 2;
 }

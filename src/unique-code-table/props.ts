@@ -10,7 +10,7 @@ import type { HandlerProps } from '../shared/handler-props';
 import type { TableBilling } from '../shared/table-billing';
 
 /**
- * What can be said about the HTTP API of a `UniqueCodeTable`. It needs an `authorizer`, or `allowAnonymous`.
+ * Settings of the HTTP API of a `UniqueCodeTable`. It needs an `authorizer`, or `allowAnonymous`.
  */
 export interface CodeApiOptions extends ApiOptions {
   /**
@@ -33,25 +33,26 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly format?: CodeFormat;
 
   /**
-   * What can be done with codes beside issuing them. Each verb adds a function, with a role that may do one thing to the table, and
-   * with `httpApi` a route.
+   * What can be done with codes besides issuing them. Each verb adds a function, with a role that may do one
+   * thing to the table, and with `httpApi` a route.
    *
    * @default - issuing only
    */
   readonly verbs?: CodeVerb[];
 
   /**
-   * How often a code can be redeemed that was not issued with a `maxRedemptions` of its own, from 1 to 100. It also holds for codes
-   * that were issued before it was changed.
+   * How often a code can be redeemed that was not issued with its own `maxRedemptions`, from 1 to 100. It
+   * also applies to codes that were issued before it was changed.
    *
    * @default 1
    */
   readonly maxRedemptions?: number;
 
   /**
-   * Indexes over codes, which `CodeVerb.LIST` needs. Each costs a write unit more a code. CloudFormation adds one index to an existing
-   * table in one deployment. With a `table` of your own make them yourself: the global secondary index `ByReference` (partition key
-   * `Reference`) or `ByUsedBy` (`UsedBy`), with the sort key `CreatedOn`, all strings, and `TimeToExist` projected.
+   * Indexes over codes, which `CodeVerb.LIST` needs. Each costs one more write unit per code. CloudFormation
+   * adds one index to an existing table in one deployment. With a `table` of your own make them yourself:
+   * the global secondary index `ByReference` (partition key `Reference`) or `ByUsedBy` (`UsedBy`), with the
+   * sort key `CreatedOn`, all strings, and `TimeToExist` projected.
    *
    * @default - none
    */
@@ -74,7 +75,7 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly table?: dynamodb.ITable;
 
   /**
-   * How the new table is paid for.
+   * How the new table is billed.
    *
    * @default - TableBilling.onDemand()
    */
@@ -139,9 +140,10 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly httpApi?: CodeApiOptions;
 
   /**
-   * A bus that is told what happens to codes: `CodeIssued`, `CodeImported`, `CodeRedeemed`, `CodeRolledBack`, `CodeRevoked`,
-   * `CodeReinstated` and `CodeDeleted`, at least once each, and in order for each code. They come from the table's stream, by a function
-   * of its own, so that no crash loses one. An existing `table` needs a stream with both images.
+   * A bus that receives what happens to codes: `CodeIssued`, `CodeImported`, `CodeRedeemed`,
+   * `CodeRolledBack`, `CodeRevoked`, `CodeReinstated` and `CodeDeleted`, at least once each, and in order
+   * for each code. They come from the table's stream, through a function of their own, so that no crash
+   * loses one. An existing `table` needs a stream with both images.
    *
    * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
    * @default - no events
@@ -156,8 +158,8 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly codesInEvents?: boolean;
 
   /**
-   * Where Lambda says which records of the stream it gave up, after twelve hours. The records stay in the stream for twelve hours more.
-   * A standard queue. Needs `eventBus`.
+   * Where Lambda reports the records of the stream that it gave up after twelve hours. The records stay in
+   * the stream for another twelve hours. A standard queue. Needs `eventBus`.
    *
    * @default - a new queue that keeps messages for 14 days
    */
@@ -189,7 +191,7 @@ export interface UniqueCodeTableAttributes {
   readonly encryptionKey?: kms.IKey;
 
   /**
-   * The bus that is told what happens to codes, where there is one.
+   * The bus that receives what happens to codes, where there is one.
    *
    * @default - none: `onCodeEvent` cannot be used
    */

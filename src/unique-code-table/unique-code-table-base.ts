@@ -55,8 +55,9 @@ export interface IUniqueCodeTable extends IConstruct {
   grantRedeem(grantee: iam.IGrantable): iam.Grant;
 
   /**
-   * Lets somebody read a code's item: `dynamodb:GetItem` on the table, and its key where it has one of its own. What an item says is
-   * judged by `stateOf` of `cdk-serverless-blocks/lib/unique-code-table/contract`: an expired one may still be there.
+   * Lets somebody read a code's item: `dynamodb:GetItem` on the table, and the use of its KMS key where it
+   * has one. What an item says is judged by `stateOf` of
+   * `cdk-serverless-blocks/lib/unique-code-table/contract`: an expired one may still be there.
    *
    * @param grantee who may read
    */
@@ -64,12 +65,12 @@ export interface IUniqueCodeTable extends IConstruct {
 
   /**
    * Lets somebody export all codes into a bucket: `dynamodb:ExportTableToPointInTime` and `dynamodb:DescribeExport` on the table,
-   * `s3:PutObject`, `s3:PutObjectAcl` and `s3:AbortMultipartUpload` on the bucket's objects, and their keys where they have some. Needs
-   * the table's point-in-time recovery.
+   * `s3:PutObject`, `s3:PutObjectAcl` and `s3:AbortMultipartUpload` on the bucket's objects, and the use of
+   * their KMS keys where they have some. Needs the table's point-in-time recovery.
    *
    * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport_Requesting.html
    * @param grantee who may export
-   * @param bucket where to
+   * @param bucket the destination
    */
   grantExport(grantee: iam.IGrantable, bucket: s3.IBucket): iam.Grant;
 
@@ -92,7 +93,7 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * How many codes were issued.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -100,7 +101,7 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * How many codes were drawn and tried, the taken ones among them.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricDraws(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -108,41 +109,42 @@ export interface IUniqueCodeTable extends IConstruct {
   /**
    * How many drawn codes were taken already.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * The share of the space that is taken, from 0 to 1, as the draws of the period met it: collisions by draws.
+   * The share of the space that is taken, from 0 to 1, as the draws of the period found it: collisions
+   * divided by draws.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - over 5 minutes
    */
   metricFill(options?: cloudwatch.MetricOptions): cloudwatch.MathExpression;
 
   /**
-   * How many requests were refused because there is no free code: no luck, but proof.
+   * How many requests were refused because no code is free, which was proven and not guessed.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests of a verb were done.
+   * How many requests of a verb succeeded.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricDone(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests of a verb were refused as the caller's: a used-up code, wrong input.
+   * How many requests of a verb were refused because of the caller: a used-up code, wrong input.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRefused(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -151,13 +153,13 @@ export interface IUniqueCodeTable extends IConstruct {
    * How many requests of a verb were given up because the table did not answer in time.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricNotInTime(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 }
 
-/** Which table each variable of a consumer means. */
+/** Which table each variable of a consumer refers to. */
 const BINDINGS = new WeakMap<lambda.Function, Map<string, string>>();
 
 /**
@@ -224,7 +226,8 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   }
 
   /**
-   * Lets somebody read a code's item: `dynamodb:GetItem` on the table, and its key where it has one of its own.
+   * Lets somebody read a code's item: `dynamodb:GetItem` on the table, and the use of its KMS key where it
+   * has one.
    *
    * @param grantee who may read
    */
@@ -236,7 +239,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
    * Lets somebody export all codes into a bucket. Needs the table's point-in-time recovery.
    *
    * @param grantee who may export
-   * @param bucket where to
+   * @param bucket the destination
    */
   public grantExport(grantee: iam.IGrantable, bucket: s3.IBucket): iam.Grant {
     const { tableArn } = this.table;
@@ -291,7 +294,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * How many codes were issued.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricCodesIssued(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -301,7 +304,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * How many codes were drawn and tried, the taken ones among them.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricDraws(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -311,7 +314,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   /**
    * How many drawn codes were taken already.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricCollisions(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -319,9 +322,10 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   }
 
   /**
-   * The share of the space that is taken, from 0 to 1, as the draws of the period met it: collisions by draws.
+   * The share of the space that is taken, from 0 to 1, as the draws of the period found it: collisions
+   * divided by draws.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - over 5 minutes
    */
   public metricFill(options?: cloudwatch.MetricOptions): cloudwatch.MathExpression {
@@ -335,9 +339,9 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   }
 
   /**
-   * How many requests were refused because there is no free code: no luck, but proof.
+   * How many requests were refused because no code is free, which was proven and not guessed.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricExhausted(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -345,10 +349,10 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   }
 
   /**
-   * How many requests of a verb were done.
+   * How many requests of a verb succeeded.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricDone(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -356,10 +360,10 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   }
 
   /**
-   * How many requests of a verb were refused as the caller's: a used-up code, wrong input.
+   * How many requests of a verb were refused because of the caller: a used-up code, wrong input.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRefused(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -370,7 +374,7 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
    * How many requests of a verb were given up because the table did not answer in time.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricNotInTime(verb: CodeVerb, options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -43,7 +43,7 @@ import { tableFor, tableKey } from '../shared/table';
 import { InvalidPropError, validateDuration, validateInteger, validateNeeds } from '../shared/validate';
 import { validateTypes } from '../shared/validate-types';
 
-/** Share of the space from which on issuing costs so much more that the user has to know. */
+/** Share of the space beyond which issuing costs so much more that the user has to know. */
 const CROWDED = 0.5;
 
 /**
@@ -63,7 +63,10 @@ const CROWDED = 0.5;
  * new CfnOutput(stack, 'Url', { value: codes.url! });
  */
 export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnectable, IWatchable {
-  /** The environment variable in which `bindTo` names the function that issues codes, unless it is given another. */
+  /**
+   * The environment variable in which `bindTo` names the function that issues codes, unless it is given
+   * another.
+   */
   public static readonly FUNCTION_NAME_VARIABLE = 'UNIQUE_CODE_FUNCTION_NAME';
 
   /**
@@ -71,7 +74,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
    *
    * @param scope the scope
    * @param id the id
-   * @param attributes where it is
+   * @param attributes what identifies it
    */
   public static fromUniqueCodeTableAttributes(
     scope: Construct,
@@ -111,7 +114,9 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     return new Import(scope, id);
   }
 
-  /** The table: string partition key `Code`. Items whose key begins with `#` are records of the block's own. */
+  /**
+   * The table: string partition key `Code`. Items whose key begins with `#` are records of the block's own.
+   */
   public readonly table: dynamodb.ITable;
 
   /** The function that issues codes. */
@@ -120,10 +125,10 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /** All functions of the block: one for each verb, and `eventsFunction`. */
   public readonly functions: lambda.Function[];
 
-  /** The function that tells the bus, where there is an `eventBus`. */
+  /** The function that publishes events, where there is an `eventBus`. */
   public readonly eventsFunction?: lambda.Function;
 
-  /** Where Lambda says which records of the stream it gave up, where there is an `eventBus`. */
+  /** Where Lambda reports the records of the stream that it gave up, where there is an `eventBus`. */
   public readonly deadLetterQueue?: sqs.IQueue;
 
   /** The HTTP API, where there is one. */
@@ -142,8 +147,8 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
 
   /**
    * @param scope the construct it belongs to, often a stack
-   * @param id its name there, a part of every logical id: another one makes new resources
-   * @param props what is different from the defaults
+   * @param id its name there, a part of every logical id: changing it makes new resources
+   * @param props overrides of the defaults
    */
   public constructor(scope: Construct, id: string, props: UniqueCodeTableProps = {}) {
     super(scope, id);
@@ -156,7 +161,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     this.eventBus = props.eventBus;
     const stream = props.eventBus && dynamodb.StreamViewType.NEW_AND_OLD_IMAGES;
     this.table = tableFor(this, 'Table', TABLE.key, props, TABLE.timeToExist, stream);
-    // To a table of the user's nothing is added.
+    // Nothing is added to a user's own table.
     if (!props.table) for (const index of indexes) addIndex(this.table as dynamodb.Table, index);
 
     const verbs = Object.values(CodeVerb).filter(
@@ -210,7 +215,10 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     }
   }
 
-  /** The address of the API, without a slash at the end: codes are issued at `<url>/codes`. Undefined without `httpApi`. */
+  /**
+   * The address of the API, without a trailing slash: codes are issued at `<url>/codes`. Undefined without
+   * `httpApi`.
+   */
   public get url(): string | undefined {
     return this.front?.url;
   }
@@ -225,7 +233,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many requests the API received.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -233,9 +241,9 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   }
 
   /**
-   * How many requests were refused as the caller's mistake (4xx).
+   * How many requests were refused because of the caller (4xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -243,9 +251,9 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   }
 
   /**
-   * How many requests failed as our mistake (5xx).
+   * How many requests failed on our side (5xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -255,7 +263,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -265,7 +273,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many events the bus took. Throws without `eventBus`.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricEventsPut(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -275,7 +283,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How often the bus did not take an event, which then comes again. Throws without `eventBus`.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricEventsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -290,7 +298,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How old the last record of the stream was when the function got it, in milliseconds. Throws without `eventBus`.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricEventsDelay(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -301,7 +309,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * How many messages lie in the dead-letter queue. Throws without `eventBus`.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -314,7 +322,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   /**
    * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
    *
-   * @param options who hears of them, and what is different
+   * @param options who is notified, and what is overridden
    */
   public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
     return createAlarms(this, this.alarmRules(), options);
@@ -483,8 +491,8 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
     const figure = (value: number) => String(Number(value.toPrecision(2)));
     const cost =
       fill === 1
-        ? 'the last codes are found by trying nearly all others, and then there is none'
-        : `one code takes ${figure(drawsPerCode(fill))} draws in the mean, and a batch of ${batch} takes ` +
+        ? 'the last codes are found by trying nearly all others, and then there are none'
+        : `one code takes ${figure(drawsPerCode(fill))} draws on average, and a batch of ${batch} takes ` +
           `${figure(roundsPerBatch(fill, batch))} rounds and ${figure(writeUnitsPerBatch(fill, batch, itemsPerCode))} write units`;
     Annotations.of(this).addWarningV2(
       'cdk-serverless-blocks:unique-code-table.small-space',

@@ -13,10 +13,10 @@ export const ENV = {
   destination: 'DESTINATION',
   destinationSecretArn: 'DESTINATION_SECRET_ARN',
   clientCertificateSecretArn: 'CLIENT_CERTIFICATE_SECRET_ARN',
-  /** Where records that were not delivered are kept: bucket and prefix; none when missing. */
+  /** Where records that were not delivered are kept: bucket and prefix; missing where they are not kept. */
   failedRecordsBucket: 'FAILED_RECORDS_BUCKET',
   failedRecordsPrefix: 'FAILED_RECORDS_PREFIX',
-  /** Where the end of each run is told. */
+  /** Where the end of each run is published. */
   eventBusName: 'EVENT_BUS_NAME',
   /** Accept function: JSON of `RequestRules`. */
   requestRules: 'REQUEST_RULES',
@@ -25,7 +25,7 @@ export const ENV = {
 /** The export of both bundles. */
 export const EXPORT = 'handler';
 
-/** The routes of the API, as their functions are told. */
+/** The routes of the API, as their functions receive them. */
 export const ROUTE = {
   start: 'POST /run',
   get: 'GET /runs/{run_id}',
@@ -36,14 +36,14 @@ export const ROUTE = {
 
 export const METRIC_NAMESPACE = 'CdkServerlessBlocks/WebhookRunner';
 
-/** The table that lets one invocation at a time work on a run: one item a run. */
+/** The table that lets one invocation at a time work on a run: one item per run. */
 export const LEASE_TABLE = {
   key: 'RunId',
   /** The slice that is worked on, see `RunMessage.hop`. */
   hop: 'Hop',
-  /** Grows with each holder: who comes with an older one is too late. */
+  /** Grows with each holder: one that comes with an older one is too late. */
   epoch: 'Epoch',
-  /** Milliseconds since 1970; nobody may take the lease before, while `Hop` is the same. */
+  /** Milliseconds since 1970; nobody may take the lease before then, while `Hop` is the same. */
   leasedUntil: 'LeasedUntil',
   /** JSON of the last checkpoint, for the invocation that takes over. */
   checkpoint: 'Checkpoint',
@@ -55,13 +55,16 @@ export const LEASE_TABLE = {
   /** `accepted`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`. */
   state: 'State',
   webhookId: 'WebhookId',
-  /** How often the run was begun before. */
+  /** How often the run was started before. */
   attempt: 'Attempt',
-  /** Of the item that holds the destination's pace: when the next place is. */
+  /** Of the item that holds the destination's pace: when the next slot is. */
   nextAt: 'NextAt',
   /** The key of that item. */
   paceKey: 'pace',
-  /** Of the item that says where a gzip file can be taken up again, behind the run's id; its point as JSON, and the window, deflated. */
+  /**
+   * Of the item that says where a gzip file can be taken up again, behind the run's id; its point as JSON,
+   * and the window, deflated.
+   */
   pointSuffix: '#point',
   point: 'Point',
   window: 'Window',
@@ -71,12 +74,15 @@ export const LEASE_TABLE = {
 export const MAX_TRIES = 5;
 /** The queue itself moves a message then, should not even the failure be reportable. */
 export const MAX_RECEIVE_COUNT = 10;
-/** Slices of one run: more than one that waits twenty seconds for each of its requests has in three days. */
+/**
+ * The most slices of one run: more than a run has in three days that waits twenty seconds for each of its
+ * requests.
+ */
 export const MAX_HOPS = 20_000;
-/** The longest that SQS delays a message is 15 minutes; the platform wants to hear something every ten. */
+/** SQS delays a message for 15 minutes at most; the platform wants a report every ten. */
 export const MAX_DELAY_SECONDS = 540;
 
-/** What is told of each run that ended. */
+/** What is published about each run that ended. */
 export const EVENT = { source: 'cdk-serverless-blocks.webhook-runner', detailType: 'Run Ended' } as const;
 
 export interface RunEndedDetail {
@@ -113,8 +119,9 @@ export const DESTINATION_BYTES = {
 } as const;
 
 /**
- * The run function's NODE_OPTIONS. Buffers of the download are garbage at once, but lie outside of the heap; with the large
- * young generation that V8 grows into it looks for them too seldom, and memory grows with the file. Costs no time.
+ * The run function's NODE_OPTIONS. Buffers of the download are garbage at once, but live outside the heap;
+ * with the large young generation that V8 grows into, it collects them too seldom, and memory grows with the
+ * file. Costs no time.
  */
 export const RUN_NODE_OPTIONS = '--max-semi-space-size=4';
 
@@ -148,7 +155,7 @@ export interface RunRequest {
   readonly settings: JsonObject;
   readonly label_name?: string;
   readonly tenant_id?: string;
-  /** Records before this one are passed over. */
+  /** Records before this one are skipped. */
   readonly batch_offset?: number;
   readonly [member: string]: Json | undefined;
 }
@@ -198,11 +205,13 @@ export interface RunStatus {
   readonly reason: string;
 }
 
-/** How a platform wants to be told: `PUT {callback_url}{webhook_id}` with these headers and state names. */
+/**
+ * How a platform expects its reports: `PUT {callback_url}{webhook_id}` with these headers and state names.
+ */
 export interface StatusProtocol {
   readonly method: string;
   readonly authorizationHeader: string;
-  /** Put before the access token, with a blank between; empty for the token alone. */
+  /** Put before the access token, with a blank between them; empty for the token alone. */
   readonly authorizationScheme: string;
   readonly tenantHeader: string;
   readonly states: { readonly running: string; readonly succeeded: string; readonly failed: string };
@@ -235,7 +244,7 @@ export type MappingStep =
 
 export type MappingSettings =
   | { readonly kind: 'declarative'; readonly steps: readonly MappingStep[] }
-  /** The user's module lies beside the handler under this name. */
+  /** The user's module is beside the handler, under this name. */
   | { readonly kind: 'module'; readonly file: string };
 
 export interface RetryPolicy {
@@ -254,9 +263,12 @@ export interface RunnerSettings {
   readonly requestsPerMinute?: number;
   /** Whether a refused batch is halved until the guilty records stand alone. Default: true. */
   readonly bisect?: boolean;
-  /** How long a destination may be unavailable before the run is ended. Default: until the run's own time is up. */
+  /**
+   * How long a destination may be unavailable before the run is ended. Default: until the run's own time is
+   * up.
+   */
   readonly patienceMs?: number;
-  /** Each batch is waited for to be in the checkpoint before the next one is sent. */
+  /** The next batch is sent only once this one is in the checkpoint. */
   readonly checkpointEachBatch?: boolean;
   readonly mapping?: MappingSettings;
   readonly allowedHosts: readonly string[];
@@ -266,7 +278,10 @@ export interface RunnerSettings {
   readonly allowHttp?: boolean;
   readonly tenantId?: string;
   readonly statusProtocol?: StatusProtocol;
-  /** From 0 to 1: the share of failed batches (or records) above which the run ends as failed. Never when left out. */
+  /**
+   * From 0 to 1: the share of failed batches (or records) above which the run ends as failed. Never when left
+   * out.
+   */
   readonly failureThreshold?: number;
   readonly maxRunDurationMs: number;
   readonly maxLineBytes: number;
@@ -294,7 +309,7 @@ export interface SourceRule {
   readonly prefix: string;
 }
 
-/** What the accept function holds a request against. */
+/** What the accept function checks a request against. */
 export interface RequestRules {
   readonly allowedHosts: readonly string[];
   readonly sources?: readonly SourceRule[];
@@ -325,7 +340,10 @@ export type DestinationSettings =
   | { readonly kind: 'queue'; readonly queueUrl: string }
   | { readonly kind: 'none' };
 
-/** The JSON members of a client certificate's secret, all PEM; `ca` is whom the server's certificate is trusted by. */
+/**
+ * The JSON members of a client certificate's secret, all PEM; `ca` is the authority that the server's
+ * certificate is trusted by.
+ */
 export interface ClientCertificateSecret {
   readonly certificate: string;
   readonly privateKey: string;
@@ -333,7 +351,10 @@ export interface ClientCertificateSecret {
   readonly ca?: string;
 }
 
-/** The secret's JSON members: basic `username`, `password`; bearer `token`; apiKey `key`; oauth2 `clientId`, `clientSecret`. */
+/**
+ * The secret's JSON members: basic `username`, `password`; bearer `token`; apiKey `key`; oauth2 `clientId`,
+ * `clientSecret`.
+ */
 export type HttpAuthSettings =
   | { readonly kind: 'basic' }
   | { readonly kind: 'bearer' }
@@ -374,7 +395,7 @@ export interface RunOutcome {
   readonly reported: boolean;
 }
 
-/** What of a destination that does not answer outlives a slice. */
+/** What outlives a slice about a destination that does not answer. */
 export interface CircuitState {
   /** How often it was opened since the last answer. */
   readonly opens: number;
@@ -382,7 +403,7 @@ export interface CircuitState {
   readonly openUntil: number;
   /** Since when there was no answer. */
   readonly since?: number;
-  /** The credentials were refused, also after they had been read anew. */
+  /** The credentials were refused, even after they had been read anew. */
   readonly denied?: boolean;
 }
 
@@ -396,9 +417,9 @@ export type SourceEncoding = 'gzip' | 'zstd';
 export interface Checkpoint {
   readonly version: 2;
   readonly startedAt: number;
-  /** 0: the platform has not been told of the run yet. */
+  /** 0: nothing has been reported to the platform yet. */
   readonly lastReportAt: number;
-  /** First byte of the (decompressed) content that is not dealt with. */
+  /** First byte of the (decompressed) content that has not been handled. */
   readonly offset: number;
   /** Records before `offset`. */
   readonly records: number;
@@ -423,9 +444,9 @@ export interface Checkpoint {
   readonly attempts: number;
   readonly attemptedSince?: number;
   readonly circuit?: CircuitState;
-  /** Slices in a row in which the source gave nothing. */
+  /** Slices in a row in which the source yielded nothing. */
   readonly stalled?: number;
-  /** There is nothing to do before: a driver may delay its next slice until then. */
+  /** There is nothing to do before this time: a driver may delay its next slice until then. */
   readonly notBefore?: number;
   readonly outcome?: RunOutcome;
 }

@@ -42,10 +42,13 @@ export interface OAuth2Options {
 }
 
 /**
- * What requests to a service of AWS are signed for.
+ * The service of AWS that requests are signed for.
  */
 export interface SigV4Options {
-  /** The service as signatures name it: `execute-api` for API Gateway, `lambda` for function URLs, `es`, `aoss`. */
+  /**
+   * The service as signatures name it: `execute-api` for API Gateway, `lambda` for function URLs, `es`,
+   * `aoss`.
+   */
   readonly service: string;
 
   /**
@@ -57,7 +60,8 @@ export interface SigV4Options {
 }
 
 /**
- * How the runner proves to an http destination who it is. The values lie in a secret, as a JSON object, and are read at run time.
+ * How the runner authenticates to an http destination. The values are kept in a secret, as a JSON object,
+ * and are read at run time.
  */
 export class DestinationAuth {
   /**
@@ -93,7 +97,7 @@ export class DestinationAuth {
   }
 
   /**
-   * A token by OAuth 2 client credentials, renewed before it ends.
+   * A token by OAuth 2 client credentials, renewed before it expires.
    *
    * @param secret with the members `clientId` and `clientSecret`
    * @param options where the token comes from
@@ -169,7 +173,7 @@ export interface HttpDestinationOptions {
   readonly headers?: { [name: string]: string };
 
   /**
-   * How the runner proves who it is.
+   * How the runner authenticates.
    *
    * @default - not at all
    */
@@ -192,7 +196,7 @@ export interface HttpDestinationOptions {
   readonly dataKey?: string;
 
   /**
-   * The statuses of a batch that was taken.
+   * The statuses that mean a batch was taken.
    *
    * @default - 200 to 299
    */
@@ -201,7 +205,7 @@ export interface HttpDestinationOptions {
   /**
    * Further statuses, from 400 to 599, that mean the destination is not there now: the batch is sent again until it is.
    *
-   * @default - 408, 425, 429 and all from 500 on but 501 and 505
+   * @default - 408, 425, 429 and all from 500 on except 501 and 505
    */
   readonly retryStatus?: number[];
 }
@@ -275,7 +279,7 @@ export class WebhookDestination {
    * may answer `{"failures": [{"index", "reason"}]}`; any other answer means that every record was taken. One that throws, times out
    * or crashes gets the batch again, with the same key, until it answers.
    *
-   * @param fn whom to invoke
+   * @param fn the function to invoke
    */
   public static lambda(fn: lambda.IFunction): WebhookDestination {
     validateTypes(undefined, 'WebhookDestination.lambda', { fn });
@@ -291,7 +295,7 @@ export class WebhookDestination {
   /**
    * An event bus: each batch is one event whose detail has `webhook_id`, `idempotency_key`, `first_record` and `records`.
    *
-   * @param bus where to
+   * @param bus the bus
    * @param options what the events are called
    */
   public static eventBus(
@@ -317,7 +321,7 @@ export class WebhookDestination {
   /**
    * A queue, standard or FIFO: each batch is one message, a JSON array of records.
    *
-   * @param queue where to
+   * @param queue the queue
    */
   public static queue(queue: sqs.IQueue): WebhookDestination {
     validateTypes(undefined, 'WebhookDestination.queue', { queue });

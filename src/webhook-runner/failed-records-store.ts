@@ -3,7 +3,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as s3 from 'aws-cdk-lib/aws-s3';
 import { grantKey } from '../shared/key';
 
-/** Where failed records lie. */
+/** Where failed records are kept. */
 export interface FailedRecordsStore {
   readonly bucket: s3.IBucket;
   readonly prefix: string;

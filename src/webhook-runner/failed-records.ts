@@ -7,7 +7,7 @@ import { InvalidPropError, validateDuration, validateExclusive } from '../shared
 import { validateTypes } from '../shared/validate-types';
 
 /**
- * Where and how long records are kept that were not delivered.
+ * Where records that were not delivered are kept, and for how long.
  */
 export interface FailedRecordsBucketOptions {
   /**
@@ -25,14 +25,14 @@ export interface FailedRecordsBucketOptions {
   readonly prefix?: string;
 
   /**
-   * After that time the new bucket's objects are removed. Whole days.
+   * How long the new bucket keeps its objects. Whole days.
    *
    * @default Duration.days(14)
    */
   readonly retention?: Duration;
 
   /**
-   * What becomes of the new bucket when it leaves the stack.
+   * What happens to the new bucket when it is removed from the stack.
    *
    * @default RemovalPolicy.RETAIN
    */
@@ -40,14 +40,16 @@ export interface FailedRecordsBucketOptions {
 }
 
 /**
- * What becomes of records that were not delivered: those that are no JSON object, that the mapping fails on, and that the destination
- * refuses.
+ * What happens to records that were not delivered: those that are not a JSON object, that the mapping fails
+ * on, or that the destination refuses.
  */
 export class FailedRecords {
   /**
-   * They are kept as objects of NDJSON, a line a record: `{"record":41,"reason":"…","status":422,"key":"…","raw":{…}}`, where `raw` is
-   * the record's own bytes (`rawBase64` where they are no JSON object). They hold what the source held: personal data, if it did.
-   * Beside them lies `request.json`: what the run was started with, without its token and URLs, for when they are sent again.
+   * They are kept as NDJSON objects, one line per record:
+   * `{"record":41,"reason":"…","status":422,"key":"…","raw":{…}}`, where `raw` is the record's own bytes
+   * (`rawBase64` where they are not a JSON object). They hold what the source held: personal data, if it did.
+   * Beside them is `request.json`: what the run was started with, without its token and URLs, for when
+   * they are sent again.
    *
    * @param options which bucket, and for how long
    */
@@ -56,7 +58,9 @@ export class FailedRecords {
     return new FailedRecords(options);
   }
 
-  /** They are counted and named in the report, and not kept: for those who must not store what they deliver. */
+  /**
+   * They are counted and named in the report, and not kept: for those who must not store what they deliver.
+   */
   public static none(): FailedRecords {
     return new FailedRecords(undefined);
   }

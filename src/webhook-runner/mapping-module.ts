@@ -7,8 +7,8 @@ import type { IConstruct } from 'constructs';
 import { InvalidPropError } from '../shared/validate';
 
 /**
- * A user's mapping as it is shipped: contents by file name. Never `.js`: whatever the runtime's rules for that are, they do not matter.
- * The function requires the first one.
+ * A user's mapping as it is shipped: contents by file name. Never `.js`, so that the runtime's rules for
+ * that do not matter. The function requires the first one.
  */
 export type MappingFiles = Readonly<Record<string, Buffer>>;
 
@@ -19,7 +19,10 @@ const TIMEOUT_MS = 10_000;
 /** How a mapping in TypeScript, or with packages, becomes one file. */
 export const TO_BUNDLE =
   'esbuild map.ts --bundle --platform=node --target=node24 --format=cjs --outfile=map.cjs';
-/** Loads a file as the function will, and says what is wrong with its exports; errors of the file itself end it with a stack trace. */
+/**
+ * Loads a file as the function will, and says what is wrong with its exports; errors of the file itself end
+ * it with a stack trace.
+ */
 const TRY = `
 const say = text => require('node:fs').writeSync(3, text);
 import(process.argv[2]).then(({ default: byDefault, map }) => {
@@ -36,7 +39,7 @@ const tried = new Map<string, string>();
 
 /**
  * Reads a mapping, and loads it as the function will: alone in a folder, in a process of its own without this one's environment.
- * Throws what is to be changed, with file and line.
+ * Throws an error that says what to change, with file and line.
  *
  * @param scope the construct that the error names
  * @param file a path
@@ -91,7 +94,7 @@ function problemOf(content: Buffer, name: string): string {
     const [, , stderr, answer] = output ?? [];
     if (answer?.startsWith('loaded ')) return problemOfExports(answer.slice('loaded '.length));
     if (answer?.startsWith('thrown ')) {
-      return ` threw what is no Error when it was loaded: ${answer.slice('thrown '.length)}`;
+      return ` threw something that is not an Error when it was loaded: ${answer.slice('thrown '.length)}`;
     }
     if (signal !== null) {
       return ` did not load within ${TIMEOUT_MS / 1000} seconds: it may do nothing but define its function`;
@@ -107,7 +110,7 @@ function problemOfExports(kind: string): string {
   if (kind === '') return '';
   return kind === 'none'
     ? ' exports no function: write `module.exports = (record, request) => record`, or `export default` in an ES module (.mjs)'
-    : ` exports a function of the kind ${kind}: a mapping must be a plain function and answer at once`;
+    : ` exports a function of the kind ${kind}: a mapping must be a plain, synchronous function`;
 }
 
 function problemOfLoading(stderr: string, source: string, name: string): string {
@@ -116,7 +119,7 @@ function problemOfLoading(stderr: string, source: string, name: string): string 
   const missing = /Cannot find (?:package|module) '([^']+)'/.exec(stderr)?.[1];
   if (missing !== undefined) {
     const wanted = path.isAbsolute(missing) ? path.basename(missing) : missing;
-    return `${line ?? lineWith(source, wanted)} needs "${wanted}", but is shipped alone: bundle it, as by \`${TO_BUNDLE}\``;
+    return `${line ?? lineWith(source, wanted)} needs "${wanted}", but is shipped alone: bundle it, for example with \`${TO_BUNDLE}\``;
   }
   if (message === undefined) {
     return `${line ?? ''} ends its process when it is loaded: ${firstLine(stderr) || 'it says nothing'}`;

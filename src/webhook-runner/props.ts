@@ -33,15 +33,16 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
 
   /**
    * A secret whose text is the value that callers send as `x-api-key`. Required where there is no `authorizer`.
-   * The value before a rotation is accepted as well; a new one counts at once. To cut an old value off, put the new one twice.
-   * Adds `secretsmanager:GetSecretValue` on that secret to the accept function's role.
+   * The value from before a rotation is accepted as well; a new one counts at once. To cut off an old value,
+   * put the new one twice. Adds `secretsmanager:GetSecretValue` on that secret to the accept function's
+   * role.
    *
    * @default - no key, the authorizer decides
    */
   readonly apiKey?: secretsmanager.ISecret;
 
   /**
-   * What becomes of each record before it is sent.
+   * What is done to each record before it is sent.
    *
    * @default - the record's bytes are passed on exactly as they are
    */
@@ -50,69 +51,71 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   /**
    * Has no effect: every record is checked to be a JSON object, always.
    *
-   * @deprecated every record is checked
+   * @deprecated leave it out: every record is checked
    * @default true
    */
   readonly validate?: boolean;
 
   /**
-   * The most records of a batch, 1 to 10,000.
+   * The most records in a batch, 1 to 10,000.
    *
    * @default 500
    */
   readonly batchSize?: number;
 
   /**
-   * The most bytes of a batch as it is sent. Never more than the destination takes.
+   * The most bytes in a batch as it is sent. Never more than the destination takes.
    *
    * @default - 4 MiB for http, 5 MiB for a function, 960 KiB for a bus, 1008 KiB for a queue
    */
   readonly maxBatchBytes?: number;
 
   /**
-   * The most requests to the destination in a minute, of all runs together and tries again included.
+   * The most requests to the destination per minute, of all runs together, retries included.
    *
    * @default - as many as it answers
    */
   readonly requestsPerMinute?: number;
 
   /**
-   * How many batches are under way at once, 1 to 16. More than one gives up their order.
+   * How many batches are under way at once, 1 to 16. With more than one, their order is lost.
    *
    * @default 1
    */
   readonly concurrency?: number;
 
   /**
-   * The tenant that the platform is told where the request names none.
+   * The tenant that reports name where the request names none.
    *
    * @default - no tenant header
    */
   readonly tenantId?: string;
 
   /**
-   * How the platform is told of a run.
+   * How a run is reported to the platform.
    *
    * @default StatusProtocol.DEFAULT
    */
   readonly statusProtocol?: StatusProtocol;
 
   /**
-   * The share of failed batches or records, from 0 to 1, above which a run ends as failed. With 1 none does that reached its end.
+   * The share of failed batches or records, from 0 to 1, above which a run ends as failed. With 1, a run
+   * that reached its end never does.
    *
-   * @default - a run that reached its end and delivered something has succeeded, and tells the counts
+   * @default - a run that reached its end and delivered something has succeeded, and reports the counts
    */
   readonly failureThreshold?: number;
 
   /**
-   * What becomes of records that were not delivered.
+   * What happens to records that were not delivered.
    *
    * @default FailedRecords.bucket() - a new bucket keeps them for 14 days
    */
   readonly failedRecords?: FailedRecords;
 
   /**
-   * The bus that hears of the end of each run: an event `Run Ended` of `cdk-serverless-blocks.webhook-runner`.
+   * The bus that receives the end of each run: an event `Run Ended` of
+   * `cdk-serverless-blocks.webhook-runner`.
    *
    * @default - the account's default bus
    */
@@ -134,15 +137,16 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly patience?: Duration;
 
   /**
-   * Whether each batch is in the checkpoint before the next one is sent: then a killed run repeats one batch at most, for a write to the
-   * table each. For what must not arrive twice, such as text messages.
+   * Whether each batch is in the checkpoint before the next one is sent: then a killed run repeats one batch
+   * at most, at the cost of one write to the table per batch. For what must not arrive twice, such as text
+   * messages.
    *
    * @default - the checkpoint is written every second, beside the deliveries
    */
   readonly checkpointEachBatch?: boolean;
 
   /**
-   * After that time a run is ended as failed. At least a minute.
+   * The time after which a run is ended as failed. At least a minute.
    *
    * @default - 2 hours 50 minutes
    */
@@ -172,7 +176,8 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly runMemorySize?: number;
 
   /**
-   * The timeout of the run function: after that a run goes on in another invocation. From 10 seconds to 5 minutes.
+   * The timeout of the run function, after which a run goes on in another invocation. From 10 seconds to 5
+   * minutes.
    *
    * @default - 5 minutes
    */

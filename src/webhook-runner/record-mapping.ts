@@ -9,7 +9,7 @@ import { validateTypes } from '../shared/validate-types';
 const URL_MEMBERS = ['access_token', 'data_url', 'callback_url'];
 
 /**
- * What becomes of each record before it is sent. Steps are applied in the order in which they are written.
+ * What is done to each record before it is sent. Steps are applied in the order in which they are written.
  *
  *     RecordMapping.all().pick('id', 'email').rename('email', 'user_email').set('source', 'crm')
  *
@@ -24,14 +24,15 @@ export class RecordMapping {
   }
 
   /**
-   * Your own code: a file that exports `(record, request) => record`, shipped beside the block's own. It has no packages but those
-   * of Node.js: bundle what it needs. The block's page has a template, and a recipe for TypeScript.
+   * Your own code: a file that exports `(record, request) => record`, shipped beside the block's own. It has
+   * no packages except those of Node.js: bundle what it needs. The block's page has a template, and a recipe
+   * for TypeScript.
    *
-   * It is loaded at synth as the function will load it: alone, in a process of its own. What cannot be loaded, exports no function
-   * or an asynchronous one is an error that names file and line.
+   * It is loaded at synth as the function will load it: alone, in a process of its own. A file that cannot
+   * be loaded, or exports no function or an asynchronous one, is an error that names file and line.
    *
-   * @param file a path to a `.js`, `.cjs` or `.mjs` file, from the working directory or absolute; `.js` is what the nearest
-   * package.json says
+   * @param file a path to a `.js`, `.cjs` or `.mjs` file, from the working directory or absolute; the
+   * nearest package.json says what `.js` is
    */
   public static module(file: string): RecordMapping {
     validateTypes(undefined, 'RecordMapping.module', { file });
@@ -39,7 +40,7 @@ export class RecordMapping {
     if (!/\.[cm]?js$/.test(absolute)) {
       throw new InvalidPropError(
         undefined,
-        `The mapping module must be a .js, .cjs or .mjs file, got "${file}": bundle it first, as by \`${TO_BUNDLE}\``,
+        `The mapping module must be a .js, .cjs or .mjs file, got "${file}": bundle it first, for example with \`${TO_BUNDLE}\``,
       );
     }
     if (!existsSync(absolute)) {
@@ -145,7 +146,7 @@ export class RecordMapping {
     if (this._file !== undefined) {
       throw new InvalidPropError(
         undefined,
-        'A mapping by a module has no further steps: write them into the module',
+        'A mapping made by a module has no further steps: write them into the module',
       );
     }
     for (const field of fields) {
@@ -160,7 +161,7 @@ export class RecordMapping {
   }
 }
 
-/** The name of the folder that holds a module and the handler, by what is in it. */
+/** The name of the folder that holds a module and the handler, derived from its contents. */
 export function contentHash(...contents: readonly Buffer[]): string {
   const hash = createHash('sha256');
   for (const content of contents) hash.update(`${content.length}\0`).update(content);

@@ -7,7 +7,7 @@ import { grantKey } from '../shared/key';
 import { InvalidPropError } from '../shared/validate';
 
 /**
- * Objects in S3 that may be run.
+ * Objects in S3 that a run may read.
  */
 export interface S3Source {
   /** The bucket, in the stack's region. Its `encryptionKey`, where it has one, is granted too. */
@@ -35,7 +35,7 @@ export function validateSources(scope: Construct, sources: S3Source[] | undefine
   }
 }
 
-/** What functions hold an address against. */
+/** What functions check an address against. */
 export function sourceRules(sources: S3Source[] | undefined): SourceRule[] | undefined {
   return sources?.map(({ bucket, prefix = '' }) => ({ bucket: bucket.bucketName, prefix }));
 }

@@ -3,7 +3,7 @@ import { InvalidPropError } from '../shared/validate';
 import { validateTypes } from '../shared/validate-types';
 
 /**
- * How a platform wants to be told of a run. What is left out is as in `StatusProtocol.DEFAULT`.
+ * How a platform expects the reports of a run. What is left out is as in `StatusProtocol.DEFAULT`.
  */
 export interface StatusProtocolOptions {
   /**
@@ -21,7 +21,7 @@ export interface StatusProtocolOptions {
   readonly authorizationHeader?: string;
 
   /**
-   * What stands before the token, with a blank between; empty for the token alone.
+   * What stands before the token, with a blank between them; empty for the token alone.
    *
    * @default 'Bearer'
    */
@@ -59,10 +59,14 @@ export interface StatusProtocolOptions {
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
- * How the platform that hands over files is told of a run: `{"state", "progress", "errors", "reason"}` at `{callback_url}{webhook_id}`.
+ * How a run is reported to the platform that sent it: `{"state", "progress", "errors", "reason"}` at
+ * `{callback_url}{webhook_id}`.
  */
 export class StatusProtocol {
-  /** `PUT` with `Authorization: Bearer …` and `X-Amperity-Tenant`; the states are `running`, `succeeded` and `failed`. */
+  /**
+   * `PUT` with `Authorization: Bearer …` and `X-Amperity-Tenant`; the states are `running`, `succeeded` and
+   * `failed`.
+   */
   public static readonly DEFAULT = new StatusProtocol(DEFAULT_STATUS_PROTOCOL);
 
   /**

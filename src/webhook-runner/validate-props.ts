@@ -26,7 +26,7 @@ export function validateProps(scope: Construct, props: WebhookRunnerProps): void
   if (!props.apiKey && !props.authorizer) {
     throw new InvalidPropError(
       scope,
-      '`apiKey` or `authorizer` is required: without one, everybody could start runs',
+      '`apiKey` or `authorizer` is required: without one, anybody could start runs',
     );
   }
   validateHosts(scope, props.allowedHosts);
@@ -52,7 +52,7 @@ function validateHosts(scope: Construct, hosts: string[]): void {
   if (hosts.length === 0) {
     throw new InvalidPropError(
       scope,
-      '`allowedHosts` must name at least one host: no request could be taken',
+      '`allowedHosts` must name at least one host: no request could be accepted',
     );
   }
   for (const host of hosts) {

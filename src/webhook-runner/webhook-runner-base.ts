@@ -15,7 +15,7 @@ import { grantQueueSend } from '../shared/queue-with-dead-letters';
  * A runner of webhooks, made in this stack or in another one.
  */
 export interface IWebhookRunner extends IConstruct {
-  /** The address of the API, without a slash at the end: runs are started by `POST <url>/run`. */
+  /** The address of the API, without a trailing slash: runs are started by `POST <url>/run`. */
   readonly url: string;
 
   /** The HTTP API. */
@@ -35,22 +35,23 @@ export interface IWebhookRunner extends IConstruct {
    * Adds a rule for the events of ended runs, `Run Ended`: state, reason, counts, and where the failed records are.
    *
    * @param id of the rule
-   * @param options its target, and what more the event must match, such as `{ detail: { state: ['failed'] } }`
+   * @param options its target, and what else the event must match, such as `{ detail: { state: ['failed'] }
+   * }`
    */
   onRunEnded(id: string, options?: events.OnEventOptions): events.Rule;
 
   /**
    * How many records the destination took.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many records were not delivered: no JSON object, not to be mapped, or refused.
+   * How many records were not delivered: not a JSON object, not mappable, or refused.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -58,7 +59,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many records the mapping left out.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsLeftOut(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -66,7 +67,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many records were sent again: after an outage, a refused login, or in halves.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRecordsRetried(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -74,7 +75,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How often the destination asked for fewer requests (429 or `Retry-After`).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricThrottles(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -82,7 +83,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How long the destination took to answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   metricDestinationLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -90,7 +91,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * 1 while runs wait because the destination does not answer.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricCircuitOpen(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -98,7 +99,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many batches the destination refused for good.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricBatchesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -106,7 +107,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many runs ended as failed.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRunsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -114,7 +115,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How long runs took from `POST /run` to their end, in seconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -122,7 +123,7 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many messages lie in the dead-letter queue.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -130,23 +131,23 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * How many requests the API received.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests were refused as the caller's mistake (4xx).
+   * How many requests were refused because of the caller (4xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many requests failed as our mistake (5xx).
+   * How many requests failed on our side (5xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
@@ -154,14 +155,14 @@ export interface IWebhookRunner extends IConstruct {
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 }
 
 /**
- * Where a runner of another stack is.
+ * What identifies a runner of another stack.
  */
 export interface WebhookRunnerAttributes {
   /** Its `url`. */
@@ -170,7 +171,7 @@ export interface WebhookRunnerAttributes {
   /** The id of its HTTP API, as `api.apiId` has it. */
   readonly httpApiId: string;
 
-  /** The ARN of its `queue`. Its events carry it, so `onRunEnded` hears of this runner only. */
+  /** The ARN of its `queue`. Its events carry it, so `onRunEnded` matches this runner only. */
   readonly queueArn: string;
 
   /** The ARN of its `deadLetterQueue`. */
@@ -195,7 +196,7 @@ export interface WebhookRunnerAttributes {
 }
 
 /**
- * What is the same whoever made it.
+ * What is the same wherever it was made.
  *
  * @internal
  */
@@ -223,7 +224,8 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
    * Adds a rule for the events of ended runs, `Run Ended`: state, reason, counts, and where the failed records are.
    *
    * @param id of the rule
-   * @param options its target, and what more the event must match, such as `{ detail: { state: ['failed'] } }`
+   * @param options its target, and what else the event must match, such as `{ detail: { state: ['failed'] }
+   * }`
    */
   public onRunEnded(id: string, options: events.OnEventOptions = {}): events.Rule {
     const pattern = blockEventPattern(EVENT.source, EVENT.detailType, this._queue);
@@ -233,7 +235,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many records the destination took.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsDelivered(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -241,9 +243,9 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   }
 
   /**
-   * How many records were not delivered: no JSON object, not to be mapped, or refused.
+   * How many records were not delivered: not a JSON object, not mappable, or refused.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -253,7 +255,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many records the mapping left out.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsLeftOut(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -263,7 +265,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many records were sent again: after an outage, a refused login, or in halves.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRecordsRetried(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -273,7 +275,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How often the destination asked for fewer requests (429 or `Retry-After`).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricThrottles(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -283,7 +285,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How long the destination took to answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricDestinationLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -296,7 +298,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * 1 while runs wait because the destination does not answer.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricCircuitOpen(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -309,7 +311,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many batches the destination refused for good.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricBatchesFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -319,7 +321,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many runs ended as failed.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRunsFailed(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -329,7 +331,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How long runs took from `POST /run` to their end, in seconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -342,7 +344,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many messages lie in the dead-letter queue.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
    */
   public metricDeadLetters(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -352,7 +354,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * How many requests the API received.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricRequests(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -360,9 +362,9 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   }
 
   /**
-   * How many requests were refused as the caller's mistake (4xx).
+   * How many requests were refused because of the caller (4xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricClientErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -370,9 +372,9 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   }
 
   /**
-   * How many requests failed as our mistake (5xx).
+   * How many requests failed on our side (5xx).
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the sum over 5 minutes
    */
   public metricServerErrors(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -382,7 +384,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   /**
    * The time from a request's arrival to its answer, in milliseconds.
    *
-   * @param options what is different of the metric, such as its period or label
+   * @param options overrides of the metric's properties, such as its period or label
    * @default - the average over 5 minutes
    */
   public metricLatency(options?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -54,14 +54,15 @@ import { validateTypes } from '../shared/validate-types';
 
 const DEFAULT_RUN_TIMEOUT = Duration.minutes(5);
 const DEFAULT_RUN_MEMORY_SIZE = 1024;
-/** Of the 4 KB that all environment variables of a function have together. */
+/** Of the 4 KB that all environment variables of a function share. */
 const MAX_SETTINGS_LENGTH = 3000;
 
 /**
  * A webhook hands over a file, and every record reaches its destination.
  *
  * An HTTP API whose `POST /run` answers at once, a queue, and a function that streams the NDJSON file behind `data_url`, delivers it in
- * batches at the destination's pace, reports to `callback_url`, and goes on in another invocation where the time of one is not enough.
+ * batches at the destination's pace, reports to `callback_url`, and goes on in another invocation where one
+ * is too short.
  *
  * @example
  * import { App, Stack } from 'aws-cdk-lib';
@@ -81,7 +82,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
    *
    * @param scope the scope
    * @param id the id
-   * @param attributes where it is
+   * @param attributes what identifies it
    */
   public static fromWebhookRunnerAttributes(
     scope: Construct,
@@ -124,7 +125,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
   /** Messages of runs that were given up, each with its reason. */
   public readonly deadLetterQueue: sqs.IQueue;
 
-  /** One item a run: who works on it, and how far it is. */
+  /** One item per run: who works on it, and how far it is. */
   public readonly leaseTable: dynamodb.ITable;
 
   /** Where records that were not delivered are kept; undefined with `FailedRecords.none()`. */
@@ -145,7 +146,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
 
   /**
    * @param scope the construct it belongs to, often a stack
-   * @param id its name there, a part of every logical id: another one makes new resources
+   * @param id its name there, a part of every logical id: changing it makes new resources
    * @param props its settings
    */
   public constructor(scope: Construct, id: string, props: WebhookRunnerProps) {
@@ -176,7 +177,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
       LEASE_TABLE.key,
       {
         encryptionKey: props.encryptionKey,
-        removalPolicy: RemovalPolicy.DESTROY, // without a running run there is nothing in it that matters
+        removalPolicy: RemovalPolicy.DESTROY, // nothing in it matters while no run is in progress
       },
       LEASE_TABLE.timeToExist,
     );
@@ -198,7 +199,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     this.domain = this.front.domain;
   }
 
-  /** The address of the API, without a slash at the end: runs are started by `POST <url>/run`. */
+  /** The address of the API, without a trailing slash: runs are started by `POST <url>/run`. */
   public get url(): string {
     return this.front.url;
   }
@@ -206,7 +207,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
   /**
    * The address to give to the platform: `https://…/run`.
    *
-   * @deprecated `url`, which every block has, and `/run`
+   * @deprecated use `url`, which every block has, and append `/run`
    */
   public get runUrl(): string {
     return `${this.url}/run`;
@@ -222,7 +223,7 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
   /**
    * Makes this block's alarms, which its page lists. Nothing is watched unless this is called.
    *
-   * @param options who hears of them, and what is different
+   * @param options who is notified, and what is overridden
    */
   public addAlarms(options?: AlarmOptions): cloudwatch.Alarm[] {
     return createAlarms(this, this.alarmRules(), options);
@@ -358,7 +359,8 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
         timeout: props.runTimeout ?? DEFAULT_RUN_TIMEOUT,
       },
     );
-    // A run sends itself on to its next slice, which is what Lambda's loop detection looks for. The handler bounds the chain.
+    // A run sends itself a message for its next slice, which is what Lambda's loop detection looks for. The
+    // handler bounds the chain.
     (fn.node.defaultChild as lambda.CfnFunction).recursiveLoop = 'Allow';
     consumeQueue(this, this.queue, fn, 1, {
       prop: 'maxConcurrentRuns',
@@ -427,7 +429,10 @@ export class WebhookRunner extends WebhookRunnerBase implements ec2.IConnectable
     return Stack.of(this).toJsonString(settings);
   }
 
-  /** The bundle with the user's module beside it, in a folder of the cloud assembly: neither Docker nor a bundler at synth. */
+  /**
+   * The bundle with the user's module beside it, in a folder of the cloud assembly: neither Docker nor a
+   * bundler at synth.
+   */
   private codeWith(module: MappingFiles): lambda.Code {
     const bundle = readFileSync(path.join(assetPath('webhook-runner/run'), 'index.js'));
     const files = { 'index.js': bundle, ...module };

@@ -500,7 +500,7 @@ describe('refuses', () => {
       stack => ({
         credentials: { 'gitlab.com': GitCredentials.httpsToken(new secretsmanager.Secret(stack, 'T')) },
       }),
-      /names "gitlab.com", of whose host `repositories` has no repository/,
+      /names "gitlab.com", and `repositories` has no repository of its host/,
     ],
     [
       'two credentials for the same repositories',

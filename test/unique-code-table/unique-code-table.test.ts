@@ -370,7 +370,7 @@ describe('the number of expected codes', () => {
     }));
     expect(warnings(stack)).toEqual([
       expect.stringContaining(
-        'With 500 of 1000 codes handed out, one code takes 2 draws in the mean, and a batch of 100 takes 8 rounds and 1600 write units; ' +
+        'With 500 of 1000 codes handed out, one code takes 2 draws on average, and a batch of 100 takes 8 rounds and 1600 write units; ' +
           'and every 2 guesses hit a code. Take a longer `length` or a larger alphabet',
       ),
     ]);

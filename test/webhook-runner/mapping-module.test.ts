@@ -64,8 +64,12 @@ describe('at synth, what the function could not use is an error with file and li
     ['async.js', 'module.exports = async record => record;', /a function of the kind AsyncFunction/],
     ['generator.js', 'module.exports = function* () {};', /a function of the kind GeneratorFunction/],
     ['throws.js', '\n\nthrow new Error("no use");', /throws\.js:3 cannot be loaded: Error: no use/],
-    ['text.js', 'throw "text";', /text\.js threw what is no Error when it was loaded: "text"/],
-    ['null.js', '\nthrow Object.create(null);', /null\.js threw what is no Error when it was loaded: object/],
+    ['text.js', 'throw "text";', /text\.js threw something that is not an Error when it was loaded: "text"/],
+    [
+      'null.js',
+      '\nthrow Object.create(null);',
+      /null\.js threw something that is not an Error when it was loaded: object/,
+    ],
     ['exits.js', 'process.exit(3);', /exits\.js ends its process/],
     ['export.mjs', 'import { nope } from "node:fs";', /export\.mjs:1 cannot be loaded: .*'nope'/],
     [
