@@ -1,6 +1,5 @@
 /** `npm run demo`: runs the example system on localhost until it is told to stop. */
 import { grouped } from 'cdk-localhost/command';
-import { HttpApis } from 'cdk-localhost/http-api';
 import { PSEUDO_PARAMETERS } from 'cdk-localhost/intrinsics';
 import { Lambda } from 'cdk-localhost/lambda';
 import { readable } from 'cdk-localhost/log-line';
@@ -88,7 +87,7 @@ async function serve(
     print(`\nThe system as a page: ${page.url}`);
     print('Ready. Ctrl-C stops everything.');
     if (options.json) {
-      const apis = system.service(HttpApis).listening.map(({ name, url, routes }) => ({ name, url, routes }));
+      const apis = system.apis.map(({ name, url, routes }) => ({ name, url, routes }));
       process.stdout.write(`${JSON.stringify({ blocks, apis, services: system.endpoints })}\n`);
     }
     await stopped;
@@ -111,9 +110,7 @@ function describe(
   };
   section(
     'HTTP APIs',
-    system
-      .service(HttpApis)
-      .listening.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`),
+    system.apis.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`),
   );
   section(
     'Functions (npm run invoke -- <function> -e event.json)',

@@ -3,7 +3,9 @@ import { answerError, notImplemented } from './aws/aws-json';
 import { CodeDeploy } from './aws/codedeploy/codedeploy';
 import { DynamoDb } from './aws/dynamodb/dynamodb';
 import { EventBridge } from './aws/event-bridge/event-bridge';
-import { HttpApis } from './aws/http-api/http-api';
+import { HttpApis } from './aws/api-gateway/http-apis';
+import type { Listening } from './aws/api-gateway/parts';
+import { RestApis } from './aws/api-gateway/rest-apis';
 import type { PolicyDocument } from './aws/iam/evaluate';
 import { Iam } from './aws/iam/iam';
 import { EventSourceMappings } from './aws/lambda/event-source-mappings';
@@ -24,7 +26,7 @@ export interface SystemOptions {
   readonly assembly: string;
   /** Which of its stacks run, with `*` for any characters; all of them by default. */
   readonly stacks?: readonly string[];
-  /** The port of the first HTTP API; the others take the next ones. 0 picks free ones. */
+  /** The port of the first API; the others take the next ones. 0 picks free ones. */
   readonly port?: number;
   /** The Node.js program that runs the functions. */
   readonly nodePath?: string;
@@ -38,7 +40,7 @@ export interface SystemOptions {
   readonly log?: (source: string, line: string) => void;
   /** Whether asynchronous events are tried again sixty times as soon as on AWS. */
   readonly fastRetries?: boolean;
-  /** Whether HTTP APIs answer 429 above the rate that their stage allows. */
+  /** Whether APIs answer 429 above the rate that their stage allows. */
   readonly throttle?: boolean;
   /** How many seconds lie between two looks for expired items. Default: 60 */
   readonly ttlDelaySeconds?: number;
@@ -56,6 +58,7 @@ const WITHOUT_EFFECT = new Set([
   'AWS::IAM::Role',
   'AWS::IAM::Policy',
   'AWS::IAM::ManagedPolicy', // read by Iam
+  'AWS::ApiGateway::Account', // of logs
   'AWS::Lambda::Permission', // resource policies are not evaluated
   'AWS::Logs::LogGroup', // logs are printed
   'Custom::LogRetention',
@@ -93,6 +96,11 @@ export class System {
   /** Everything that the templates hold, run or not. */
   public get resources(): readonly Resource[] {
     return this.allResources;
+  }
+
+  /** Every API that listens: HTTP APIs, and the stages of REST APIs. */
+  public get apis(): Listening[] {
+    return [...this.service(HttpApis).listening, ...this.service(RestApis).listening];
   }
 
   /** The services that SDKs can talk to, by name. */
@@ -134,7 +142,7 @@ export class System {
     const scopes = new Scopes(assembly, stacks, {
       ref: resource => this.serviceOf(resource)?.ref(resource) ?? resource.name,
       attribute: (resource, name) => this.attribute(resource, name),
-      localized: text => this.service(HttpApis).localized(text),
+      localized: text => this.localized(text),
     });
     const wanted = scopes.resources;
     this.allResources = wanted;
@@ -157,6 +165,7 @@ export class System {
       }
     }
     await this.service(HttpApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGatewayV2::Route'));
+    this.service(RestApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGateway::Method'));
     this.noticeTheRest(wanted);
     this.checkOverrides();
     Object.assign(this.outputValues, scopes.outputs());
@@ -213,7 +222,17 @@ export class System {
       }),
       new EventBridge(context),
       new HttpApis(context, this.options.port ?? 0, this.options.throttle),
+      new RestApis(context, this.options.throttle),
       new EventSourceMappings(context), // last made, so that all they need is there; first stopped
+    );
+  }
+
+  /** A text with the addresses that APIs of the run would have on AWS replaced by those that they have here. */
+  private localized(text: string): string {
+    return text.replace(
+      /https:\/\/([\w-]+)\.execute-api\.[\w-]+\.amazonaws\.com/g,
+      (address, id: string) =>
+        this.service(HttpApis).urlOf(id) ?? this.service(RestApis).urlOf(id) ?? address,
     );
   }
 

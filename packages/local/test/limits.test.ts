@@ -10,7 +10,7 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DynamoDb } from '../src/aws/dynamodb/dynamodb';
-import { HttpApis } from '../src/aws/http-api/http-api';
+import { HttpApis } from '../src/aws/api-gateway/http-apis';
 import { Lambda } from '../src/aws/lambda/lambda';
 import { Sqs } from '../src/aws/sqs/sqs';
 import type { SystemOptions } from '../src/system';

@@ -7,7 +7,7 @@ import { Code, Function, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { HttpApis } from '../src/aws/http-api/http-api';
+import { HttpApis } from '../src/aws/api-gateway/http-apis';
 import { Sqs } from '../src/aws/sqs/sqs';
 import { Journal, type JournalRecord } from '../src/journal';
 import { PageServer } from '../src/page/server';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { matchRoute } from '../src/aws/http-api/routes';
+import { matchRoute } from '../src/aws/api-gateway/routes';
 
 const ROUTES = [
   'GET /hello/{user}',

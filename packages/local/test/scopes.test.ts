@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { App, CfnOutput, Fn, NestedStack, Stack, Stage } from 'aws-cdk-lib';
+import { LambdaRestApi } from 'aws-cdk-lib/aws-apigateway';
 import { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { AttributeType, Table } from 'aws-cdk-lib/aws-dynamodb';
@@ -69,6 +70,26 @@ test('stages have stacks of the same ids, each with its own resources', async ()
     expect(JSON.parse(payload)).toEqual({ name: `${name}-Data-Table`, stack: `${name}-Data` });
   }
   expect(new Set(lambda.configs.map(({ logicalId }) => logicalId)).size).toBe(2);
+});
+
+test('an API of each stage has an address on this machine, in outputs and environments', async () => {
+  const system = await run(app => {
+    for (const name of ['Test', 'Prod']) {
+      const stack = new Stack(new Stage(app, name), 'Web');
+      const api = new HttpApi(stack, 'HttpApi');
+      const rest = new LambdaRestApi(stack, 'RestApi', {
+        handler: echo(stack, { NAME: api.url!, STACK: '' }),
+      });
+      new CfnOutput(stack, 'Url', { value: api.url! });
+      new CfnOutput(stack, 'RestUrl', { value: rest.url });
+    }
+  });
+  const urls = ['Test', 'Prod'].flatMap(name => [`${name}/Web.Url`, `${name}/Web.RestUrl`]);
+  const found = urls.map(name => system.outputs[name]);
+  for (const url of found) expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/(prod\/)?$/);
+  expect(new Set(found).size).toBe(4);
+  const { payload } = await system.service(Lambda).invoke('Prod-Web-Echo', '{}');
+  expect(JSON.parse(payload).name).toBe(system.outputs['Prod/Web.Url']);
 });
 
 test('values go into a nested stack and out of it, at any depth', async () => {

@@ -3,7 +3,6 @@ import { openApp } from './app';
 import { checkedNode, type Command, grouped, integer, readEnvironment } from './command';
 import { readable } from './log-line';
 import { announce } from './run-file';
-import { HttpApis } from '../aws/http-api/http-api';
 import { Lambda } from '../aws/lambda/lambda';
 import { PageServer } from '../page/server';
 import { System } from '../system';
@@ -12,7 +11,7 @@ import { onEndAsked } from '../util/signals';
 
 export const up: Command = {
   summary: 'run an app until Ctrl-C, and show it on a page',
-  usage: `Runs the serverless part of a CDK app on 127.0.0.1: its functions, HTTP APIs, tables, queues, buckets, buses and secrets,
+  usage: `Runs the serverless part of a CDK app on 127.0.0.1: its functions, APIs, tables, queues, buckets, buses and secrets,
 with the permissions that they would have. Nothing reaches AWS.
 
   cdk-localhost up                        cdk.out, or what \`npx cdk synth\` writes
@@ -21,14 +20,14 @@ with the permissions that they would have. Nothing reaches AWS.
 
   --app WHAT        a cloud assembly's folder, or a command that writes one into $CDK_OUTDIR
   --stack GLOB      only the stacks of that id or name; may be given several times (all)
-  --port N          the port of the first HTTP API, the next ones follow (3000; 0 picks free ones)
+  --port N          the port of the first API, the next ones follow (3000; 0 picks free ones)
   --page-port N     the port of the page (3999, or a free one where that is taken)
   --env-file FILE   environment overrides as JSON: {"<function>": {"NAME": "value"}, "Parameters": {"FOR_ALL": "value"}}
   --node PROGRAM    the Node.js that runs the functions (this one)
   --concurrency N   how many events of one function run at once; more wait (4)
   --account-concurrency N  how many events of all functions run at once; more are refused with 429 (1000)
   --fast-retries    asynchronous events are tried again after 1 and 2 seconds, not after 1 and 2 minutes
-  --throttle        HTTP APIs answer 429 above the rate that their stage allows
+  --throttle        APIs answer 429 above the rate that their stage allows
   --ttl-delay SECS  how long an expired item stays visible before it is deleted (60)
   --json            one JSON line on stdout when ready, everything else on stderr
 `,
@@ -84,9 +83,7 @@ with the permissions that they would have. Nothing reaches AWS.
       print(`Ready in ${(performance.now() / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
       if (values.json) {
         const { outputs, endpoints: services } = system;
-        const apis = system
-          .service(HttpApis)
-          .listening.map(({ name, url, routes }) => ({ name, url, routes }));
+        const apis = system.apis.map(({ name, url, routes }) => ({ name, url, routes }));
         process.stdout.write(`${JSON.stringify({ page: page.url, apis, outputs, services })}\n`);
       }
       await stopped;
@@ -102,9 +99,9 @@ function describe(system: System, print: (line: string) => void): void {
   const section = (title: string, lines: readonly string[]) => {
     if (lines.length > 0) [`\n${title}`, ...lines.map(line => `  ${line}`)].forEach(print);
   };
-  const apis = system.service(HttpApis).listening;
+  const apis = system.apis;
   section(
-    'HTTP APIs',
+    'APIs',
     apis.map(({ name, url, routes }) => `${url}   ${name}: ${routes.join(', ')}`),
   );
   section(

@@ -8,7 +8,6 @@ import type * as http from 'node:http';
 import * as path from 'node:path';
 import { contentsOf, resourceOf, viewOf } from './view';
 import { DynamoDb } from '../aws/dynamodb/dynamodb';
-import { HttpApis } from '../aws/http-api/http-api';
 import { Lambda } from '../aws/lambda/lambda';
 import { Sqs } from '../aws/sqs/sqs';
 import type { JournalRecord } from '../journal';
@@ -216,7 +215,7 @@ export class PageServer {
     headers?: Record<string, string>;
     body?: string;
   }): Promise<object> {
-    const api = this.system.service(HttpApis).listening.find(({ url }) => url === wanted.url);
+    const api = this.system.apis.find(({ url }) => url === wanted.url);
     if (!api) throw new Refusal(404, `There is no API at ${wanted.url}`);
     if (!wanted.path.startsWith('/')) throw new Refusal(400, 'The path must begin with /');
     const started = performance.now();

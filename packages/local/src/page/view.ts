@@ -1,6 +1,5 @@
 /** What the page shows of a system: its parts, what they may reach, and what lies in them. Values of secrets are never read. */
 import { DynamoDb } from '../aws/dynamodb/dynamodb';
-import { HttpApis } from '../aws/http-api/http-api';
 import type { Statement } from '../aws/iam/evaluate';
 import { Lambda } from '../aws/lambda/lambda';
 import { S3 } from '../aws/s3/s3';
@@ -44,7 +43,7 @@ export function viewOf(system: System): { nodes: Node[]; edges: Edge[] } {
   const lambda = system.service(Lambda);
   const nodes: Node[] = [];
   const edges: Edge[] = [];
-  for (const { name, url, targets } of system.service(HttpApis).listening) {
+  for (const { name, url, targets } of system.apis) {
     for (const { route, target } of targets) {
       const id = `${url} ${route}`;
       nodes.push({ id, kind: 'route', name: route, group: groupOf(name), url, about: name });

@@ -7,10 +7,10 @@
 import { randomUUID } from 'node:crypto';
 import type * as http from 'node:http';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { functionOf, type Listening, MAX_BODY_BYTES, TokenBucket, within } from './parts';
 import { matchRoute } from './routes';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
-import type { Clock } from '../../util/clock';
 import { listen, readBody, type RunningServer } from '../../util/server';
 import { ServiceError } from '../aws-json';
 import { Lambda } from '../lambda/lambda';
@@ -33,7 +33,6 @@ interface Api {
 }
 
 /** https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html */
-const MAX_BODY_BYTES = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT_MS = 30_000;
 
 const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml|[^;]*\+json|[^;]*\+xml)\b)/i;
@@ -61,34 +60,36 @@ export class HttpApis implements Service {
   private readonly apis = new Map<string, Api>();
   private readonly buckets = new Map<string, TokenBucket>();
   private readonly integrations = new Map<string, string>();
+  /** The port of the next API. */
+  private port: number;
 
   /** @param firstPort the port of the first API, the others take the next ones; 0 picks free ones */
   public constructor(
     private readonly context: Context,
-    private readonly firstPort: number,
+    firstPort: number,
     private readonly throttles = false,
-  ) {}
+  ) {
+    this.port = firstPort;
+  }
+
+  /** The port that comes after those of the APIs here. */
+  public get nextPort(): number {
+    return this.port;
+  }
 
   public async start(resources: Resource[]): Promise<void> {
-    let port = this.firstPort;
     for (const resource of resources.filter(({ type }) => type === 'AWS::ApiGatewayV2::Api')) {
       const server = await listen(
         (request, response) => this.serve(resource.logicalId, request, response),
-        port,
+        this.port,
       );
       this.apis.set(resource.logicalId, { resource, server, routes: new Map() });
-      if (port !== 0) port++;
+      if (this.port !== 0) this.port++;
     }
   }
 
   /** Where each API listens and what it routes. */
-  public get listening(): {
-    name: string;
-    url: string;
-    routes: string[];
-    /** The ARN of each route's function. */
-    targets: { route: string; target: string }[];
-  }[] {
+  public get listening(): Listening[] {
     return [...this.apis.values()].map(({ resource, server, routes }) => ({
       name: resource.name,
       url: server.url,
@@ -97,12 +98,8 @@ export class HttpApis implements Service {
     }));
   }
 
-  /** A text with the addresses that APIs of the run would have on AWS replaced by those that they have here. */
-  public localized(text: string): string {
-    return text.replace(
-      /https:\/\/(\w+)\.execute-api\.[\w-]+\.amazonaws\.com/g,
-      (address, id: string) => this.apis.get(id)?.server.url ?? address,
-    );
+  public urlOf(apiId: string): string | undefined {
+    return this.apis.get(apiId)?.server.url;
   }
 
   public ref({ logicalId }: Resource): string {
@@ -149,8 +146,7 @@ export class HttpApis implements Service {
         RouteKey: string;
         Target?: string;
       };
-      const uri = this.integrations.get(Target?.split('/').pop() ?? '');
-      const arn = uri && /(arn:[^:]+:lambda:[^/]+)(\/invocations)?$/.exec(uri)?.[1];
+      const arn = functionOf(this.integrations.get(Target?.split('/').pop() ?? ''));
       if (arn && this.context.service(Lambda).find(arn)) this.apis.get(ApiId)?.routes.set(RouteKey, arn);
       else this.context.notice(`The route ${RouteKey} leads to no function that runs here`);
     }
@@ -228,30 +224,6 @@ export class HttpApis implements Service {
     if (!result) return message(503, 'Service Unavailable');
     if (result.isError) return message(500, 'Internal Server Error');
     return interpret(result.payload);
-  }
-}
-
-/** https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html */
-class TokenBucket {
-  private tokens: number;
-  private last: number;
-
-  public constructor(
-    private readonly rate: number,
-    private readonly burst: number,
-    private readonly clock: Clock,
-  ) {
-    this.tokens = burst;
-    this.last = clock.now();
-  }
-
-  public take(): boolean {
-    const now = this.clock.now();
-    this.tokens = Math.min(this.burst, this.tokens + ((now - this.last) / 1000) * this.rate);
-    this.last = now;
-    if (this.tokens < 1) return false;
-    this.tokens--;
-    return true;
   }
 }
 
@@ -348,19 +320,6 @@ function corsHeaders(cors: Cors, origin: string): Record<string, string> {
     ...(cors.AllowCredentials && { 'access-control-allow-credentials': 'true' }),
     ...(cors.MaxAge !== undefined && { 'access-control-max-age': String(cors.MaxAge) }),
   };
-}
-
-/** The promise's value, or undefined when it takes longer. */
-async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<undefined>(resolve => {
-    timer = setTimeout(() => resolve(undefined), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function message(statusCode: number, text: string): APIGatewayProxyStructuredResultV2 {
