@@ -1,11 +1,11 @@
 /** Runs the resources of synthesized stacks on 127.0.0.1. It reads the templates, so it runs any app's, not only our constructs'. */
+import { HttpApis } from './aws/api-gateway/http-apis';
+import type { Listening } from './aws/api-gateway/parts';
+import { RestApis } from './aws/api-gateway/rest-apis';
 import { answerError, notImplemented } from './aws/aws-json';
 import { CodeDeploy } from './aws/codedeploy/codedeploy';
 import { DynamoDb } from './aws/dynamodb/dynamodb';
 import { EventBridge } from './aws/event-bridge/event-bridge';
-import { HttpApis } from './aws/api-gateway/http-apis';
-import type { Listening } from './aws/api-gateway/parts';
-import { RestApis } from './aws/api-gateway/rest-apis';
 import type { PolicyDocument } from './aws/iam/evaluate';
 import { Iam } from './aws/iam/iam';
 import { EventSourceMappings } from './aws/lambda/event-source-mappings';
@@ -14,7 +14,7 @@ import { S3 } from './aws/s3/s3';
 import { SecretsManager } from './aws/secrets-manager/secrets-manager';
 import { Sqs } from './aws/sqs/sqs';
 import { Journal } from './journal';
-import { type Context, type Resource, type Service, unknownAttribute } from './service';
+import type { Context, Resource, Service } from './service';
 import { type Assembly, readAssembly, type Stack } from './template/assembly';
 import { PSEUDO_PARAMETERS, type Template } from './template/intrinsics';
 import { Scopes } from './template/scopes';
@@ -82,6 +82,7 @@ export class System {
   public readonly notices: string[] = [];
   public readonly services: Service[] = [];
   private allResources: readonly Resource[] = [];
+  private readonly madeUp = new Set<string>();
   private deployers?: Set<unknown>;
   private readonly outputValues: Record<string, string> = {};
   private unknownService!: RunningServer;
@@ -166,9 +167,9 @@ export class System {
     }
     await this.service(HttpApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGatewayV2::Route'));
     this.service(RestApis).connect(wanted.filter(({ type }) => type === 'AWS::ApiGateway::Method'));
-    this.noticeTheRest(wanted);
     this.checkOverrides();
     Object.assign(this.outputValues, scopes.outputs());
+    this.noticeTheRest(wanted);
   }
 
   /** The stacks that are to run. */
@@ -239,8 +240,9 @@ export class System {
   private attribute(resource: Resource, name: string): unknown {
     const service = this.serviceOf(resource);
     if (service) return service.attribute(resource, name);
-    if (name !== 'Arn') throw unknownAttribute(resource, name);
-    return arnOf(resource);
+    if (name === 'Arn') return arnOf(resource);
+    this.madeUp.add(`${resource.name}: nothing runs it here, so its ${name} is made up`);
+    return `not-run-here.${resource.name}.${name}`;
   }
 
   /** Whether it is a function that CloudFormation itself would call while it deploys. */
@@ -312,6 +314,7 @@ export class System {
       rest.set(resource.type, [...(rest.get(resource.type) ?? []), resource.name]);
     }
     if (this.service(Lambda).configs.length > 0) this.noticeLimits();
+    this.notices.push(...this.madeUp);
     for (const [type, names] of rest) this.notices.push(`${type} is not run here (${names.join(', ')})`);
   }
 }

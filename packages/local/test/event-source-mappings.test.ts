@@ -79,6 +79,18 @@ beforeAll(async () => {
         { fifo: true, contentBasedDeduplication: true },
         { batchSize: 1, reportBatchItemFailures: true },
       );
+      addPolled(
+        scope,
+        'filtered',
+        {},
+        {
+          batchSize: 1,
+          filters: [
+            lambda.FilterCriteria.filter({ body: { kind: lambda.FilterRule.isEqual('order') } }),
+            lambda.FilterCriteria.filter({ body: ['go'] }),
+          ],
+        },
+      );
       addPolled(scope, 'limited', {}, { batchSize: 1, maxConcurrency: 2 });
     },
     {
@@ -200,6 +212,18 @@ describe('a polled queue', () => {
     await eventually(() => isSettled('ordered.fifo'));
     expect(bodies('ordered')).toEqual([['fail'], ['fail'], ['next']]);
     expect(queue('ordered-dead.fifo').contents).toMatchObject([{ body: 'fail', groupId: 'c' }]);
+    lines.length = 0;
+  });
+
+  it('deletes what no filter wants before its function sees it', async () => {
+    const [wanted, ...others] = ['{"kind":"order"}', '{"kind":"offer"}', 'stop', '"go"'];
+    for (const body of [...others, wanted, 'go']) send('filtered', body);
+    await eventually(() => isSettled('filtered'));
+    expect(bodies('filtered').flat().sort()).toEqual(['go', wanted]);
+    const deleted = lines.filter(({ line }) =>
+      /^A filter has deleted the message \S+ of filtered$/.test(line),
+    );
+    expect(deleted).toHaveLength(others.length);
     lines.length = 0;
   });
 

@@ -1,4 +1,4 @@
-import type { Stack } from 'aws-cdk-lib';
+import { CfnOutput, type Stack } from 'aws-cdk-lib';
 import {
   ApiKeySourceType,
   AuthorizationType,
@@ -9,10 +9,12 @@ import {
   LambdaRestApi,
   RestApi,
 } from 'aws-cdk-lib/aws-apigateway';
-import { Code, Function, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { UserPool } from 'aws-cdk-lib/aws-cognito';
+import { Code, Function, FunctionUrlAuthType, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TurnedClock } from '../src/testing/stand-ins';
 import { type RunningStack, startStack } from '../src/testing/stack';
+import { Lambda } from '../src/aws/lambda/lambda';
+import { TurnedClock } from '../src/testing/stand-ins';
 
 const addFunction = (stack: Stack, id: string, body: string, props = {}) =>
   new Function(stack, id, {
@@ -33,6 +35,22 @@ beforeAll(async () => {
         'async event => ({ statusCode: 200, body: JSON.stringify(event) })',
       );
       new LambdaRestApi(stack, 'Proxy', { handler: echo, binaryMediaTypes: ['image/png'] });
+
+      const open = echo.addFunctionUrl({
+        authType: FunctionUrlAuthType.NONE,
+        cors: { allowedOrigins: ['https://shop.example'] },
+      });
+      const closed = addFunction(stack, 'Closed', 'async () => { throw new Error("no") }').addFunctionUrl();
+      new CfnOutput(stack, 'OpenUrl', { value: open.url });
+      new CfnOutput(stack, 'ClosedUrl', { value: closed.url });
+      const call =
+        'async event => (await fetch(process.env.URL, { headers: { authorization: `AWS4-HMAC-SHA256 Credential=${process.env.AWS_ACCESS_KEY_ID}/20260101/us-east-1/lambda/aws4_request` } })).status';
+      const environment = { URL: closed.url };
+      addFunction(stack, 'MayNot', call, { environment });
+      closed.grantInvokeUrl(addFunction(stack, 'May', call, { environment }));
+
+      const pool = new UserPool(stack, 'Pool');
+      new CfnOutput(stack, 'Provider', { value: pool.userPoolProviderUrl });
 
       const api = new RestApi(stack, 'Api', {
         deployOptions: { stageName: 'v1', variables: { color: 'blue' } },
@@ -180,4 +198,28 @@ describe('a REST API', () => {
       target: expect.stringMatching(/function:Echo$/),
     });
   });
+});
+
+describe('the URL of a function', () => {
+  test('hands it the event of an HTTP API', async () => {
+    expect(output('OpenUrl')).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    const answer = await fetch(`${output('OpenUrl')}/a/b?x=1`, {
+      headers: { origin: 'https://shop.example' },
+    });
+    expect(answer.headers.get('access-control-allow-origin')).toBe('https://shop.example');
+    expect(await answer.json()).toMatchObject({ version: '2.0', routeKey: '$default', rawPath: '/a/b' });
+  });
+
+  test('that IAM guards is open to those who may, and says nothing of an error', async () => {
+    const { system } = running;
+    const by = async (name: string) => (await system.service(Lambda).invoke(name, '{}')).payload;
+    expect((await fetch(output('ClosedUrl'))).status).toBe(403);
+    expect(await by('MayNot')).toBe('403');
+    expect(await by('May')).toBe('502');
+  });
+});
+
+test('what nothing runs here stops no app: its attributes are made up, and that is said', () => {
+  expect(running.system.outputs.Provider).toBe('not-run-here.Pool.ProviderURL');
+  expect(running.system.notices).toContain('Pool: nothing runs it here, so its ProviderURL is made up');
 });

@@ -1,5 +1,5 @@
 /**
- * API Gateway's HTTP APIs: routes to functions, with events of payload format 2.0.
+ * API Gateway's HTTP APIs, and Lambda's function URLs, which are like an API of one route: events of payload format 2.0.
  * https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  *
  * Authorizers and custom domains are not enforced here, throttling where it is asked for; the run says so at start.
@@ -13,6 +13,7 @@ import { type Context, type Resource, type Service, unknownAttribute } from '../
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 import { listen, readBody, type RunningServer } from '../../util/server';
 import { ServiceError } from '../aws-json';
+import { AccessDenied } from '../iam/iam';
 import { Lambda } from '../lambda/lambda';
 
 interface Cors {
@@ -30,10 +31,16 @@ interface Api {
   /** Route key, for instance `GET /hello/{user}`, to the function's name. */
   readonly routes: Map<string, string>;
   cors?: Cors;
+  /** Of a function's URL: what IAM has to allow. */
+  guarded?: string;
 }
 
 /** https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html */
 const INTEGRATION_TIMEOUT_MS = 30_000;
+/** As long as a function may run. */
+const URL_TIMEOUT_MS = 900_000;
+const URL_TYPE = 'AWS::Lambda::Url';
+const WITH_ADDRESS = ['AWS::ApiGatewayV2::Api', URL_TYPE];
 
 const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml|[^;]*\+json|[^;]*\+xml)\b)/i;
 
@@ -56,6 +63,7 @@ export class HttpApis implements Service {
     'AWS::ApiGatewayV2::Integration',
     'AWS::ApiGatewayV2::Stage',
     'AWS::ApiGatewayV2::Authorizer',
+    'AWS::Lambda::Url',
   ];
   private readonly apis = new Map<string, Api>();
   private readonly buckets = new Map<string, TokenBucket>();
@@ -78,7 +86,7 @@ export class HttpApis implements Service {
   }
 
   public async start(resources: Resource[]): Promise<void> {
-    for (const resource of resources.filter(({ type }) => type === 'AWS::ApiGatewayV2::Api')) {
+    for (const resource of resources.filter(({ type }) => WITH_ADDRESS.includes(type))) {
       const server = await listen(
         (request, response) => this.serve(resource.logicalId, request, response),
         this.port,
@@ -102,12 +110,14 @@ export class HttpApis implements Service {
     return this.apis.get(apiId)?.server.url;
   }
 
-  public ref({ logicalId }: Resource): string {
-    return logicalId;
+  public ref({ type, logicalId, properties, resolve }: Resource): string {
+    return type === URL_TYPE ? String(resolve(properties.TargetFunctionArn)) : logicalId;
   }
 
   public attribute(resource: Resource, name: string): unknown {
     if (name === 'ApiEndpoint') return this.apis.get(resource.logicalId)?.server.url;
+    if (name === 'FunctionUrl') return `${this.apis.get(resource.logicalId)?.server.url}/`;
+    if (name === 'FunctionArn') return this.ref(resource);
     if (name === 'ApiId') return resource.logicalId;
     throw unknownAttribute(resource, name);
   }
@@ -117,6 +127,10 @@ export class HttpApis implements Service {
     switch (resource.type) {
       case 'AWS::ApiGatewayV2::Api': {
         this.apis.get(resource.logicalId)!.cors = properties.CorsConfiguration as Cors | undefined;
+        break;
+      }
+      case URL_TYPE: {
+        this.addUrl(resource, properties);
         break;
       }
       case 'AWS::ApiGatewayV2::Integration': {
@@ -154,6 +168,33 @@ export class HttpApis implements Service {
 
   public async stop(): Promise<void> {
     await Promise.all([...this.apis.values()].map(({ server }) => server.close()));
+  }
+
+  private addUrl({ logicalId, name }: Resource, properties: Record<string, unknown>): void {
+    const api = this.apis.get(logicalId)!;
+    const config = this.context.service(Lambda).find(String(properties.TargetFunctionArn));
+    if (!config) return this.context.notice(`${name} leads to no function that runs here`);
+    api.routes.set('$default', config.arn);
+    api.cors = properties.Cors as Cors | undefined;
+    if (properties.AuthType === 'AWS_IAM') api.guarded = config.arn;
+    if (properties.InvokeMode === 'RESPONSE_STREAM') {
+      this.context.notice(`${name}: answers are not streamed here, a function that streams fails`);
+    }
+  }
+
+  /** https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html; whose key it is counts, the signature is not verified */
+  private async isAllowed({ guarded }: Api, { headers }: http.IncomingMessage): Promise<boolean> {
+    if (guarded === undefined) return true;
+    if (!/^AWS4-HMAC-SHA256 /.test(headers.authorization ?? '')) return false;
+    try {
+      await this.context.iam.authorize(headers, 'lambda:InvokeFunctionUrl', guarded, {
+        'lambda:FunctionUrlAuthType': 'AWS_IAM',
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof AccessDenied) return false;
+      throw error;
+    }
   }
 
   private addThrottle({ name }: Resource, key: string, settings: RouteSettings | undefined, of = ''): void {
@@ -210,19 +251,22 @@ export class HttpApis implements Service {
     const match = matchRoute([...api.routes.keys()], method, url.pathname);
     if (match === 'malformed') return message(400, 'Bad Request');
     if (!match) return message(404, 'Not Found');
-    const { logicalId } = api.resource;
+    if (!(await this.isAllowed(api, request))) return message(403, 'Forbidden');
+    const { logicalId, type } = api.resource;
     const bucket = this.buckets.get(`${logicalId} ${match.routeKey}`) ?? this.buckets.get(logicalId);
     if (bucket?.take() === false) return message(429, 'Too Many Requests');
     const event = createEvent({ request, url, body, requestId, apiId: api.resource.logicalId, ...match });
     const invocation = this.context
       .service(Lambda)
       .invoke(api.routes.get(match.routeKey)!, JSON.stringify(event), `${method} ${url.pathname}`);
-    const result = await within(INTEGRATION_TIMEOUT_MS, invocation).catch((error: unknown) => {
+    const patience = type === URL_TYPE ? URL_TIMEOUT_MS : INTEGRATION_TIMEOUT_MS;
+    const result = await within(patience, invocation).catch((error: unknown) => {
       if (error instanceof ServiceError && error.statusCode === 429) return undefined; // a throttled function
       throw error;
     });
-    if (!result) return message(503, 'Service Unavailable');
-    if (result.isError) return message(500, 'Internal Server Error');
+    const isUrl = type === URL_TYPE;
+    if (!result) return isUrl ? message(429, 'Too Many Requests') : message(503, 'Service Unavailable');
+    if (result.isError) return message(isUrl ? 502 : 500, 'Internal Server Error');
     return interpret(result.payload);
   }
 }

@@ -145,8 +145,9 @@ export class RestApis implements Service {
       }
       case 'AWS::ApiGateway::Deployment': {
         const { RestApiId, StageName } = properties as { RestApiId: string; StageName?: string };
-        if (StageName !== undefined)
+        if (StageName !== undefined) {
           this.apis.get(RestApiId)?.stages.set(StageName, { RestApiId, StageName });
+        }
         break;
       }
     }
@@ -189,8 +190,9 @@ export class RestApis implements Service {
       if (rate === undefined) continue;
       const path = ResourcePath === '/*' ? '/*' : ResourcePath.slice(1).replaceAll('~1', '/') || '/';
       const key = `${RestApiId} ${StageName} ${HttpMethod} ${path}`;
-      if (this.throttles) this.buckets.set(key, new TokenBucket(rate, burst ?? rate, this.context.clock));
-      else {
+      if (this.throttles) {
+        this.buckets.set(key, new TokenBucket(rate, burst ?? rate, this.context.clock));
+      } else {
         this.context.notice(
           `${name}: throttle of ${rate} requests a second, burst ${burst}, for ${HttpMethod} ${path} (enforced with --throttle only)`,
         );
@@ -250,8 +252,9 @@ export class RestApis implements Service {
     if (bucket?.take() === false) return message(429, 'Too Many Requests');
     const method = api.methods.get(match.routeKey)!;
     const arn = proxied(method);
-    if (arn === undefined)
+    if (arn === undefined) {
       return isPlainMock(method) ? mocked(method) : message(501, `No ${match.routeKey} here`);
+    }
     const event = createEvent(request, url, body, requestId, { ...match, api, stage, path });
     let result: { payload: string; isError: boolean } | undefined;
     try {

@@ -3,15 +3,16 @@
  * (stream-poller.ts).
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
  *
- * Queues without event filters and without a pool that grows and shrinks: up to `MaximumConcurrency` batches run at once, else five,
+ * Without a pool that grows and shrinks: up to `MaximumConcurrency` batches run at once, else five,
  * as with a mapping that has just been made. What a function does not settle comes back after the queue's visibility timeout.
  */
 import type { FunctionConfig } from './function-config';
 import { Lambda } from './lambda';
-import { pollStream, type StreamMapping } from './stream-poller';
+import { filterOf, pollStream, type StreamMapping } from './stream-poller';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { PSEUDO_PARAMETERS } from '../../template/intrinsics';
 import { DynamoDb } from '../dynamodb/dynamodb';
+import type { EventMatcher } from '../event-bridge/pattern';
 import type { Message, Queue } from '../sqs/queue';
 import { Sqs, systemAttributes } from '../sqs/sqs';
 
@@ -61,9 +62,6 @@ export class EventSourceMappings implements Service {
     if (properties.EventSourceArn?.includes('/stream/')) return this.createStream(resource.name, properties);
     if (!properties.EventSourceArn?.includes(':sqs:')) {
       return this.context.notice(`${resource.name}: only queues and streams of tables are polled here`);
-    }
-    if (properties.FilterCriteria?.Filters?.length) {
-      throw new Error(`${resource.name}: the local runner does not filter messages (FilterCriteria)`);
     }
     const config = this.context.service(Lambda).find(properties.FunctionName);
     if (!config) {
@@ -164,11 +162,9 @@ function checkMapping(
 
 /** Runs until the signal; each batch goes its own way while the next one is read. */
 async function poll(poller: Poller): Promise<void> {
-  const {
-    properties: { ScalingConfig },
-    signal,
-  } = poller;
-  const limit = ScalingConfig?.MaximumConcurrency ?? DEFAULT_CONCURRENCY;
+  const { properties, signal } = poller;
+  const limit = properties.ScalingConfig?.MaximumConcurrency ?? DEFAULT_CONCURRENCY;
+  const wanted = filterOf(properties);
   const running = new Set<Promise<void>>();
   const stopped = new Promise<void>(resolve =>
     signal.addEventListener('abort', () => resolve(), { once: true }),
@@ -180,7 +176,9 @@ async function poll(poller: Poller): Promise<void> {
     }
     const messages = await readBatch(poller);
     if (messages.length === 0) continue;
-    const batch: Promise<void> = handOver(poller, messages)
+    const chosen = withoutUnwanted(poller, messages, wanted);
+    if (chosen.length === 0) continue;
+    const batch: Promise<void> = handOver(poller, chosen)
       .catch((error: Error) => {
         if (!signal.aborted) poller.log(`The batch failed: ${error.message}`);
       })
@@ -210,6 +208,28 @@ async function readBatch({ queue, properties, context: { clock }, signal }: Poll
     if (more.length === 0 && clock.now() >= deadline) break;
   }
   return batch;
+}
+
+/**
+ * Lambda deletes what no filter wants, and the function never sees it. A body that is JSON is matched as such, else as a text.
+ * https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
+ */
+function withoutUnwanted({ queue, log }: Poller, messages: Message[], wanted: EventMatcher): Message[] {
+  return messages.filter(message => {
+    if (wanted({ ...recordOf(queue, message), body: parsed(message.body) })) return true;
+    queue.delete(message.receipt!);
+    log(`A filter has deleted the message ${message.id} of ${queue.name}`);
+    return false;
+  });
+}
+
+function parsed(body: string): unknown {
+  try {
+    const value = JSON.parse(body) as unknown;
+    return typeof value === 'object' && value !== null ? value : body;
+  } catch {
+    return body;
+  }
 }
 
 function sizeOf(messages: Message[]): number {

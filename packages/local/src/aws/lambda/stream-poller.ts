@@ -55,7 +55,8 @@ export async function pollStream(poller: StreamPoller): Promise<void> {
   }
 }
 
-function filterOf({ FilterCriteria }: StreamMapping): EventMatcher {
+/** What one of a mapping's filters wants; everything where there is none. */
+export function filterOf({ FilterCriteria }: StreamMapping): EventMatcher {
   const patterns = (FilterCriteria?.Filters ?? []).map(({ Pattern }) =>
     compilePattern(JSON.parse(Pattern) as unknown),
   );
