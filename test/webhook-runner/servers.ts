@@ -39,6 +39,8 @@ export class FileHost {
   public chunkBytes = 65_536;
   public useRange = true;
   public sendLength = true;
+  /** Else an answer ends when its connection does, and one that is cut looks like a whole one. */
+  public framed = true;
   public encoding: string | undefined;
   /** Cuts the connection after this many bytes of each answer. */
   public cutAfter: number[] = [];
@@ -81,9 +83,10 @@ export class FileHost {
       return;
     }
     const body = this.content.subarray(start);
+    if (!this.framed) response.useChunkedEncodingByDefault = response.shouldKeepAlive = false;
     response.writeHead(range ? 206 : 200, {
       etag: this.etag,
-      ...(this.sendLength ? { 'content-length': body.length } : {}),
+      ...(this.sendLength && this.framed ? { 'content-length': body.length } : {}),
       ...(range
         ? { 'content-range': `bytes ${start}-${this.content.length - 1}/${this.content.length}` }
         : {}),
@@ -100,7 +103,7 @@ export class FileHost {
         const chunk = body.subarray(at, Math.min(at + this.chunkBytes, end));
         at += chunk.length;
         response.write(chunk, () => (this.chunkBytes < 64 && at % 512 !== 0 ? next() : setImmediate(next)));
-      } else if (cutAfter !== undefined && cutAfter < body.length) {
+      } else if (this.framed && cutAfter !== undefined && cutAfter < body.length) {
         response.destroy();
       } else {
         response.end();

@@ -52,6 +52,11 @@ class Download implements SourceStream {
   private stopAt = Infinity;
   /** The last byte had been read before. */
   private atEnd = false;
+  /** The stored byte with which the answer at hand began, and whether its headers say where it ends. */
+  private from = 0;
+  private framed = true;
+  /** Stored bytes up to where an answer ended that does not say so itself. */
+  private unprovenEnd: number | undefined;
   private readonly resumed: boolean;
   /** Of gzip: it outlives lost connections. */
   private inflater: Inflater | undefined;
@@ -108,9 +113,11 @@ class Download implements SourceStream {
           if (!(error instanceof LostConnection)) {
             throw error;
           }
+          this.close();
+          if (!(error instanceof UnprovenEnd)) {
+            await this.waitBeforeRetry('data_url was cut off');
+          }
         }
-        this.close();
-        await this.waitBeforeRetry('data_url was cut off');
         await this.connect();
       }
     } finally {
@@ -165,7 +172,7 @@ class Download implements SourceStream {
     if (this.encoding === 'zstd') {
       return 0;
     }
-    return this.inflater ? this.stored : this.decoded;
+    return this.inflater ? this.stored : this.decoded - this.toSkip;
   }
 
   /** From the point on, or from the beginning: what was handed out before is decoded again. */
@@ -184,6 +191,10 @@ class Download implements SourceStream {
     if (status === 200 && this.inflater && this.rangeStart() > 0) {
       // The host knows no ranges.
       this.inflate(undefined);
+      this.stored = 0;
+    } else if (status === 200 && this.encoding === undefined && this.unprovenEnd !== undefined) {
+      // Nor does this one: it is read again from its beginning, to see whether it ends in the same place.
+      this.toSkip = this.decoded;
       this.stored = 0;
     }
     const start = this.rangeStart();
@@ -204,7 +215,8 @@ class Download implements SourceStream {
         `data_url has the content-encoding "${encoding.slice(0, 20)}": store the file plain, with gzip or zstd`,
       );
     }
-    this.stored = start;
+    this.stored = this.from = start;
+    this.framed = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
   }
 
   private known(): boolean {
@@ -219,7 +231,8 @@ class Download implements SourceStream {
   ): void {
     const at = `at byte ${this.decoded}`;
     const start = this.rangeStart();
-    if (status === 416 && contentRange === `bytes */${start}`) {
+    const asked = contentRange === undefined && start === this.unprovenEnd;
+    if (status === 416 && (asked || contentRange === `bytes */${start}`)) {
       this.atEnd = true;
       return;
     }
@@ -246,6 +259,7 @@ class Download implements SourceStream {
     if (status !== (start > 0 ? 206 : 200) || (start > 0 && Number(range?.[1]) !== start)) {
       throw new SourceError('unavailable', `data_url answered ${status} to a request for the rest ${at}`);
     }
+    if (range !== null && range[2] !== '*') this.size ??= Number(range[2]);
     const size = start > 0 ? this.size : wholeNumber(contentLength);
     if (
       (this.etag !== undefined && etag !== undefined && etag !== this.etag) ||
@@ -320,12 +334,26 @@ class Download implements SourceStream {
         if (!body.complete) {
           throw new LostConnection();
         }
+        if (!this.framed) this.proveEnd();
         return undefined;
       }
       this.stored += next.value.length;
       this.attempts = 0;
       yield next.value;
     }
+  }
+
+  /**
+   * Without a length and without chunks the end of a file looks like a lost connection (RFC 9112, 8). It is the end when the size is
+   * known from elsewhere, when there is nothing after it, or when the file ends there a second time.
+   */
+  private proveEnd(): void {
+    const { stored, size, unprovenEnd = -1 } = this;
+    if (size === undefined ? this.from === 0 && stored === unprovenEnd : stored === size) {
+      return;
+    }
+    this.unprovenEnd = Math.max(stored, unprovenEnd);
+    throw stored > unprovenEnd ? new UnprovenEnd() : new LostConnection();
   }
 
   /** Cuts the connection when it is silent for too long, or the slice has no more time. */
@@ -366,6 +394,9 @@ class Download implements SourceStream {
 }
 
 class LostConnection extends Error {}
+
+/** The rest is asked for at once: there may be none. */
+class UnprovenEnd extends LostConnection {}
 
 class TimeIsUp extends Error {}
 
