@@ -734,10 +734,16 @@ const packageGo = tasks.tryFind('package:go')!;
 packageGo.reset('jsii-pacmak -v --code-only --target go');
 packageGo.exec('tsx scripts/go-module.ts dist/go');
 
+// The workflow's job for npm publishes every tarball that this leaves in dist/js: cdk-localhost goes out with the library.
+const packageJs = tasks.tryFind('package:js')!;
+packageJs.exec('tsx scripts/build-localhost.ts dist/js');
+
 project.packageTask.reset();
 // The bill of materials names the version of the release; a release must leave the tree as it was.
 project.packageTask.exec('tsx scripts/third-party.ts');
-project.packageTask.spawn(tasks.tryFind('package:js')!);
+// The jobs for the languages unpack the one tarball in dist/js, so the other one lies beside it, to look at.
+project.packageTask.exec('jsii-pacmak -v --target js');
+project.packageTask.exec('tsx scripts/build-localhost.ts dist/localhost');
 project.packageTask.exec('git checkout -- NOTICE sbom.cdx.json');
 
 // Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`

@@ -29,6 +29,7 @@ function main(): void {
     run('npx', 'projen', 'compile');
     if (!process.argv.includes('--without-tests')) run('npx', 'projen', 'test');
     run('npx', 'projen', 'package');
+    run('npx', 'projen', 'package:js'); // as the job for npm does, which publishes all of dist/js
     // The other languages' sources; their compilers run in the workflow.
     run(
       'npx',
@@ -45,9 +46,9 @@ function main(): void {
     run('npx', 'projen', 'unbump');
     run('git', 'diff', '--exit-code');
     const read = (file: string) => readFileSync(path.join(clone, 'dist', file), 'utf8').trim();
+    const files = (folder: string) => readdirSync(path.join(clone, 'dist', folder));
     process.stdout.write(
-      `\nWould tag ${read('releasetag.txt')} and publish ${readdirSync(path.join(clone, 'dist', 'js')).join(', ')} and ` +
-        `${readdirSync(path.join(clone, 'dist', 'code')).join(', ')}.\n\n${read('changelog.md')}\n`,
+      `\nWould tag ${read('releasetag.txt')} and publish ${files('js').join(' and ')} to npm, and ${files('code').join(', ')}.\n\n${read('changelog.md')}\n`,
     );
   } finally {
     rmSync(path.dirname(clone), { recursive: true, force: true });

@@ -43,36 +43,64 @@ function licenceTexts(folder: string): string[] {
     .map(name => read(path.join(folder, name)));
 }
 
-/** Some packages of AWS ship no licence file: they get the text of the licence that they name. */
-function withText(texts: string[], name: string, licence: string): string[] {
+const MIT = `Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the
+"Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish,
+distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to
+the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
+MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY
+CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
+SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`;
+
+/** Some packages ship no licence file: they get the text of the licence that they name, MIT's with the author that they name. */
+function withText(texts: string[], name: string, licence: string, author?: string): string[] {
   if (texts.length > 0) return texts;
   if (licence === 'Apache-2.0') return [read(path.join(ROOT, 'LICENSE'))];
+  if (licence === 'MIT' && author) return [`Copyright (c) ${author}\n\n${MIT}`];
   throw new Error(`${name} ships no licence text: add it to scripts/third-party.ts from its repository`);
+}
+
+/** The npm packages that files of a bundle belong to. */
+export function packagesOf(inputs: Iterable<string>): Part[] {
+  const folders = new Set<string>();
+  for (const input of inputs) {
+    const [, folder] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
+    if (folder) folders.add(path.join(ROOT, folder));
+  }
+  return [...folders].map(folder => {
+    const { name, version, license, author } = JSON.parse(read(path.join(folder, 'package.json'))) as {
+      name: string;
+      version: string;
+      license?: string | { type: string };
+      author?: string | { name: string };
+    };
+    const named = typeof license === 'object' ? license.type : license;
+    return {
+      name,
+      version,
+      licence: named ?? UNNAMED[name] ?? 'unknown',
+      texts: withText(
+        licenceTexts(folder),
+        name,
+        named ?? '',
+        typeof author === 'object' ? author.name : author,
+      ),
+      purl: `pkg:npm/${name.replace('@', '%40')}@${version}`,
+    };
+  });
 }
 
 /** The npm packages with bytes in a bundle. */
 async function bundledPackages(): Promise<Part[]> {
   const { metafile } = await build({ ...OPTIONS, write: false, metafile: true });
-  const folders = new Set<string>();
-  for (const { inputs } of Object.values(metafile.outputs)) {
-    for (const [input, { bytesInOutput }] of Object.entries(inputs)) {
-      const [, folder] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
-      if (folder && bytesInOutput > 0) folders.add(path.join(ROOT, folder));
-    }
-  }
-  return [...folders].map(folder => {
-    const { name, version, license } = JSON.parse(read(path.join(folder, 'package.json'))) as Record<
-      string,
-      string
-    >;
-    return {
-      name,
-      version,
-      licence: license ?? UNNAMED[name] ?? 'unknown',
-      texts: withText(licenceTexts(folder), name, license),
-      purl: `pkg:npm/${name.replace('@', '%40')}@${version}`,
-    };
-  });
+  return packagesOf(
+    Object.values(metafile.outputs).flatMap(({ inputs }) =>
+      Object.keys(inputs).filter(input => inputs[input].bytesInOutput > 0),
+    ),
+  );
 }
 
 /** Go itself and the modules that are linked into the extension. */
@@ -114,7 +142,7 @@ export function withoutBuildVersions(sbom: string): string {
 }
 
 /** Each text once, with the parts that it is the licence of. */
-export function renderNotice(parts: readonly Part[]): string {
+export function renderTexts(parts: readonly Part[]): string {
   const byText = new Map<string, Part[]>();
   for (const part of parts) {
     const text = part.texts.join('\n\n');
@@ -126,18 +154,22 @@ export function renderNotice(parts: readonly Part[]): string {
     );
     return `${'='.repeat(80)}\n${names.join('\n')}\n${'-'.repeat(80)}\n\n${text}\n`;
   });
+  return sections.join('\n');
+}
+
+export function renderNotice(parts: readonly Part[]): string {
   return `cdk-serverless-blocks
 Copyright the cdk-serverless-blocks authors. Apache License 2.0, see LICENSE.
 
 The functions' bundles and the extension in assets/ contain the software below, under these licences.
 Written by \`npx projen third-party\`.
 
-${sections.join('\n')}`;
+${renderTexts(parts)}`;
 }
 
 /** CycloneDX 1.6. No serial number and no time, so that the same parts give the same file. */
-export function renderSbom(parts: readonly Part[], version: string): string {
-  const own = `pkg:npm/cdk-serverless-blocks@${version}`;
+export function renderSbom(parts: readonly Part[], version: string, name = 'cdk-serverless-blocks'): string {
+  const own = `pkg:npm/${name}@${version}`;
   return `${JSON.stringify(
     {
       $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
@@ -148,7 +180,7 @@ export function renderSbom(parts: readonly Part[], version: string): string {
         component: {
           type: 'library',
           'bom-ref': own,
-          name: 'cdk-serverless-blocks',
+          name,
           version,
           licenses: [{ license: { id: 'Apache-2.0' } }],
           purl: own,
@@ -172,8 +204,8 @@ export function renderSbom(parts: readonly Part[], version: string): string {
   )}\n`;
 }
 
-export async function thirdParty(): Promise<ThirdParty> {
-  const parts = [...(await bundledPackages()), ...linkedModules()].sort((a, b) => (a.purl < b.purl ? -1 : 1));
+/** In the order of their names; an error where a licence is not in ALLOWED. */
+export function allowed(parts: readonly Part[]): Part[] {
   const foreign = parts.filter(({ licence }) => !ALLOWED.includes(licence));
   if (foreign.length > 0) {
     throw new Error(
@@ -181,6 +213,11 @@ export async function thirdParty(): Promise<ThirdParty> {
         'Take another package, or, if its terms fit Apache-2.0, add it to ALLOWED there.',
     );
   }
+  return [...parts].sort((a, b) => (a.purl < b.purl ? -1 : 1));
+}
+
+export async function thirdParty(): Promise<ThirdParty> {
+  const parts = allowed([...(await bundledPackages()), ...linkedModules()]);
   const { version } = JSON.parse(read(path.join(ROOT, 'package.json'))) as { version: string };
   return { notice: renderNotice(parts), sbom: renderSbom(parts, version) };
 }

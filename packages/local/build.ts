@@ -1,7 +1,8 @@
 /** Builds the package that is published: one file without dependencies, the runtime of functions, and the page. */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { type BuildOptions, buildSync, build, type Plugin } from 'esbuild';
+import { allowed, packagesOf, renderSbom, renderTexts } from '../../scripts/third-party';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 const SHARED: BuildOptions = {
@@ -73,40 +74,27 @@ export async function buildPackage(
     });
     inputs.push(...Object.keys(built.metafile.inputs));
   }
-  writeFileSync(path.join(folder, 'THIRD-PARTY.txt'), thirdParty(inputs));
   copyFileSync(path.join(__dirname, 'src/page/page.html'), path.join(folder, 'page.html'));
   copyFileSync(path.join(__dirname, 'README.md'), path.join(folder, 'README.md'));
   copyFileSync(path.join(ROOT, 'LICENSE'), path.join(folder, 'LICENSE'));
-  const { name, version, description, license, engines } = JSON.parse(
-    readFileSync(path.join(__dirname, 'package.json'), 'utf8'),
-  ) as Record<string, string>;
+  const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
+  const { name, description, license, engines } = read(path.join(__dirname, 'package.json'));
+  const { version, repository } = read(path.join(ROOT, 'package.json')); // released together
   const published = {
     name,
     version,
     description,
     license,
+    // npm believes the workflow that publishes only if the package names its repository.
+    repository: { ...(repository as unknown as object), directory: 'packages/local' },
     engines,
     bin: { 'cdk-localhost': 'cdk-localhost.js' },
     keywords: ['aws-cdk', 'cdk', 'lambda', 'localhost', 'serverless'],
   };
   writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
+  // The licences of what was bundled, in full, as they ask for, and the bill of materials.
+  const parts = allowed(packagesOf(inputs));
+  writeFileSync(path.join(folder, 'THIRD-PARTY.txt'), renderTexts(parts));
+  writeFileSync(path.join(folder, 'sbom.cdx.json'), renderSbom(parts, published.version, published.name));
   return { inputs };
-}
-
-/** The licences of what was bundled, in full, as they ask for. */
-function thirdParty(inputs: readonly string[]): string {
-  const folders = new Set(
-    inputs.flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []),
-  );
-  return [...folders]
-    .sort()
-    .map(folder => {
-      const { name, version, license } = JSON.parse(
-        readFileSync(path.join(ROOT, folder, 'package.json'), 'utf8'),
-      ) as Record<string, string | { type: string }>;
-      const file = readdirSync(path.join(ROOT, folder)).find(candidate => /^licen[cs]e/i.test(candidate));
-      const text = file ? readFileSync(path.join(ROOT, folder, file), 'utf8') : '';
-      return `${String(name)} ${String(version)}: ${typeof license === 'object' ? license.type : license}\n\n${text.trim()}\n`;
-    })
-    .join('\n----\n\n');
 }
