@@ -1,19 +1,32 @@
 /**
- * Synthesizes one app of all blocks, written by hand in each language (examples/), with the packages as the registries would get them, at
+ * Walks the first hour (docs/languages.md) in each language, from an empty folder, and then synthesizes one app of all blocks, written by hand in each language (examples/), with the packages as the registries would get them, at
  * the lowest and at the newest CDK of the range, and compares the templates with TypeScript's: they must be equal. A registry gets a new
  * CDK hours or days after npm; until then its language takes the newest that is there, and the line says so. A language whose toolchain
- * is not on this machine is named and left out. `-- python java` takes only those; PYTHON names the python.
+ * is not on this machine is named and left out. `-- python java` takes only those, `-- --first-hour` walks and compares nothing; PYTHON
+ * names the python, and KEEP=1 keeps the folders.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { unknownNames } from './csharp-names';
+import { firstHour, type Instead } from './first-hour';
 import { LOWEST_GO_CDK, raiseCdk } from './go-module';
 
 const ROOT = path.resolve(__dirname, '..');
 const EXAMPLES = path.join(ROOT, 'examples');
 const MAVEN_DEPENDENCY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';
+const GO_PACKAGE = 'github.com/cdk-serverless-blocks/cdk-serverless-blocks-go/cdkserverlessblocks';
 const PYTHON = process.env.PYTHON ?? 'python3';
 
 interface Versions {
@@ -26,8 +39,13 @@ interface Language {
   readonly tool: readonly [string, ...string[]];
   /** The lowest CDK of this language, if it is not that of the range. */
   readonly lowest?: string;
+  /** The part of docs/languages.md. */
+  readonly heading: string;
   /** A command that tells whether the registry of this language has that CDK. */
   has?(cdk: string): readonly [string, ...string[]];
+  /** What stands for the registry when that part is walked, and the environment that this takes. */
+  instead(packages: string): Instead;
+  environment?(packages: string): NodeJS.ProcessEnv;
   /** Synthesizes the example in a new folder. */
   synth(folder: string, versions: Versions, packages: string): void;
 }
@@ -55,9 +73,10 @@ function run(cwd: string, env: NodeJS.ProcessEnv, program: string, ...args: stri
 const LANGUAGES: Record<string, Language> = {
   typescript: {
     tool: ['npm', '--version'],
+    heading: 'TypeScript',
+    instead: packages => [['npm install cdk-serverless-blocks', `npm install ${only(packages, 'js')}`]],
     synth(folder, { cdk, constructs }, packages) {
       writeFileSync(path.join(folder, 'package.json'), '{"private":true}');
-      const [tarball] = readdirSync(path.join(packages, 'js'));
       run(
         folder,
         {},
@@ -69,7 +88,7 @@ const LANGUAGES: Record<string, Language> = {
         '--no-fund',
         `aws-cdk-lib@${cdk}`,
         `constructs@${constructs}`,
-        path.join(packages, 'js', tarball),
+        only(packages, 'js'),
       );
       const app = readFileSync(path.join(EXAMPLES, 'typescript', 'app.ts'), 'utf8').replace(
         '../../src',
@@ -81,6 +100,10 @@ const LANGUAGES: Record<string, Language> = {
   },
   python: {
     tool: [PYTHON, '--version'],
+    heading: 'Python',
+    instead: packages => [
+      ["'cdk-serverless-blocks'", `'cdk-serverless-blocks @ file://${path.join(packages, 'python')}'`],
+    ],
     has: cdk => [PYTHON, '-m', 'pip', 'install', '--dry-run', '--quiet', '--no-deps', `aws-cdk-lib==${cdk}`],
     synth(folder, { cdk, constructs }, packages) {
       run(folder, {}, PYTHON, '-m', 'venv', 'venv');
@@ -102,6 +125,12 @@ const LANGUAGES: Record<string, Language> = {
   },
   java: {
     tool: ['mvn', '--version'],
+    heading: 'Java',
+    instead: packages => {
+      installJava(packages);
+      return [['<version>[1,2)</version>', `<version>${packageVersion()}</version>`]];
+    },
+    environment: packages => ({ MAVEN_OPTS: mavenRepository(packages) }),
     has: cdk => [
       'mvn',
       '-q',
@@ -112,20 +141,7 @@ const LANGUAGES: Record<string, Language> = {
     ],
     synth(folder, { cdk, constructs }, packages) {
       cpSync(path.join(EXAMPLES, 'java'), folder, { recursive: true });
-      const local = `-Dmaven.repo.local=${path.join(packages, 'maven')}`;
-      run(
-        path.join(packages, 'java'),
-        {},
-        'mvn',
-        '-q',
-        '-B',
-        local,
-        '-DskipTests',
-        '-Dmaven.javadoc.skip=true',
-        '-Dmaven.source.skip=true',
-        '-Dgpg.skip=true',
-        'install',
-      );
+      installJava(packages);
       const version = `-Dblocks.version=${packageVersion()}`;
       run(
         folder,
@@ -133,7 +149,7 @@ const LANGUAGES: Record<string, Language> = {
         'mvn',
         '-q',
         '-B',
-        local,
+        mavenRepository(packages),
         version,
         `-Dcdk.version=${cdk}`,
         `-Dconstructs.version=${constructs}`,
@@ -145,14 +161,20 @@ const LANGUAGES: Record<string, Language> = {
   },
   go: {
     tool: ['go', 'version'],
+    heading: 'Go',
+    instead: packages => [
+      [
+        `go get ${GO_PACKAGE}`,
+        `go mod edit -replace ${GO_PACKAGE}=${path.join(packages, 'go', 'cdkserverlessblocks')} && go get ${GO_PACKAGE}`,
+      ],
+    ],
     lowest: LOWEST_GO_CDK,
     has: cdk => ['go', 'mod', 'download', `github.com/aws/aws-cdk-go/awscdk/v2@v${cdk}`],
     synth(folder, { cdk, constructs }, packages) {
       cpSync(path.join(EXAMPLES, 'go'), folder, { recursive: true });
-      const own = 'github.com/cdk-serverless-blocks/cdk-serverless-blocks-go/cdkserverlessblocks';
       writeFileSync(
         path.join(folder, 'go.mod'),
-        `module example\n\ngo 1.23\n\nrequire (\n\tgithub.com/aws/aws-cdk-go/awscdk/v2 v${cdk}\n\tgithub.com/aws/constructs-go/constructs/v10 v${constructs}\n\t${own} v0.0.0\n)\n\nreplace ${own} => ${path.join(packages, 'go', 'cdkserverlessblocks')}\n`,
+        `module example\n\ngo 1.23\n\nrequire (\n\tgithub.com/aws/aws-cdk-go/awscdk/v2 v${cdk}\n\tgithub.com/aws/constructs-go/constructs/v10 v${constructs}\n\t${GO_PACKAGE} v0.0.0\n)\n\nreplace ${GO_PACKAGE} => ${path.join(packages, 'go', 'cdkserverlessblocks')}\n`,
       );
       run(folder, {}, 'go', 'mod', 'tidy');
       run(folder, { CDK_OUTDIR: 'cdk.out' }, 'go', 'run', '.');
@@ -160,10 +182,16 @@ const LANGUAGES: Record<string, Language> = {
   },
   csharp: {
     tool: ['dotnet', '--version'],
+    heading: 'C#',
+    instead: packages => [
+      [
+        'package CdkServerlessBlocks',
+        `package CdkServerlessBlocks --version ${packageVersion()} --source ${packDotnet(packages)} --source nuget.org`,
+      ],
+    ],
     synth(folder, { cdk, constructs }, packages) {
       cpSync(path.join(EXAMPLES, 'csharp'), folder, { recursive: true });
-      const source = path.join(packages, 'dotnet');
-      run(source, {}, 'dotnet', 'pack', 'CdkServerlessBlocks', '-o', source);
+      const source = packDotnet(packages);
       const versions = [
         `-p:CdkVersion=[${cdk}]`,
         `-p:ConstructsVersion=[${constructs}]`,
@@ -174,6 +202,29 @@ const LANGUAGES: Record<string, Language> = {
     },
   },
 };
+
+/** The one file of a folder. */
+function only(packages: string, folder: string): string {
+  const [file] = readdirSync(path.join(packages, folder));
+  return path.join(packages, folder, file);
+}
+
+function mavenRepository(packages: string): string {
+  return `-Dmaven.repo.local=${path.join(packages, 'maven')}`;
+}
+
+/** Into a repository of its own, once. */
+function installJava(packages: string): void {
+  if (existsSync(path.join(packages, 'maven', 'io', 'github', 'cdk-serverless-blocks'))) return;
+  const quick = ['-DskipTests', '-Dmaven.javadoc.skip=true', '-Dmaven.source.skip=true', '-Dgpg.skip=true'];
+  run(path.join(packages, 'java'), {}, 'mvn', '-q', '-B', mavenRepository(packages), ...quick, 'install');
+}
+
+function packDotnet(packages: string): string {
+  const source = path.join(packages, 'dotnet');
+  run(source, {}, 'dotnet', 'pack', 'CdkServerlessBlocks', '-o', source);
+  return source;
+}
 
 function packageVersion(): string {
   return (JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
@@ -233,10 +284,20 @@ function pack(names: string[], packages: string): void {
   if (targets.includes('go')) raiseCdk(path.join(packages, 'go'));
   mkdirSync(path.join(packages, 'js'), { recursive: true });
   run(ROOT, {}, 'npm', 'pack', '--ignore-scripts', '--pack-destination', path.join(packages, 'js'));
+  run(
+    ROOT,
+    {},
+    process.execPath,
+    '--import',
+    require.resolve('tsx'),
+    'scripts/build-localhost.ts',
+    path.join(packages, 'localhost'),
+  );
 }
 
-function main(): void {
-  const chosen = process.argv.slice(2);
+async function main(): Promise<void> {
+  const chosen = process.argv.slice(2).filter(argument => argument !== '--first-hour');
+  const walkOnly = process.argv.includes('--first-hour');
   const others = Object.keys(LANGUAGES).filter(name => name !== 'typescript');
   const unknown = chosen.find(name => !LANGUAGES[name]);
   if (unknown) throw new Error(`${unknown} is not one of ${Object.keys(LANGUAGES).join(', ')}`);
@@ -259,6 +320,18 @@ function main(): void {
   try {
     // What is not here to compile is written all the same: jsii-pacmak stops at a name that such a language cannot have.
     pack(names, packages);
+    for (const name of ['typescript', ...there]) {
+      const { heading, instead, environment } = LANGUAGES[name];
+      const folderOf = path.join(folder, `first-hour-${name}`);
+      const localhost = `npx --package=${only(packages, 'localhost')} cdk-localhost`;
+      const told = await firstHour(heading, folderOf, instead(packages), localhost, environment?.(packages));
+      process.stdout.write(`${heading}, as docs/languages.md says:\n${told.replaceAll(/^/gm, '  ')}\n`);
+    }
+    if (leftOut.includes('csharp')) {
+      const absent = unknownNames(path.join(packages, 'dotnet'));
+      if (absent.length > 0) throw new Error(`C#: the package has no ${absent.join(', ')}`);
+    }
+    if (walkOnly) return;
     const lowest = versionsFrom('package.json', 'peerDependencies');
     const current = versionsFrom('test/current-cdk/package.json', 'dependencies');
     for (const versions of [lowest, current]) {
@@ -283,7 +356,7 @@ function main(): void {
     for (const name of leftOut) {
       process.stdout.write(
         `NOT CHECKED: ${name}. There is no \`${LANGUAGES[name].tool[0]}\` here: its package was written, but neither it nor ` +
-          `examples/${name} was compiled or run.\n`,
+          `examples/${name} was compiled or run${name === 'csharp' ? '; all names of ours that its code uses are in the package' : ''}.\n`,
       );
     }
   } finally {
@@ -291,9 +364,7 @@ function main(): void {
   }
 }
 
-try {
-  main();
-} catch (error) {
-  process.stderr.write(`${(error as Error).message}\n`);
+main().catch((error: Error) => {
+  process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
-}
+});
