@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Harness } from './harness';
-import type { RecordMapper } from '../../lambda-src/webhook-runner/core/record-mapping';
+import { lineMapper, type RecordMapper } from '../../lambda-src/webhook-runner/core/record-mapping';
 import type { JsonObject } from '../../src/webhook-runner/contract';
 
 /** Node.js 20, on which this library is still tested, does not have it: such a record has failed there. */
@@ -104,6 +104,7 @@ describe('one record goes wrong, and the four others arrive', () => {
     ['a cycle', () => cyclic, /^could not be mapped: Converting circular structure/],
     ['a depth beyond the stack', () => deep(200_000), /^could not be mapped: Maximum call stack/],
     ['NaN', () => ({ a: [{ n: NaN }] }), /^was mapped to a number that JSON does not have/],
+    ['NaN as an object', () => ({ n: new Number(NaN) }), /^was mapped to a number that JSON does not have/],
     ['Infinity', () => ({ n: -Infinity }), /^was mapped to a number that JSON does not have/],
     ['a Map', () => new Map([['id', 1]]), /^was mapped to a Map, whose content JSON does not have/],
     ['a generator', () => (function* () {})(), /^was mapped to a Generator, whose content JSON/],
@@ -152,6 +153,57 @@ describe('one record goes wrong, and the four others arrive', () => {
     const { state, delivered, failed } = await mapped(LINES, () => fail('always'));
     expect([state, delivered, failed.map(({ record }) => record)]).toEqual(['failed', 0, [0, 1, 2, 3, 4]]);
   });
+});
+
+test('a number that JSON does not have is found wherever it is written, and nowhere else', () => {
+  let state = 7;
+  const next = (limit: number) => (state = (state * 48_271) % 2_147_483_647) % limit;
+  const answering = (value: unknown, of: object = {}) => Object.assign(of, { toJSON: () => value });
+  const anything = (depth: number): unknown => {
+    const leaves = [1, 'null', null, undefined, true, -0, 1e308, NaN, Infinity, -Infinity, new Date(NaN)];
+    const inside = () => anything(depth + 1);
+    switch (next(depth > 3 ? 2 : 11)) {
+      case 0:
+        return leaves[next(leaves.length)];
+      case 1:
+        return Object(leaves[next(7)]);
+      case 2:
+        return Object(leaves[7 + next(3)]);
+      case 3:
+        return answering(inside(), next(2) === 0 ? {} : () => undefined);
+      case 4:
+        return Object.create({ inherited: inside() });
+      case 5:
+        return Object.defineProperty({}, 'hidden', { value: inside() });
+      case 6:
+        return {
+          [Symbol('s')]: inside(),
+          get later() {
+            return leaves[7];
+          },
+        };
+      case 7:
+        return new Map([[1, inside()]]);
+      case 8:
+        return Object.assign(new Array(2), { [next(2)]: inside() });
+      default:
+        return { a: next(2) ? null : inside(), b: [inside(), inside()] };
+    }
+  };
+  const outcomes = { found: 0, written: 0 };
+  for (let i = 0; i < 4000; i += 1) {
+    const value = { value: anything(0), nothing: null };
+    let lost = false;
+    const json = JSON.stringify(value, (_, inner: unknown) => {
+      lost ||= (typeof inner === 'number' || inner instanceof Number) && !Number.isFinite(Number(inner));
+      return inner;
+    });
+    const result = lineMapper(() => value as never, {})('{}', false);
+    expect(result).toEqual(lost ? { error: expect.stringContaining('NaN or Infinity') } : { json });
+    outcomes[lost ? 'found' : 'written'] += 1;
+  }
+  expect(outcomes.found).toBeGreaterThan(500);
+  expect(outcomes.written).toBeGreaterThan(500);
 });
 
 function fail(message: string): never {

@@ -94,16 +94,49 @@ function toTransformed(mapped: MappedRecord): Transformed {
       error: `was mapped to a ${mapped[Symbol.toStringTag as never] ?? 'list'}, whose content JSON does not have`,
     };
   }
-  return json.includes('null') && hasNoJson(mapped)
+  return json.includes('null') && mayHaveNoJson(mapped) && hasNoJson(mapped)
     ? { error: 'was mapped to a number that JSON does not have: NaN or Infinity would arrive as null' }
     : { json };
+}
+
+/** Whether it is worth while to look closely, which costs as much as writing it down. Says yes wherever it cannot know. */
+function mayHaveNoJson(value: object): boolean {
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    return true;
+  }
+  if (Array.isArray(value)) {
+    return value.some(mayBeNoJson);
+  }
+  if (value instanceof Number) {
+    return true;
+  }
+  for (const key in value) {
+    if (mayBeNoJson((value as { [key: string]: unknown })[key])) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function mayBeNoJson(value: unknown): boolean {
+  switch (typeof value) {
+    case 'number':
+      return !Number.isFinite(value);
+    case 'object':
+      return value !== null && mayHaveNoJson(value);
+    case 'function':
+    case 'bigint':
+      return true; // either may have a `toJSON`
+    default:
+      return false;
+  }
 }
 
 /** As it is written, so behind what a `toJSON` answers. */
 function hasNoJson(mapped: object): boolean {
   let found = false;
   JSON.stringify(mapped, (_, value: unknown) => {
-    found ||= typeof value === 'number' && !Number.isFinite(value);
+    found ||= (typeof value === 'number' || value instanceof Number) && !Number.isFinite(Number(value));
     return value;
   });
   return found;
