@@ -5,18 +5,20 @@ import { BatchAssembler } from '../../lambda-src/webhook-runner/core/batch-assem
 import { ByteMapping } from '../../lambda-src/webhook-runner/core/byte-mapping';
 import { JsonScanner } from '../../lambda-src/webhook-runner/core/json-scan';
 import { mapperOf } from '../../lambda-src/webhook-runner/core/record-mapping';
-import type { JsonObject, MappingStep } from '../../src/webhook-runner/contract';
+import type { Json, JsonObject, MappingStep } from '../../src/webhook-runner/contract';
 
 const REQUEST = { label_name: 'label', settings: { audience: 'Gold', tags: ['x'] } };
-const mapText = (steps: MappingStep[], line: string, request: JsonObject = REQUEST) => {
-  const mapping = new ByteMapping(steps, request);
+const mapWith = (mapping: ByteMapping, line: string, { oneByOne = false } = {}) => {
   const scanner = new JsonScanner();
   const bytes = Buffer.from(`${line}\n`);
   expect(scanner.scan(bytes, 0, bytes.length - 1, true)).toBe(true);
+  scanner.escapedKeys ||= oneByOne;
   const members = mapping.map(bytes, bytes.length - 1, scanner);
   const target = Buffer.alloc(members.length());
   return target.toString('utf8', 0, members.write(target, 0));
 };
+const mapText = (steps: MappingStep[], line: string, request: JsonObject = REQUEST) =>
+  mapWith(new ByteMapping(steps, request), line);
 const map = (steps: MappingStep[], record: JsonObject) =>
   JSON.parse(mapText(steps, JSON.stringify(record))) as unknown;
 
@@ -192,6 +194,45 @@ describe('a declarative mapping', () => {
     expect(mapText(steps, line)).toBe(expected);
   });
 
+  test('does the same as with objects, and with keys that are looked for one by one', () => {
+    let state = 11;
+    const next = (limit: number) => (state = (state * 48_271) % 2_147_483_647) % limit;
+    const one = <T>(of: readonly T[]) => of[next(of.length)];
+    const KEYS = ['a', 'b', 'aa', 'ab', 'é', '"', 'constructor'];
+    const path = () => (next(3) > 0 ? one(KEYS) : `/${one(KEYS)}/${one(KEYS)}`);
+    const value = (depth = 0): string => {
+      const members = () =>
+        Array.from({ length: next(9) }, () => `${JSON.stringify(one(KEYS))}:${value(depth + 1)}`);
+      return depth === 0 || (depth < 3 && next(4) === 0)
+        ? `{${members().join()}}`
+        : one(['1', 'null', '"x"', '-2.5e3', 'true']);
+    };
+    const step = (): MappingStep => {
+      const [field, from, to] = [path(), path(), path()];
+      return one<MappingStep>([
+        { op: 'pick', fields: Array.from({ length: 1 + next(4) }, path) },
+        { op: 'remove', fields: [field, from] },
+        { op: 'rename', from, to },
+        { op: 'copy', from, to },
+        { op: 'set', field, value: one([7, 'long enough that it is not copied in a loop, byte by byte']) },
+        { op: 'default', field, value: { d: 1 } },
+        { op: 'fromRequest', field, member: one(['/settings/audience', 'none']) },
+        { op: 'nest', field },
+      ]);
+    };
+    for (let i = 0; i < 150; i += 1) {
+      const steps = Array.from({ length: 1 + next(5) }, step);
+      const mapping = new ByteMapping(steps, REQUEST); // which keeps nothing from one record to the next
+      for (let n = 0; n < 8; n += 1) {
+        const line = value();
+        const text = mapWith(mapping, line);
+        expect([steps, line, text]).toEqual([steps, line, mapWith(mapping, line, { oneByOne: true })]);
+        const expected = steps.reduce(mapObject, JSON.parse(line) as JsonObject);
+        expect([steps, line, JSON.parse(text)]).toEqual([steps, line, expected]);
+      }
+    }
+  });
+
   test('says which element an array does not have', () => {
     expect(() => mapText([{ op: 'set', field: '/l/2', value: 1 }], '{"l":[1]}')).toThrow(
       'the array has no element "2"',
@@ -258,6 +299,53 @@ describe('a declarative mapping', () => {
     );
   });
 });
+
+/** A step as one would write it for objects. */
+function mapObject(record: JsonObject, step: MappingStep): JsonObject {
+  const keys = (field: string) => (field.startsWith('/') ? field.slice(1).split('/') : [field]);
+  const isObject = (value: unknown): value is JsonObject =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const get = (field: string, of = record) =>
+    keys(field).reduce<unknown>(
+      (value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined),
+      of,
+    ) as Json | undefined;
+  const put = (target: JsonObject, [key, ...rest]: string[], value: Json): JsonObject => {
+    const inner = Object.hasOwn(target, key) && isObject(target[key]) ? target[key] : {};
+    return { ...target, [key]: rest.length === 0 ? value : put(inner, rest, value) };
+  };
+  const without = (target: JsonObject, [key, ...rest]: string[]): JsonObject => {
+    const { [key]: gone, ...others } = target;
+    return rest.length > 0 && isObject(gone) ? { ...target, [key]: without(gone, rest) } : others;
+  };
+  const remove = (target: JsonObject, field: string) =>
+    get(field, target) === undefined ? target : without(target, keys(field));
+  switch (step.op) {
+    case 'pick':
+      return step.fields.reduce<JsonObject>((picked, field) => {
+        const value = get(field);
+        return value === undefined ? picked : put(picked, keys(field), value);
+      }, {});
+    case 'remove':
+      return step.fields.reduce<JsonObject>(remove, record);
+    case 'rename': {
+      const value = get(step.from);
+      return value === undefined ? record : put(remove(record, step.from), keys(step.to), value);
+    }
+    case 'copy': {
+      const value = get(step.from);
+      return value === undefined ? record : put(record, keys(step.to), value);
+    }
+    case 'set':
+      return put(record, keys(step.field), step.value);
+    case 'default':
+      return (get(step.field) ?? null) === null ? put(record, keys(step.field), step.value) : record;
+    case 'fromRequest':
+      return step.member === 'none' ? record : put(record, keys(step.field), REQUEST.settings.audience);
+    case 'nest':
+      return put({}, keys(step.field), record);
+  }
+}
 
 describe("a user's mapping", () => {
   test('may change, drop, fail, and bring bodies of its own, in order', async () => {

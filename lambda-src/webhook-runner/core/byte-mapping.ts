@@ -1,5 +1,5 @@
 import { JsonScanner } from './json-scan';
-import { type Key, keyOf, MappingError, Members } from './members';
+import { type Key, KeyIndex, MappingError, Members } from './members';
 import type { Json, JsonObject, MappingRequest, MappingStep } from '../../../src/webhook-runner/contract';
 
 /** Edits the members of one record; a step keeps nothing between records. */
@@ -12,11 +12,14 @@ type Edit = (record: Members, scanner: JsonScanner) => void;
 export class ByteMapping {
   private readonly edits: readonly Edit[];
   private readonly inner = new JsonScanner();
-  private readonly record = new Members(Buffer.alloc(0));
+  private readonly record: Members;
 
   /** Throws a `MappingError` for steps that cannot be meant. */
   public constructor(steps: readonly MappingStep[], request: MappingRequest) {
-    this.edits = steps.map(step => compileStep(step, request));
+    const index = new KeyIndex();
+    const path = (field: string) => keysOf(field).map(text => index.key(text));
+    this.edits = steps.map(step => compileStep(step, request, path));
+    this.record = new Members(Buffer.alloc(0), index);
   }
 
   /** Takes the line of that length that the scanner has just found to be an object, with its spans. */
@@ -30,7 +33,11 @@ export class ByteMapping {
   }
 }
 
-function compileStep(step: MappingStep, request: MappingRequest): Edit {
+function compileStep(
+  step: MappingStep,
+  request: MappingRequest,
+  path: (field: string) => readonly Key[],
+): Edit {
   switch (step.op) {
     case 'pick':
       return pick(step.fields.map(path));
@@ -58,7 +65,8 @@ function compileStep(step: MappingStep, request: MappingRequest): Edit {
     case 'default': {
       const [field, value] = [path(step.field), bytesOf(step.value)];
       return (record, scanner) => {
-        const [parent, index] = locate(record, field, scanner);
+        const parent = parentOf(record, field, scanner);
+        const index = parent?.find(last(field)) ?? -1;
         if (parent === undefined || index < 0 || parent.isNull(index)) {
           write(record, field, value, scanner);
         }
@@ -66,7 +74,7 @@ function compileStep(step: MappingStep, request: MappingRequest): Edit {
     }
     case 'fromRequest': {
       const field = path(step.field);
-      const value = memberOf(request, path(step.member));
+      const value = memberOf(request, keysOf(step.member));
       return value === undefined
         ? () => undefined
         : (record, scanner) => write(record, field, value, scanner);
@@ -100,7 +108,10 @@ function pick(paths: readonly (readonly Key[])[]): Edit {
     for (const { key, edit, rest } of inner) {
       const index = record.find(key);
       const child = index < 0 ? undefined : record.child(index, scanner);
-      if (child === undefined || !rest.some(keys => locate(child, keys, scanner)[1] >= 0)) {
+      if (
+        child === undefined ||
+        !rest.some(keys => (parentOf(child, keys, scanner)?.find(last(keys)) ?? -1) >= 0)
+      ) {
         continue;
       }
       if (child.isArray) {
@@ -113,33 +124,35 @@ function pick(paths: readonly (readonly Key[])[]): Edit {
   };
 }
 
-/** The object that holds the last key of a path, and where in it; -1 where it is not there. */
-function locate(
-  record: Members,
-  keys: readonly Key[],
-  scanner: JsonScanner,
-): readonly [Members | undefined, number] {
+/** The object that holds the last key of a path, or would. */
+function parentOf(record: Members, keys: readonly Key[], scanner: JsonScanner): Members | undefined {
   let parent = record;
   for (let i = 0; i < keys.length - 1; i += 1) {
     const index = parent.find(keys[i]);
     const child = index < 0 ? undefined : parent.child(index, scanner);
     if (child === undefined) {
-      return [undefined, -1];
+      return undefined;
     }
     parent = child;
   }
-  return [parent, parent.find(keys[keys.length - 1])];
+  return parent;
+}
+
+function last(keys: readonly Key[]): Key {
+  return keys[keys.length - 1];
 }
 
 function read(record: Members, keys: readonly Key[], scanner: JsonScanner): Buffer | undefined {
-  const [parent, index] = locate(record, keys, scanner);
-  return parent !== undefined && index >= 0 ? parent.value(index) : undefined;
+  const parent = parentOf(record, keys, scanner);
+  const index = parent?.find(last(keys)) ?? -1;
+  return index >= 0 ? parent!.value(index) : undefined;
 }
 
 function remove(record: Members, keys: readonly Key[], scanner: JsonScanner): void {
-  const [parent, index] = locate(record, keys, scanner);
-  if (parent !== undefined && index >= 0) {
-    parent.remove(index);
+  const parent = parentOf(record, keys, scanner);
+  const index = parent?.find(last(keys)) ?? -1;
+  if (index >= 0) {
+    parent!.remove(index);
   }
 }
 
@@ -151,7 +164,8 @@ function rename(record: Members, from: readonly Key[], to: readonly Key[], scann
     }
     return;
   }
-  const [parent, index] = locate(record, from, scanner);
+  const parent = parentOf(record, from, scanner);
+  const index = parent?.find(last(from)) ?? -1;
   if (parent === undefined || index < 0) {
     return;
   }
@@ -175,8 +189,8 @@ function write(record: Members, keys: readonly Key[], value: Buffer | Members, s
   target.set(keys[keys.length - 1], value);
 }
 
-function memberOf(request: MappingRequest, keys: readonly Key[]): Buffer | undefined {
-  const [{ text }] = keys;
+function memberOf(request: MappingRequest, keys: readonly string[]): Buffer | undefined {
+  const [text] = keys;
   if (['access_token', 'data_url', 'callback_url'].includes(text)) {
     throw new MappingError(
       `a mapping cannot read \`${text}\` of the request: it must not leave with the records`,
@@ -184,10 +198,10 @@ function memberOf(request: MappingRequest, keys: readonly Key[]): Buffer | undef
   }
   let value: Json | undefined = request as JsonObject;
   for (const key of keys) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key.text)) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) {
       return undefined;
     }
-    value = (value as JsonObject)[key.text];
+    value = (value as JsonObject)[key];
   }
   return value === undefined ? undefined : bytesOf(value);
 }
@@ -197,7 +211,7 @@ function bytesOf(value: Json): Buffer {
 }
 
 /** A plain name is one top-level key; with a leading slash it is a JSON Pointer. */
-function path(field: string): readonly Key[] {
+function keysOf(field: string): readonly string[] {
   if (typeof field !== 'string' || field === '' || field === '/') {
     throw new MappingError(
       `a field of a mapping must be a key or a JSON Pointer such as "/properties/audience", got ${JSON.stringify(field)}`,
@@ -212,5 +226,5 @@ function path(field: string): readonly Key[] {
   if (keys.includes('__proto__')) {
     throw new MappingError('a field of a mapping must not be named "__proto__"');
   }
-  return keys.map(keyOf);
+  return keys;
 }

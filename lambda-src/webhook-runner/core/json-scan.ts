@@ -47,6 +47,8 @@ export class JsonScanner {
   public scan(bytes: Uint8Array, from: number, to: number, wantSpans: boolean, wantNumbers = false): boolean {
     const inString = IN_STRING;
     const { objects } = this;
+    let { spans } = this;
+    let member = -SPAN.size;
     this.members = 0;
     this.escapedKeys = false;
     this.inexact = false;
@@ -92,7 +94,12 @@ export class JsonScanner {
             }
           }
           if (wantSpans && depth === 1) {
-            this.beginMember(keyFrom, at);
+            member += SPAN.size;
+            if (member === spans.length) {
+              spans = this.moreSpans();
+            }
+            spans[member + SPAN.keyFrom] = keyFrom;
+            spans[member + SPAN.keyTo] = at;
           }
           byte = bytes[++at];
           while (byte === 0x20 || byte === 0x09 || byte === 0x0d) {
@@ -115,7 +122,7 @@ export class JsonScanner {
       }
       if (!closed) {
         if (wantSpans && depth === 1) {
-          this.spans[(this.members - 1) * SPAN.size + SPAN.valueFrom] = at;
+          spans[member + SPAN.valueFrom] = at;
         }
         if (byte === 0x22) {
           at += 1;
@@ -163,6 +170,7 @@ export class JsonScanner {
           at += 1;
           depth -= 1;
           if (depth === 0) {
+            this.members = member / SPAN.size + 1;
             byte = bytes[at];
             while (byte === 0x20 || byte === 0x09 || byte === 0x0d) {
               byte = bytes[++at];
@@ -172,7 +180,7 @@ export class JsonScanner {
           closed = false;
         }
         if (wantSpans && depth === 1) {
-          this.spans[(this.members - 1) * SPAN.size + SPAN.valueTo] = at;
+          spans[member + SPAN.valueTo] = at;
         }
         byte = bytes[at];
         while (byte === 0x20 || byte === 0x09 || byte === 0x0d) {
@@ -191,16 +199,10 @@ export class JsonScanner {
     }
   }
 
-  private beginMember(keyFrom: number, keyTo: number): void {
-    let base = this.members * SPAN.size;
-    if (base === this.spans.length) {
-      const larger = new Int32Array(this.spans.length * 2);
-      larger.set(this.spans);
-      this.spans = larger;
-    }
-    this.spans[base] = keyFrom;
-    this.spans[(base += 1)] = keyTo;
-    this.members += 1;
+  private moreSpans(): Int32Array<ArrayBuffer> {
+    const larger = new Int32Array(this.spans.length * 2);
+    larger.set(this.spans);
+    return (this.spans = larger);
   }
 }
 

@@ -11,11 +11,74 @@ export interface Key {
   readonly bytes: Buffer;
   /** `"key":` */
   readonly prefix: Buffer;
+  /** Its place in the `KeyIndex` that it is in. */
+  readonly id: number;
 }
 
-export function keyOf(text: string): Key {
-  const quoted = JSON.stringify(text);
-  return { text, bytes: Buffer.from(quoted.slice(1, -1)), prefix: Buffer.from(`${quoted}:`) };
+/** All keys that a mapping names, to find each of them in a record by one pass over its members. */
+export class KeyIndex {
+  /** Where each key's member is, by `id`; -1 where there is none. */
+  public readonly found: number[] = [];
+  private readonly keys: Key[] = [];
+  /** By a key's length in bytes, one more than the `id` of the first that is so long; others follow in `next`. */
+  private first = new Uint16Array(0);
+  private readonly next: number[] = [];
+
+  public key(text: string): Key {
+    const known = this.keys.find(key => key.text === text);
+    if (known) {
+      return known;
+    }
+    const quoted = JSON.stringify(text);
+    const bytes = Buffer.from(quoted.slice(1, -1));
+    const key = { text, bytes, prefix: Buffer.from(`${quoted}:`), id: this.keys.length };
+    this.keys.push(key);
+    this.found.push(-1);
+    if (bytes.length >= this.first.length) {
+      const longer = new Uint16Array(bytes.length + 1);
+      longer.set(this.first);
+      this.first = longer;
+    }
+    this.next.push(this.first[bytes.length]);
+    this.first[bytes.length] = key.id + 1;
+    return key;
+  }
+
+  /** Answers whether no key is there twice. No key of the object may be written with a backslash. */
+  public look(line: Uint8Array, spans: Int32Array, size: number): boolean {
+    const { first, found, keys, next } = this;
+    for (let id = 0; id < found.length; id += 1) {
+      found[id] = -1;
+    }
+    for (let i = 0; i < size; i += 1) {
+      const from = spans[i * SPAN.size + SPAN.keyFrom];
+      const length = spans[i * SPAN.size + SPAN.keyTo] - from;
+      for (let id = length < first.length ? first[length] - 1 : -1; id >= 0; id = next[id] - 1) {
+        const { bytes } = keys[id];
+        let at = 0;
+        while (at < length && line[from + at] === bytes[at]) {
+          at += 1;
+        }
+        if (at === length) {
+          if (found[id] >= 0) {
+            return false;
+          }
+          found[id] = i;
+          break;
+        }
+      }
+    }
+    return true;
+  }
+
+  /** A member has this key now, and no other one. */
+  public moved(index: number, key: Key): void {
+    const before = this.found.indexOf(index);
+    if (before >= 0) {
+      this.found[before] = -1;
+    }
+    this.found[key.id] = index;
+  }
 }
 
 /** Bytes of a value that is not in the record, or an object or array that was looked into. */
@@ -28,6 +91,11 @@ const COLON = 0x3a;
 /** Below that many bytes a loop is faster than a call of `copy`. */
 const SHORT = 48;
 
+/** What is known of a member: it stands as it came, it goes, or `prefixes` or `own` have something of it. */
+const AS_IT_IS = 0;
+const DEAD = 1;
+const EDITED = 2;
+
 /**
  * The members of one object (or elements of one array) of a record: which of them go, and what they are called. A step of a mapping
  * edits this list; nothing of the record is parsed or written before `write`, which copies runs of untouched members as they are.
@@ -35,7 +103,7 @@ const SHORT = 48;
 export class Members {
   /** The elements of an array, by the same list: an element has no key. */
   public static ofArray(value: Buffer, elements: readonly [number, number][]): Members {
-    const members = new Members(value, true);
+    const members = new Members(value, undefined, true);
     members.lineLength = value.length;
     members.grow(elements.length);
     members.size = elements.length;
@@ -51,12 +119,17 @@ export class Members {
   private prefixes: (Buffer | undefined)[] = [];
   private keys: (Key | undefined)[] = [];
   private own: (Own | undefined)[] = [];
-  private dead = new Uint8Array(16);
+  private states = new Uint8Array(16);
+  /** Those that are or were not as they came. */
+  private touched: number[] = [];
   private escapedKeys = false;
   private lineLength = 0;
+  /** `index` knows where every key is. */
+  private indexed = false;
 
   public constructor(
     private line: Buffer,
+    private readonly index?: KeyIndex,
     public readonly isArray = false,
   ) {}
 
@@ -68,23 +141,31 @@ export class Members {
     [this.spans, scanner.spans] = [scanner.spans, this.spans]; // its next line overwrites what is in there
     this.grow(this.size);
     this.escapedKeys = scanner.escapedKeys;
-    this.dead.fill(0, 0, this.size);
-    this.keys.length = this.prefixes.length = this.own.length = 0;
+    this.forget();
+    this.indexed =
+      this.index !== undefined && !this.escapedKeys && this.index.look(line, this.spans, this.size);
   }
 
-  public reset(): void {
-    this.size = 0;
-    this.keys.length = this.prefixes.length = this.own.length = 0;
-    this.escapedKeys = false;
+  /** All members are as they came. */
+  private forget(): void {
+    for (const i of this.touched) {
+      this.states[i] = AS_IT_IS;
+      this.keys[i] = this.prefixes[i] = this.own[i] = undefined;
+    }
+    this.touched.length = 0;
   }
 
   /** Where the member with that key is, or -1. Of several the last counts; the others go. */
   public find(key: Key): number {
+    if (this.indexed) {
+      const index = this.index!.found[key.id];
+      return index >= 0 && this.states[index] !== DEAD ? index : -1;
+    }
     let found = -1;
     for (let i = this.size - 1; i >= 0; i -= 1) {
-      if (this.dead[i] === 0 && this.isCalled(i, key)) {
+      if (this.states[i] !== DEAD && this.isCalled(i, key)) {
         if (found >= 0) {
-          this.dead[i] = 1;
+          this.mark(i, DEAD);
         } else {
           found = i;
           if (this.isArray) {
@@ -99,20 +180,24 @@ export class Members {
   public remove(index: number): void {
     if (this.isArray) {
       this.own[index] = NULL; // as JavaScript has it: the others keep their places
+      this.mark(index, EDITED);
     } else {
-      this.dead[index] = 1;
+      this.mark(index, DEAD);
     }
+  }
+
+  private mark(index: number, state: number): void {
+    this.states[index] = state;
+    this.touched.push(index);
   }
 
   public isNull(index: number): boolean {
     const own = this.own[index];
-    if (own instanceof Members) {
-      return false;
+    if (own !== undefined) {
+      return !(own instanceof Members) && own.length === 4 && own[0] === 0x6e;
     }
-    const [bytes, from, to] = own
-      ? [own, 0, own.length]
-      : [this.line, this.valueFrom(index), this.valueTo(index)];
-    return to - from === 4 && bytes[from] === 0x6e;
+    const from = this.valueFrom(index);
+    return this.valueTo(index) - from === 4 && this.line[from] === 0x6e;
   }
 
   /** The value as bytes of its own. */
@@ -133,21 +218,28 @@ export class Members {
       }
       this.grow(this.size + 1);
       index = this.size++;
-      this.dead[index] = 0;
-      this.keys[index] = key;
-      this.prefixes[index] = key.prefix;
+      this.call(index, key);
     }
     this.own[index] = value;
+    this.mark(index, EDITED);
   }
 
   /** Gives a member another name where it stands. */
   public rename(index: number, key: Key): void {
     const other = this.find(key);
     if (other >= 0 && other !== index) {
-      this.dead[other] = 1;
+      this.mark(other, DEAD);
     }
+    this.call(index, key);
+    this.mark(index, EDITED);
+  }
+
+  private call(index: number, key: Key): void {
     this.keys[index] = key;
     this.prefixes[index] = key.prefix;
+    if (this.indexed) {
+      this.index!.moved(index, key);
+    }
   }
 
   /** The object or array that a member is, to be edited; undefined where it is neither. */
@@ -159,6 +251,7 @@ export class Members {
     const child = parse(this.value(index), scanner);
     if (child) {
       this.own[index] = child;
+      this.mark(index, EDITED);
     }
     return child;
   }
@@ -167,16 +260,18 @@ export class Members {
   public take(): Members {
     const moved = new Members(this.line);
     moved.lineLength = this.lineLength;
-    [moved.size, moved.spans, moved.dead, moved.escapedKeys] = [
+    [moved.size, moved.spans, moved.states, moved.touched] = [
       this.size,
       this.spans,
-      this.dead,
-      this.escapedKeys,
+      this.states,
+      this.touched,
     ];
+    moved.escapedKeys = this.escapedKeys;
     [moved.keys, moved.prefixes, moved.own] = [this.keys, this.prefixes, this.own];
-    [this.spans, this.dead] = [new Int32Array(16 * SPAN.size), new Uint8Array(16)];
-    [this.keys, this.prefixes, this.own] = [[], [], []];
-    this.reset();
+    [this.spans, this.states] = [new Int32Array(16 * SPAN.size), new Uint8Array(16)];
+    [this.keys, this.prefixes, this.own, this.touched] = [[], [], [], []];
+    this.size = 0;
+    this.escapedKeys = this.indexed = false;
     return moved;
   }
 
@@ -184,7 +279,7 @@ export class Members {
   public keep(indexes: readonly number[]): void {
     for (let i = 0; i < this.size; i += 1) {
       if (!indexes.includes(i)) {
-        this.dead[i] = 1;
+        this.mark(i, DEAD);
       }
     }
   }
@@ -192,7 +287,7 @@ export class Members {
   /** The most bytes that `write` takes. */
   public length(): number {
     let length = this.lineLength + 2;
-    for (let i = 0; i < this.size; i += 1) {
+    for (const i of this.touched) {
       const own = this.own[i];
       length += (this.prefixes[i]?.length ?? 0) + 2;
       length += own === undefined ? 0 : own instanceof Members ? own.length() : own.length;
@@ -202,31 +297,26 @@ export class Members {
 
   /** Writes the JSON text, and answers with the position behind it. There must be room for `length()`. */
   public write(target: Buffer, start: number): number {
-    const { line, size, dead, own, prefixes } = this;
+    const { line, size, states, own, prefixes, spans } = this;
     let at = start;
     target[at++] = this.isArray ? 0x5b : 0x7b;
     const first = at;
     for (let i = 0; i < size; i += 1) {
-      if (dead[i] !== 0) {
+      if (states[i] === DEAD) {
         continue;
       }
       if (at > first) {
         target[at++] = COMMA;
       }
-      const value = own[i];
-      if (value === undefined && prefixes[i] === undefined) {
-        const from = this.isArray ? this.valueFrom(i) : this.spans[i * SPAN.size + SPAN.keyFrom] - 1;
-        while (
-          i + 1 < size &&
-          dead[i + 1] === 0 &&
-          own[i + 1] === undefined &&
-          prefixes[i + 1] === undefined
-        ) {
+      if (states[i] === AS_IT_IS) {
+        const from = this.isArray ? this.valueFrom(i) : spans[i * SPAN.size + SPAN.keyFrom] - 1;
+        while (i + 1 < size && states[i + 1] === AS_IT_IS) {
           i += 1;
         }
         at = copy(line, from, this.valueTo(i), target, at);
         continue;
       }
+      const value = own[i];
       if (!this.isArray) {
         const prefix = prefixes[i];
         if (prefix) {
@@ -234,7 +324,7 @@ export class Members {
         } else {
           const base = i * SPAN.size;
           target[at++] = QUOTE;
-          at = copy(line, this.spans[base + SPAN.keyFrom], this.spans[base + SPAN.keyTo], target, at);
+          at = copy(line, spans[base + SPAN.keyFrom], spans[base + SPAN.keyTo], target, at);
           target[at++] = QUOTE;
           target[at++] = COLON;
         }
@@ -293,15 +383,20 @@ export class Members {
   }
 
   private grow(size: number): void {
-    if (size > this.dead.length) {
-      const { dead } = this;
-      this.dead = new Uint8Array(size * 2);
-      this.dead.set(dead);
+    if (size > this.states.length) {
+      const { states } = this;
+      this.states = new Uint8Array(size * 2);
+      this.states.set(states);
     }
     if (size * SPAN.size > this.spans.length) {
       const { spans } = this;
       this.spans = new Int32Array(size * 2 * SPAN.size);
       this.spans.set(spans);
+    }
+    while (this.own.length < size) {
+      this.keys.push(undefined);
+      this.prefixes.push(undefined);
+      this.own.push(undefined);
     }
   }
 }
