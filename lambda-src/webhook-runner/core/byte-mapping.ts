@@ -1,5 +1,6 @@
 import { JsonScanner } from './json-scan';
-import { type Key, KeyIndex, MappingError, Members } from './members';
+import { type Key, KeyIndex } from './key-index';
+import { MappingError, Members } from './members';
 import type { Json, JsonObject, MappingRequest, MappingStep } from '../../../src/webhook-runner/contract';
 
 /** Edits the members of one record; a step keeps nothing between records. */
