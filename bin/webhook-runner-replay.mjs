@@ -86,7 +86,7 @@ async function main() {
   const address = run => `${url}/runs/${encodeURIComponent(run)}`;
   const { failed } = await call('GET', address(options.run), headers);
   const { run_id: replay } = await call('POST', `${address(options.run)}/replay`, headers);
-  process.stdout.write(`${failed} failed records of run ${options.run} are sent again by run ${replay}\n`);
+  process.stdout.write(`${failed} failed record${failed === 1 ? ' of run' : 's of run'} ${options.run} ${failed === 1 ? 'is' : 'are'} sent again by run ${replay}\n`);
   if (options['no-wait']) return 0;
   for (let shown, pause = FIRST_POLL_MS; ; pause = Math.min(LONGEST_POLL_MS, pause * 1.5)) {
     const run = await call('GET', address(replay), headers);

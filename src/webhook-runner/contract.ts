@@ -57,6 +57,8 @@ export const LEASE_TABLE = {
   webhookId: 'WebhookId',
   /** How often the run was started before. */
   attempt: 'Attempt',
+  /** While the run waits: JSON of the message with which somebody who cancels it wakes it. */
+  wake: 'Wake',
   /** Of the item that holds the destination's pace: when the next slot is. */
   nextAt: 'NextAt',
   /** The key of that item. */
@@ -459,6 +461,8 @@ export interface RunMessage {
   readonly hop: number;
   /** Sends the failed records of another run again. */
   readonly replay?: Replay;
+  /** Of a message that only wakes a cancelled run: its request is not whole, and does not tell which run it is. */
+  readonly runId?: string;
 }
 
 /** Failed records instead of a file: what the replay command puts into the queue. */

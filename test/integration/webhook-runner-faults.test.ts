@@ -5,10 +5,10 @@ import type { Stack } from 'aws-cdk-lib';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deniedCalls } from './permissions';
-import { allIds, BATCH, lines, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
+import { allIds, BATCH, LEASE_MS, lines, RunnerStack, VISIBILITY_SECONDS } from './webhook-runner-stack';
 import { samplePeople } from '../../demo/hosts/webhook/webhook-host';
 import { RecordMapping } from '../../src';
-import { MAX_TRIES } from '../../src/webhook-runner/contract';
+import { MAX_TRIES, type RunView } from '../../src/webhook-runner/contract';
 
 /** What becomes of a run under faults: through the real bundles. */
 let runners: RunnerStack;
@@ -76,6 +76,11 @@ describe('a run function that is killed', () => {
       await runners.run('Mortal', { webhook_id: webhookId });
       await eventually(() => batches > index && !existsSync(fileOf('kill', webhookId)));
       expect(runners.statesOf(webhookId)).toEqual(['running']);
+      // Nobody holds it any more when its message is seen again, a minute after the function hid it last.
+      expect(VISIBILITY_SECONDS * 1000).toBeGreaterThan(LEASE_MS);
+      expect(await runners.leasedUntil('Mortal', { webhook_id: webhookId })).toBeLessThanOrEqual(
+        Date.now() + LEASE_MS,
+      );
       await redeliver('Mortal');
       expect(await runners.end(webhookId)).toMatchObject({ state: 'succeeded', reason: '' });
       runners.expectAtLeastOnce();
@@ -127,6 +132,29 @@ describe('a run function that is killed', () => {
     expect(readFileSync(fileOf('deaths', webhookId))).toHaveLength(MAX_TRIES);
     expect(runners.host.batches).toEqual([]);
   });
+});
+
+test('a run that waits for its destination ends as cancelled when somebody says so, and not when it would wake', async () => {
+  const request = { webhook_id: 'wh-waits' };
+  runners.host.onBatch = (_, response) => {
+    if (runners.host.batches.length < 2) return false;
+    response.writeHead(503, { 'retry-after': '86400' }).end();
+    return true;
+  };
+  await runners.run('Plain', request);
+  const view = async () => (await (await runners.view('Plain', request)).json()) as RunView;
+  await eventually(async () => (await view()).state === 'waiting');
+  // From here on nothing is due: the clock of the queue stands still.
+  expect((await runners.cancel('Plain', request)).status).toBe(202);
+  const reason = `The run was cancelled; ${2 * BATCH} records were delivered; go on with batch_offset ${2 * BATCH}.`;
+  expect(await runners.end('wh-waits')).toMatchObject({ state: 'failed', reason });
+  await eventually(async () => (await view()).state === 'cancelled');
+  expect(runners.ended('wh-waits')).toMatchObject([{ state: 'cancelled', reason, resumeFrom: 2 * BATCH }]);
+  // Its own message, when it is due, finds it ended.
+  runners.clock.turn(600);
+  await eventually(async () => (await runners.queued('Plain')) === 0);
+  runners.expectOneEnd('wh-waits', 'failed');
+  expect(runners.idsReceived).toEqual(allIds.slice(0, 2 * BATCH));
 });
 
 describe('a callback', () => {

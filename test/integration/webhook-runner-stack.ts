@@ -35,8 +35,10 @@ export const RECORDS = 3000;
 export const BATCH = 100;
 export const API_KEY = 'integration-key';
 export const TOKEN = 'destination-token';
-/** For so long the function hides its message, and a second. */
-export const VISIBILITY_SECONDS = 61;
+/** For so long the function hides its message: a killed run goes on no later. */
+export const VISIBILITY_SECONDS = 60;
+/** For so long nobody else works on a run whose function was killed. */
+export const LEASE_MS = 15_000;
 export const allIds = Array.from({ length: RECORDS }, (_, id) => id);
 export const lines = samplePeople(RECORDS).toString().trim().split('\n');
 
@@ -224,6 +226,18 @@ export class RunnerStack {
     );
   }
 
+  /** Until when nobody else may work on a run, in milliseconds since 1970. */
+  public async leasedUntil(runner: string, changes: Partial<RunRequest>): Promise<number> {
+    const { Item } = await this.dynamodb.send(
+      new GetItemCommand({
+        TableName: `${runner}-LeaseTable`,
+        Key: { RunId: { S: runIdOf(this.request('', changes)) } },
+        ConsistentRead: true,
+      }),
+    );
+    return Number(Item!.LeasedUntil.N);
+  }
+
   /** The same for all runs of a runner. */
   public async expireLeases(runner: string): Promise<void> {
     const { Items = [] } = await this.dynamodb.send(new ScanCommand({ TableName: `${runner}-LeaseTable` }));
@@ -232,12 +246,15 @@ export class RunnerStack {
     }
   }
 
-  public async savedCheckpoint(runner: string, { request }: RunMessage): Promise<Checkpoint> {
+  public async savedCheckpoint(
+    runner: string,
+    { request }: Pick<RunMessage, 'request'>,
+  ): Promise<Checkpoint | undefined> {
     const Key = { RunId: { S: runIdOf(request) } };
     const { Item } = await this.dynamodb.send(
       new GetItemCommand({ TableName: `${runner}-LeaseTable`, Key, ConsistentRead: true }),
     );
-    return JSON.parse(Item!.Checkpoint.S!) as Checkpoint;
+    return Item?.Checkpoint && (JSON.parse(Item.Checkpoint.S!) as Checkpoint);
   }
 
   public async deadLetters(runner: string): Promise<{ body: string; reason?: string }[]> {

@@ -330,6 +330,30 @@ test('a killed worker: everything arrives or is kept, what comes again has its k
   expect(new Set(runners.host.batches.map(({ key }) => key)).size).toBe(bodies.size);
 });
 
+test('a killed worker repeats what was in flight, and nothing that had its second to be kept', async () => {
+  const kill = path.join(runners.folder, 'kill');
+  const request = { webhook_id: 'wh-kept' };
+  const broken = [...PEOPLE];
+  broken[20] = '{"id":20'; // is kept before the checkpoint passes it
+  file(broken.join('\n'));
+  let batches = 0;
+  runners.host.onBatch = batch => {
+    if (batches++ !== 3) return false;
+    runners.host.batches.push(batch); // the destination has it, and holds its answer back for as long as it takes
+    void eventually(async () => {
+      const saved = await runners.savedCheckpoint('Mapped', { request: runners.request('wh-kept') });
+      return saved !== undefined && saved.records > 3 * SIZE;
+    }).then(() => writeFileSync(kill, ''));
+    return true;
+  };
+  const detail = await run('Mapped', request);
+  expect(detail).toMatchObject({ state: 'succeeded', delivered: COUNT - 2, failed: 1 });
+  expectAll(detail, false);
+  const keys = runners.host.batches.map(({ key }) => key);
+  expect(keys).toEqual([...keys.slice(0, 4), ...keys.slice(3, 4), ...keys.slice(5)]);
+  expect(new Set(keys).size).toBe(keys.length - 1);
+});
+
 test('the same start three times at once, and again after its end: one run, which is told again', async () => {
   const webhookId = 'wh-same';
   await Promise.all(Array.from({ length: 3 }, () => runners.run('Plain', { webhook_id: webhookId })));
@@ -366,7 +390,7 @@ test('messages that come twice, late and out of order make no second run, also o
   const detail = await ended(webhookId, 'Plain');
   await runners.send('Plain', {
     ...first,
-    checkpoint: await runners.savedCheckpoint('Plain', first),
+    checkpoint: (await runners.savedCheckpoint('Plain', first))!,
     hop: 1,
   });
   await eventually(() => duplicates('stale') >= 3); // after the end

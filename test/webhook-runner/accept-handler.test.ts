@@ -127,6 +127,24 @@ describe('a run', () => {
     expect(await call(of(ROUTE.cancel))).toMatchObject({ status: 202, body: { state: 'cancelling' } });
     runs.set(RUN_ID, ended(0));
     expect(await call(of(ROUTE.cancel))).toMatchObject({ status: 200, body: { state: 'succeeded' } });
+    expect(sent).toEqual([]);
+  });
+
+  test('that waits is woken to be cancelled', async () => {
+    const wake = {
+      runId: RUN_ID,
+      request: { webhook_id: 'wh-1', data_url: '', callback_url: 'c', access_token: 't', settings: {} },
+    };
+    const checkpoint = newCheckpoint(STARTED);
+    runs.set(RUN_ID, {
+      webhookId: 'wh-1',
+      state: 'waiting',
+      attempt: 0,
+      checkpoint,
+      waiting: { hop: 3, wake },
+    });
+    expect(await call(of(ROUTE.cancel))).toMatchObject({ status: 202, body: { state: 'cancelling' } });
+    expect(sent).toEqual([{ ...wake, checkpoint, hop: 3 }]);
   });
 });
 

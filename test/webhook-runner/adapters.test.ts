@@ -355,6 +355,9 @@ describe('a run in the table', () => {
   const runs = () =>
     dynamodbRuns(jsonClient(DYNAMODB, 'quick', environmentOf(stack, 'dynamodb')), 'Leases', () => now);
   const checkpoint = (records: number) => ({ ...newCheckpoint(0), records });
+  const wake = {
+    request: { webhook_id: 'wh-1', data_url: '', callback_url: 'c', access_token: 't', settings: {} },
+  };
   const start = (hop = 0, startedAt = 5) => ({ hop, startedAt, webhookId: 'wh-1' });
 
   test('is held by one at a time; who comes after its end goes on at the saved checkpoint', async () => {
@@ -370,14 +373,14 @@ describe('a run in the table', () => {
     // The first one is a zombie by now: none of its writes gets through.
     await expect(runs().save('run-1', 1, checkpoint(3), now)).rejects.toThrow(LeaseLost);
     await expect(runs().renew('run-1', 1, now)).rejects.toThrow(LeaseLost);
-    await expect(runs().handOver('run-1', 1, 1)).rejects.toThrow(LeaseLost);
+    await expect(runs().handOver('run-1', 1, 1, wake)).rejects.toThrow(LeaseLost);
     await expect(runs().end('run-1', 1, checkpoint(3), 'failed')).rejects.toThrow(LeaseLost);
   });
 
   test('goes to the next slice, then to nobody; a slice before is stale', async () => {
     await runs().acquire('run-2', start(), now + 1000);
     await runs().save('run-2', 1, checkpoint(9), 0);
-    await runs().handOver('run-2', 1, 1);
+    expect(await runs().handOver('run-2', 1, 1, wake)).toBe(false);
     expect(await runs().acquire('run-2', start(), now + 1000)).toBe('stale');
     expect(await runs().acquire('run-2', start(1), now + 1000)).toMatchObject({
       epoch: 2,
@@ -409,12 +412,26 @@ describe('a run in the table', () => {
     await runs().save('run-5', 1, checkpoint(1), now + 1000);
     expect(await runs().cancel('run-5')).toMatchObject({ state: 'running', cancelledAt: now });
     await expect(runs().save('run-5', 1, checkpoint(2), now + 1000)).rejects.toThrow(RunCancelled);
+    await expect(runs().renew('run-5', 1, now + 1000)).rejects.toThrow(RunCancelled);
     await runs().end('run-5', 1, checkpoint(2), 'cancelled');
     expect(await runs().cancel('run-5')).toMatchObject({
       state: 'cancelled',
       endedAt: now,
       checkpoint: checkpoint(2),
     });
+  });
+
+  test('that waits keeps what wakes it, until it is worked on again', async () => {
+    await runs().acquire('run-6', start(), now + 1000);
+    await runs().handOver('run-6', 1, 1, wake);
+    expect((await runs().cancel('run-6'))?.waiting).toEqual({ hop: 1, wake });
+    expect(await runs().acquire('run-6', start(1), now + 1000)).toEqual({
+      epoch: 2,
+      attempt: 0,
+      cancelled: true,
+    });
+    expect((await runs().find('run-6'))?.waiting).toBeUndefined();
+    expect(await runs().handOver('run-6', 2, 2, wake)).toBe(true);
   });
 
   test("is not taken for another one's where the table is not reachable", async () => {

@@ -4,7 +4,13 @@ import { createLog } from '../../lambda-src/shared/log';
 import { authOf } from '../../lambda-src/webhook-runner/core/auth-secret';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { unlimitedPace } from '../../lambda-src/webhook-runner/core/pace';
-import { type Delivery, LeaseLost, type Runs, type Report } from '../../lambda-src/webhook-runner/core/ports';
+import {
+  type Delivery,
+  LeaseLost,
+  RunCancelled,
+  type Runs,
+  type Report,
+} from '../../lambda-src/webhook-runner/core/ports';
 import { RunMeter } from '../../lambda-src/webhook-runner/core/run-meter';
 import { createHandler, type Ports } from '../../lambda-src/webhook-runner/run/handler';
 import {
@@ -36,6 +42,7 @@ let ended: [string, number][];
 let lease: Awaited<ReturnType<Runs['acquire']>>;
 let deliver: () => Delivery;
 let loseLeaseAt: 'save' | 'handOver' | undefined;
+let cancelledAt: 'save' | 'handOver' | undefined;
 let brokenConnect: boolean;
 let brokenLeases: boolean;
 let content: string;
@@ -46,7 +53,7 @@ beforeEach(() => {
   [lines, reports, sent, dead, metrics, saved, handedOver, ended] = [[], [], [], [], [], [], [], []];
   lease = { epoch: 1, attempt: 0 };
   deliver = () => ({ kind: 'delivered' });
-  loseLeaseAt = undefined;
+  loseLeaseAt = cancelledAt = undefined;
   brokenConnect = brokenLeases = false;
   content = '{"id":1}\n{"id":2}\n';
   loadMapper = undefined;
@@ -104,10 +111,12 @@ function ports(): Ports {
       save: async (_run, _epoch, checkpoint) => {
         if (loseLeaseAt === 'save') throw new LeaseLost();
         saved.push(checkpoint);
+        if (cancelledAt === 'save' && checkpoint.outcome === undefined) throw new RunCancelled();
       },
       handOver: async (_run, _epoch, hop) => {
         if (loseLeaseAt === 'handOver') throw new LeaseLost();
         handedOver.push(hop);
+        return cancelledAt === 'handOver';
       },
       renew: async () => undefined,
       end: async (_run, _epoch, checkpoint, state) => {
@@ -279,6 +288,32 @@ test.each(['save', 'handOver'] as const)(
     expect(await handle()).toEqual(AGAIN);
   },
 );
+
+describe('a run that is cancelled', () => {
+  const CANCELLED = 'The run was cancelled; 0 records were delivered; go on with batch_offset 0.';
+
+  test('before its slice begins ends with it: nothing is sent', async () => {
+    lease = { epoch: 1, attempt: 0, cancelled: true };
+    deliver = () => expect.fail('it was sent');
+    expect(await handle()).toEqual(DONE);
+    expect(reports).toMatchObject([{ state: 'cancelled', reason: CANCELLED }]);
+    expect([ended, sent]).toEqual([[['cancelled', 0]], []]);
+  });
+
+  test.each(['save', 'handOver'] as const)(
+    'while its slice ends (at %s) has its next one at once, not when it would be due',
+    async at => {
+      cancelledAt = at;
+      deliver = () => ({ kind: 'unavailable', reason: 'later', retryAfterMs: 3_600_000 });
+      expect(await handle()).toEqual(DONE);
+      expect(sent.map(({ delaySeconds }) => delaySeconds)).toEqual(at === 'save' ? [0] : [540, 0]);
+      expect(sent.at(-1)!.message).toMatchObject({
+        hop: 1,
+        request: { access_token: 't', webhook_id: 'wh-1' },
+      });
+    },
+  );
+});
 
 test('a next slice that has begun before this one ends takes nothing from its end', async () => {
   loseLeaseAt = 'handOver';

@@ -1,4 +1,5 @@
 import type { Timing } from '../../shared/clock';
+import { counted } from '../../shared/describe';
 import { isTransient } from '../../shared/transient';
 
 /** The time was up before there was an answer: what was asked for may have happened or not. */
@@ -26,7 +27,9 @@ export async function untilDeadline<T>(call: () => Promise<T>, deadline: number,
       // Full jitter: callers that were refused together do not come back together.
       const wait = timing.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** attempt);
       if (timing.now() + wait >= deadline) {
-        throw new DeadlinePassed(`${attempt} tries, the last: ${(error as Error).name}`, { cause: error });
+        throw new DeadlinePassed(`${counted(attempt, 'try', 'tries')}, the last: ${(error as Error).name}`, {
+          cause: error,
+        });
       }
       await timing.sleep(wait);
     }

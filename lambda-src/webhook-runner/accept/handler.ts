@@ -63,10 +63,15 @@ async function show(event: APIGatewayProxyEventV2, { runs }: Ports) {
   return json(200, viewOf(runId, item));
 }
 
-async function cancel(event: APIGatewayProxyEventV2, { runs }: Ports, log: Log) {
+async function cancel(event: APIGatewayProxyEventV2, { runs, queue }: Ports, log: Log) {
   const runId = runIdIn(event);
   const item = await runs.cancel(runId);
   if (!item) throw noSuchRun();
+  const { checkpoint, waiting } = item;
+  if (waiting && checkpoint && item.endedAt === undefined) {
+    // Its own message, which is not due yet, finds it ended.
+    await queue.send({ ...waiting.wake, checkpoint, hop: waiting.hop }, 0);
+  }
   log.info('to be cancelled', { webhookId: item.webhookId, runId });
   // One that has ended is shown as it ended.
   return json(item.endedAt === undefined ? 202 : 200, viewOf(runId, item));

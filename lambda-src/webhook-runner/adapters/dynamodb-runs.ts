@@ -2,7 +2,7 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { type Checkpoint, LEASE_TABLE as TABLE, MAX_HOPS } from '../../../src/webhook-runner/contract';
 import type { DynamoDb } from '../../shared/aws/dynamodb';
 import { readCheckpoint } from '../core/checkpoint';
-import { LeaseLost, RunCancelled, type Runs } from '../core/ports';
+import { type Lease, LeaseLost, RunCancelled, type Runs, type WakeMessage } from '../core/ports';
 import type { RunItem, RunRegistry } from '../core/run-status';
 
 /** Beyond the longest run, so that a late duplicate still finds its item. */
@@ -25,6 +25,7 @@ const NAMES = {
   '#state': TABLE.state,
   '#webhook': TABLE.webhookId,
   '#attempt': TABLE.attempt,
+  '#wake': TABLE.wake,
 };
 
 /** A lease with a fencing epoch: whoever takes it over makes the writes of the one before fail. */
@@ -84,7 +85,7 @@ export function dynamodbRuns(client: DynamoDb, tableName: string, now: () => num
         return leaseOf(
           await update(
             runId,
-            `${set} ADD #epoch :one`,
+            `${set} REMOVE #wake ADD #epoch :one`,
             'attribute_not_exists(#hop) OR (#started = :started AND (#hop < :hop OR (#hop = :hop AND #until < :now)))',
             { ...values, ':now': number(now()) },
           ),
@@ -105,7 +106,7 @@ export function dynamodbRuns(client: DynamoDb, tableName: string, now: () => num
           return leaseOf(
             await update(
               runId,
-              `${set} REMOVE #ended, #cancelled, #checkpoint ADD #epoch :one, #attempt :one`,
+              `${set} REMOVE #ended, #cancelled, #checkpoint, #wake ADD #epoch :one, #attempt :one`,
               '#epoch = :epoch',
               { ...values, ':epoch': number(valueOf(item, TABLE.epoch) ?? 0) },
             ),
@@ -124,14 +125,22 @@ export function dynamodbRuns(client: DynamoDb, tableName: string, now: () => num
       if (item[TABLE.cancelledAt] && checkpoint.outcome === undefined) throw new RunCancelled();
     },
     async renew(runId, epoch, leasedUntil) {
-      await held(runId, epoch, 'SET #until = :until', { ':until': number(leasedUntil) });
+      const item = await held(runId, epoch, 'SET #until = :until', { ':until': number(leasedUntil) });
+      if (item[TABLE.cancelledAt]) throw new RunCancelled();
     },
-    async handOver(runId, epoch, nextHop) {
-      await held(runId, epoch, 'SET #hop = :hop, #until = :until, #state = :state', {
-        ':hop': number(nextHop),
-        ':until': number(0),
-        ':state': { S: 'waiting' },
-      });
+    async handOver(runId, epoch, nextHop, wake) {
+      const item = await held(
+        runId,
+        epoch,
+        'SET #hop = :hop, #until = :until, #state = :state, #wake = :wake',
+        {
+          ':hop': number(nextHop),
+          ':until': number(0),
+          ':state': { S: 'waiting' },
+          ':wake': { S: JSON.stringify(wake) },
+        },
+      );
+      return item[TABLE.cancelledAt] !== undefined;
     },
     async end(runId, epoch, checkpoint, state) {
       await held(
@@ -182,11 +191,12 @@ export function dynamodbRuns(client: DynamoDb, tableName: string, now: () => num
   };
 }
 
-function leaseOf(item: Item): { epoch: number; checkpoint?: Checkpoint; attempt: number } {
+function leaseOf(item: Item): Lease {
   return {
     epoch: valueOf(item, TABLE.epoch) ?? 0,
     checkpoint: checkpointOf(item),
     attempt: valueOf(item, TABLE.attempt) ?? 0,
+    ...(item[TABLE.cancelledAt] && { cancelled: true }),
   };
 }
 
@@ -198,7 +208,15 @@ function runItemOf(item: Item): RunItem {
     endedAt: valueOf(item, TABLE.endedAt),
     cancelledAt: valueOf(item, TABLE.cancelledAt),
     checkpoint: checkpointOf(item),
+    waiting: waitingOf(item),
   };
+}
+
+function waitingOf(item: Item): RunItem['waiting'] {
+  const text = item[TABLE.wake]?.S;
+  return text === undefined
+    ? undefined
+    : { hop: valueOf(item, TABLE.hop) ?? 0, wake: JSON.parse(text) as WakeMessage };
 }
 
 function checkpointOf(item: Item): Checkpoint | undefined {

@@ -3,6 +3,7 @@ import { unzstd } from './zstd';
 import type { RetryPolicy, SourceEncoding } from '../../../src/webhook-runner/contract';
 import { BlockedAddressError } from '../../shared/address-guard';
 import type { Timing } from '../../shared/clock';
+import { counted } from '../../shared/describe';
 import { HttpRequestError } from '../../shared/guarded-http';
 import type { HttpClient, HttpStream } from '../../shared/guarded-http';
 import { isTransientStatus } from '../../shared/transient';
@@ -384,7 +385,10 @@ class Download implements SourceStream {
   private async waitBeforeRetry(problem: string, retryAfter = 0): Promise<void> {
     this.attempts += 1;
     if (this.attempts >= this.options.retry.maxAttempts) {
-      throw new SourceError('unavailable', `${problem}, ${this.attempts} times (at byte ${this.decoded})`);
+      throw new SourceError(
+        'unavailable',
+        `${problem}, ${counted(this.attempts, 'time')} (at byte ${this.decoded})`,
+      );
     }
     await this.timing.sleep(
       Math.max(retryAfter, backoffDelay(this.options.retry, this.attempts, this.timing.random)),

@@ -1,3 +1,4 @@
+import { replayAgainText, resumeText } from './outcome';
 import type { SlicePorts } from './ports';
 import { slice } from './slice';
 import type { SliceOptions } from './slice';
@@ -44,6 +45,13 @@ export async function workOnRun(
 /** Ends a run from outside of it, as after the last try of a message. */
 export function failed(checkpoint: Checkpoint, reason: string): Checkpoint {
   return { ...checkpoint, outcome: { state: 'failed', reason, reported: false } };
+}
+
+/** The end of a run that somebody has cancelled before it, or its next slice, began. */
+export function cancelled(checkpoint: Checkpoint, replay: boolean): Checkpoint {
+  const goOn = replay ? replayAgainText(checkpoint) : resumeText(checkpoint);
+  const reason = `The run was cancelled; ${goOn}.`;
+  return { ...checkpoint, notBefore: undefined, outcome: { state: 'cancelled', reason, reported: false } };
 }
 
 /** Tells the platform the end. When it cannot be told now, the checkpoint asks to be tried again while the run has time. */

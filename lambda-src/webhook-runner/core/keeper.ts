@@ -5,15 +5,16 @@ import type { Checkpoint } from '../../../src/webhook-runner/contract';
 import type { Timing } from '../../shared/clock';
 
 const SAVE_INTERVAL_MS = 1000;
-/** Failed records are written when there is so much of them, or the first has waited so long. */
+/** Failed records are written with each checkpoint, and when there is so much of them. */
 const FLUSH_BYTES = 1024 * 1024;
-const FLUSH_MS = 5000;
 /** A point of a gzip file takes some kilobytes. */
 const POINT_INTERVAL_MS = 10_000;
 
 export interface KeeperPorts extends Timing {
   readonly failedRecords?: FailedRecords;
   readonly points?: Points;
+  /** Calls until it is ended. Left out: what was reached is saved with the next batch, however late that comes. */
+  readonly every?: (ms: number, call: () => void) => () => void;
   save?(checkpoint: Checkpoint): Promise<void>;
 }
 
@@ -24,7 +25,9 @@ export interface KeeperPorts extends Timing {
 export class Keeper {
   private pending: FailedRecord[] = [];
   private pendingBytes = 0;
-  private pendingSince = 0;
+  /** Batches are through that no checkpoint has. */
+  private unsaved = false;
+  private endTimer: (() => void) | undefined;
   private lastSave: number;
   private working: Promise<void> = Promise.resolve();
   private busy = false;
@@ -51,9 +54,6 @@ export class Keeper {
     if (this.ports.failedRecords === undefined || failed.length === 0) {
       return;
     }
-    if (this.pending.length === 0) {
-      this.pendingSince = this.ports.now();
-    }
     failed.forEach(record => this.pending.push(record));
     this.pendingBytes += failed.reduce((sum, { raw }) => sum + raw.length, 0);
   }
@@ -64,11 +64,14 @@ export class Keeper {
       await this.save();
       return;
     }
-    const due = this.ports.now() - this.lastSave >= SAVE_INTERVAL_MS;
-    if (!due || this.busy || (this.pending.length > 0 && this.ports.now() - this.pendingSince < FLUSH_MS)) {
-      return;
-    }
-    this.save().catch(this.onError);
+    this.unsaved = true;
+    this.saveWhenDue();
+  }
+
+  /** Nothing is saved by itself from now on. */
+  public end(): void {
+    this.endTimer?.();
+    this.endTimer = undefined;
   }
 
   /** Before a wait, and at the end of a slice. */
@@ -96,10 +99,25 @@ export class Keeper {
     }
   }
 
+  /** Once a second at most, and at the latest a second after a batch: the next one may be long under way. */
+  private saveWhenDue(): void {
+    if (!this.unsaved || this.busy) return;
+    const wait = this.lastSave + SAVE_INTERVAL_MS - this.ports.now();
+    if (wait <= 0) {
+      this.save().catch(this.onError);
+      return;
+    }
+    this.endTimer ??= this.ports.every?.(wait, () => {
+      this.end();
+      this.saveWhenDue();
+    });
+  }
+
   private async write(): Promise<void> {
     this.busy = true;
     try {
       this.lastSave = this.ports.now();
+      this.unsaved = false;
       await this.writeFailed();
       // Not before: while it was written, another batch may have failed.
       if (this.pending.length === 0) {
@@ -111,6 +129,7 @@ export class Keeper {
     } finally {
       this.busy = false;
     }
+    this.saveWhenDue();
   }
 
   private async writeFailed(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../../../src/webhook-runner/contract';
+import { counted } from '../../shared/describe';
 
 type Counts = Pick<
   Checkpoint,
@@ -16,11 +17,14 @@ export function outcomeOf(
   const { batches, failedBatches, records, skipped, failedRecords, delivered, leftOut } = counts;
   if (records !== skipped + leftOut + delivered + failedRecords) {
     const sum = `${skipped} skipped, ${leftOut} left out, ${delivered} delivered, ${failedRecords} failed`;
-    return { state: 'failed', reason: `The run cannot account for its ${records} records: ${sum}.` };
+    return {
+      state: 'failed',
+      reason: `The run cannot account for its ${counted(records, 'record')}: ${sum}.`,
+    };
   }
   const parts = [
-    ...(failedBatches > 0 ? [`${failedBatches} of ${batches} batches failed`] : []),
-    ...(failedRecords > 0 ? [`${failedRecords} of ${records - skipped} records failed`] : []),
+    ...(failedBatches > 0 ? [`${failedBatches} of ${counted(batches, 'batch', 'batches')} failed`] : []),
+    ...(failedRecords > 0 ? [`${failedRecords} of ${counted(records - skipped, 'record')} failed`] : []),
     ...(leftOut > 0 ? [`${leftOut} left out by the mapping`] : []),
   ];
   const share = Math.max(
@@ -34,5 +38,14 @@ export function outcomeOf(
 
 /** Where a run that did not reach its end can be taken up: the request's `batch_offset`. */
 export function resumeText({ delivered, records }: Pick<Checkpoint, 'delivered' | 'records'>): string {
-  return `${delivered} records were delivered; go on with batch_offset ${records}`;
+  return `${deliveredText(delivered)}; go on with batch_offset ${records}`;
+}
+
+/** Of a replay, which no `batch_offset` leads into: what it had delivered comes again under the same keys. */
+export function replayAgainText({ delivered }: Pick<Checkpoint, 'delivered'>): string {
+  return `${deliveredText(delivered)}; the same replay, called again, sends all of them once more`;
+}
+
+function deliveredText(delivered: number): string {
+  return `${counted(delivered, 'record was', 'records were')} delivered`;
 }

@@ -1,7 +1,7 @@
 import type { FailedRecord } from './batch';
 import type { InflatePoint } from './inflate';
 import type { Pace } from './pace';
-import type { Checkpoint, RunState, SourceEncoding } from '../../../src/webhook-runner/contract';
+import type { Checkpoint, RunMessage, RunState, SourceEncoding } from '../../../src/webhook-runner/contract';
 import type { Timing } from '../../shared/clock';
 
 export interface SourcePosition {
@@ -123,6 +123,8 @@ export interface SlicePorts extends Timing {
   /** Left out: they are counted and named, and not kept. */
   readonly failedRecords?: FailedRecords;
   readonly points?: Points;
+  /** Calls until it is ended. Left out: a batch is saved with the next one, however late that comes. */
+  readonly every?: (ms: number, call: () => void) => () => void;
   observe?(what: Observation): void;
   /** Called now and then with the checkpoint reached. A rejection (a lost lease, a cancelled run) ends the slice at once. */
   save?(checkpoint: Checkpoint): Promise<void>;
@@ -160,7 +162,12 @@ export interface Lease {
   readonly checkpoint?: Checkpoint;
   /** How often the run was begun before. */
   readonly attempt: number;
+  /** Somebody has asked for the run's end. */
+  readonly cancelled?: boolean;
 }
+
+/** What the end of a waiting run can be told with before its next slice is due: its message, without what only a delivery needs. */
+export type WakeMessage = Pick<RunMessage, 'request' | 'replay' | 'runId'>;
 
 /**
  * At most one invocation works on a run. All times are milliseconds since 1970.
@@ -181,10 +188,15 @@ export interface Runs {
   ): Promise<Lease | 'busy' | 'stale' | 'same' | { readonly succeeded: Checkpoint }>;
   /** Keeps the checkpoint and renews the lease; throws `LeaseLost`, and `RunCancelled` where somebody asked for the end. */
   save(runId: string, epoch: number, checkpoint: Checkpoint, leasedUntil: number): Promise<void>;
-  /** Throws `LeaseLost`. */
+  /** Throws `LeaseLost`, and `RunCancelled` where somebody asked for the end. */
   renew(runId: string, epoch: number, leasedUntil: number): Promise<void>;
-  /** Ends the slice: the message of the next one may be worked on. Throws `LeaseLost`. */
-  handOver(runId: string, epoch: number, nextHop: number): Promise<void>;
+  /**
+   * Ends the slice: the message of the next one may be worked on. Throws `LeaseLost`.
+   *
+   * @param wake kept while the run waits, for whoever cancels it
+   * @returns whether somebody has asked for the end by now
+   */
+  handOver(runId: string, epoch: number, nextHop: number, wake: WakeMessage): Promise<boolean>;
   /** Ends the run; another start may begin it anew, unless it succeeded. Throws `LeaseLost`. */
   end(runId: string, epoch: number, checkpoint: Checkpoint, state: string): Promise<void>;
 }

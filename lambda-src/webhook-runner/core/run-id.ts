@@ -20,6 +20,10 @@ export function replayIdOf(runId: string, prefix: string): string {
   return `${runId.slice(0, 32)}~r${createHash('sha256').update(prefix).digest('hex').slice(0, 16)}`;
 }
 
+export function isReplay(runId: string): boolean {
+  return runId.includes('~');
+}
+
 /** Where the records are that an attempt of a run did not deliver. */
 export function failedRecordsPrefix(
   prefix: string,

@@ -1,3 +1,5 @@
+import type { WakeMessage } from './ports';
+import { isReplay } from './run-id';
 import type { Checkpoint, RunView } from '../../../src/webhook-runner/contract';
 
 /** What the table holds of a run. Times are milliseconds since 1970. */
@@ -9,6 +11,8 @@ export interface RunItem {
   readonly endedAt?: number;
   readonly cancelledAt?: number;
   readonly checkpoint?: Checkpoint;
+  /** Its next slice is not due yet, and with this message it would be. */
+  readonly waiting?: { readonly hop: number; readonly wake: WakeMessage };
 }
 
 /** The runs, as who asks for them by name sees them. */
@@ -42,7 +46,10 @@ export function viewOf(runId: string, item: RunItem): RunView {
     ...(endedAt !== undefined && { ended_at: iso(endedAt) }),
     ...(checkpoint?.notBefore !== undefined &&
       endedAt === undefined && { waits_until: iso(checkpoint.notBefore) }),
-    ...(outcome && outcome.state !== 'succeeded' && checkpoint && { resume_from: checkpoint.records }),
+    ...(outcome &&
+      outcome.state !== 'succeeded' &&
+      checkpoint &&
+      !isReplay(runId) && { resume_from: checkpoint.records }),
   };
 }
 

@@ -6,9 +6,10 @@ import { BatchDelivery, type Entry, type Lane, RunEnd } from './delivery';
 import { Heartbeat } from './heartbeat';
 import { Keeper } from './keeper';
 import { Ledger } from './ledger';
-import { outcomeOf, resumeText } from './outcome';
+import { outcomeOf, replayAgainText, resumeText } from './outcome';
 import { RunCancelled, type SlicePorts, SourceError, type SourceStream } from './ports';
 import type { Checkpoint, RunnerSettings } from '../../../src/webhook-runner/contract';
+import { counted } from '../../shared/describe';
 
 export interface SliceOptions extends Handling {
   readonly webhookId: string;
@@ -31,6 +32,10 @@ export interface SliceOptions extends Handling {
   /** No batch is begun from then on (milliseconds since 1970). A request in flight may end later. */
   readonly deadline: number;
   readonly signal?: AbortSignal;
+  /** Somebody has asked for the run's end. */
+  readonly cancelled?: AbortSignal;
+  /** The records are failed ones of another run: no `batch_offset` leads into them. */
+  readonly replay?: boolean;
 }
 
 /** A longer wait ends the slice: a message that is delayed costs nothing. */
@@ -105,9 +110,12 @@ class Slice {
 
   public async run(): Promise<Checkpoint> {
     const forward = () => this.stop.abort(this.options.signal?.reason);
+    const cancel = () => this.crashed(new RunCancelled());
     this.options.signal?.addEventListener('abort', forward, { once: true });
+    this.options.cancelled?.addEventListener('abort', cancel, { once: true });
     try {
       this.options.signal?.throwIfAborted();
+      if (this.options.cancelled?.aborted) throw new RunCancelled();
       const finished = await this.deliverAll();
       this.allLaunched = finished;
       if (!finished) {
@@ -121,7 +129,9 @@ class Slice {
       await this.fail(error);
     } finally {
       this.stop.abort();
+      this.keeper.end();
       this.options.signal?.removeEventListener('abort', forward);
+      this.options.cancelled?.removeEventListener('abort', cancel);
       this.stream?.close();
       await Promise.allSettled([...this.running, this.heartbeat.settled()]);
     }
@@ -380,9 +390,9 @@ class Slice {
       const { since } = this.circuit;
       const why =
         since === undefined
-          ? `The run did not end within ${minutes} minutes`
+          ? `The run did not end within ${counted(minutes, 'minute')}`
           : `The destination is unavailable since ${new Date(since).toISOString()}`;
-      ledger.end('failed', `${why}; ${resumeText(state)}.`);
+      ledger.end('failed', `${why}; ${this.goOn(state)}.`);
     } else {
       const [first] = this.inFlight;
       state.attempts = first?.attempts ?? state.attempts;
@@ -400,7 +410,7 @@ class Slice {
     state.stalled = moved || waited || this.inFlight.length > 0 ? undefined : (state.stalled ?? 0) + 1;
     if ((state.stalled ?? 0) >= MAX_STALLED) {
       const why = state.encoding === 'zstd' ? ': each slice reads zstd from its beginning, gzip goes on' : '';
-      this.ledger.end('failed', `data_url delivers too slowly to get on${why}; ${resumeText(state)}.`);
+      this.ledger.end('failed', `data_url delivers too slowly to get on${why}; ${this.goOn(state)}.`);
     }
   }
 
@@ -409,11 +419,11 @@ class Slice {
     const { state } = this.ledger;
     const cause = this.crash?.error ?? error;
     if (cause instanceof RunCancelled) {
-      this.ledger.end('cancelled', `The run was cancelled; ${resumeText(state)}.`);
+      this.ledger.end('cancelled', `The run was cancelled; ${this.goOn(state)}.`);
       return;
     }
     if (cause instanceof RunEnd) {
-      this.ledger.end('failed', `The run was ended: ${cause.message}; ${resumeText(state)}.`);
+      this.ledger.end('failed', `The run was ended: ${cause.message}; ${this.goOn(state)}.`);
       return;
     }
     if (!(error instanceof SourceError || error instanceof ContentError)) {
@@ -430,6 +440,11 @@ class Slice {
       this.ledger.note(error.message);
     }
     this.ledger.end('failed', neverBegun ? 'Failed to download file.' : error.message);
+  }
+
+  /** Where what this run leaves undone can be taken up. */
+  private goOn(state: Checkpoint): string {
+    return this.options.replay ? replayAgainText(state) : resumeText(state);
   }
 
   /** What is under way may still end; a batch that cannot now keeps the run from ending here, and another slice comes back to it. */

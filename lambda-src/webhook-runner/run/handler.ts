@@ -19,8 +19,16 @@ import { createQueueWorker, type Delivery, type Verdict } from '../../shared/que
 import type { DeadLetters } from '../../shared/sqs-dead-letters';
 import type { Handling } from '../core/batch';
 import { readCheckpoint } from '../core/checkpoint';
-import { failed, isOver, workOnRun } from '../core/drive';
-import { type Connections, type Lease, LeaseLost, type Points, type Runs } from '../core/ports';
+import { cancelled, failed, isOver, workOnRun } from '../core/drive';
+import {
+  type Connections,
+  type Lease,
+  LeaseLost,
+  type Points,
+  RunCancelled,
+  type Runs,
+  type WakeMessage,
+} from '../core/ports';
 import { lineHandling, type RecordMapper } from '../core/record-mapping';
 import { runIdOf } from '../core/run-id';
 import { RunMeter } from '../core/run-meter';
@@ -70,7 +78,7 @@ const UNFENCED: Runs = {
   acquire: async () => ({ epoch: 0, attempt: 0 }),
   save: async () => undefined,
   renew: async () => undefined,
-  handOver: async () => undefined,
+  handOver: async () => false,
   end: async () => undefined,
 };
 
@@ -95,7 +103,7 @@ export function createHandler(
 async function work(message: RunMessage, delivery: Delivery, ports: Ports): Promise<Verdict> {
   const { log } = ports;
   const { record, context } = delivery;
-  const runId = message.replay?.runId ?? runIdOf(message.request);
+  const runId = message.runId ?? message.replay?.runId ?? runIdOf(message.request);
   const reason = reasonToGiveUp(delivery, message);
   const start = {
     hop: message.hop,
@@ -123,10 +131,14 @@ async function work(message: RunMessage, delivery: Delivery, ports: Ports): Prom
   try {
     let begin = further(lease.checkpoint, message.checkpoint);
     let run = message;
-    try {
-      run = await withRequest(message, ports);
-    } catch (error) {
-      begin = failed(begin, `The failed records cannot be sent again: ${reasonOf(error)}`);
+    if (lease.cancelled && begin.outcome === undefined) {
+      begin = cancelled(begin, message.replay !== undefined);
+    } else {
+      try {
+        run = await withRequest(message, ports);
+      } catch (error) {
+        begin = failed(begin, `The failed records cannot be sent again: ${reasonOf(error)}`);
+      }
     }
     const meter = new RunMeter();
     const input: SliceInput = {
@@ -136,7 +148,8 @@ async function work(message: RunMessage, delivery: Delivery, ports: Ports): Prom
       lease,
       context,
       begin: reason === undefined || begin.outcome ? begin : failed(begin, reason),
-      signal: keeping.signal,
+      lost: keeping.lost,
+      cancelled: keeping.cancelled,
       meter,
       ports: slicePorts,
     };
@@ -159,7 +172,8 @@ interface SliceInput {
   readonly lease: Lease;
   readonly begin: Checkpoint;
   readonly context: Context;
-  readonly signal: AbortSignal;
+  readonly lost: AbortSignal;
+  readonly cancelled: AbortSignal;
   readonly meter: RunMeter;
   readonly ports: Ports;
 }
@@ -170,8 +184,9 @@ function keepAlive(
   runId: string,
   { epoch }: Lease,
   { every, runs, queue, now, log }: Ports,
-): { readonly signal: AbortSignal; end(): void } {
+): { readonly lost: AbortSignal; readonly cancelled: AbortSignal; end(): void } {
   const lost = new AbortController();
+  const cancel = new AbortController();
   const hide = () => {
     queue.hide(receiptHandle, HIDDEN_SECONDS).catch((error: unknown) => {
       // It then comes again when the queue's own time is up, and finds the lease taken or the run ended.
@@ -181,15 +196,16 @@ function keepAlive(
   const renew = () => {
     runs.renew(runId, epoch, now() + LEASE_MS).catch((error: unknown) => {
       if (error instanceof LeaseLost) lost.abort(error);
+      if (error instanceof RunCancelled) cancel.abort(error);
     });
   };
   hide();
   const ends = [every(RENEW_MS, renew), every(HIDE_MS, hide)];
-  return { signal: lost.signal, end: () => ends.forEach(end => end()) };
+  return { lost: lost.signal, cancelled: cancel.signal, end: () => ends.forEach(end => end()) };
 }
 
 async function runSlice(input: SliceInput): Promise<Checkpoint> {
-  const { message, runId, lease, context, signal, meter, ports } = input;
+  const { message, runId, lease, context, lost, cancelled: isCancelled, meter, ports } = input;
   const { request } = message;
   const { settings, runs } = ports;
   let { begin } = input;
@@ -208,14 +224,16 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
     begin.outcome !== undefined,
   );
   try {
-    const { now, sleep, random } = ports;
+    const { now, sleep, random, every } = ports;
     return await workOnRun(
       {
         webhookId: request.webhook_id,
         batchOffset: request.batch_offset ?? 0,
         settings,
         deadline: now() + remaining - Math.min(KEPT_MS, remaining * KEPT_SHARE),
-        signal,
+        signal: lost,
+        cancelled: isCancelled,
+        replay: message.replay !== undefined,
         ...handling,
       },
       begin,
@@ -223,6 +241,7 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
         now,
         sleep,
         random,
+        every,
         source,
         destination,
         reporter,
@@ -274,12 +293,32 @@ async function endOrHandOver(
     return;
   }
   const hop = message.hop + 1;
-  await runs.save(runId, lease.epoch, end, ports.now() + LEASE_MS);
-  await queue.send({ ...message, checkpoint: end, hop }, delaySeconds(end.notBefore, ports.now()));
-  await runs.handOver(runId, lease.epoch, hop).catch((error: unknown) => {
+  const toCancel = await runs.save(runId, lease.epoch, end, ports.now() + LEASE_MS).then(
+    () => false,
+    (error: unknown) => {
+      if (!(error instanceof RunCancelled)) throw error; // it is saved all the same, and the next slice ends the run
+      return true;
+    },
+  );
+  const delay = toCancel ? 0 : delaySeconds(end.notBefore, ports.now());
+  await queue.send({ ...message, checkpoint: end, hop }, delay);
+  const wake = wakeMessage(message, runId);
+  const cancelledSince = await runs.handOver(runId, lease.epoch, hop, wake).catch((error: unknown) => {
     if (!(error instanceof LeaseLost)) throw error; // the next slice has begun already
+    return false;
   });
+  if (cancelledSince && delay > 0) await queue.send({ ...wake, checkpoint: end, hop }, 0);
   log.info('slice ended', { ...counts, progress: end.progress }, metrics);
+}
+
+/** The end of a run needs neither its file nor its settings. */
+function wakeMessage({ request, replay }: RunMessage, runId: string): WakeMessage {
+  const { webhook_id, callback_url, access_token, tenant_id } = request;
+  return {
+    request: { webhook_id, data_url: '', callback_url, access_token, tenant_id, settings: {} },
+    replay,
+    runId,
+  };
 }
 
 async function tellOthers(
@@ -300,7 +339,7 @@ async function tellOthers(
     failed: failures,
     leftOut,
     skipped,
-    ...(end.progress < 1 && { resumeFrom: records }),
+    ...(end.progress < 1 && message.replay === undefined && { resumeFrom: records }),
     ...(failures > 0 && { failedRecords: failedRecordsOf?.(message, { runId, attempt: lease.attempt }) }),
     startedAt: new Date(end.startedAt).toISOString(),
     endedAt: new Date(now()).toISOString(),
