@@ -131,7 +131,8 @@ func nodeReport(text string) (Trace, bool) {
 		return Trace{}, false
 	}
 	switch strings.TrimSpace(columns[3]) {
-	case "Uncaught Exception", "Unhandled Promise Rejection", "Invoke Error":
+	case "Uncaught Exception", "Unhandled Promise Rejection", "Invoke Error",
+		"Init Error": // of version 4 of the client
 	default:
 		return Trace{}, false
 	}

@@ -25,7 +25,7 @@ func fromObject(fields map[string]wire.Raw, depth int) (Trace, bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		raw = fields["stack"]
 	}
-	if own := "Runtime." + full; headOf(raw) == own {
+	if own := headOf(raw); own == "Runtime."+full || own == "Runtime."+strings.TrimSuffix(full, "Error") {
 		full = own // the JSON format of Node.js names the class of Lambda's own errors, without their prefix
 	}
 	language, frames := framesFrom(raw)
