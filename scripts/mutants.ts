@@ -1,5 +1,7 @@
-/** Finds what a mutation check can change in a source file: limits, comparisons and booleans. */
+/** Finds what a mutation check can change in a TypeScript source: limits, times and comparisons. */
 import ts from 'typescript';
+
+export type Outcome = 'killed' | 'survived' | 'not reached' | 'not run';
 
 export interface Mutant {
   readonly id: number;
@@ -9,11 +11,17 @@ export interface Mutant {
   readonly source: string;
   readonly from: string;
   readonly to: string;
+}
+
+/** A mutant with its place in the source. */
+interface Placed extends Mutant, Place {}
+
+interface Place {
+  readonly from: string;
+  readonly to: string;
   readonly start: number;
   readonly end: number;
 }
-
-type Place = Omit<Mutant, 'id' | 'file' | 'line' | 'source'> & { readonly node?: ts.Node };
 
 const COMPARISONS: Readonly<Record<string, string>> = {
   '<': '<=',
@@ -29,17 +37,61 @@ const COMPARISONS: Readonly<Record<string, string>> = {
 /** Far enough from the original that a test of a limit must see it; also where the original is 0 or 1. */
 const otherNumber = (text: string): string => String(2 * Number(text.replaceAll('_', '')) + 1);
 
+/** Calls whose numbers are limits or times. */
+const LIMITING =
+  /^(Duration\.\w+|Size\.\w+|Math\.(min|max)|\w*[sS]etTimeout|setInterval|AbortSignal\.timeout|sleep|pause)$/;
+const ORDERED = new Set([
+  ts.SyntaxKind.LessThanToken,
+  ts.SyntaxKind.LessThanEqualsToken,
+  ts.SyntaxKind.GreaterThanToken,
+  ts.SyntaxKind.GreaterThanEqualsToken,
+]);
+const SHIFTS = new Set([
+  ts.SyntaxKind.LessThanLessThanToken,
+  ts.SyntaxKind.GreaterThanGreaterThanToken,
+  ts.SyntaxKind.GreaterThanGreaterThanGreaterThanToken,
+]);
+
+/** A number stands for a limit in a declaration, beside `<`, in a field or default of its own, and as a time; an index and a step do not. */
+function isLimit(node: ts.Node): boolean {
+  const { parent } = node;
+  if (
+    ts.isParenthesizedExpression(parent) ||
+    ts.isPrefixUnaryExpression(parent) ||
+    ts.isAsExpression(parent)
+  ) {
+    return isLimit(parent);
+  }
+  if (ts.isBinaryExpression(parent)) {
+    const { kind } = parent.operatorToken;
+    if (ORDERED.has(kind)) return true;
+    if (SHIFTS.has(kind)) return parent.left === node && isLimit(parent);
+    if (kind === ts.SyntaxKind.QuestionQuestionToken) return isLimit(parent) || node.getText() !== '0';
+    return (
+      [ts.SyntaxKind.AsteriskToken, ts.SyntaxKind.AsteriskAsteriskToken].includes(kind as never) &&
+      isLimit(parent)
+    );
+  }
+  if (ts.isVariableDeclaration(parent)) return isConst(parent) && node.getText() !== '0';
+  if (ts.isPropertyDeclaration(parent) || ts.isPropertyAssignment(parent) || ts.isParameter(parent)) {
+    return parent.initializer === node && node.getText() !== '0';
+  }
+  return (
+    ts.isCallExpression(parent) && parent.expression !== node && LIMITING.test(parent.expression.getText())
+  );
+}
+
+const isConst = ({ parent }: ts.VariableDeclaration): boolean =>
+  ts.isVariableDeclarationList(parent) && parent.getText().startsWith('const ');
+
 function placesInTypeScript(file: string, text: string): Place[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const places: Place[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isTypeNode(node) || ts.isImportDeclaration(node) || ts.isEnumMember(node)) return;
-    const at = { start: node.getStart(source), end: node.getEnd(), node };
-    if (ts.isNumericLiteral(node) && !(ts.isPropertyAssignment(node.parent) && node.parent.name === node)) {
+    const at = { start: node.getStart(source), end: node.getEnd() };
+    if (ts.isNumericLiteral(node) && isLimit(node)) {
       places.push({ ...at, from: node.text, to: otherNumber(node.text) });
-    } else if (node.kind === ts.SyntaxKind.TrueKeyword || node.kind === ts.SyntaxKind.FalseKeyword) {
-      const value = node.kind === ts.SyntaxKind.TrueKeyword;
-      places.push({ ...at, from: String(value), to: String(!value) });
     } else if (ts.isBinaryExpression(node)) {
       const operator = node.operatorToken.getText(source);
       if (COMPARISONS[operator]) places.push({ ...at, from: operator, to: COMPARISONS[operator] });
@@ -50,42 +102,15 @@ function placesInTypeScript(file: string, text: string): Place[] {
   return places;
 }
 
-/** A scanner of Go is enough: comments, strings and runes are skipped, and nothing else holds these tokens. */
-function placesInGo(text: string): Place[] {
-  const token =
-    /\/\/[^\n]*|\/\*[\s\S]*?\*\/|`[^`]*`|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'|<-|<<=?|>>=?|&\^=?|[<>=!]=|[<>]|\b(?:true|false)\b|[A-Za-z_]\w*|\d[\w.]*/g;
-  const places: Place[] = [];
-  for (const { 0: found, index } of text.matchAll(token)) {
-    const to =
-      COMPARISONS[found] ??
-      (found === 'true'
-        ? 'false'
-        : found === 'false'
-          ? 'true'
-          : /^\d[\d_]*$/.test(found)
-            ? otherNumber(found)
-            : undefined);
-    if (to !== undefined) places.push({ start: index, end: index + found.length, from: found, to });
-  }
-  return places;
-}
-
-export function findMutants(file: string, text: string, firstId = 1): Mutant[] {
-  const places = file.endsWith('.go') ? placesInGo(text) : placesInTypeScript(file, text);
-  return places.map(({ node: _, ...place }, index) => {
+export function findMutants(file: string, text: string, firstId = 1): Placed[] {
+  return placesInTypeScript(file, text).map((place, index) => {
     const line = text.slice(0, place.start).split('\n').length;
     return { ...place, id: firstId + index, file, line, source: text.split('\n')[line - 1].trim() };
   });
 }
 
-/** The source with one mutant in place. */
-export function applyMutant(text: string, { start, end, from, to }: Mutant): string {
-  const original = text.slice(start, end);
-  return text.slice(0, start) + (from === original ? to : swapOperator(original, from, to)) + text.slice(end);
-}
-
 /** The source with all mutants in it, each chosen by `__mutant(id)`. */
-export function withAllMutants(file: string, text: string, mutants: readonly Mutant[]): string {
+export function withAllMutants(file: string, text: string, mutants: readonly Placed[]): string {
   const byStart = new Map(mutants.map(mutant => [`${mutant.start}-${mutant.end}-${mutant.from}`, mutant]));
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const print = (node: ts.Node): string => {
@@ -111,12 +136,4 @@ export function withAllMutants(file: string, text: string, mutants: readonly Mut
     return printed + text.slice(position, node.getEnd());
   };
   return text.slice(0, source.getStart(source)) + print(source);
-}
-
-function swapOperator(expression: string, from: string, to: string): string {
-  const source = ts.createSourceFile('x.ts', `(${expression})`, ts.ScriptTarget.Latest, true);
-  const statement = source.statements[0] as ts.ExpressionStatement;
-  const binary = (statement.expression as ts.ParenthesizedExpression).expression as ts.BinaryExpression;
-  const at = binary.operatorToken.getStart(source) - 1;
-  return expression.slice(0, at) + to + expression.slice(at + from.length);
 }

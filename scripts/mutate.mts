@@ -1,287 +1,110 @@
 /**
- * `npm run test:mutation`: changes one limit, comparison or boolean at a time and looks whether a unit test fails. Those that none does
- * ("survivors") are written to coverage/mutation.md, unless scripts/mutation-accepted.json gives a reason for them.
+ * `npm run test:mutation`: changes one limit, time or comparison at a time and looks whether a test fails. The report goes to
+ * coverage/mutation.md. It fails when one lives ("survivor") for which scripts/mutation-accepted.json has no reason, and when it did not
+ * come to its end.
  *
- *     npm run test:mutation                                  everything, for 25 minutes at most
+ *     npm run test:mutation                                  everything
  *     npm run test:mutation -- --minutes 5 --tests test/shared lambda-src/shared/http.ts
- *
- * TypeScript: all mutants of a file are in it at once, each behind a switch, so that nothing is compiled twice; a first run finds which
- * test files reach which mutant. Go: one mutant at a time, by `go test -overlay`, which leaves the sources alone.
  */
-import { type ChildProcess, execFile, fork } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createVitest, type TestModule, type Vitest } from 'vitest/node';
-import mutants, { type Mutant } from './mutants.js';
+import type { Mutant, Outcome } from './mutants.js';
+import { mutateGo } from './mutation/go.mjs';
+import { mutateTypeScript } from './mutation/typescript.mjs';
 
-const { applyMutant, findMutants, withAllMutants } = mutants;
-const SELF = fileURLToPath(import.meta.url);
-const ROOT = path.resolve(path.dirname(SELF), '..');
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const GO_MODULE = path.join(ROOT, 'lambda-src', 'crash-reporter-layer');
+const ACCEPTED = path.join(ROOT, 'scripts', 'mutation-accepted.json');
 const REPORT = path.join(ROOT, 'coverage', 'mutation.md');
-/** A test that is still running then goes round in circles, which is a way to notice the mutant. */
-const LONGEST_RUN = 90_000;
-/** Bundles and templates on real parts do not see a mutant in the sources, and the rest is not about them. */
-const NOT_RUN = [
-  'test/integration/**',
-  'test/scripts/**',
-  'test/local/**',
-  'test/demo/**',
-  'test/package.test.ts',
-  'test/repository.test.ts',
-  'packages/**',
-];
+const WORKERS = 2;
 
-type Outcome = 'killed' | 'survived' | 'not reached' | 'not run';
-type Coverage = Record<string, number[]>;
-
-/** In a child process: one vitest, asked for a run again and again. */
-async function serve(files: string[], tests?: string): Promise<void> {
-  const all = typescriptMutants(files);
-  const reached = mkdtempSync(path.join(tmpdir(), 'mutation-'));
-  const vitest: Vitest = await createVitest(
-    'test',
-    {
-      root: ROOT,
-      watch: false,
-      isolate: true,
-      maxWorkers: 1,
-      reporters: [{}],
-      silent: true,
-      exclude: ['**/node_modules/**', ...NOT_RUN],
-      setupFiles: [path.join(ROOT, 'scripts', 'mutation-setup.ts')],
-      coverage: { enabled: false },
-    },
-    {
-      plugins: [
-        {
-          name: 'mutants',
-          enforce: 'pre',
-          transform: (text, id) => {
-            const file = path.relative(ROOT, id.split('?')[0]);
-            const own = all.get(file);
-            return own && { code: withAllMutants(file, text, own), map: null };
-          },
-        },
-      ],
-    },
-  );
-  const run = async (active: number, only?: string[]): Promise<TestModule[]> => {
-    for (const { config } of vitest.projects) config.bail = active === 0 ? 0 : 1;
-    vitest.provide('mutant' as never, active as never);
-    vitest.provide('reached' as never, reached as never);
-    const specifications = await vitest.globTestSpecifications(tests ? [tests] : undefined);
-    const chosen = specifications.filter(({ moduleId }) => !only || only.includes(moduleId));
-    const { testModules, unhandledErrors } = await vitest.runTestSpecifications(chosen, false);
-    if (unhandledErrors.length > 0 && active !== 0) return [];
-    return testModules;
-  };
-  process.on('message', async (request: { id: number; only?: string[] }) => {
-    const modules = await run(request.id, request.only);
-    const killed = modules.length === 0 || modules.some(module => !module.ok());
-    const failed = modules.filter(module => !module.ok()).map(module => module.moduleId);
-    const coverage: Coverage = {};
-    for (const file of readdirSync(reached)) {
-      const { test, ids } = JSON.parse(readFileSync(path.join(reached, file), 'utf8')) as {
-        test: string;
-        ids: number[];
-      };
-      coverage[test] = ids;
-    }
-    process.send!({ killed, coverage: request.id === 0 ? coverage : undefined, failed });
-  });
-  process.once('disconnect', () => {
-    rmSync(reached, { recursive: true, force: true });
-    process.exit();
-  });
-  process.send!('ready');
-}
-
-function typescriptMutants(files: string[]): Map<string, Mutant[]> {
-  let next = 1;
-  return new Map(
-    files.map(file => {
-      const found = findMutants(file, readFileSync(path.join(ROOT, file), 'utf8'), next);
-      next += found.length;
-      return [file, found];
-    }),
-  );
-}
-
-interface Answer {
-  readonly killed: boolean;
-  readonly coverage?: Coverage;
-  readonly failed: string[];
-}
-
-class Worker {
-  private child?: ChildProcess;
-
-  public constructor(
-    private readonly files: string[],
-    private readonly tests?: string,
-  ) {}
-
-  public async ask(id: number, only?: string[], longest = LONGEST_RUN): Promise<Answer> {
-    this.child ??= await this.start();
-    const { child } = this;
-    return new Promise(resolve => {
-      const finish = (answer: Answer, lost: boolean) => {
-        clearTimeout(timer);
-        child.removeAllListeners();
-        if (lost) {
-          child.kill('SIGKILL');
-          this.child = undefined;
-        }
-        resolve(answer);
-      };
-      const timer = setTimeout(() => finish({ killed: true, failed: [] }, true), longest);
-      child.once('message', (answer: Answer) => finish(answer, false));
-      child.once('exit', () => finish({ killed: true, failed: [] }, true));
-      child.send({ id, only });
-    });
-  }
-
-  public stop(): void {
-    this.child?.kill();
-  }
-
-  private async start(): Promise<ChildProcess> {
-    const child = fork(SELF, ['--serve', ...(this.tests ? ['--tests', this.tests] : []), ...this.files], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
-    await new Promise((resolve, reject) => {
-      child.once('message', resolve);
-      child.once('exit', code => reject(new Error(`vitest did not start (${code})`)));
-    });
-    child.removeAllListeners();
-    return child;
-  }
-}
-
-async function mutateTypeScript(
-  files: string[],
-  until: number,
-  outcomes: Map<Mutant, Outcome>,
-  tests?: string,
-): Promise<void> {
-  const all = [...typescriptMutants(files).values()].flat();
-  if (all.length === 0) return;
-  const workers = [new Worker(files, tests), new Worker(files, tests)];
-  try {
-    const { coverage = {}, failed } = await workers[0].ask(0, undefined, 600_000);
-    if (failed.length > 0) throw new Error(`These tests fail without a mutant:\n${failed.join('\n')}`);
-    const testsOf = (mutant: Mutant) =>
-      Object.keys(coverage).filter(test => coverage[test].includes(mutant.id));
-    const queue = spread(all);
-    await Promise.all(
-      workers.map(async worker => {
-        for (let mutant = queue.shift(); mutant; mutant = queue.shift()) {
-          const ofMutant = testsOf(mutant);
-          if (ofMutant.length === 0) outcomes.set(mutant, 'not reached');
-          else if (Date.now() > until) outcomes.set(mutant, 'not run');
-          else outcomes.set(mutant, (await worker.ask(mutant.id, ofMutant)).killed ? 'killed' : 'survived');
-        }
-      }),
-    );
-  } finally {
-    for (const worker of workers) worker.stop();
-  }
-}
-
-async function mutateGo(files: string[], until: number, outcomes: Map<Mutant, Outcome>): Promise<void> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'mutation-go-'));
-  const overlay = path.join(folder, 'overlay.json');
-  const passes = (packages: string) =>
-    new Promise<boolean>(resolve => {
-      execFile(
-        'go',
-        ['test', '-failfast', '-timeout', '60s', '-overlay', overlay, packages],
-        { cwd: GO_MODULE },
-        error => resolve(!error),
-      );
-    });
-  try {
-    for (const mutant of spread(
-      files.flatMap(file => findMutants(file, readFileSync(path.join(ROOT, file), 'utf8'))),
-    )) {
-      if (Date.now() > until) {
-        outcomes.set(mutant, 'not run');
-        continue;
-      }
-      const original = path.join(ROOT, mutant.file);
-      const changed = path.join(folder, 'mutant.go');
-      writeFileSync(changed, applyMutant(readFileSync(original, 'utf8'), mutant));
-      writeFileSync(overlay, JSON.stringify({ Replace: { [original]: changed } }));
-      const own = `./${path.relative(GO_MODULE, path.dirname(original))}`;
-      // Its own tests first; those of the others only for what they let live.
-      outcomes.set(mutant, (await passes(own)) && (await passes('./...')) ? 'survived' : 'killed');
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** One of each file in turn, so that a run cut short has seen something of all. */
-function spread(all: readonly Mutant[]): Mutant[] {
-  const rank = new Map<string, number>();
-  const keyed = all.map(mutant => {
-    const place = rank.get(mutant.file) ?? 0;
-    rank.set(mutant.file, place + 1);
-    return { mutant, place };
-  });
-  return keyed.sort((a, b) => a.place - b.place).map(({ mutant }) => mutant);
-}
-
+/** Why a mutant may live. It is recognized by its line's text, wherever that is in the file, so that other lines may move. */
 interface Accepted {
+  /** A file, or a folder with everything in it. */
   readonly file: string;
-  readonly source: string;
-  readonly to: string;
+  /** The line, trimmed; or what it matches, for a family. */
+  readonly source?: string;
+  readonly matching?: string;
+  readonly from?: string;
+  readonly to?: string;
   readonly reason: string;
 }
 
-function report(outcomes: ReadonlyMap<Mutant, Outcome>): string {
-  const file = path.join(ROOT, 'scripts', 'mutation-accepted.json');
-  const accepted = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Accepted[]) : [];
-  const reasonOf = (mutant: Mutant) =>
-    accepted.find(
-      entry => entry.file === mutant.file && entry.source === mutant.source && entry.to === mutant.to,
-    )?.reason;
-  const of = (outcome: Outcome) =>
-    [...outcomes].filter(([, value]) => value === outcome).map(([mutant]) => mutant);
+function accepts(entry: Accepted, mutant: Mutant): boolean {
+  return (
+    (entry.file === mutant.file || mutant.file.startsWith(`${entry.file}/`)) &&
+    (entry.source === undefined || entry.source === mutant.source) &&
+    (entry.matching === undefined || new RegExp(entry.matching).test(mutant.source)) &&
+    (entry.from === undefined || entry.from === mutant.from) &&
+    (entry.to === undefined || entry.to === mutant.to)
+  );
+}
+
+interface Summary {
+  readonly text: string;
+  readonly whole: boolean;
+  readonly unexplained: number;
+}
+
+function summarize(outcomes: ReadonlyMap<Mutant, Outcome>, seconds: string, complete: boolean): Summary {
+  const accepted = JSON.parse(readFileSync(ACCEPTED, 'utf8')) as Accepted[];
+  const of = (outcome: Outcome, isGo?: boolean) =>
+    [...outcomes]
+      .filter(
+        ([{ file }, found]) => found === outcome && (isGo === undefined || file.endsWith('.go') === isGo),
+      )
+      .map(([mutant]) => mutant);
+  const reasonOf = (mutant: Mutant) => accepted.find(entry => accepts(entry, mutant))?.reason;
   const line = (mutant: Mutant) =>
     `- ${mutant.file}:${mutant.line} \`${mutant.from}\` → \`${mutant.to}\`: \`${mutant.source.replaceAll('`', "'")}\``;
-  const survivors = of('survived').filter(mutant => !reasonOf(mutant));
-  const explained = of('survived').filter(reasonOf);
-  return `# Mutation check
+  const row = (name: string, isGo?: boolean) => {
+    const survived = of('survived', isGo);
+    const explained = survived.filter(reasonOf).length;
+    const counts = [
+      of('killed', isGo).length,
+      explained,
+      survived.length - explained,
+      of('not reached', isGo).length,
+      of('not run', isGo).length,
+    ];
+    return `| ${name} | ${counts.reduce((sum, count) => sum + count, 0)} | ${counts.join(' | ')} |`;
+  };
+  const unexplained = of('survived').filter(mutant => !reasonOf(mutant));
+  const unused = complete
+    ? accepted.filter(entry => !of('survived').some(mutant => accepts(entry, mutant)))
+    : [];
+  const text = `# Mutation check
 
-| killed | survived | survived for a reason | reached by no unit test | not run (time was up) |
-|---|---|---|---|---|
-| ${of('killed').length} | ${survivors.length} | ${explained.length} | ${of('not reached').length} | ${of('not run').length} |
+| | mutants | killed | survived for a reason | survived | reached by no unit test | not run (time was up) |
+|---|---|---|---|---|---|---|
+${row('TypeScript', false)}
+${row('Go', true)}
+| all${row('').slice(2)}
+
+${seconds}
 
 ## Survivors
 
-${survivors.map(line).join('\n')}
+${unexplained.map(line).join('\n')}
 
 ## For a reason
 
-${explained.map(mutant => `${line(mutant)} ${reasonOf(mutant)}`).join('\n')}
+${of('survived')
+  .filter(reasonOf)
+  .map(mutant => `${line(mutant)} ${reasonOf(mutant)}`)
+  .join('\n')}
+
+## Reasons that no survivor needs
+
+${unused.map(entry => `- ${JSON.stringify(entry)}`).join('\n')}
 
 ## Reached by no unit test
 
 ${of('not reached').map(line).join('\n')}
 `;
+  return { text, unexplained: unexplained.length, whole: of('not run').length === 0 };
 }
 
 function filesOf(places: string[]): string[] {
@@ -295,42 +118,47 @@ function filesOf(places: string[]): string[] {
           ),
     )
     .filter(file => /\.(ts|go)$/.test(file))
-    .filter(file => !file.endsWith('_test.go') && !file.includes('/harness/'))
     .sort();
+}
+
+/** CPU seconds of this process and of all that it has started and that have ended, where /proc says them. */
+function cpuSeconds(): string {
+  try {
+    const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ');
+    const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    return `${Math.round(ticks / 100)} s of CPU`;
+  } catch {
+    return 'CPU time unknown';
+  }
 }
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: {
-      minutes: { type: 'string', default: '25' },
-      serve: { type: 'boolean', default: false },
-      tests: { type: 'string' },
-    },
+    options: { minutes: { type: 'string', default: '120' }, tests: { type: 'string' } },
   });
-  if (values.serve) {
-    await serve(positionals, values.tests);
-    return;
-  }
-  const until = Date.now() + Number(values.minutes) * 60_000;
+  process.chdir(ROOT);
+  const started = Date.now();
+  const until = started + Number(values.minutes) * 60_000;
   const files = filesOf(positionals);
-  const outcomes = new Map<Mutant, Outcome>();
-  await mutateTypeScript(
-    files.filter(file => file.endsWith('.ts')),
-    until - Number(values.minutes) * 20_000,
-    outcomes,
-    values.tests,
-  );
-  await mutateGo(
-    files.filter(file => file.endsWith('.go')),
-    until,
-    outcomes,
-  );
+  const ofGo = files.filter(file => file.endsWith('.go'));
+  const outcomes = new Map([
+    ...(await mutateTypeScript({
+      files: files.filter(file => file.endsWith('.ts')),
+      until,
+      workers: WORKERS,
+      tests: values.tests,
+    })),
+    ...(ofGo.length > 0 ? await mutateGo(GO_MODULE, file => ofGo.includes(file), until, WORKERS) : []),
+  ]);
+  const seconds = `${Math.round((Date.now() - started) / 1000)} s, ${cpuSeconds()}`;
+  const { text, unexplained, whole } = summarize(outcomes, seconds, positionals.length === 0);
   mkdirSync(path.dirname(REPORT), { recursive: true });
-  writeFileSync(REPORT, report(outcomes));
-  process.stdout.write(
-    `${readFileSync(REPORT, 'utf8').split('\n').slice(2, 5).join('\n')}\nSee coverage/mutation.md\n`,
-  );
+  writeFileSync(REPORT, text);
+  process.stdout.write(`${text.split('\n').slice(2, 9).join('\n')}\nSee coverage/mutation.md\n`);
+  if (unexplained > 0) process.stderr.write(`${unexplained} survivors have neither a test nor a reason\n`);
+  if (!whole) process.stderr.write('Time was up before the last mutant\n');
+  if (unexplained > 0 || !whole) process.exitCode = 1;
 }
 
 await main();

@@ -51,6 +51,11 @@ func (l *Lambda) Launch() {
 	l.note(func() { l.nexts, l.sent, l.taken = 0, 0, 0 })
 	p := &Process{cmd: exec.Command(l.Binary), exited: make(chan struct{})}
 	p.cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + l.server.Listener.Addr().String(), "CRASH_REPORTER_STATE_DIR=" + l.StateDir}
+	for _, name := range []string{"MUTANT", "MUTATION_REACHED"} { // scripts/mutation/go.mts
+		if value := os.Getenv(name); value != "" {
+			p.cmd.Env = append(p.cmd.Env, name+"="+value)
+		}
+	}
 	for name, value := range l.Env {
 		p.cmd.Env = append(p.cmd.Env, name+"="+value)
 	}
