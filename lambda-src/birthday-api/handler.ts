@@ -33,7 +33,7 @@ export interface Ports {
   readonly hashKey?: () => Promise<string>;
 }
 
-/** A shorter key could be tried out. */
+/** A shorter key could be found by trying. */
 const MIN_KEY_BYTES = 16;
 
 const EXAMPLE = '{"dateOfBirth":"1978-06-18"}';
@@ -88,7 +88,10 @@ export function createGetHandler({
   });
 }
 
-/** `DELETE /hello/{user}`: the same answer whether or not anything was stored, so that it tells nobody who is known. */
+/**
+ * `DELETE /hello/{user}`: the same answer whether or not anything was stored, so that it reveals to nobody
+ * who is known.
+ */
 export function createDeleteHandler({ store, log, hashKey }: Ports): HttpHandler {
   return httpHandler(log, async event => {
     const user = userOf(event);

@@ -130,7 +130,7 @@ func TestARotatedDSNIsReadAnewAndNothingIsLost(t *testing.T) {
 		t.Fatalf("spooled %v, log %q", lambda.Spooled(), lambda.Output())
 	}
 	lambda.Start()
-	aws.Put(newDSN) // read by nobody yet, or read already: both must end well
+	aws.Put(newDSN) // read by nobody yet, or already read: both must end well
 	for i := 0; i < 4; i++ {
 		lambda.Post(throws(requestID(i), "kind "+strings.Repeat("x", i+1)))
 	}

@@ -17,8 +17,10 @@ type captured struct {
 	events []string
 }
 
-// TestCaptures replays telemetry from testdata/captures: of functions that crashed under AWS's own runtime clients
-// (`RECORD=… npx projen test:runtimes`), and of real Lambda. want.txt has a line for each; UPDATE_CAPTURES=1 writes it.
+// TestCaptures replays telemetry from testdata/captures: of functions that crashed under AWS's own runtime
+// clients
+// (`RECORD=… npx projen test:runtimes`), and of real Lambda. want.txt has a line for each; UPDATE_CAPTURES=1
+// writes it.
 func TestCaptures(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "captures", "*.jsonl"))
 	if err != nil || len(files) == 0 {
@@ -83,7 +85,8 @@ func readCaptures(t *testing.T, file string) (list []captured) {
 	return list
 }
 
-// replay posts the telemetry to the extension, a new process for each start of the environment, and tells its events.
+// replay posts the telemetry to the extension, with a new process for each start of the environment, and
+// returns its events.
 func replay(t *testing.T, c captured) string {
 	lambda, sink := environment(t, "CRASH_REPORTER_HANDLER_ERRORS=true")
 	reason := "spindown"

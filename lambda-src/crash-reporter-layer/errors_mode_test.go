@@ -19,7 +19,7 @@ func TestDroppedTelemetryLetsTheEnvironmentGoAndTheErrorIsSentAtTheNextInvocatio
 	for lambda.Nexts() < 2 { // it counts only while the extension waits, which nothing shows
 		lambda.Post(Batch(Event("platform.logsDropped", R{"droppedRecords": 5, "droppedBytes": 100, "reason": "slow"})))
 	}
-	lambda.WaitOutput("Lambda did not tell how an invocation ended")
+	lambda.WaitOutput("Lambda did not report how an invocation ended")
 	lambda.Post(throws(r1, "told late"))
 	lambda.Invoke(r2, time.Minute)
 	lambda.WaitNexts(3) // without waiting for anything

@@ -105,7 +105,7 @@ func shutdown(b *testing.B) {
 		lambda.Post(healthy("nodejs:20.v22"))
 		lambda.Post(Batch(Start(r1)))
 		start := time.Now()
-		lambda.Shutdown("timeout") // nothing but the shutdown tells of the crash: the longest wait
+		lambda.Shutdown("timeout") // only the shutdown shows the crash: the longest wait
 		delivered = append(delivered, ms(sink.Wait(1)[0].At.Sub(start)))
 
 		quick := NewLambda(b, binary, sink.DSN()).Start()

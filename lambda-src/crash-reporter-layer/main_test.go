@@ -81,7 +81,7 @@ func setEnv(lambda *Lambda, env ...string) {
 	}
 }
 
-// one is the only event that the sink received; delivered twice is once too often here.
+// one is the only event that the sink received; here, delivered twice is once too often.
 func one(t *testing.T, sink *Sink) map[string]any {
 	t.Helper()
 	received := sink.Received()

@@ -11,8 +11,8 @@ import (
 	. "cdk-serverless-blocks/crash-reporter/internal/harness"
 )
 
-// BenchmarkPeers measures this extension beside others, in turns: it is
-// `npx projen bench:crash-reporter-layer` that builds those and reads the figures.
+// BenchmarkPeers measures this extension beside others, in turns: `npx
+// projen bench:crash-reporter-layer` builds those and reads the figures.
 //
 //	PEERS='{"name":"/path/of/binary"}' PEERS_OUT=figures.json go test -run '^$' -bench Peers -benchtime 1x .
 func BenchmarkPeers(b *testing.B) {

@@ -18,15 +18,15 @@ export interface Ports {
   report(event: HookEvent, status: 'Succeeded' | 'Failed'): Promise<void>;
 }
 
-/** A grant takes seconds until it holds everywhere, and a new version until it runs. */
+/** A grant takes seconds to hold everywhere, and a new version to run. */
 const NOT_YET = ['AccessDeniedException', 'TooManyRequestsException', 'ResourceConflictException'];
 const WAIT_MS = 5_000;
 /** For the last try and the report. */
 const KEPT_MS = 20_000;
 
 /**
- * Before traffic shifts to a new version it gets one request. CodeDeploy hears whether it answered as a healthy one does; where it hears
- * `Failed`, nobody ever meets the new version.
+ * Before traffic shifts to a new version it gets one request. CodeDeploy is told whether it answered as a
+ * healthy one does; on `Failed`, nobody ever meets the new version.
  */
 export function createHandler(ports: Ports) {
   return async (event: HookEvent, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<void> => {

@@ -21,14 +21,20 @@ export type AddressKind =
   | 'invalid';
 
 export interface AddressGuard {
-  /** To be given to `net`, `tls`, `http(s)` requests or agents. */
+  /** To be passed to `net`, `tls`, `http(s)` requests or agents. */
   readonly lookup: net.LookupFunction;
-  /** Throws for a host that is a literal address (in any spelling) of a kind that is refused, and for what is no host at all. */
+  /**
+   * Throws for a host that is a literal address (in any spelling) of a kind that is refused, and for what is
+   * not a host at all.
+   */
   checkHost(hostname: string): void;
 }
 
 export interface AddressGuardOptions {
-  /** Lets private, unique-local, carrier-grade NAT and loopback addresses pass; link-local and metadata addresses stay refused. */
+  /**
+   * Lets private, unique-local, carrier-grade NAT and loopback addresses pass; link-local and metadata
+   * addresses stay refused.
+   */
   readonly allowPrivateHosts?: boolean;
   /** Replaces the system resolver. */
   readonly resolve?: (hostname: string, options: dns.LookupAllOptions) => Promise<dns.LookupAddress[]>;
@@ -58,7 +64,10 @@ const OPENED_BY_ALLOW_PRIVATE: ReadonlySet<AddressKind> = new Set([
   'carrier-grade NAT',
 ]);
 
-/** IANA IPv4 Special-Purpose Address Registry, and the metadata addresses that lie outside of it. The first match counts. */
+/**
+ * IANA IPv4 Special-Purpose Address Registry, and the metadata addresses that are not in it. The first match
+ * counts.
+ */
 const IPV4_RANGES: ReadonlyArray<readonly [string, number, AddressKind]> = [
   ['169.254.169.254', 32, 'metadata'],
   ['169.254.170.2', 32, 'metadata'],
@@ -82,7 +91,10 @@ const IPV4_RANGES: ReadonlyArray<readonly [string, number, AddressKind]> = [
   ['240.0.0.0', 4, 'reserved'],
 ];
 
-/** IPv6: only global unicast (2000::/3) may pass, so what is not listed here is reserved. The first match counts. */
+/**
+ * IPv6: only global unicast (2000::/3) may pass, so what is not listed here is reserved. The first match
+ * counts.
+ */
 const IPV6_RANGES: ReadonlyArray<readonly [string, number, AddressKind]> = [
   ['::', 128, 'unspecified'],
   ['::1', 128, 'loopback'],
@@ -153,7 +165,8 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
     if (answers.length === 0) {
       throw Object.assign(new Error(`the host "${hostname}" has no address`), { code: 'ENOTFOUND' });
     }
-    // One bad answer refuses the name: who mixes a private address into the answers is not to be trusted with the others.
+    // One bad answer refuses the name: whoever mixes a private address into the answers is not to be trusted
+    // with the others.
     answers.forEach(answer => check(hostname, answer.address));
     return answers;
   }
@@ -175,7 +188,10 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
   };
 }
 
-/** The URL parser turns decimal, octal, hexadecimal, shortened and full-width spellings of IPv4 into dotted decimal. */
+/**
+ * The URL parser turns decimal, octal, hexadecimal, shortened and full-width spellings of IPv4 into dotted
+ * decimal.
+ */
 function canonicalHost(hostname: string): string {
   const bare = hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname;
   if (bare === '' || /[/?#@\\\s]/.test(bare)) {

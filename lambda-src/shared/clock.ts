@@ -6,7 +6,7 @@ export interface Clock {
   now(): number;
 }
 
-/** What a retry needs beside the work: passed in, so that tests need not wait. */
+/** What a retry needs besides the work: passed in, so that tests need not wait. */
 export interface Timing extends Clock {
   /** Rejects when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

@@ -1,4 +1,7 @@
-/** The value of an environment variable that the construct sets. Missing means a broken deployment, so it fails at start. */
+/**
+ * The value of an environment variable that the construct sets. A missing one means a broken deployment, so
+ * it fails at the start.
+ */
 export function requireEnv(env: NodeJS.ProcessEnv, name: string): string {
   const value = env[name];
   if (!value) {

@@ -10,24 +10,29 @@ import type { AddressGuard } from './address-guard';
 import { hostAllowed } from './allowed-hosts';
 
 export interface HttpClientOptions {
-  /** A trusted target was named by the deployment; an untrusted one comes from outside and needs the guard and the list. */
+  /**
+   * A trusted target was named by the deployment; an untrusted one comes from outside and needs the guard and
+   * the list.
+   */
   readonly target:
     | { readonly kind: 'trusted' }
     | { readonly kind: 'untrusted'; readonly guard: AddressGuard; readonly allowedHosts: readonly string[] };
   readonly allowHttp?: boolean;
-  /** Default 0. GET and HEAD follow to any allowed host; other methods only 307 and 308 to the same origin. */
+  /**
+   * Default 0. GET and HEAD follow to any allowed host; other methods only 307 and 308 to the same origin.
+   */
   readonly maxRedirects?: number;
   readonly connectTimeoutMs?: number;
   /** Longest time without a byte. */
   readonly idleTimeoutMs?: number;
-  /** Whole exchange of `request`, redirects included; for `stream` until the response's headers. */
+  /** Whole exchange of `request`, redirects included; for `stream`, up to the response's headers. */
   readonly overallTimeoutMs?: number;
   /** Of the response of `request` that is kept; the rest is read and dropped up to a megabyte. */
   readonly maxResponseBytes?: number;
   readonly maxSockets?: number;
   /** Certificates to trust instead of the system's. */
   readonly ca?: string;
-  /** What proves to a server who is asking: PEM. */
+  /** A client certificate, for servers that ask for one: PEM. */
   readonly clientCertificate?: ClientCertificate;
 }
 
@@ -54,18 +59,21 @@ export interface HttpResponse {
 export interface HttpStream {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
-  /** To be read to its end or destroyed. */
+  /** Must be read to its end or destroyed. */
   readonly body: http.IncomingMessage;
 }
 
 export interface HttpClient {
   request(request: HttpRequest): Promise<HttpResponse>;
   stream(request: HttpRequest): Promise<HttpStream>;
-  /** Ends idle and running connections. */
+  /** Closes idle and busy connections. */
   close(): void;
 }
 
-/** The message names the method and the origin; never the path or query, a header or an address: URLs carry secrets. */
+/**
+ * The message names the method and the origin; never the path or query, a header or an address: URLs carry
+ * secrets.
+ */
 export class HttpRequestError extends Error {
   public constructor(
     message: string,
@@ -231,7 +239,9 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     }
   }
 
-  /** Runs an exchange with the overall timeout and turns whatever fails into an error that tells no secret. */
+  /**
+   * Runs an exchange with the overall timeout and turns whatever fails into an error that reveals no secret.
+   */
   async function bounded<T>(request: HttpRequest, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const overall = new AbortController();
     const timer = setTimeout(() => overall.abort(), options.overallTimeoutMs ?? 60_000);
@@ -295,7 +305,7 @@ function requestError(request: HttpRequest, error: unknown): Error {
     return error;
   }
   const { code: given = 'ERR_UNKNOWN', message } = error as NodeJS.ErrnoException;
-  // During a handshake the alert that ended it is in the message alone.
+  // During a handshake, the alert that ended it is only in the message.
   const alert = /SSL alert number (\d+)/.exec(message)?.[1];
   const code = alert === undefined ? String(given) : `ERR_TLS_ALERT_${alert}`;
   return new HttpRequestError(

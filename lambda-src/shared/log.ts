@@ -1,5 +1,6 @@
 /**
- * One JSON object a line, in the shape of Lambda's own JSON log format, with the metrics of what it tells: one line a request.
+ * One JSON object per line, in the shape of Lambda's own JSON log format, with the metrics of what it
+ * reports: one line per request.
  * https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html
  */
 import type { Measurements, MetricFormat } from './metrics';
@@ -25,8 +26,9 @@ export function toStdout(line: string): void {
 }
 
 /**
- * @param level the least severe level that is written (Lambda's `AWS_LAMBDA_LOG_LEVEL`); anything unknown means INFO. Metrics are
- * written at any level: of a line below it they remain, as a line of that level, which Lambda lets pass.
+ * @param level the least severe level that is written (Lambda's `AWS_LAMBDA_LOG_LEVEL`); anything unknown
+ * means INFO. Metrics are written at any level: of a line that is below it they remain, as a line of that
+ * level, which Lambda lets pass.
  * https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
  * @param format what makes metrics of a line's values; without one they are members like all others
  */

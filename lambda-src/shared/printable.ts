@@ -1,4 +1,7 @@
-/** Control characters, line separators, halves of a character, what turns the direction of text, and what SQS takes in no message. */
+/**
+ * Control characters, line separators, halves of a character, what changes the direction of text, and what
+ * SQS accepts in no message.
+ */
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\uFFFE\uFFFF]+/gu;
 
 /**
@@ -17,7 +20,7 @@ export function printable(text: string, maxLength: number, secrets: readonly str
 
 const MAX_REASON = 300;
 
-/** What a log line says of an error. Addresses are left out: a presigned one is a credential. */
+/** What a log line says about an error. Addresses are left out: a presigned one is a credential. */
 export function errorFields(error: unknown): { readonly error: string; readonly reason: string } {
   const text = error instanceof Error ? error.message : String(error);
   return {

@@ -8,32 +8,36 @@ export type Verdict = 'done' | 'again';
 /** One receipt of one message. */
 export interface Delivery {
   readonly record: SQSRecord;
-  /** How often the message was received, this time among them. */
+  /** How often the message was received, this time included. */
   readonly attempt: number;
   readonly context: Context;
-  /** Every line carries the ids of the invocation, the message and what it is about. */
+  /** Every line carries the ids of the invocation, the message and its subject. */
   readonly log: Log;
 }
 
 export interface QueueWorkerOptions<Message> {
   readonly log: Log;
-  /** Reads a body; throws where it is no message of ours. */
+  /** Reads a body; throws where it is not a message of ours. */
   readonly parse: (body: string) => Message;
   /** The ids that an operator looks for. */
   readonly ids: (message: Message) => Record<string, unknown>;
   readonly work: (message: Message, delivery: Delivery) => Promise<Verdict>;
   /** A body that `parse` refused. */
   readonly unreadable: (error: unknown, delivery: Delivery) => Promise<Verdict>;
-  /** What ends a try without being a fault, such as a lease that another invocation took; all else is logged as an error. */
+  /**
+   * What ends a try without being a fault, such as a lease that another invocation took; all else is logged
+   * as an error.
+   */
   readonly isExpected?: (error: unknown) => boolean;
-  /** Around each message, also where it fails. */
+  /** Wraps each message, even one that fails. */
   readonly cleanUp?: () => void;
 }
 
 /**
- * The loop of a function that an SQS queue feeds. A message is answered for alone (`batchItemFailures`): done, or to come again, which
- * is also what any error means, so that the queue's own redrive stands behind everything. What to try again, when, and what to report is
- * the block's. In a FIFO queue nothing overtakes: behind a message that is to come again the rest of its group waits.
+ * The loop of a function that an SQS queue feeds. Each message is answered individually
+ * (`batchItemFailures`): done, or to come again, which is also what any error means, so that the queue's own
+ * redrive is behind everything. What to try again, when, and what to report is up to the block. In a FIFO
+ * queue nothing overtakes: behind a message that is to come again the rest of its group waits.
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
  */
 export function createQueueWorker<Message>(

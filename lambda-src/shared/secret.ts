@@ -1,19 +1,25 @@
 import type { SecretsManager } from './aws/secrets-manager';
 
-/** What is read from elsewhere and kept for a minute; `fresh` where what is known was refused. */
+/** What is read from elsewhere and kept for a minute; `fresh` where the known value was refused. */
 export type Cached<T> = (fresh?: boolean) => Promise<T>;
 
 const MAX_AGE_MS = 60_000;
 const MAX_STALE_MS = 3_600_000;
-/** Between two reads that a refusal asks for: whoever sends wrong keys must not make the function read without end. */
+/**
+ * The least time between two reads that refusals cause: whoever sends wrong keys must not make the function
+ * read endlessly.
+ */
 const MIN_FRESH_MS = 10_000;
 
-/** A secret to show to somebody: its current value. */
+/** A secret that we show to others: its current value. */
 export function cachedSecret(client: SecretsManager, secretArn: string, now: () => number): Cached<string> {
   return cached(() => readSecret(client, secretArn), now);
 }
 
-/** A secret that others show: its current value and the one before it, so that a rotation may take its time on their side. */
+/**
+ * A secret that others show to us: its current value and the one before it, so that a rotation may take its
+ * time on their side.
+ */
 export function acceptedSecrets(
   client: SecretsManager,
   secretArn: string,
@@ -29,8 +35,8 @@ export function acceptedSecrets(
 }
 
 /**
- * Keeps a value for a minute, so that a changed one is seen within it, and at once where the old one is refused. While it cannot be
- * read, the value from before counts for up to an hour.
+ * Keeps a value for a minute, so that a changed one is seen within it, and at once where the old one is
+ * refused. While it cannot be read, the last value counts for up to an hour.
  */
 function cached<T>(read: () => Promise<T>, now: () => number): Cached<T> {
   let known: { readonly value: T; readonly at: number } | undefined;

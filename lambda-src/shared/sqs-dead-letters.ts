@@ -3,7 +3,7 @@ import type { SQSRecord } from 'aws-lambda';
 import type { Sqs } from './aws/sqs';
 import { printable } from './printable';
 
-/** Where a message goes that cannot be done. */
+/** Where a message goes that cannot be handled. */
 export interface DeadLetters {
   /** @param why becomes the message's attributes, by name */
   send(record: SQSRecord, why: Readonly<Record<string, string>>): Promise<void>;
@@ -11,7 +11,9 @@ export interface DeadLetters {
 
 const MAX_ATTRIBUTE_LENGTH = 512;
 
-/** The message as it was, with the reason beside it, so that a redrive sends the very same once more. */
+/**
+ * The message as it was, with the reason beside it, so that a redrive sends exactly the same message again.
+ */
 export function sqsDeadLetters(client: Sqs, queueUrl: string): DeadLetters {
   return {
     async send({ body, messageId, attributes }, why) {

@@ -95,8 +95,8 @@ function notInTime(cause: DeadlinePassed): Refusal {
   const refusal = new Refusal(
     'NotInTime',
     503,
-    'The table did not answer in time, so this was done or not. Ask for it again, with the same idempotency key where there is one: ' +
-      'it has one effect',
+    'The table did not answer in time, so this may have been done or not. Repeat it, with the same idempotency key where there is one: ' +
+      'it takes effect once',
     1,
   );
   refusal.cause = cause;

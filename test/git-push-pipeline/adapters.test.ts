@@ -73,7 +73,7 @@ describe('credentials of a host', () => {
   test.each([
     ['ssh://git@git.example/a', 'x', /are for https, but the clone address is one of ssh/],
     ['https://git.example/a', '{"token":"s3cret"}', /no text under "password"/],
-    ['https://git.example/a', '{s3cret', /begins like JSON and is none/],
+    ['https://git.example/a', '{s3cret', /begins like JSON and is not valid JSON/],
   ])('%s with %j is a clear error without the value', async (address, value, message) => {
     const error = (await find(address, value).catch((caught: Error) => caught)) as Error;
     expect(error.message).toMatch(message);

@@ -398,11 +398,12 @@ describe('the work function', () => {
     expect(happened.puts).toHaveLength(2);
     expect(metrics.DirectoriesGone).toBe(1);
     expect(lines.find(line => line.includes('directories are gone'))).toContain('["services/old"]');
-    // What was there before may be there no more: the tip is published all the same, and the log says what is not known.
+    // What was there before may be there no more: the tip is published all the same, and the log says what is
+    // not known.
     happened.stored.clear();
     await work(split, 1, message({ hint: { before: LOST, after: COMMIT } }));
     expect([happened.puts.length, metrics.DirectoriesGone, metrics.PushesFailed]).toEqual([4, 1, undefined]);
-    expect(lines.join()).toContain('whether directories are gone could not be told');
+    expect(lines.join()).toContain('whether directories are gone could not be determined');
   });
 
   test('an object that another worker put in the meantime is looked at again', async () => {

@@ -119,7 +119,7 @@ describe('what cannot be done', () => {
     await eventually(async () => (await runners.queued('Dry')) === 0);
     expect(await runners.deadLetters('Dry')).toContainEqual({
       body: 'nonsense',
-      reason: 'The message is no run.',
+      reason: 'The message is not a run.',
     });
   });
 

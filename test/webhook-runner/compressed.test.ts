@@ -73,7 +73,8 @@ describe('gzip', () => {
       });
       expect(ids(harness)).toEqual(upTo(6_000));
       expect(slices).toBeGreaterThan(5);
-      // A block or two more for each slice; from the beginning each time it would be slices / 2 times the file.
+      // A block or two more for each slice; from the beginning each time it would be slices / 2 times the
+      // file.
       expect(read.bytes).toBeLessThan(2 * size);
       const starts = harness.host.requests.slice(1).map(({ range }) => Number(/\d+/.exec(range ?? '')?.[0]));
       expect(starts).toEqual([...starts].sort((a, b) => a - b));
@@ -149,7 +150,7 @@ describe('gzip', () => {
       const { end } = await inSlices(harness);
       expect(end.outcome).toMatchObject({
         state: 'failed',
-        reason: 'data_url is not a whole gzip file: its checksum is another one',
+        reason: 'data_url is not a whole gzip file: its checksum differs',
       });
     });
   });
@@ -165,7 +166,7 @@ describe('a source that gives less in a slice than a batch', () => {
       expect(end.outcome).toMatchObject({
         state: 'failed',
         reason:
-          'data_url delivers too slowly to get on; 0 records were delivered; go on with batch_offset 0.',
+          'data_url delivers too slowly to make progress; 0 records were delivered; go on with batch_offset 0.',
       });
       expect(harness.callback.statuses.at(-1)).toMatchObject({ state: 'failed' });
     });
@@ -226,7 +227,7 @@ describe('zstd', () => {
       const { end } = await inSlices(harness);
       expect(end.outcome).toMatchObject({
         state: 'failed',
-        reason: expect.stringMatching(/^data_url delivers too slowly to get on/),
+        reason: expect.stringMatching(/^data_url delivers too slowly to make progress/),
       });
     });
   });

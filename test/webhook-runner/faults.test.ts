@@ -150,7 +150,7 @@ describe('a destination', () => {
       expect(end).toMatchObject({ records: 8, delivered: 8, failedRecords: 0, failedBatches: 0 });
       expect(end.outcome).toEqual({
         state: 'failed',
-        reason: `The destination is unavailable since ${new Date(begin).toISOString()}; 8 records were delivered; go on with batch_offset 8.`,
+        reason: `The destination has been unavailable since ${new Date(begin).toISOString()}; 8 records were delivered; go on with batch_offset 8.`,
         reported: true,
       });
       expect(harness.failed).toEqual([]);
@@ -166,7 +166,7 @@ describe('a destination', () => {
       };
       const end = await harness.toEnd();
       expect(end.outcome?.reason).toMatch(
-        /^The run was ended: the destination is unavailable since .* go on with batch_offset 0\.$/,
+        /^The run was ended: the destination has been unavailable since .* go on with batch_offset 0\.$/,
       );
       expect(harness.time - begin).toBeGreaterThanOrEqual(600_000);
       expect(harness.time - begin).toBeLessThan(1_200_000);

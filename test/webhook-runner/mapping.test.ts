@@ -385,7 +385,10 @@ describe("a user's mapping", () => {
         expect(end).toMatchObject({ records: 8, delivered: 5, failedRecords: 2, failedBatches: 0 });
         expect(harness.callback.statuses.at(-1)).toMatchObject({
           reason: '2 of 8 records failed, 1 left out by the mapping.',
-          errors: ['record 2 could not be mapped: no use', 'record 6 was mapped to what is not an object'],
+          errors: [
+            'record 2 could not be mapped: no use',
+            'record 6 was mapped to something that is not an object',
+          ],
         });
       },
     );

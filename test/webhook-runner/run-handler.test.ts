@@ -358,7 +358,7 @@ test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint"
   '%s is no run',
   async body => {
     expect(await handle(body)).toEqual(DONE);
-    expect(dead).toEqual([{ body, reason: 'The message is no run.' }]);
+    expect(dead).toEqual([{ body, reason: 'The message is not a run.' }]);
   },
 );
 

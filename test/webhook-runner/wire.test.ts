@@ -342,7 +342,7 @@ describe('the answer of a destination function', () => {
       undefined,
       { kind: 'delivered', failures: [{ index: 1, reason: 'no' }] },
     ],
-    ['not json', undefined, { kind: 'refused', reason: 'the function answered what is not JSON' }],
+    ['not json', undefined, { kind: 'refused', reason: "the function's answer is not JSON" }],
     ['{"errorMessage":"boom"}', 'Unhandled', { kind: 'unavailable', reason: 'the function failed: boom' }],
     ['{}', 'Unhandled', { kind: 'unavailable', reason: 'the function failed: Unhandled' }],
   ])('%s (%s)', (payload, functionError, expected) => {

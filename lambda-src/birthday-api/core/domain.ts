@@ -17,17 +17,22 @@ export interface User {
   readonly name: string;
   /** Equal for all names that differ only by something invisible. */
   readonly key: string;
-  /** What the version before found the name by, where that was something else. */
+  /** What the previous version found the name by, where that was something else. */
   readonly oldKey?: string;
 }
 
-/** A mark needs a letter to stand on, so a name begins with a letter. */
+/** A mark needs a letter to sit on, so a name begins with a letter. */
 const VISIBLE_NAME = /^\p{L}[\p{L}\p{M}]*$/u;
-/** Letters with their marks, and the two joiners that Persian, Sinhala and other scripts need inside a word. */
+/**
+ * Letters with their marks, and the two joiners that Persian, Sinhala and other scripts need inside a word.
+ */
 const NAME = /^[\p{L}\p{M}\u200C\u200D]+$/u;
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
 
-/** Malayalam wrote six final consonants with a joiner, before Unicode 5.1 gave each a character: both look the same. */
+/**
+ * Malayalam wrote six final consonants with a joiner before Unicode 5.1 gave each a character: both look the
+ * same.
+ */
 const CHILLUS: Readonly<Record<string, string>> = {
   '\u0D15': '\u0D7F',
   '\u0D23': '\u0D7A',
@@ -38,7 +43,10 @@ const CHILLUS: Readonly<Record<string, string>> = {
 };
 const OLD_CHILLU = /([\u0D15\u0D23\u0D28\u0D30\u0D32\u0D33])\u0D4D\u200D/gu;
 
-/** The user whose name this is, or undefined if it is no name: letters of any script with their marks and joiners. */
+/**
+ * The user whose name this is, or undefined if it is not a name: letters of any script with their marks and
+ * joiners.
+ */
 export function parseUser(text: string | undefined): User | undefined {
   const name = text?.normalize('NFC');
   if (name === undefined || [...name].length > MAX_USER_LENGTH || !NAME.test(name)) return undefined;
@@ -64,7 +72,10 @@ export function parseDate(text: string): CalendarDate | undefined {
   return real ? date : undefined;
 }
 
-/** Which day an instant is in the process's own time zone: a date formatter costs 20 ms the first time, and this nothing. */
+/**
+ * Which day an instant is in the process's own time zone: a date formatter costs 20 ms the first time, this
+ * nothing.
+ */
 export function localDate(instant: Date): CalendarDate {
   return { year: instant.getFullYear(), month: instant.getMonth() + 1, day: instant.getDate() };
 }
@@ -108,7 +119,10 @@ function isLeapYear(year: number): boolean {
   return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
 }
 
-/** Days since 1970 in UTC, where every day has 24 hours. `Date.UTC` itself would read the years 1 to 99 as 1901 to 1999. */
+/**
+ * Days since 1970 in UTC, where every day has 24 hours. `Date.UTC` itself would read the years 1 to 99 as
+ * 1901 to 1999.
+ */
 function dayNumber({ year, month, day }: CalendarDate): number {
   return new Date(0).setUTCFullYear(year, month - 1, day) / MS_PER_DAY;
 }

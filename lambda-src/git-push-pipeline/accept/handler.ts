@@ -25,21 +25,21 @@ export interface Ports {
   readonly queue: PushQueue;
   readonly clock: Clock;
   readonly log: Log;
-  /** All but the secrets, which are read when they are needed. */
+  /** All except the secrets, which are read when they are needed. */
   readonly policy: Omit<AcceptPolicy, 'secrets'>;
-  /** The values that senders may prove to know; none where an authorizer decides alone. */
+  /** The values that senders may prove they know; none where an authorizer alone decides. */
   readonly webhookSecrets?: Cached<readonly string[]>;
   /** The partition's domain, where CodeCommit is used. */
   readonly codeCommitUrlSuffix?: string;
 }
 
-/** What EventBridge hands over, as far as it tells such an event from one of the HTTP API. */
+/** What EventBridge sends, as far as it tells such an event from one of the HTTP API. */
 export interface CodeCommitEvent {
   readonly 'detail-type': string;
   readonly source: string;
 }
 
-/** What the construct's own schedule hands over. Nobody else can: an event of the HTTP API has no such member. */
+/** What the construct's own schedule sends. Nobody else can: an event of the HTTP API has no such member. */
 export interface ReconcileEvent {
   /** As `repositories` names it. */
   readonly reconcile: string;
@@ -52,7 +52,7 @@ export type AcceptHandler = (
   context: Context,
 ) => Promise<HttpResponse>;
 
-/** `POST` of a git host's webhook, and CodeCommit's events. Answers once everything lies in the queue. */
+/** `POST` of a git host's webhook, and CodeCommit's events. Answers once everything is in the queue. */
 export function createHandler(ports: Ports): AcceptHandler {
   const { clock, log, policy, codeCommitUrlSuffix } = ports;
   return async (event, context) => {
@@ -84,14 +84,16 @@ export function createHandler(ports: Ports): AcceptHandler {
     const accept = async (fresh: boolean) =>
       acceptWebhook(request, { ...policy, secrets: (await ports.webhookSecrets?.(fresh)) ?? [] }, now);
     const acceptance = await accept(false);
-    // The secret may just have been changed: what was read a minute ago refuses nobody for good.
+    // The secret may just have been changed: a value from a minute ago must not be the reason to refuse
+    // anybody.
     return queueAccepted(acceptance.status === 401 ? await accept(true) : acceptance, ports, requestLog);
   };
 }
 
 async function queueAccepted(acceptance: Acceptance, { queue }: Ports, log: Log): Promise<HttpResponse> {
   const { status, message, provider, deliveryId, messages, skipped } = acceptance;
-  // Should a send fail, the host gets a 5xx and delivers again: what was sent before has the same deduplication id then.
+  // Should a send fail, the host gets a 5xx and delivers again: what was sent before then has the same
+  // deduplication id.
   await queue.send(messages);
   const about = { provider, deliveryId };
   for (const { repository, ref, hint } of messages) {
@@ -106,7 +108,7 @@ async function queueAccepted(acceptance: Acceptance, { queue }: Ports, log: Log)
   return json(status, { message });
 }
 
-/** Zeros are written too: a sum over a quiet time is 0 then, and not missing. */
+/** Zeros are written too: a sum over a quiet time is then 0 and not missing. */
 function counted(accepted: number, skipped: number, refused: number): Measurements {
   return {
     [METRIC.pushesAccepted]: accepted,

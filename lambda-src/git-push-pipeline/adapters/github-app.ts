@@ -6,7 +6,7 @@ import { errorText, GitError, safeText } from '../git/errors';
 import type { GitCredentials } from '../git/transport';
 
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** A token that is about to end is not begun with. */
+/** A token that is about to expire is not used any more. */
 const KEPT_UNTIL_MS = 5 * 60_000;
 
 export interface GitHubApp {
@@ -21,7 +21,10 @@ interface InstallationToken {
   readonly endsAt: number;
 }
 
-/** Tokens of installations, each for one repository and to read its contents, kept until shortly before their end. */
+/**
+ * Tokens of installations, each for one repository and to read its contents, kept until shortly before they
+ * expire.
+ */
 export class GitHubAppTokens {
   private readonly kept = new Map<string, InstallationToken>();
 
@@ -47,7 +50,7 @@ export class GitHubAppTokens {
   private async create(path: string, app: GitHubApp): Promise<InstallationToken> {
     const [owner, repository, ...more] = path.split('/');
     if (repository === undefined || more.length > 0) {
-      throw new GitError('CONFIGURATION', 'a GitHub App opens repositories such as owner/name only');
+      throw new GitError('CONFIGURATION', 'a GitHub App can only open repositories such as owner/name');
     }
     let proof: string;
     try {

@@ -26,7 +26,7 @@ export async function credentialsFor(
   readSecret: (arn: string) => Promise<string>,
   appCredentials: (address: RepositoryAddress, app: GitHubApp) => Promise<GitCredentials>,
 ): Promise<GitCredentials | undefined> {
-  // Keys and tokens for one repository may stand side by side: the way that it is cloned decides.
+  // One repository may have both a key and a token: the way it is cloned decides.
   const fits = known.filter(({ reference }) => schemeOf(reference) === address.scheme);
   const reference = (mostSpecific(address, fits) ?? anyPort(address, fits))?.reference;
   if (reference === undefined) {
@@ -84,7 +84,7 @@ function jsonFields(value: string): Record<string, unknown> | undefined {
   try {
     return JSON.parse(value) as Record<string, unknown>;
   } catch {
-    throw new GitError('CONFIGURATION', 'the secret of the git host begins like JSON and is none');
+    throw new GitError('CONFIGURATION', 'the secret of the git host begins like JSON and is not valid JSON');
   }
 }
 

@@ -12,7 +12,7 @@ const FIRST_PAUSE_MS = 200;
 const MAX_OBJECT_BYTES = 5 * 1024 ** 3;
 
 /**
- * @param client makes one attempt a call
+ * @param client makes one attempt per call
  * @param open opens the zip anew for each attempt
  */
 export function s3ZipStore(
@@ -36,7 +36,8 @@ export function s3ZipStore(
       } catch (error) {
         const status = statusOf(error);
         if (status === 404) return 'none';
-        // S3 says of a missing object that it is missing only to who may list the bucket, which this function may not.
+        // S3 says that an object is missing only to those who may list the bucket, which this function may
+        // not.
         if (status === 403) return 'hidden';
         throw error;
       }
@@ -77,7 +78,7 @@ export function s3ZipStore(
   };
 }
 
-/** Tries again what S3 could not do now, as long as there is time. */
+/** Tries again what S3 could not do at the moment, while there is time. */
 async function patiently<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -18,7 +18,7 @@ import {
 import { printable } from '../../shared/printable';
 
 export interface AcceptPolicy extends RefFilter {
-  /** Any of these proves a sender; two at once while a secret is rotated. */
+  /** Any of these proves who the sender is; there are two while a secret is rotated. */
   readonly secrets: readonly string[];
   /** Whether an authorizer stands before this function: then no secret is required. */
   readonly hasAuthorizer: boolean;
@@ -47,7 +47,7 @@ export interface Acceptance {
 export const MAX_BODY_BYTES = 6 * 1024 * 1024;
 const MAX_CHANGES = 500;
 
-/** Decides over one webhook: who sent it, what it says, and what of it goes into the queue. */
+/** Decides about one webhook: who sent it, what it says, and what of it goes into the queue. */
 export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, nowMs: number): Acceptance {
   const secrets = policy.secrets.filter(secret => secret !== '');
   if (secrets.length === 0 && !policy.hasAuthorizer) {
@@ -61,7 +61,7 @@ export function acceptWebhook(request: WebhookRequest, policy: AcceptPolicy, now
   if (host === undefined && !policy.hasAuthorizer) {
     return refusal(
       400,
-      'the request is of no known provider: it has neither the headers of a git host nor X-Push-Signature-256',
+      'the request is not from a known provider: it has neither the headers of a git host nor X-Push-Signature-256',
     );
   }
   if (secrets.length > 0 && !(host ?? generic).authenticate(request, secrets, nowMs)) {
@@ -127,7 +127,7 @@ export function acceptDelivery(
   return { status: messages.length > 0 ? 202 : 200, message, provider, deliveryId, messages, skipped };
 }
 
-/** The first address that the allow-list holds; which of https and ssh goes first is the policy's choice. */
+/** The first address that is on the allow-list; the policy decides which of https and ssh goes first. */
 function listedAddress(candidates: readonly string[], policy: AcceptPolicy): RepositoryAddress | undefined {
   const listed: RepositoryAddress[] = [];
   for (const candidate of candidates.slice(0, 10)) {
@@ -147,7 +147,7 @@ export function addressToReconcile(repository: string, policy: AcceptPolicy): Re
     ? [repository]
     : [`https://${repository}`, `ssh://git@${repository}`];
   const listed = candidates.map(parseAddress).filter(candidate => isListed(candidate, policy.repositories));
-  // The port is the pattern's, so a key for another port of the host is none for this.
+  // The port is the pattern's, so a key for another port of the host does not count here.
   const hasKey = (candidate: RepositoryAddress): boolean =>
     candidate.scheme === 'ssh' &&
     (policy.sshPatterns ?? []).some(pattern =>
@@ -159,7 +159,7 @@ export function addressToReconcile(repository: string, policy: AcceptPolicy): Re
 }
 
 function prefersSsh(address: RepositoryAddress, { sshPatterns = [] }: AcceptPolicy): boolean {
-  // Which port is right is not known before one of the addresses is chosen.
+  // Which port is right is not known until one of the addresses is chosen.
   const { port: _, ...anyPort } = address;
   return sshPatterns.some(({ port: __, ...pattern }) =>
     matchesPattern({ ...anyPort, scheme: 'ssh' }, pattern),

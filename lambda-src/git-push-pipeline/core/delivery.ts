@@ -12,7 +12,7 @@ export interface Delivery {
   readonly provider: PushProvider;
   readonly deliveryId: string;
   readonly pusher?: string;
-  /** The spellings of where the repository is cloned from that the payload gives. */
+  /** The clone addresses that the payload gives, as it spells them. */
   readonly cloneAddresses: readonly string[];
   readonly changes: readonly RefChange[];
 }

@@ -4,7 +4,10 @@ import { isCommitKey, isDirectoryKey, renderKey } from '../../../src/git-push-pi
 import { isBranchOrTag, isWantedRef, type RefFilter } from '../../../src/git-push-pipeline/refs';
 import { formatAddress, isListed, parseAddress } from '../../../src/git-push-pipeline/repository-address';
 
-/** What the work function is asked when it is invoked by hand: would a push of this ref be published, and if not, why not? */
+/**
+ * The question that the work function answers when it is invoked by hand: would a push of this ref be
+ * published, and if not, why not?
+ */
 export interface DoctorRequest {
   readonly doctor: { readonly repository: string; readonly ref: string };
 }
@@ -27,7 +30,10 @@ export function isDoctorRequest(event: object): event is DoctorRequest {
   return 'doctor' in event;
 }
 
-/** Looks in the order in which a push goes, with the function's own role, network and secrets; ends at the first thing that fails. */
+/**
+ * Checks in the order that a push takes, with the function's own role, network and secrets; stops at the
+ * first thing that fails.
+ */
 export async function examine({ doctor }: DoctorRequest, ports: DoctorPorts): Promise<Finding[]> {
   const findings: Finding[] = [];
   const { git, store, settings, filter, signal } = ports;

@@ -1,4 +1,4 @@
-/** Why a message cannot be done, said for programs and for people. */
+/** Why a message cannot be handled, for programs and for people. */
 export class PushFailure extends Error {
   public constructor(
     public readonly code: string,

@@ -13,7 +13,10 @@ export class InvalidMessageError extends Error {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Reads a message that anyone with access to the queue may have sent. Messages of the version before are read too. */
+/**
+ * Reads a message that anyone with access to the queue may have sent. Messages of the previous version are
+ * read too.
+ */
 export function parseQueueMessage(body: string): QueueMessage {
   let fields: Fields;
   try {
@@ -85,7 +88,10 @@ function text(fields: Fields, name: string, max: number): string {
   return value;
 }
 
-/** All changes of one ref are in one group, which is done in order; a reconciliation is in the group of its repository. */
+/**
+ * All changes of one ref are in one group, which is processed in order; a reconciliation is in the group of
+ * its repository.
+ */
 export function routing(message: QueueMessage): PushMessageRouting {
   const repository = repositoryIdentity(parseAddress(message.repository));
   if (message.kind === 'reconcile') {

@@ -12,7 +12,7 @@ const METADATA_PREFIX = 'x-amz-meta-'.length;
 const MAX_SUMMARY = 1024;
 export const REVISION_SUMMARY = 'codepipeline-artifact-revision-summary';
 
-/** What an object says of itself: the only state that there is. */
+/** What an object says about itself: the only state that there is. */
 export interface ZipFacts {
   readonly repository: string;
   readonly ref: string;
@@ -20,7 +20,7 @@ export interface ZipFacts {
   readonly commitTime: number;
   /** Of the commit. */
   readonly message: string;
-  /** Of what is wanted of the commit: equal where a zip would differ in nothing that is wanted. */
+  /** Of the wanted contents of the commit: equal where a zip would not differ in anything that is wanted. */
   readonly fingerprint?: string;
   /** Of the source, and of every option that changes a zip. */
   readonly options?: string;
@@ -30,7 +30,7 @@ export interface ZipFacts {
 }
 
 export function metadata(facts: ZipFacts): Record<string, string> {
-  // What is read again comes first: only what comes last can be cut.
+  // What is read back comes first: only what comes last can be cut.
   const entries: [string, string][] = [
     ['commit', facts.commit],
     ['commit-time', isoTime(facts.commitTime)],
@@ -55,7 +55,10 @@ export function metadata(facts: ZipFacts): Record<string, string> {
   return result;
 }
 
-/** What is read again of an object's metadata; undefined where another program wrote the object, or an older version of this. */
+/**
+ * What is read back from an object's metadata; undefined where another program, or an older version of this
+ * one, wrote the object.
+ */
 export interface StoredFacts {
   readonly commit: string;
   readonly commitTime: string;
@@ -86,7 +89,7 @@ function percentDecoded(text: string): string {
   }
 }
 
-/** Never cuts a percent sequence in two. */
+/** Never splits a percent sequence. */
 function clip(value: string, length: number): string {
   return value.length <= length
     ? value
@@ -96,7 +99,7 @@ function clip(value: string, length: number): string {
         .trimEnd();
 }
 
-/** Reversible: every byte outside of printable ASCII, and the percent sign, as %XX. */
+/** Reversible: every byte outside printable ASCII, and the percent sign, as %XX. */
 function percentEncoded(text: string): string {
   return [...Buffer.from(text, 'utf8')]
     .map(byte =>
@@ -107,7 +110,10 @@ function percentEncoded(text: string): string {
     .join('');
 }
 
-/** The commit message's first line as people read it: accents fall off, what has no ASCII form becomes a question mark. */
+/**
+ * The commit message's first line as people read it: accents are dropped, and what has no ASCII form becomes
+ * a question mark.
+ */
 function summary(message: string): string {
   const line = message.trim().split(/\r?\n/)[0] ?? '';
   return line

@@ -6,7 +6,7 @@ export class PayloadError extends Error {
   }
 }
 
-/** A view of hostile JSON: every step is checked, and an error names where. */
+/** A view of hostile JSON: every step is checked, and an error names the place. */
 export class Payload {
   public static parse(text: string): Payload {
     let value: unknown;

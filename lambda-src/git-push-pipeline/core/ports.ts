@@ -3,7 +3,7 @@ import type { StoredFacts } from './metadata';
 import type { FailedDetail, PublishedDetail, QueueMessage } from '../../../src/git-push-pipeline/contract';
 import type { RepositoryAddress } from '../../../src/git-push-pipeline/repository-address';
 
-/** What the functions need of the world; adapters/ and git/ have it. */
+/** What the functions need from outside; adapters/ and git/ implement it. */
 
 /** A ref of a repository. */
 export interface Source {
@@ -16,7 +16,7 @@ export interface Source {
 export interface Tip {
   /** What the ref holds: a commit, or the tag object of an annotated tag. */
   readonly id: string;
-  /** The commit that it leads to. */
+  /** The commit that it points to. */
   readonly commit: string;
 }
 
@@ -27,7 +27,7 @@ export interface GitProtocol {
   readonly filters: boolean;
 }
 
-/** What one zip holds of a commit: all of it, or one directory. */
+/** What part of a commit one zip holds: all of it, or one directory. */
 export interface Part {
   /** The directory's path; undefined for the whole commit. */
   readonly directory?: string;
@@ -46,17 +46,17 @@ export interface CommitZip {
   readonly commitTime: number;
   /** The commit's message. */
   readonly message: string;
-  /** Of what is wanted of the commit. */
+  /** Of the wanted contents of the commit. */
   readonly fingerprint: string;
   readonly lfsPointers: number;
   readonly skippedExtraFiles: readonly string[];
 }
 
-/** The git host, for the time of one message. */
+/** The git host, for the duration of one message. */
 export interface Git {
   /** Where the ref stands, or undefined where it is gone. */
   tip(source: Source): Promise<Tip | undefined>;
-  /** What the host speaks, for whoever sets it up. */
+  /** Which protocol the host speaks, for whoever sets it up. */
   protocol(address: RepositoryAddress): Promise<GitProtocol>;
   /** All branches and tags of a repository with where they stand. */
   refs(address: RepositoryAddress): Promise<readonly { readonly ref: string; readonly tip: Tip }[]>;
@@ -69,7 +69,7 @@ export interface Git {
   close(): void;
 }
 
-/** An object that is there. */
+/** An object that exists. */
 export interface StoredZip {
   readonly etag: string;
   readonly versionId?: string;
@@ -79,16 +79,16 @@ export interface StoredZip {
   readonly facts?: StoredFacts;
 }
 
-/** Another write came between: what was decided on is no longer so. */
+/** Another write came in between: what the decision was based on no longer holds. */
 export class ConditionFailed extends Error {}
 
 export interface ZipStore {
   readonly bucket: string;
-  /** `hidden` where S3 does not say whether there is one, which it tells nobody who may not list. */
+  /** `hidden` where S3 does not say whether there is one, as it does not for those who may not list. */
   head(key: string, signal: AbortSignal): Promise<StoredZip | 'none' | 'hidden'>;
   /**
    * @param replaces the ETag of the object that this one replaces; undefined where there must be none
-   * @throws ConditionFailed where that is not so
+   * @throws ConditionFailed where that is not the case
    */
   put(
     file: string,
@@ -111,7 +111,7 @@ export interface PushQueue {
   send(messages: readonly QueueMessage[]): Promise<void>;
 }
 
-/** Where a push goes that cannot be done. */
+/** Where a push goes that cannot be handled. */
 export interface DeadLetters {
   send(record: SQSRecord, code: string, reason: string): Promise<void>;
 }

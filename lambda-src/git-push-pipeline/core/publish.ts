@@ -23,14 +23,15 @@ import type { Measurements } from '../../shared/metrics';
  * A webhook says only that a ref moved. What is published is where the ref stands when its turn comes, and it is published
  * where the object does not hold it already. Two rules keep an older tip from replacing a newer one, whatever was reordered,
  * doubled, lost or done by two workers at a time (test/git-push-pipeline/model.test.ts searches all of it):
- * the tip is asked for again between reading the object and replacing it, and it is replaced only as it was read. A third one
- * keeps a tip from being taken for stored while an older one is on its way: after replacing, the tip is asked for once more.
+ * the tip is asked for again between reading the object and replacing it, and it is replaced only in the
+ * version that was read. A third one keeps a tip from being taken for stored while an older one is on its
+ * way: after replacing, the tip is asked for once more.
  */
 
 export interface PublishPorts {
   readonly git: Git;
   readonly store: ZipStore;
-  /** Tells of a stored object. */
+  /** Publishes that an object was stored. */
   readonly tell: (detail: PublishedDetail) => Promise<void>;
   readonly log: (message: string, fields: Record<string, unknown>, metrics?: Measurements) => void;
   /** Until when S3 may be asked. */
@@ -40,11 +41,11 @@ export interface PublishPorts {
 
 export interface PublishSettings {
   readonly keyTemplate: string;
-  /** As the construct lists them: a key is spelled as the permission for it. */
+  /** As the construct lists them: a key is spelled like the permission for it. */
   readonly repositories?: readonly RepositoryPattern[];
   /** Whether each directory that `splitBy` selects has a zip of its own. */
   readonly split: boolean;
-  /** Whether what is wanted of a commit is less than all of it. */
+  /** Whether less than all of a commit is wanted. */
   readonly paths: boolean;
   /** Of every option that changes a zip: another value makes every object stale. */
   readonly optionsDigest: string;
@@ -53,7 +54,7 @@ export interface PublishSettings {
 export interface Outcome {
   /** Zips that were stored. */
   readonly published: number;
-  /** Whether the ref had moved on, or was gone: what the message told of got no zip of its own. */
+  /** Whether the ref had moved on, or was gone: what the message was about got no zip of its own. */
   readonly superseded: boolean;
   /** Directories that the push removed: their zips stay as they are. */
   readonly gone: readonly string[];
@@ -75,7 +76,7 @@ export async function publish(source: Source, message: PushMessage, ports: Publi
       const superseded = isCommitKey(ports.settings.keyTemplate) ? await round.commit() : await round.tip();
       if (superseded !== 'moved') return { published, superseded, gone: round.goneDirectories };
     } catch (error) {
-      // Between asking where the ref stands and fetching that, the host may have thrown it away.
+      // Between asking where the ref stands and fetching that commit, the host may have thrown it away.
       if (codeOf(error) === 'COMMIT_NOT_FOUND' && round.follows) {
         if (n === 1) continue;
         throw new PushFailure('COMMIT_NOT_FOUND', (error as Error).message, true);
@@ -95,7 +96,7 @@ export async function publish(source: Source, message: PushMessage, ports: Publi
 
 /** One look at where the ref stands, and what follows from it. */
 class Round {
-  /** Whether the last object that was decided on could not be seen. */
+  /** Whether the last object that was decided about could not be seen. */
   public hidden = false;
   /** As the last look found them. */
   public goneDirectories: readonly string[] = [];
@@ -141,7 +142,8 @@ class Round {
     if (stale.length === 0) return this.isSuperseded(tip);
     let asked = false;
     for await (const zip of git.zips(this.source, tip.id, stale)) {
-      // Once is enough for all parts: none of them is replaced but as it was read before this.
+      // Once is enough for all parts: none of them is replaced except in the version that was read before
+      // this.
       if (!asked) {
         const now = await git.tip(this.source);
         if (now === undefined) return this.gone();
@@ -150,7 +152,8 @@ class Round {
       }
       await this.put(zip, stale.find(({ directory }) => directory === zip.part.directory)!);
     }
-    // Another worker may have found the object current before it was replaced, because the ref went back in the meantime.
+    // Another worker may have found the object current before it was replaced, because the ref went back in
+    // the meantime.
     const last = await this.lastLook();
     if (last !== undefined && last.id !== tip.id) return 'moved';
     return this.isSuperseded(tip);
@@ -164,7 +167,7 @@ class Round {
     const tip = hint && isBranch ? { id: hint.after, commit: hint.after } : await git.tip(this.source);
     const id = hint?.after ?? tip?.id;
     if (id === undefined) return this.gone();
-    // The commit that a tag object leads to is known before it is fetched only while the tag still is there.
+    // The commit that a tag object points to is known before the fetch only while the tag still exists.
     const isKnown = tip?.id === id;
     if (isKnown && (await this.isStored(await this.look({}, tip.commit)))) return false;
     try {
@@ -178,12 +181,15 @@ class Round {
       if (codeOf(error) !== 'COMMIT_NOT_FOUND') throw error;
       const now = await git.tip(this.source);
       if (now?.id === id) throw error;
-      this.ports.log('the host no longer gives the commit, and the ref has moved on', {});
+      this.ports.log('the host no longer has the commit, and the ref has moved on', {});
       return true;
     }
   }
 
-  /** What the webhook says was there before tells only which directories went: their objects are known to nobody else. */
+  /**
+   * What the webhook says was there before serves only to find which directories are gone: nothing else knows
+   * their objects.
+   */
   private async directories(tip: Tip): Promise<readonly Part[]> {
     const { git } = this.ports;
     const before = this.message.hint?.before;
@@ -196,7 +202,10 @@ class Round {
         return now;
       } catch (error) {
         // What the host no longer has, or what was too much then, must not keep the tip from being published.
-        this.ports.log('whether directories are gone could not be told', { before, code: codeOf(error) });
+        this.ports.log('whether directories are gone could not be determined', {
+          before,
+          code: codeOf(error),
+        });
       }
     }
     return (await git.directories(this.source, [tip.id]))[0];
@@ -234,7 +243,7 @@ class Round {
       const [old, fresh] = await this.ports.git.fingerprints(this.source, [before, after]);
       return old === fresh;
     } catch (error) {
-      // What the host no longer has cannot be compared: better a zip too many than one too few.
+      // What the host no longer has cannot be compared: better one zip too many than one too few.
       if (codeOf(error) !== 'COMMIT_NOT_FOUND') throw error;
       return false;
     }
@@ -301,7 +310,7 @@ class Round {
     );
   }
 
-  /** A try that stored the object, and ended before it could tell, is told now. */
+  /** A try that stored the object and ended before it could say so is published now. */
   private async tellIfUntold({ stored, key, directory }: Wanted): Promise<void> {
     if (typeof stored === 'string' || stored.facts?.deliveryId !== this.message.deliveryId) return;
     const { commit, commitTime, lfsPointers } = stored.facts;

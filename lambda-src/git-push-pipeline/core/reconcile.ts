@@ -26,7 +26,10 @@ export interface Reconciliation {
 const MAX_REFS = 10_000;
 const AT_A_TIME = 16;
 
-/** Compares every wanted ref with what is stored, and queues those that differ: a webhook for them was lost, or never sent. */
+/**
+ * Compares every wanted ref with what is stored, and queues those that differ: a webhook for them was lost,
+ * or never sent.
+ */
 export async function reconcile(message: ReconcileMessage, ports: ReconcilePorts): Promise<Reconciliation> {
   const address = parseAddress(message.repository);
   const refs = (await ports.git.refs(address)).filter(({ ref }) => isWantedRef(ref, ports.filter));
@@ -40,7 +43,8 @@ export async function reconcile(message: ReconcileMessage, ports: ReconcilePorts
   const { repository, deliveryId, receivedAt } = message;
   const isStored = async ({ ref, tip }: { ref: string; tip: Tip }): Promise<boolean> => {
     const { keyTemplate, optionsDigest, repositories, split } = ports.settings;
-    // Which keys a split commit has is not known before its trees are: its message is cheap where nothing changed.
+    // Which keys a split commit has is not known until its trees are: a message for it is cheap where
+    // nothing changed.
     if (split) return false;
     const key = renderKey(keyTemplate, { address, ref, commit: tip.commit }, repositories);
     const stored = await ports.store.head(key, ports.signal());

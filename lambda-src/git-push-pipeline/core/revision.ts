@@ -1,7 +1,7 @@
 /** What somebody may call a commit: a branch, a tag, a ref in full, `HEAD`, or the id itself. */
 export type Revision =
   | { readonly kind: 'id'; readonly id: string }
-  /** In git's own order: the first that there is, is meant. https://git-scm.com/docs/gitrevisions */
+  /** In git's own order: the first that exists is meant. https://git-scm.com/docs/gitrevisions */
   | { readonly kind: 'refs'; readonly names: readonly string[] };
 
 export function parseRevision(text: string): Revision {

@@ -17,7 +17,7 @@ export interface ResolvedCommit {
   readonly commit: Commit;
 }
 
-/** The commit that an id leads to: itself, or through annotated tags. */
+/** The commit that an id points to: itself, or through annotated tags. */
 export async function resolveCommit(store: ObjectStore, id: string): Promise<ResolvedCommit> {
   let at = id;
   for (let depth = 0; depth <= MAX_TAG_DEPTH; depth++) {
@@ -64,13 +64,16 @@ export interface ArchiveOptions {
 export interface Archive {
   readonly bytes: number;
   readonly entries: number;
-  /** Files that hold a pointer of Git LFS and not the content itself. */
+  /** Files that hold a Git LFS pointer and not the content itself. */
   readonly lfsPointers: number;
   /** Extra files that the repository's own kept out. */
   readonly skippedExtraFiles: readonly string[];
 }
 
-/** Writes the commit's tree as a zip: raw blobs in tree order, with exec bits, links and the bytes of names as they are. */
+/**
+ * Writes the commit's tree as a zip: raw blobs in tree order, with exec bits, links and the bytes of names as
+ * they are.
+ */
 export async function writeArchive(
   store: ObjectStore,
   resolved: ResolvedCommit,
@@ -110,7 +113,10 @@ class ArchiveWalk {
   public lfsPointers = 0;
   private readonly links = new Set<string>();
   private readonly backslashed: string[] = [];
-  /** Where links lead that an entry beside them could be written through, under the path of the link. */
+  /**
+   * Where links lead, under the path of the link, for links that an entry beside them could be written
+   * through.
+   */
   private readonly written = new Map<string, string>();
 
   public constructor(
@@ -133,7 +139,10 @@ class ArchiveWalk {
     return new Set(prefix.length === 0 ? entries.map(({ name }) => foldedName(name)) : []);
   }
 
-  /** A link is created, then the entry beside it is written through the link where both names are one: it must not lead anywhere. */
+  /**
+   * A link is created, then the entry beside it is written through the link where both names are one: it must
+   * not lead anywhere.
+   */
   private async checkTwins(store: ObjectStore, entries: readonly TreeEntry[], prefix: Buffer): Promise<void> {
     for (const { link, twin } of twinsOfLinks(entries)) {
       const path = Buffer.concat([prefix, link.name]);
@@ -230,7 +239,10 @@ class ArchiveWalk {
 
 const LFS_POINTER = Buffer.from('version https://git-lfs.github.com/spec/v1\n');
 
-/** https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer is a small file that begins with its version. */
+/**
+ * https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer is a small file that begins with its
+ * version.
+ */
 function isLfsPointer(data: Buffer): boolean {
   return data.length < 1024 && data.length > LFS_POINTER.length && data.indexOf(LFS_POINTER) === 0;
 }

@@ -10,7 +10,7 @@ export interface NetworkOptions {
   readonly ca?: string;
   /** `http://[user:password@]host:port` of a proxy that understands CONNECT, or the same with https. */
   readonly proxy?: string;
-  /** No byte for so long, while one is awaited, is a stall. @default 30000 */
+  /** Milliseconds without a byte, while one is awaited, that make a stall. @default 30000 */
   readonly stallTimeoutMs?: number;
 }
 
@@ -62,7 +62,10 @@ export async function startTls(
 
 const contexts = new Map<string, tls.SecureContext>();
 
-/** The public authorities and this one. Kept: to read all of them takes longer than the handshake, and a push makes several. */
+/**
+ * The public authorities and this one. Kept: reading all of them takes longer than the handshake, and a push
+ * makes several.
+ */
 function trusting(ca: string): tls.SecureContext {
   let context = contexts.get(ca);
   if (context === undefined) {
@@ -184,7 +187,7 @@ function requestTunnel(
   });
 }
 
-/** Names what a failed connection means. */
+/** Says what a failed connection means. */
 export function connectionError(error: unknown, where: string): GitError {
   if (error instanceof GitError) return error;
   if (error instanceof BlockedAddressError) return new GitError('BLOCKED_ADDRESS', safeText(error.message));

@@ -15,7 +15,7 @@ const MIN_DELTA = 4;
 /** Below this, a loop over bytes is faster than a call. */
 const SHORT_COPY = 24;
 const OUT_BUFFER = 1024 * 1024;
-/** How many instructions, of which a host may send millions, pass between two looks at the clock. */
+/** How many instructions, of which a host may send millions, run between two looks at the clock. */
 const TICK_MASK = 0xffff;
 
 export function readDeltaSizes(delta: Buffer): DeltaSizes {
@@ -38,8 +38,9 @@ export function readDeltaSizes(delta: Buffer): DeltaSizes {
 }
 
 /**
- * The object that a delta makes of its base. What the delta says comes from the git host: a delta of some kilobytes may hold millions
- * of instructions, so one loop does them all, without allocating, and asks `tick` now and then whether there is time.
+ * The object that a delta makes of its base. The delta comes from the git host: a delta of some kilobytes
+ * may hold millions of instructions, so one loop does them all, without allocating, and asks `tick` now and
+ * then whether there is time.
  *
  * @param tick throws where there is none
  */
@@ -50,7 +51,7 @@ export function applyDelta(base: Buffer | PagedBase, delta: Buffer, tick: () => 
   return out;
 }
 
-/** The same for a result too large to hold, which is handed on in pieces; a piece is good until the next. */
+/** The same for a result too large to hold, which is passed on in pieces; a piece is valid until the next. */
 export function applyDeltaInPieces(
   base: Buffer | PagedBase,
   delta: Buffer,

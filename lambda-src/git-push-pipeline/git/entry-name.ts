@@ -5,9 +5,9 @@ const IGNORED_BY_HFS = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g;
 const HARMLESS = /^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
 
 /**
- * Why a name cannot be in a zip that is unpacked somewhere, or undefined where it can. It is not known where the zip is unpacked:
- * what would leave the folder or make a `.git` on any system is refused. A backslash that leads nowhere else is a character like
- * others.
+ * Why a name cannot be in a zip that is unpacked somewhere, or undefined where it can. Where the zip will be
+ * unpacked is not known, so what would leave the folder or make a `.git` on any system is refused. A
+ * backslash that leads nowhere else is a character like any other.
  */
 export function unsafeName(name: Buffer, windowsSafe = false): string | undefined {
   const text = name.toString('utf8');
@@ -32,7 +32,10 @@ function isParent(part: string): boolean {
   return /^\.\.( [. ]*)?$/.test(part);
 }
 
-/** ".git" as Linux, Windows (short name, closing dots and spaces, streams) and macOS (case, ignored characters) read it. */
+/**
+ * ".git" as Linux, Windows (short name, closing dots and spaces, streams) and macOS (case, ignored
+ * characters) read it.
+ */
 function isDotGit(part: string): boolean {
   const plain = part
     .replace(IGNORED_BY_HFS, '')
@@ -42,7 +45,7 @@ function isDotGit(part: string): boolean {
   return plain === '.git' || plain === 'git~1';
 }
 
-/** A name that stands twice in a directory. */
+/** A name that occurs twice in a directory. */
 export function duplicateName(entries: readonly TreeEntry[]): Buffer | undefined {
   const seen = new Set<string>();
   for (const { name } of entries) {
@@ -53,7 +56,10 @@ export function duplicateName(entries: readonly TreeEntry[]): Buffer | undefined
   return undefined;
 }
 
-/** Links beside an entry that some system takes for the same name: what is unpacked into that one could go through the link. */
+/**
+ * Links beside an entry that some system takes for the same name: what is unpacked into that one could go
+ * through the link.
+ */
 export function twinsOfLinks(
   entries: readonly TreeEntry[],
 ): { readonly link: TreeEntry; readonly twin: TreeEntry }[] {

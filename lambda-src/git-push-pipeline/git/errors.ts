@@ -62,7 +62,7 @@ export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** A failure of the file system under the temporary directory, said as what it means for the push. */
+/** A failure of the file system under the temporary directory, in terms of what it means for the push. */
 export function fileError(error: unknown): unknown {
   if (errorCode(error) !== 'ENOSPC') return error;
   return new GitError(

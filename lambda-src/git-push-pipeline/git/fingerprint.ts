@@ -81,7 +81,7 @@ export async function directoriesOf(
   return found;
 }
 
-/** In tree order. `visit` tells whether to look into a directory. */
+/** In tree order. `visit` says whether to look into a directory. */
 async function walk(
   store: ObjectStore,
   tree: string,

@@ -27,7 +27,7 @@ export interface GitConnection {
 export interface GitClientOptions {
   /** How to reach a repository; asked again for each submodule. */
   readonly connection: (address: RepositoryAddress) => GitConnection | Promise<GitConnection>;
-  /** The allow-list. Nothing outside of it is ever connected to: no redirect, no submodule. */
+  /** The allow-list. Nothing outside it is ever connected to: no redirect, no submodule. */
   readonly isAllowed: (address: RepositoryAddress) => boolean;
   /** For scratch files and the zip. */
   readonly directory: string;
@@ -35,7 +35,7 @@ export interface GitClientOptions {
   /** Milliseconds since 1970. */
   readonly deadline: number;
   readonly signal?: AbortSignal;
-  /** For a person who waits for it at a terminal. */
+  /** For a person who is waiting at a terminal. */
   readonly progress?: Progress;
   readonly zip?: ZipOptions;
 }
@@ -56,7 +56,7 @@ export interface ZipOptions {
 /** Raised with every change of the zips' bytes: then every stored zip is stale. */
 const ZIP_FORMAT = 2;
 
-/** Of everything that changes a zip's bytes, but for the commit. */
+/** Of everything that changes a zip's bytes, except for the commit. */
 export function optionsDigest({
   addCommitFiles = true,
   fetchSubmodules: submodules = false,
@@ -72,7 +72,10 @@ interface Held {
   readonly complete: boolean;
 }
 
-/** What the work function needs of git: where refs stand, what a commit holds, and its zips. One message's work; closed after it. */
+/**
+ * What the work function needs of git: where refs stand, what a commit holds, and its zips. One message's
+ * work; closed after it.
+ */
 export class GitClient implements Git {
   private readonly limits: Limits;
   private readonly disk: DiskBudget;
@@ -99,7 +102,7 @@ export class GitClient implements Git {
     return listed.map(found => ({ ref: found.name, tip: tipOf(found) }));
   }
 
-  /** The first of some refs that there is, for a push made by hand. */
+  /** The first of some refs that exists, for a push made by hand. */
   public async resolve(
     address: RepositoryAddress,
     names: readonly string[],
@@ -212,7 +215,7 @@ export class GitClient implements Git {
     return paths === undefined ? digest(tree) : fingerprintOf(store, tree, paths, this.deadline);
   }
 
-  /** Commits with their trees; kept, for what is asked next. */
+  /** Commits with their trees; kept for the next question. */
   private async holdTrees(source: Source, ids: readonly string[]): Promise<Held> {
     if (ids.length === 1 && this.held?.id === ids[0]) return this.held;
     this.drop();
@@ -244,7 +247,7 @@ export class GitClient implements Git {
     return { commit: await resolveCommit(files, id), files };
   }
 
-  /** Or undefined where the host gives commits only. */
+  /** Or undefined where the host sends commits only. */
   private async fetchTrees(source: Source, trees: readonly string[]): Promise<ObjectStore | undefined> {
     try {
       return (await (await this.remote(source.address)).fetchAll(trees, { ofTrees: true })).store;

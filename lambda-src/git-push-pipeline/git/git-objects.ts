@@ -94,7 +94,9 @@ function splitHeaders(data: Buffer): { headers: string[]; body: string } {
   };
 }
 
-/** Commits say their encoding only where it is not UTF-8; what is no valid UTF-8 then is read as Latin-1. */
+/**
+ * Commits name their encoding only where it is not UTF-8; what is then not valid UTF-8 is read as Latin-1.
+ */
 function decoder(encoding: string | undefined): (latin1: string) => string {
   return latin1 => {
     const bytes = Buffer.from(latin1, 'latin1');

@@ -28,7 +28,7 @@ export interface GitRemoteOptions {
   readonly credentials?: GitCredentials;
   /** Whether an HTTPS redirect may lead to this address. @default - none may */
   readonly redirectAllowed?: (address: RepositoryAddress) => boolean;
-  /** Asking for 0 keeps to the old protocol. @default 2, and what the host has instead */
+  /** Asking for 0 sticks to the old protocol. @default 2, and what the host has instead */
   readonly protocolVersion?: 0 | 2;
   /** Where packs are kept while they are used. */
   readonly directory: string;
@@ -46,12 +46,14 @@ export class GitRemote {
     this.address = options.address;
   }
 
-  /** What the host says now of one ref (`refs/heads/main`, `HEAD`), or undefined where it has none such. */
+  /**
+   * What the host now says about one ref (`refs/heads/main`, `HEAD`), or undefined where it has no such ref.
+   */
   public async lsRef(name: string): Promise<RemoteRef | undefined> {
     return (await this.lsRefs([name])).find(ref => ref.name === name);
   }
 
-  /** What the host says of several refs, of which it may have none. */
+  /** What the host says about several refs, of which it may have none. */
   public async lsRefs(names: readonly string[]): Promise<readonly RemoteRef[]> {
     return this.list({ prefixes: names, wants: name => names.includes(name), most: names.length });
   }
@@ -65,17 +67,19 @@ export class GitRemote {
     });
   }
 
-  /** What the host speaks. */
+  /** Which protocol the host speaks. */
   public protocol(): Promise<{ readonly version: 0 | 2; readonly filters: boolean }> {
     return this.exchange(NO_REFS, async ({ version, filters }) => ({ version, filters }));
   }
 
-  /** Everything that one commit needs (or the commit that a tag object leads to), and nothing of its history. */
+  /**
+   * Everything that one commit needs (or the commit that a tag object points to), and nothing of its history.
+   */
   public async fetch(id: string): Promise<ObjectStore> {
     return (await this.fetchAll([id])).store;
   }
 
-  /** The same for several. `complete` tells whether files are there even where they were not asked for. */
+  /** The same for several. `complete` says whether files are there even where they were not asked for. */
   public async fetchAll(
     ids: readonly string[],
     options: FetchOptions = {},

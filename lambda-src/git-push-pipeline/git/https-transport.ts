@@ -198,7 +198,7 @@ export class HttpsTransport implements Transport {
   }
 }
 
-/** A connection that was kept open, and that the host had closed when it was used again. */
+/** A connection that was kept open, and that the host had closed by the time it was used again. */
 class ClosedSocket extends GitError {}
 
 /** Opens its sockets itself, so that each goes to a checked address or through the proxy. */

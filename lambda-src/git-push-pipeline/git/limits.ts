@@ -11,7 +11,7 @@ export interface Limits {
   /** Files, links and submodules in the zip. */
   readonly maxEntries: number;
   readonly maxZipBytes: number;
-  /** Everything this holds on disk at one time: packs, what is unpacked beside them, and the zip. */
+  /** Everything that is on disk at one time: packs, what is unpacked beside them, and the zip. */
   readonly maxDiskBytes: number;
 }
 

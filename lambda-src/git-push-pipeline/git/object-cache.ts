@@ -15,7 +15,8 @@ export class ObjectCache {
   }
 
   public set(index: number, data: Buffer): void {
-    // Large ones too: a chain of large objects would be unpacked from its beginning for each of them.
+    // Large ones too: otherwise a chain of large objects would be unpacked from its beginning for each of
+    // them.
     if (data.length > this.maxBytes || this.entries.has(index)) return;
     this.entries.set(index, data);
     this.bytes += data.length + OVERHEAD;

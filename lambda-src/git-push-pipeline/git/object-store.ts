@@ -16,7 +16,7 @@ const CACHE_BYTES = 48 * 1024 * 1024;
 const PIECE = 1024 * 1024;
 const NO_BASE = -1;
 
-/** Part of the side file in which large objects made from deltas lie unpacked. */
+/** Part of the side file that holds large objects made from deltas, unpacked. */
 interface Region {
   readonly offset: number;
   readonly size: number;
@@ -55,7 +55,7 @@ export class ObjectStore {
   private readonly waiting = new Map<string, number[]>();
   private readonly named: { index: number; id: string }[] = [];
   private side?: ScratchFile;
-  /** For loops that cannot wait, of whose length the host has the say. */
+  /** For loops that cannot wait, and whose length the host decides. */
   private readonly tick: () => void;
 
   private constructor(
@@ -179,7 +179,10 @@ export class ObjectStore {
     return end;
   }
 
-  /** Resolves what waited for the objects that were named since the last call, and what waited for those. */
+  /**
+   * Resolves what waited for the objects that were named since the last call, and whatever waited for those
+   * in turn.
+   */
   private async resolveWaiting(): Promise<void> {
     for (let named = this.named.pop(); named !== undefined; named = this.named.pop()) {
       if (this.waiting.size === 0) continue;
@@ -297,7 +300,7 @@ export class ObjectStore {
     }
   }
 
-  /** What the entry itself unpacks to: the delta, or the object where it is none. */
+  /** What the entry itself unpacks to: the delta, or the object where it is not a delta. */
   private delta(index: number): Buffer {
     const { dataOffset, size } = this.reader.header(this.offsets[index]);
     return this.reader.inflate(dataOffset, size).data;

@@ -36,7 +36,7 @@ export class PktReader {
     return payload;
   }
 
-  /** The next packet as a line of text; packets that are no line are a protocol error. */
+  /** The next packet as a line of text; packets that are not a line are a protocol error. */
   public async line(): Promise<string | 'flush' | 'delimiter' | undefined> {
     const packet = await this.next();
     if (packet === undefined || packet === 'flush' || packet === 'delimiter') return packet;
@@ -46,7 +46,7 @@ export class PktReader {
     return packet.toString('utf8').replace(/\n$/, '');
   }
 
-  /** Reads what is left, so that a kept-alive connection can be used again. */
+  /** Reads what is left, so that a kept-alive connection can be reused. */
   public async drain(): Promise<void> {
     this.buffered = Buffer.alloc(0);
     while (!(await this.iterator.next()).done);

@@ -3,13 +3,16 @@ import { GitError } from './errors';
 import { inMib, type Limits } from './limits';
 import type { ScratchFile } from './scratch-file';
 
-/** Told often: how many bytes of the pack have come, how many of its objects are read, how many entries are in the zip. */
+/**
+ * Called often: how many bytes of the pack have come, how many of its objects are read, how many entries are
+ * in the zip.
+ */
 export type Progress = (phase: 'fetched' | 'indexed' | 'zipped', done: number, total?: number) => void;
 
 export const PACK_HEADER = 12;
 export const PACK_TRAILER = 20;
 
-/** Writes a pack as it comes and checks it against the SHA-1 it ends with. */
+/** Writes a pack as it comes and checks it against the SHA-1 at its end. */
 export async function receivePack(
   source: AsyncIterable<Buffer>,
   file: ScratchFile,

@@ -34,7 +34,7 @@ export class SshTransport implements Transport {
     private readonly signal: AbortSignal,
   ) {
     this.where = formatAddress(address);
-    // Without a listener an error after the connection is closed would end the process.
+    // Without a listener, an error after the connection is closed would end the process.
     this.client.on('error', () => undefined);
   }
 
@@ -129,7 +129,7 @@ export class SshTransport implements Transport {
     const path = this.address.scpLike ? this.address.path : `/${this.address.path}`;
     const env = this.options.protocolVersion === 2 ? { GIT_PROTOCOL: 'version=2' } : {};
     return this.until<ClientChannel>(undefined, done => {
-      // A host that authenticates and then says nothing, not even no.
+      // A host that authenticates and then says nothing at all.
       const stallMs = this.options.network.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS;
       const stalled = (): void =>
         done(new GitError('STALLED', `${this.where} did not run git-upload-pack within ${stallMs / 1000} s`));
@@ -156,7 +156,7 @@ export class SshTransport implements Transport {
   /** Waits for the client's event or for `done`, and ends at once on an error, a close or the signal. */
   private until<T = void>(
     event: 'ready' | undefined,
-    // What it gives back is called at the end, whatever the end.
+    // The function that it returns is called at the end, whichever way it ends.
     start: (done: (error?: unknown, value?: T) => void) => (() => void) | undefined,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {

@@ -7,7 +7,7 @@ import type { PktReader } from './pkt-line';
 export interface Transport {
   /** Each request is a new HTTP request: nothing is remembered between two. */
   readonly stateless: boolean;
-  /** Starts git-upload-pack on the host and gives what it says first. */
+  /** Starts git-upload-pack on the host and returns what it says first. */
   open(): Promise<PktReader>;
   send(request: string): Promise<PktReader>;
   close(): void;
@@ -46,7 +46,7 @@ export async function* flowing(
     () => stop(new GitError('STALLED', `the host sent nothing for ${stallTimeoutMs / 1000} s`)),
     stallTimeoutMs,
   );
-  timer.unref(); // who does not read to the end leaves it behind, and a process that is done must not wait for it
+  timer.unref(); // a reader that stops early leaves it behind, and a process that is done must not wait for it
   if (signal.aborted) aborted();
   signal.addEventListener('abort', aborted, { once: true });
   try {

@@ -11,7 +11,7 @@ export interface RemoteRef {
   readonly name: string;
   /** What the ref holds: a commit, or the tag object of an annotated tag. */
   readonly id: string;
-  /** The commit that an annotated tag leads to. */
+  /** The commit that an annotated tag points to. */
   readonly peeled?: string;
   /** Of a symbolic ref such as HEAD: the ref it names. */
   readonly target?: string;
@@ -21,7 +21,7 @@ export interface RemoteRef {
 export interface RefQuery {
   readonly prefixes: readonly string[];
   readonly wants: (name: string) => boolean;
-  /** A host that has more is not listened to any longer. */
+  /** The most refs that are read from a host. */
   readonly most: number;
 }
 
@@ -87,7 +87,7 @@ export class UploadPack {
     for (let line = await textLine(reader); line !== 'flush'; line = await textLine(reader)) {
       const [id, name, ...attributes] = line.split(' ');
       if (!OBJECT_ID.test(id)) throw unexpected();
-      // A host may list what is not asked for, but not without end.
+      // A host may list what is not asked for, but not endlessly.
       if (++lines > 2 * query.most + 100) throw tooManyRefs(query);
       if (!query.wants(name)) continue;
       if (refs.size >= query.most) throw tooManyRefs(query);
@@ -210,7 +210,7 @@ async function openVersion0<T>(
   return create(transport, 0, capabilities, [...refs.values()]);
 }
 
-/** v2: the sections before the pack (shallow-info) are read over. */
+/** v2: the sections before the pack (shallow-info) are skipped. */
 async function skipToPackfile(reader: PktReader): Promise<void> {
   for (let line = await reader.line(); line !== 'packfile'; line = await reader.line()) {
     if (line === undefined || line === 'flush') {
@@ -265,7 +265,7 @@ function checkForError(line: string): void {
   if (!line.startsWith('ERR ')) return;
   const said = safeText(line.slice(4));
   if (/not our ref|unadvertised object|not found.*object|no such (ref|commit)/i.test(said)) {
-    throw new GitError('COMMIT_NOT_FOUND', `the host does not give this commit: ${said}`);
+    throw new GitError('COMMIT_NOT_FOUND', `the host does not send this commit: ${said}`);
   }
   if (/not found|does not (appear|exist)|no such repo|access denied/i.test(said)) {
     throw new GitError('NOT_FOUND', `the host refused: ${said}`);

@@ -5,7 +5,10 @@ import { GitError } from './errors';
 import { type DiskBudget, inMib, type Limits } from './limits';
 import { writeFully } from './scratch-file';
 
-/** ZIP, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, with Info-ZIP's Unix modes and timestamps. */
+/**
+ * ZIP, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, with Info-ZIP's Unix modes and
+ * timestamps.
+ */
 
 const STORED = 0;
 const DEFLATED = 8;
@@ -75,7 +78,10 @@ export class ZipWriter {
     this.list(entry);
   }
 
-  /** An entry that is too large to hold; `open` gives its bytes, a second time where deflating did not make it smaller. */
+  /**
+   * An entry that is too large to hold; `open` gives its bytes, a second time where deflating did not make it
+   * smaller.
+   */
   public async addStream(
     name: Buffer,
     mode: number,
@@ -134,7 +140,8 @@ export class ZipWriter {
   }
 
   private localHeader(entry: Entry): Buffer {
-    // Which form the header has is known before the entry is deflated, since it is never stored larger than it is.
+    // Which form the header has is known before the entry is deflated, since it is never stored larger than
+    // it is.
     const wide = entry.size >= MAX_32;
     const extra = wide
       ? Buffer.concat([zip64Field([entry.size, entry.compressed]), this.timestamp])
@@ -205,7 +212,7 @@ export class ZipWriter {
     if (end - (this.options.start ?? 0) > this.options.limits.maxZipBytes) {
       throw new GitError('LIMIT', `the zip is larger than ${inMib(this.options.limits.maxZipBytes)}`);
     }
-    // What is written over again takes no new space.
+    // What is overwritten takes no new space.
     if (end > this.counted) {
       this.options.disk.take(end - this.counted);
       this.counted = end;
@@ -265,7 +272,7 @@ function zip64End(entries: number, size: number, offset: number): Buffer {
   return end;
 }
 
-/** Time and date of MS-DOS, in UTC and within the years it can say. */
+/** Time and date of MS-DOS, in UTC and within the years that it can express. */
 function dosTime(seconds: number): number {
   const first = Date.UTC(1980, 0, 1) / 1000;
   const last = Date.UTC(2107, 11, 31, 23, 59, 58) / 1000;
@@ -275,7 +282,7 @@ function dosTime(seconds: number): number {
   return ((day << 16) | time) >>> 0;
 }
 
-/** Info-ZIP's extended timestamp: the exact second, whatever the time zone of who unpacks. */
+/** Info-ZIP's extended timestamp: the exact second, whatever time zone it is unpacked in. */
 function timestampField(seconds: number): Buffer {
   if (seconds < -0x80000000 || seconds > 0x7fffffff) return Buffer.alloc(0);
   const field = Buffer.from([0x55, 0x54, 5, 0, 1, 0, 0, 0, 0]);

@@ -31,7 +31,7 @@ export interface Ports {
   readonly maxReceiveCount: number;
 }
 
-/** Of the time that is left to the invocation: kept for the upload, and for saying what went wrong. */
+/** Kept of the time that is left to the invocation: for the upload, and for saying what went wrong. */
 const KEPT_FOR_UPLOAD = 0.2;
 const KEPT_FOR_REPORT = 0.05;
 const RETRY_AFTER_SECONDS = 30;
@@ -52,7 +52,7 @@ export function createHandler(
   return async (event, context) => (isDoctorRequest(event) ? consult(event, ports) : worker(event, context));
 }
 
-/** By hand: nothing is fetched, stored or sent. */
+/** Invoked by hand: nothing is fetched, stored or sent. */
 async function consult(
   event: DoctorRequest,
   { clock, store, settings, filter, ...ports }: Ports,
@@ -69,7 +69,7 @@ async function consult(
 async function handle(message: QueueMessage, delivery: Delivery, ports: Ports): Promise<Verdict> {
   const { attempt, record, context } = delivery;
   try {
-    // Whatever ended the tries before (no time, no memory, a crash) could not say so itself.
+    // Whatever ended the earlier tries (no time, no memory, a crash) could not be reported by them.
     if (attempt > ports.maxReceiveCount) {
       throw new PushFailure(
         'NO_ANSWER',
@@ -84,7 +84,7 @@ async function handle(message: QueueMessage, delivery: Delivery, ports: Ports): 
   }
 }
 
-/** Tries again later, or reports what cannot be done. */
+/** Tries again later, or reports what cannot be handled. */
 async function fail(
   error: unknown,
   message: QueueMessage | undefined,
@@ -119,7 +119,7 @@ async function work(message: QueueMessage, record: SQSRecord, context: Context, 
   try {
     if (message.kind === 'reconcile') {
       const found = await reconcile(message, { git, store, queue, signal, settings, filter });
-      // With `splitBy` every ref is queued, which says nothing of lost webhooks.
+      // With `splitBy` every ref is queued, which says nothing about lost webhooks.
       log.info('reconciled', { ...found }, settings.split ? {} : { [METRIC.refsReconciled]: found.queued });
       return;
     }
@@ -181,7 +181,7 @@ async function postpone(record: SQSRecord, seconds: number, { retries, log }: Po
   }
 }
 
-/** What may be told of an error: texts of the git client are made for it, those of others may hold anything. */
+/** What may be shown of an error: texts of the git client are made for that, others may hold anything. */
 function failureOf(error: unknown): PushFailure {
   if (error instanceof PushFailure) return error;
   if (error instanceof GitError) return new PushFailure(error.code, error.message, error.retryable);

@@ -1,7 +1,8 @@
 /**
- * A small client of AWS for handlers: AWS's own signer, and its own rules of what is tried again and when, over a transport of ours.
- * A cold start costs a fraction of what the SDK's costs (docs/benchmarks.md), and no call outlives its limit, not even one whose body
- * stalls. Region, endpoint and credentials come from the environment of the function, as they do in the SDK.
+ * A small client of AWS for handlers: AWS's own signer, and its own rules of what is retried and when, over
+ * a transport of ours. A cold start costs a fraction of what the SDK's costs (docs/benchmarks.md), and no
+ * call outlives its limit, not even one whose body stalls. Region, endpoint and credentials come from the
+ * environment of the function, as they do in the SDK.
  *
  * - Adapters call `client.call('PutItem', input)` of a `JsonClient` (`dynamodb.ts`, `sqs.ts`, `secrets-manager.ts`, `event-bridge.ts`),
  *   or the functions of `lambda.ts` and `s3.ts`; inputs and outputs are the SDK's types.
@@ -27,9 +28,9 @@ import { exchange, type WireAnswer } from './transport';
 
 export interface Service extends ServiceName {
   readonly signingName: string;
-  /** Milliseconds that the first pause before another try is at most. @default 50 */
+  /** The longest first pause before a retry, in milliseconds. @default 50 */
   readonly baseDelayMs?: number;
-  /** Names of errors that the service's model calls retryable, beside those that are so in every service. */
+  /** Names of errors that the service's model calls retryable, besides those that are so in every service. */
   readonly retried?: readonly string[];
   /** Of an answer with a status of 300 or more. */
   readonly error: (answer: WireAnswer) => AwsError;
@@ -43,12 +44,12 @@ export interface CallRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** `open` is called once for each attempt. */
   readonly body: string | Uint8Array | { open(): Readable };
-  /** Another place than the service's own. */
+  /** Instead of the service's own endpoint. */
   readonly origin?: URL;
 }
 
 export interface CallOptions {
-  /** Ends the call, also while it waits to try again. */
+  /** Ends the call, even while it waits to try again. */
   readonly signal?: AbortSignal;
 }
 
@@ -64,7 +65,8 @@ export function createClient(service: Service, kind: CallKind, env: NodeJS.Proce
   const limits: CallLimits = CALL_LIMITS[kind];
   const endpoint = endpointOf(service, env);
   const signer = createSigner(service.signingName, regionOf(env), env, service.signingName !== 's3');
-  // One for all calls of a client: its bucket of tokens is what keeps many failing calls from trying again all together.
+  // One for all calls of a client: its token bucket is what keeps many failing calls from retrying all at
+  // once.
   const strategy = new StandardRetryStrategy({
     maxAttempts: limits.attempts,
     baseDelay: service.baseDelayMs,
@@ -163,7 +165,10 @@ function withQuery(path: string, query: Readonly<Record<string, string>>): strin
   return pairs.length > 0 ? `${path}?${pairs.join('&')}` : path;
 }
 
-/** How far the service's clock is ahead of ours; unknown where a cache answered, or where the machine was stopped in between. */
+/**
+ * How far the service's clock is ahead of ours; unknown where a cache answered, or where the machine was
+ * stopped in between.
+ */
 function skewOf({ headers }: WireAnswer, sentAt: number): number | undefined {
   const now = Date.now();
   const then = Date.parse(headers.date ?? '');

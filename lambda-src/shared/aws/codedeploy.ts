@@ -1,8 +1,10 @@
 import type { JsonClient, JsonService } from './json';
 
-/** A type and no interface, so that it is one of `Operations`. */
+/** A type and not an interface, so that it matches `Operations`. */
 export type CodeDeployOperations = {
-  /** https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_PutLifecycleEventHookExecutionStatus.html */
+  /**
+   * https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_PutLifecycleEventHookExecutionStatus.html
+   */
   PutLifecycleEventHookExecutionStatus: {
     input: {
       readonly deploymentId: string;

@@ -15,7 +15,7 @@ import type {
 } from '@aws-sdk/client-dynamodb';
 import type { JsonClient, JsonService } from './json';
 
-/** A type and no interface, so that it is one of `Operations`. */
+/** A type and not an interface, so that it matches `Operations`. */
 export type DynamoDbOperations = {
   DeleteItem: { input: DeleteItemCommandInput; output: Answer<DeleteItemCommandOutput> };
   GetItem: { input: GetItemCommandInput; output: Answer<GetItemCommandOutput> };

@@ -1,5 +1,5 @@
 /**
- * Where a service is: its endpoint of the function's region, or what the variables of every AWS SDK say.
+ * Where a service is: its endpoint in the function's region, or what the variables of every AWS SDK say.
  * https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
  */
 
@@ -10,7 +10,9 @@ export interface ServiceName {
   readonly environmentName: string;
 }
 
-/** Partitions by what their regions begin with; all others are in `aws` or `aws-us-gov`, which share a suffix. */
+/**
+ * Partitions by what their regions begin with; all others are in `aws` or `aws-us-gov`, which share a suffix.
+ */
 const DNS_SUFFIX: readonly (readonly [prefix: string, suffix: string])[] = [
   ['cn-', 'amazonaws.com.cn'],
   ['eusc-', 'amazonaws.eu'],
@@ -22,7 +24,10 @@ const DNS_SUFFIX: readonly (readonly [prefix: string, suffix: string])[] = [
 
 export interface Endpoint {
   readonly url: URL;
-  /** Whether somebody set it: then a bucket's name goes into the path, as no name of a host is known to resolve. */
+  /**
+   * Whether somebody set it: then a bucket's name goes into the path, as no other host name is known to
+   * resolve.
+   */
   readonly configured: boolean;
 }
 
@@ -43,7 +48,7 @@ export function endpointOf(
   if (configured) return { url: parse(configured), configured: true };
   for (const name of ['AWS_USE_FIPS_ENDPOINT', 'AWS_USE_DUALSTACK_ENDPOINT']) {
     if (env[name] === 'true') {
-      // A standard endpoint in its place would be the silent breach of a rule.
+      // Using a standard endpoint instead would silently break a rule.
       throw new Error(
         `${name} is set, and this handler knows no such endpoints: set AWS_ENDPOINT_URL_${environmentName} to the one to use`,
       );

@@ -4,7 +4,7 @@ export interface CallMetadata {
   httpStatusCode?: number;
   requestId?: string;
   attempts?: number;
-  /** The request had been signed with a clock that was off, and is to be sent again with the right one. */
+  /** The request was signed with a clock that was off, and is to be sent again with the right time. */
   clockSkewCorrected?: true;
 }
 
@@ -23,7 +23,7 @@ export class AwsError extends Error {
     Object.assign(this, more);
     this.name = name;
     this.$metadata = { httpStatusCode: answer.statusCode, requestId: requestIdOf(answer) };
-    // The rules of when to try again look at its headers; a log of the error has no use for them.
+    // The retry rules look at its headers; a log of the error has no use for them.
     Object.defineProperty(this, '$response', { value: answer, enumerable: false });
   }
 }
@@ -39,7 +39,7 @@ export function jsonError(answer: WireAnswer, headerFirst: boolean): AwsError {
     const value: unknown = JSON.parse(answer.body.toString('utf8') || '{}');
     if (typeof value === 'object' && value !== null) data = value as Record<string, unknown>;
   } catch {
-    // The page of a proxy, say: there is a status at least.
+    // The page of a proxy, say: at least there is a status.
   }
   const header = answer.headers['x-amzn-errortype'];
   const inBody = data.__type ?? data.code ?? data.Code;

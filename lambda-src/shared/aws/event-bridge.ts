@@ -1,7 +1,7 @@
 import type { PutEventsCommandInput, PutEventsCommandOutput } from '@aws-sdk/client-eventbridge';
 import type { JsonClient, JsonService } from './json';
 
-/** A type and no interface, so that it is one of `Operations`. */
+/** A type and not an interface, so that it matches `Operations`. */
 export type EventBridgeOperations = {
   PutEvents: { input: PutEventsCommandInput; output: Omit<PutEventsCommandOutput, '$metadata'> };
 };

@@ -9,13 +9,13 @@ export interface JsonService<_Operations extends Operations> extends Omit<Servic
   readonly version: '1.0' | '1.1';
   /** What stands before the operation's name in `x-amz-target`. */
   readonly target: string;
-  /** The service once spoke another protocol, whose error codes it still names. */
+  /** The service once spoke another protocol, and still names that one's error codes. */
   readonly queryErrors?: boolean;
-  /** Fills in what AWS expects a client to, once for all attempts of a call. */
+  /** Fills in what AWS expects of a client, once for all attempts of a call. */
   readonly complete?: (operation: string, input: object) => object;
   /** Throws where the answer shows that the input was altered on its way. */
   readonly verify?: (operation: string, input: object, output: object) => void;
-  /** Where the input says that the request goes. */
+  /** Where the request goes, according to the input. */
   readonly originOf?: (input: object) => URL | undefined;
 }
 

@@ -4,7 +4,7 @@ import type { CallKind } from './limits';
 
 export interface Invocation {
   readonly payload: Buffer;
-  /** Set where the function failed: the payload is its error then. */
+  /** Set where the function failed: the payload is then its error. */
   readonly functionError?: string;
 }
 

@@ -14,14 +14,17 @@ export interface PutObject {
   readonly sha256: Buffer;
   readonly contentType: string;
   readonly metadata: Readonly<Record<string, string>>;
-  /** The ETag of the object that this one is to replace; undefined where there must be none. Else it fails with status 412. */
+  /**
+   * The ETag of the object that this one is to replace; undefined where there must be none. Else it fails
+   * with status 412.
+   */
   readonly replaces?: string;
   /** Whatever is there is replaced. */
   readonly overwrite?: boolean;
 }
 
 export interface ObjectHead {
-  /** Quotation marks and all, as S3 wants it back. */
+  /** With its quotation marks, as S3 wants it back. */
   readonly etag: string;
   readonly versionId?: string;
   readonly bytes: number;
@@ -50,7 +53,10 @@ export interface S3 {
 
 const NAME = { endpointPrefix: 's3', environmentName: 'S3' };
 
-/** A name with dots does not match the certificate; under a configured endpoint no name of a host is known to resolve. */
+/**
+ * A name with dots does not match the certificate; under a configured endpoint no other host name is known to
+ * resolve.
+ */
 function placeIn({ url, configured }: Endpoint, bucket: string, key: string): { path: string; origin?: URL } {
   const path = `/${key.split('/').map(encode).join('/')}`;
   return configured || bucket.includes('.')
@@ -159,7 +165,10 @@ export function s3Client(kind: CallKind, env: NodeJS.ProcessEnv): S3 & S3Reader 
   };
 }
 
-/** A member's text. Keys are percent-encoded in the answer, and nothing else that is read here has characters that XML escapes. */
+/**
+ * A member's text. Keys are percent-encoded in the answer, and nothing else that is read here has characters
+ * that XML escapes.
+ */
 function member(xml: string, name: string): string | undefined {
   return new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1].replaceAll('&quot;', '"');
 }

@@ -4,7 +4,7 @@ import type {
 } from '@aws-sdk/client-secrets-manager';
 import type { JsonClient, JsonService } from './json';
 
-/** A type and no interface, so that it is one of `Operations`. */
+/** A type and not an interface, so that it matches `Operations`. */
 export type SecretsManagerOperations = {
   /** Text secrets only: a binary one comes as base64. */
   GetSecretValue: {

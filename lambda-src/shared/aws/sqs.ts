@@ -9,7 +9,7 @@ import type {
 } from '@aws-sdk/client-sqs';
 import type { JsonClient, JsonService } from './json';
 
-/** A type and no interface, so that it is one of `Operations`. */
+/** A type and not an interface, so that it matches `Operations`. */
 export type SqsOperations = {
   ChangeMessageVisibility: { input: ChangeMessageVisibilityCommandInput; output: object };
   SendMessage: { input: SendMessageCommandInput; output: Omit<SendMessageCommandOutput, '$metadata'> };
@@ -53,7 +53,7 @@ interface Digests {
   readonly MD5OfMessageAttributes?: string;
 }
 
-/** SQS says what it took: a message that was altered on its way is no message sent. */
+/** SQS says what it took: a message that was altered on its way does not count as sent. */
 function checkDigests(
   body: string | undefined,
   attributes: Record<string, MessageAttributeValue> | undefined,
@@ -78,7 +78,9 @@ function checksumError(what: string): Error {
   });
 }
 
-/** https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html#sqs-attributes-md5-message-digest-calculation */
+/**
+ * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html#sqs-attributes-md5-message-digest-calculation
+ */
 function attributesDigest(attributes: Record<string, MessageAttributeValue>): string {
   const hash = createHash('md5');
   const add = (bytes: Uint8Array): void => {

@@ -22,7 +22,10 @@ const AGENT = { keepAlive: true, maxSockets: 50 };
 let httpAgent: http.Agent | undefined;
 let httpsAgent: https.Agent | undefined;
 
-/** One request and its whole answer. Every limit ends it, at whatever point it is: a body that stalls is no answer. */
+/**
+ * One request and its whole answer. Every limit ends it, whatever point it has reached: a body that stalls is
+ * not an answer.
+ */
 export function exchange(
   { method, origin, path, headers, body }: WireRequest,
   limits: CallLimits,

@@ -23,7 +23,7 @@ export function callUntil<T>(
   return untilDeadline(() => call({ signal: signal() }), deadline, timing);
 }
 
-/** What the errors of DynamoDB carry, as far as it is looked at here. */
+/** What the errors of DynamoDB carry, as far as it is used here. */
 interface Refusal {
   readonly Item?: Item;
   readonly CancellationReasons?: CancellationReason[];

@@ -14,7 +14,7 @@ export function dynamodbReader(client: DynamoDb, tableName: string, timing: Timi
         const input = {
           TableName: tableName,
           Key: { [TABLE.key]: { S: key } },
-          ConsistentRead: true, // who reads after a redemption or a revocation sees it
+          ConsistentRead: true, // a read after a redemption or a revocation sees it
         };
         return (await client.call('GetItem', input, signal)).Item;
       },

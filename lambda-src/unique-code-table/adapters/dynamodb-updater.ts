@@ -6,7 +6,10 @@ import type { DynamoDb } from '../../shared/aws/dynamodb';
 import type { Timing } from '../../shared/clock';
 import type { Change, CodeUpdater, RedemptionEntry } from '../core/store';
 
-/** Entries of a code's history: above it no redemption, so that the item stays far below DynamoDB's 400 KB. */
+/**
+ * The most entries of a code's history: beyond that no redemption, so that the item stays far below
+ * DynamoDB's 400 KB.
+ */
 const MAX_HISTORY = 300;
 
 type Expression = Pick<
@@ -14,7 +17,10 @@ type Expression = Pick<
   'UpdateExpression' | 'ConditionExpression' | 'ExpressionAttributeNames' | 'ExpressionAttributeValues'
 >;
 
-/** Changes one item by one conditional `UpdateItem`: what a change may meet is decided by DynamoDB, not here before it. */
+/**
+ * Changes one item by one conditional `UpdateItem`: DynamoDB decides what a change may meet, not a check
+ * before it.
+ */
 export function dynamodbUpdater(client: DynamoDb, tableName: string, timing: Timing): CodeUpdater {
   return {
     change: (code, change, deadline) =>
@@ -42,7 +48,8 @@ export function dynamodbUpdater(client: DynamoDb, tableName: string, timing: Tim
         timing,
       ),
 
-    // A condition that never holds: nothing is written, and its failure shows whether the item is there. So the role needs no right
+    // A condition that never holds: nothing is written, and its failure shows whether the item is there. So
+    // the role needs no right
     // to read.
     wasIssued: (code, deadline) =>
       callUntil(
@@ -113,7 +120,9 @@ function expressionOf(change: Change): Expression {
   }
 }
 
-/** The same rule as `stateOf`, in DynamoDB's words, and that a redemption counts once, whatever became of it. */
+/**
+ * The same rule as `stateOf`, in DynamoDB's terms, and that a redemption counts once, whatever became of it.
+ */
 function redeem({ entry, now, maxRedemptions, onlyIf }: Extract<Change, { kind: 'redeem' }>): Expression {
   const conditions = [
     'attribute_exists(#code)',

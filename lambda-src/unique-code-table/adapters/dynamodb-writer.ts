@@ -13,8 +13,8 @@ export interface WriterOptions {
   readonly expiring: boolean;
   readonly reuseExpiredCodes: boolean;
   /**
-   * Of a table whose codes may live less long than its idempotency window, seconds: how much longer a record of the version before
-   * was kept than its codes.
+   * For a table whose codes may not live as long as its idempotency window, seconds: how much longer than
+   * its codes a record of the previous version was kept.
    */
   readonly oldRecordExcess: number;
 }
@@ -28,12 +28,12 @@ interface Put {
   readonly code?: string;
 }
 
-/** Others want the same items at this moment, or the table is throttled in part. Nothing was written. */
+/** Others want the same items at this moment, or part of the table is throttled. Nothing was written. */
 class TransactionConflict extends Error {
   public readonly name = 'TransactionConflict';
 }
 
-/** `client` must not ask again itself: the one loop around it does. */
+/** `client` must not retry by itself: the one loop around it does. */
 export function dynamodbWriter(client: DynamoDb, options: WriterOptions, timing: Timing): CodeWriter {
   return {
     async write(write) {
@@ -142,7 +142,9 @@ function outcomeOf(reasons: CancellationReason[], puts: Put[], nonce: string): W
   return { outcome: 'taken', codes: [...new Set(failed.map(({ put }) => put.code!))] };
 }
 
-/** The items that one code takes: itself, and where it expires but must never come again, what remembers it. */
+/**
+ * The items that one code takes: itself, and where it expires but must never come again, what remembers it.
+ */
 function putsOf(
   item: CodeItem,
   { now, nonce }: Write,
@@ -197,7 +199,8 @@ function recordPut(record: RequestRecord, { now, nonce }: Write, { oldRecordExce
       },
     ),
     ...expired,
-    // The version before kept a record longer than its codes: what it would answer with is expired, or somebody else's.
+    // The previous version kept a record longer than its codes: what it would answer with is expired, or
+    // somebody else's.
     ...(oldRecordExcess > 0 && {
       ConditionExpression: `${expired.ConditionExpression} OR (NOT begins_with(#fingerprint, :sent) AND #expires <= :old)`,
       ExpressionAttributeNames: { ...expired.ExpressionAttributeNames, '#fingerprint': TABLE.fingerprint },

@@ -2,7 +2,7 @@ import { EVENT_SOURCE } from '../../../src/unique-code-table/contract';
 import type { EventBridge } from '../../shared/aws/event-bridge';
 import type { CodeEvent } from '../core/changes';
 
-/** A bus. What it refuses is told by place; where nothing is known of any event, it throws. */
+/** A bus. What it refuses is reported by position; where nothing is known about any event, it throws. */
 export interface EventBus {
   put(events: readonly CodeEvent[]): Promise<{ readonly place: number; readonly error: string }[]>;
 }

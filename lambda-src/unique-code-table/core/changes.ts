@@ -7,9 +7,9 @@ import {
   stateOf,
 } from '../../../src/unique-code-table/contract';
 
-/** What the table's stream says of one code. */
+/** What the table's stream says about one code. */
 export interface CodeChange {
-  /** The same however often the stream hands it over. */
+  /** The same however often the stream delivers it. */
   readonly id: string;
   /** Grows with every change of the code. */
   readonly sequenceNumber: string;

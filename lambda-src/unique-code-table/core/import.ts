@@ -15,7 +15,10 @@ export interface Imported {
 /** Names of codes in an error, at most. */
 const SHOWN = 10;
 
-/** Brings codes in that were made elsewhere: all or none. The same request again finds its own codes and succeeds. */
+/**
+ * Brings codes in that were made elsewhere: all or none. The same request again finds its own codes and
+ * succeeds.
+ */
 export async function importCodes(input: unknown, caller: Caller, ports: IssuePorts): Promise<Imported> {
   const { rules } = ports;
   const start = new Date(ports.clock.now());
@@ -28,7 +31,8 @@ export async function importCodes(input: unknown, caller: Caller, ports: IssuePo
   const createdOn = start.toISOString();
   const result = await ports.writer.write({
     items: codes.map(code => ({ ...details, code, createdOn, expiresOn, imported: true })),
-    // Not a random one: the same request has the same, and so knows its own codes however late it comes again.
+    // Not a random one: the same request has the same nonce, and so recognizes its own codes however late it
+    // comes again.
     nonce: ports.sha256(
       JSON.stringify([
         'import',
@@ -53,7 +57,7 @@ export async function importCodes(input: unknown, caller: Caller, ports: IssuePo
   return {
     codes,
     repeated,
-    // Of an earlier import of the same codes the life began then.
+    // The life of codes that an earlier import wrote began then.
     expiresOn: expiresOn === undefined || (repeated && !details.expiresOn) ? undefined : timestamp(expiresOn),
   };
 }

@@ -42,7 +42,7 @@ export function text(members: Members, name: string, maxLength: number): string 
   return value.trim() === '' ? undefined : value;
 }
 
-/** A text that is counted in bytes, because DynamoDB counts it so. */
+/** A text that is measured in bytes, because DynamoDB does. */
 export function textOfBytes(members: Members, name: string, maxBytes: number): string | undefined {
   const value = text(members, name, maxBytes);
   const bytes = value === undefined ? 0 : Buffer.byteLength(value, 'utf8');
@@ -81,7 +81,10 @@ function isDay(day: string): boolean {
   return !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString().startsWith(day);
 }
 
-/** The code that somebody typed; one that is not of the format is taken to the letter, for it may have been imported. */
+/**
+ * The code that somebody typed; one that is not of the format is taken literally, since it may have been
+ * imported.
+ */
 export function typedCode(members: Members, format: Format): string {
   return codeFrom(members.code, '`code`', format).code;
 }

@@ -8,7 +8,10 @@ import { DeadlinePassed } from './until-deadline';
 import { type Format, MAX_LENGTH, MAX_TRANSACTION_ITEMS } from '../../../src/unique-code-table/contract';
 import type { Clock } from '../../shared/clock';
 
-/** A request to issue codes that was read and found good: what the caller sent, with no default of the table filled in. */
+/**
+ * A request to issue codes that was read and found good: what the caller sent, with no default of the table
+ * filled in.
+ */
 export interface IssueRequest {
   readonly length?: number;
   /** Where the caller gave it, the answer is a list. */
@@ -35,7 +38,7 @@ export interface IssuePorts {
   readonly rules: IssueRules;
 }
 
-/** Kept up to date, also when issuing throws. */
+/** Kept up to date even when issuing throws. */
 export interface Tally {
   attempts: number;
   draws: number;
@@ -73,7 +76,10 @@ export function scopeOf(members: Members): string | undefined {
   return text(members, 'idempotencyScope', MAX_KEY_LENGTH);
 }
 
-/** Draws codes and writes them down, until all are, or none can be, or the time is up. Only a taken code is drawn again. */
+/**
+ * Draws codes and writes them down, until all are, or none can be, or the time is up. Only a taken code is
+ * drawn again.
+ */
 export async function issueCodes(
   request: IssueRequest,
   caller: Caller,
@@ -94,7 +100,8 @@ export async function issueCodes(
       : {
           keyHash: keyHash(request.idempotencyKey, caller, request.idempotencyScope, ports.sha256),
           fingerprint: fingerprint(request, ports.sha256),
-          // A record never outlives its codes: else it would name codes that by then are somebody else's.
+          // A record never outlives its codes: otherwise it would name codes that by then are somebody
+          // else's.
           expiresAt: Math.min(now + rules.idempotencyWindow, expiresOn ?? Number.POSITIVE_INFINITY),
           codesExpire: expiresOn,
         };
@@ -103,7 +110,7 @@ export async function issueCodes(
   let kept: string[] = [];
   do {
     if (taken.size + count > space) throw exhausted(space, length, count, taken.size);
-    // Not those again that are known to be taken: the last free codes would be found by luck only.
+    // Codes known to be taken are not drawn again: the last free ones would be found only by luck.
     const drawn = drawCodes(
       count - kept.length,
       length,
@@ -169,7 +176,7 @@ export function keyReused(): Refusal {
   );
 }
 
-/** Beginning of the fingerprints that cover what was sent and nothing else. */
+/** The beginning of fingerprints that cover what was sent and nothing else. */
 const SENT = 'v2:';
 
 function fingerprint({ length, count, details }: IssueRequest, sha256: (text: string) => string): string {
@@ -179,8 +186,9 @@ function fingerprint({ length, count, details }: IssueRequest, sha256: (text: st
 
 function isSameRequest(stored: string, request: IssueRequest, sha256: (text: string) => string): boolean {
   if (stored.startsWith(SENT)) return stored === fingerprint(request, sha256);
-  // Of the version before, which filled the default length in. It may have been another one then, so any length fits a request
-  // without one. To be dropped with the first release after 1.0: no record lives longer than `idempotencyWindow`.
+  // From the previous version, which filled in the default length. That may have been another one, so any
+  // length fits a request without one. To be dropped with the first release after 1.0: no record lives
+  // longer than `idempotencyWindow`.
   const { count, length, details } = request;
   if (details.validFrom !== undefined || details.expiresOn !== undefined) return false;
   if (details.maxRedemptions !== undefined) return false;

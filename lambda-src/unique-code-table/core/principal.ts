@@ -5,11 +5,11 @@ export interface Caller {
   /** Whether the request came through an API. */
   readonly http: boolean;
   /**
-   * Whom the authorizer named; `''` for anonymous and direct callers. Undefined where an authorizer let somebody in and did not say
-   * whom: then no key can be kept apart from another's.
+   * Whom the authorizer named; `''` for anonymous and direct callers. Undefined where an authorizer let
+   * somebody in without saying whom: then no key can be kept apart from another's.
    */
   readonly principal: string | undefined;
-  /** Milliseconds since 1970 until when there has to be an answer. */
+  /** Milliseconds since 1970 by which there has to be an answer. */
   readonly deadline: number;
 }
 
@@ -34,7 +34,7 @@ export function principalOf(requestContext: {
   const claims = authorizer?.jwt?.claims ?? authorizer?.claims;
   const subject = claims?.sub ?? claims?.client_id;
   if (subject !== undefined) return `jwt:${String(claims?.iss ?? '')}|${String(subject)}`;
-  // Everybody whom an identity pool lets in has the same role: only its id tells them apart.
+  // Everybody whom an identity pool lets in has the same role: only the pool's id for them tells them apart.
   const pooled = authorizer?.iam?.cognitoIdentity?.identityId ?? identity?.cognitoIdentityId;
   if (pooled) return `cognito:${pooled}`;
   const arn = authorizer?.iam?.userArn ?? identity?.userArn;
@@ -45,8 +45,8 @@ export function principalOf(requestContext: {
 }
 
 /**
- * The hash under which a key is remembered: it means something only together with whoever sent it. Without a principal it is that of
- * the key alone, as the versions before wrote it.
+ * The hash under which a key is remembered: it means something only together with whoever sent it. Without a
+ * principal it is that of the key alone, as earlier versions wrote it.
  */
 export function keyHash(
   key: string,

@@ -16,7 +16,7 @@ export interface ReadPorts {
   readonly rules: { readonly format: Format; readonly maxRedemptions: number };
 }
 
-/** Whether a code could be redeemed at this moment, and nothing that is personal. */
+/** Whether a code could be redeemed at this moment, and nothing personal. */
 export async function validate(input: unknown, caller: Caller, ports: ReadPorts): Promise<object> {
   const code = typedCode(membersOf(input, ['code']), ports.rules.format);
   const item = await ports.reader.read(code, caller.deadline);

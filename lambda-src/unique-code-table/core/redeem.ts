@@ -14,7 +14,10 @@ export interface UpdatePorts {
   readonly rules: { readonly format: Format; readonly maxRedemptions: number };
 }
 
-/** Of what is kept with every redemption: a code's item holds a hundred of them, and every write pays for all. */
+/**
+ * The longest text kept with a redemption: a code's item holds a hundred of them, and every write pays for
+ * all.
+ */
 const MAX_NOTE_LENGTH = 256;
 const MAX_ID_LENGTH = 128;
 
@@ -68,7 +71,7 @@ export async function redeem(input: unknown, caller: Caller, ports: UpdatePorts)
   }
   if (earlier) {
     if (earlier.By !== entry.By || earlier.Reference !== entry.Reference) throw keyReused();
-    // With our own moment it is the write of this very call, whose answer was lost.
+    // With our own timestamp it is the write of this very call, whose answer was lost.
     return redeemed(item, earlier, maxRedemptions, earlier.On !== entry.On);
   }
   throw refusalOf(item, seconds, maxRedemptions, onlyIf);
@@ -129,7 +132,7 @@ export async function rollBack(
   };
 }
 
-/** Takes a code out of use, whatever it is otherwise; the first reason and moment stay. */
+/** Takes a code out of use, whatever its state otherwise; the first reason and moment stay. */
 export async function revoke(
   input: unknown,
   caller: Caller,

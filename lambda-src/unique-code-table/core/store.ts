@@ -31,11 +31,11 @@ export interface Write {
   readonly deadline: number;
 }
 
-/** All was written, or nothing, and why. */
+/** Everything was written, or nothing, and why. */
 export type WriteResult =
   | {
       readonly outcome: 'written';
-      /** When, as it stands in the table: an earlier request with this nonce may have written it. */
+      /** When, as the table has it: an earlier request with this nonce may have written it. */
       readonly createdOn?: string;
     }
   | { readonly outcome: 'taken'; readonly codes: string[] }
@@ -45,7 +45,9 @@ export type WriteResult =
     };
 
 export interface CodeWriter {
-  /** Writes all of it or nothing. A lost answer is its own to ask for again; any other failure is thrown. */
+  /**
+   * Writes all of it or nothing. It asks again by itself after a lost answer; any other failure is thrown.
+   */
   write(write: Write): Promise<WriteResult>;
 }
 
@@ -59,7 +61,7 @@ export interface RedemptionEntry {
   readonly Reason?: string;
 }
 
-/** An item as it stands in the table, under the table's own names. */
+/** An item as it is in the table, under the table's own names. */
 export interface StoredCode extends CodeLife {
   readonly Code: string;
   readonly CreatedOn?: string;
@@ -93,7 +95,7 @@ export type Change =
   | { readonly kind: 'revoke'; readonly on: string; readonly reason?: string }
   | { readonly kind: 'reinstate' };
 
-/** `item` is the new one where the change was made, else the one that was in its way. */
+/** `item` is the new one where the change was made, otherwise the one that was in the way. */
 export type ChangeResult =
   | { readonly made: true; readonly item: StoredCode }
   | { readonly made: false; readonly item?: StoredCode };
@@ -109,7 +111,7 @@ export interface CodeReader {
   wasIssued(code: string, deadline: number): Promise<boolean>;
 }
 
-/** Where a list goes on. */
+/** Where a list continues. */
 export interface Position {
   readonly code: string;
   readonly createdOn: string;

@@ -22,7 +22,7 @@ export async function untilDeadline<T>(call: () => Promise<T>, deadline: number,
     try {
       return await call();
     } catch (error) {
-      // A mistake of ours has no HTTP status either, and no other try mends it.
+      // A bug of ours has no HTTP status either, and no retry mends it.
       if (!isTransient(error) || error instanceof TypeError || error instanceof RangeError) throw error;
       // Full jitter: callers that were refused together do not come back together.
       const wait = timing.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** attempt);

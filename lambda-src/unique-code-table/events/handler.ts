@@ -18,8 +18,9 @@ const MAX_ENTRIES = 10;
 const MARGIN = 7000; // milliseconds
 
 /**
- * Tells a bus what the table's stream says. At least once, and in order for each code: an event is sent when the ones before it of the
- * same code were taken. What is not sent comes again, from the first record that was refused.
+ * Publishes on a bus what the table's stream says. At least once, and in order for each code: an event is
+ * sent only once those before it of the same code were taken. What is not sent comes again, from the first
+ * record that was refused.
  */
 export function createEventsHandler({
   bus,
@@ -65,7 +66,7 @@ function comesAgainFrom({ sequenceNumber }: Pending): DynamoDBBatchResponse {
   return { batchItemFailures: [{ itemIdentifier: sequenceNumber }] };
 }
 
-/** As Lambda hands it over; or, put again by hand as the runbook says, as the AWS CLI prints it. */
+/** As Lambda delivers it; or, sent again by hand as the runbook says, as the AWS CLI prints it. */
 type StreamRecord = DynamoDBRecord & {
   readonly userIdentity?: { readonly principalId?: string; readonly PrincipalId?: string };
 };
@@ -90,7 +91,7 @@ function eventsOfRecord(record: StreamRecord, rules: EventRules): Pending[] {
   return eventsOf(change, rules).map(event => ({ event, sequenceNumber: SequenceNumber! }));
 }
 
-/** In order, and no two events of one code in one call: of its entries any may be refused alone. */
+/** In order, and no two events of one code in one call: any of its entries may be refused alone. */
 function inCalls(pending: readonly Pending[]): Pending[][] {
   const calls: Pending[][] = [];
   let codes = new Set<string>();

@@ -5,7 +5,7 @@ import { issueCodes, type IssuePorts, parseIssue, type Tally } from '../core/iss
 import { Refusal } from '../core/refusal';
 import type { VerbHandler } from '../handler';
 
-/** The verbs that make codes: the status of each answer, and what is counted of it beside `Done` and `Refused`. */
+/** The verbs that make codes: the status of each answer, and what is counted besides `Done` and `Refused`. */
 export function issuingVerbs(
   ports: IssuePorts,
 ): Readonly<Record<Extract<Verb, 'issue' | 'import'>, VerbHandler>> {

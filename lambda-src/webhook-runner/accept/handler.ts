@@ -19,13 +19,13 @@ export interface Ports {
   readonly rules: RequestRules;
   /** Where records that were not delivered are kept, if they are. */
   readonly failedRecordsPrefix?: string;
-  /** What `x-api-key` must be; without one an authorizer decides alone. */
+  /** What `x-api-key` must be; without one an authorizer alone decides. */
   readonly apiKeys?: Cached<readonly string[]>;
 }
 
 /**
- * `POST /run` answers as soon as the run lies in the queue; `GET /runs/{run_id}` says how far it is, `DELETE` ends it, and
- * `POST /runs/{run_id}/replay` sends its failed records again.
+ * `POST /run` answers as soon as the run is in the queue; `GET /runs/{run_id}` says how far it is, `DELETE`
+ * ends it, and `POST /runs/{run_id}/replay` sends its failed records again.
  */
 export function createHandler(ports: Ports): HttpHandler {
   return httpHandler(ports.log, async (event, log) => {
@@ -73,7 +73,7 @@ async function cancel(event: APIGatewayProxyEventV2, { runs, queue }: Ports, log
     await queue.send({ ...waiting.wake, checkpoint, hop: waiting.hop }, 0);
   }
   log.info('to be cancelled', { webhookId: item.webhookId, runId });
-  // One that has ended is shown as it ended.
+  // A run that has ended is shown as it ended.
   return json(item.endedAt === undefined ? 202 : 200, viewOf(runId, item));
 }
 
@@ -96,7 +96,7 @@ async function replay(event: APIGatewayProxyEventV2, ports: Ports, log: Log) {
   const prefix = failedRecordsPrefix(ports.failedRecordsPrefix, { webhookId, runId, attempt });
   const replayId = replayIdOf(runId, prefix);
   await runs.register(replayId, webhookId);
-  // What else the run was started with lies beside the records.
+  // Whatever else the run was started with is stored beside the records.
   const request = { webhook_id: webhookId, data_url: '', callback_url: '', access_token: '', settings: {} };
   await queue.send(
     { request, checkpoint: newCheckpoint(clock.now()), hop: 0, replay: { runId: replayId, prefix } },
@@ -126,7 +126,7 @@ async function checkApiKey(
 ): Promise<void> {
   const given = headers?.['x-api-key'];
   if (given === undefined) throw new HttpError(401, 'The header `x-api-key` is missing');
-  // The key may just have been changed: what was read a minute ago refuses nobody for good.
+  // The key may just have been changed: a value from a minute ago must not be the reason to refuse anybody.
   const isOneOf = (keys: readonly string[]) => keys.some(key => equal(given, key));
   if (!isOneOf(await apiKeys()) && !isOneOf(await apiKeys(true))) {
     throw new HttpError(401, 'The header `x-api-key` has the wrong key');

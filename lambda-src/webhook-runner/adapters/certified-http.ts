@@ -9,11 +9,17 @@ import {
 } from '../../shared/guarded-http';
 import type { Cached } from '../../shared/secret';
 
-/** TLS alerts of a server that does not want this certificate. Some servers just cut the connection: that looks like an outage. */
+/**
+ * TLS alerts of a server that does not want this certificate. Some servers just cut the connection: that
+ * looks like an outage.
+ */
 const REFUSED =
   /^ERR_SSL_.*ALERT_(.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE)|^ERR_TLS_ALERT_(40|4[2-6]|48|49|116)$/;
 
-/** Shows a client certificate. A changed secret is seen within a minute, and at once where the server refuses or cuts the connection. */
+/**
+ * Shows a client certificate. A changed secret is seen within a minute, and at once where the server refuses
+ * or cuts the connection.
+ */
 export function certifiedHttp(options: HttpClientOptions, secret: Cached<string>): HttpClient {
   const clients: HttpClient[] = [];
   let known: { readonly text: string; readonly client: HttpClient } | undefined;
@@ -23,7 +29,7 @@ export function certifiedHttp(options: HttpClientOptions, secret: Cached<string>
     if (known?.text !== text) {
       const { ca, ...clientCertificate } = certificateOf(text);
       known = { text, client: createHttpClient({ ...options, clientCertificate, ca }) };
-      clients.push(known.client); // those of before may still have requests under way
+      clients.push(known.client); // the previous ones may still have requests under way
     }
     return known.client;
   }
@@ -56,7 +62,7 @@ function certificateOf(text: string): ClientCertificateSecret {
     tls.createSecureContext({ cert: certificate, key: privateKey, passphrase, ca });
     if (typeof certificate === 'string' && typeof privateKey === 'string') return value;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new AuthorizationError(
     'The secret of the client certificate must be a JSON object with certificate and privateKey (PEM) that belong together',

@@ -36,13 +36,16 @@ export interface ConnectOptions {
   /** The JSON text of a `ClientCertificateSecret`. */
   readonly clientCertificate?: Cached<string>;
   readonly places: SharedPlaces;
-  /** Where records are kept that were not delivered. */
+  /** Where records that were not delivered are kept. */
   readonly failedRecords?: (message: RunMessage, run: Run) => FailedRecords;
   /** The failed records of another run. */
   readonly replaySource?: (replay: Replay) => Source;
   /** Where an object in S3 is. */
   readonly objectUrl: (bucket: string, key: string) => string;
-  /** Signs requests to a service of AWS with the role of the function. @param region default: the function's own */
+  /**
+   * Signs requests to a service of AWS with the role of the function. @param region default: the function's
+   * own
+   */
   readonly signed: (client: HttpClient, service: string, region?: string) => HttpClient;
   readonly clients: {
     lambda(): Parameters<typeof lambdaDestination>[0];
@@ -58,7 +61,10 @@ interface Run {
 
 const IDLE_MS = 20_000;
 const REQUEST_MS = 30_000;
-/** All tries of the last report must fit into what a slice keeps of its invocation's time; the driver then comes again. */
+/**
+ * All tries of the last report must fit into what a slice keeps of its invocation's time; the driver then
+ * comes again.
+ */
 const EFFORTS: { readonly [Key in 'first' | 'heartbeat' | 'terminal']: RetryPolicy } = {
   first: { maxAttempts: 6, baseDelayMs: 500, maxDelayMs: 5_000 },
   heartbeat: { maxAttempts: 3, baseDelayMs: 500, maxDelayMs: 2_000 },
@@ -139,7 +145,7 @@ function sourceOf(
   if (object === undefined) {
     return createHttpSource({ ...how, url: request.data_url }, outside, timing);
   }
-  // Also of messages that came by another way than the API.
+  // Also for messages that came by another way than the API.
   return settings.sources?.some(rule => covers(rule, object))
     ? createHttpSource({ ...how, url: objectUrl(object.bucket, object.key) }, signed(objects, 's3'), timing)
     : refusedSource('data_url names a bucket or key that `sources` does not have');
@@ -177,7 +183,7 @@ function destinationOf({ request }: RunMessage, options: ConnectOptions, client:
   }
 }
 
-/** The same credentials as long as the secret's text is the same. */
+/** The same credentials for as long as the secret's text is the same. */
 function credentials(
   parse: (text: string) => HttpAuth,
   secret: Cached<string>,

@@ -3,13 +3,13 @@ import { InflateError } from '../core/gzip-header';
 import type { Inflater } from '../core/inflate';
 import { SourceError } from '../core/ports';
 
-/** By the first bytes, with which no JSON text begins. */
+/** By the first bytes, which no JSON text begins with. */
 export function encodingOf(first: Buffer): SourceEncoding | undefined {
   if (first[0] === 0x1f) {
     return 'gzip';
   }
   const frame = first.length >= 4 && first.readUInt32LE(0);
-  // Of data, or one to be skipped (RFC 8878, 3.1).
+  // A data frame, or one to be skipped (RFC 8878, 3.1).
   return frame === 0xfd2fb528 || (frame && Math.floor(frame / 16) === 0x184d2a5) ? 'zstd' : undefined;
 }
 

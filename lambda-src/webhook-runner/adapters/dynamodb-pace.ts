@@ -5,11 +5,11 @@ import type { SharedPlaces } from '../core/pace';
 
 const MAX_TRIES = 20;
 
-/** One item says when the next request may go out. All runs take their places from it, each with one write. */
+/** One item says when the next request may go out. All runs take their slots from it, each with one write. */
 export function dynamodbPlaces(client: DynamoDb, tableName: string, now: () => number): SharedPlaces {
   const Key = { [TABLE.key]: { S: TABLE.paceKey } };
 
-  /** Answers with the time before the write; or with that which was in the way of it. */
+  /** Returns the time before the write, or the one that was in its way. */
   async function update(
     expression: string,
     condition: string,

@@ -8,7 +8,7 @@ const KEPT_SECONDS = 7 * 24 * 3600;
 
 /**
  * Where a run's gzip file can be taken up again, in an item of its own: its window takes some kilobytes, and the run's item is written
- * every second. Who holds the lease no longer does not write over what its successor has kept.
+ * every second. A holder that has lost the lease does not overwrite what its successor has kept.
  */
 export function dynamodbPoints(
   client: DynamoDb,

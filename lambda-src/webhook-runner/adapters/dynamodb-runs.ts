@@ -28,7 +28,7 @@ const NAMES = {
   '#wake': TABLE.wake,
 };
 
-/** A lease with a fencing epoch: whoever takes it over makes the writes of the one before fail. */
+/** A lease with a fencing epoch: whoever takes it over makes the previous holder's writes fail. */
 export function dynamodbRuns(client: DynamoDb, tableName: string, now: () => number): Runs & RunRegistry {
   async function update(
     runId: string,

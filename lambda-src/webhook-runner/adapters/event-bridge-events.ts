@@ -1,7 +1,7 @@
 import { EVENT, type RunEndedDetail } from '../../../src/webhook-runner/contract';
 import type { EventBridge } from '../../shared/aws/event-bridge';
 
-/** Tells a bus of the end of a run; throws where it did not take it. */
+/** Publishes the end of a run on a bus; throws where the bus did not take it. */
 export function eventBridgeEvents(
   client: EventBridge,
   eventBusName: string,

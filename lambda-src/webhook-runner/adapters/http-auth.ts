@@ -8,7 +8,7 @@ export interface Authorizer {
     refused?: { readonly [name: string]: string },
     signal?: AbortSignal,
   ): Promise<{ readonly [name: string]: string }>;
-  /** Takes the credentials out of a text that is to be shown. */
+  /** Removes the credentials from a text that is to be shown. */
   redact(text: string): string;
 }
 
@@ -102,7 +102,7 @@ function clientCredentials(auth: OAuth2ClientCredentials, client: HttpClient, no
       if (token && (now() >= token.until || refused?.authorization === `Bearer ${token.value}`)) {
         token = undefined;
       }
-      // Requests that run side by side share one new token.
+      // Concurrent requests share one new token.
       token ??= await (fetching ??= fetchToken(signal).finally(() => {
         fetching = undefined;
       }));

@@ -9,7 +9,10 @@ export interface HttpDestinationOptions {
   /** Default: POST. */
   readonly method?: string;
   readonly headers?: { readonly [name: string]: string };
-  /** Asked before every request, so that a changed secret is seen; `fresh` after it was refused. Its result is compared by identity. */
+  /**
+   * Asked before every request, so that a changed secret is seen; `fresh` after it was refused. Its result is
+   * compared by identity.
+   */
   readonly auth?: (fresh: boolean) => Promise<HttpAuth>;
   /** The records go as `{"<dataKey>":[…]}` instead of `[…]`. */
   readonly dataKey?: string;
@@ -19,9 +22,9 @@ export interface HttpDestinationOptions {
   readonly retryStatus?: readonly number[];
 }
 
-/** Of 4xx those that may go away by themselves. */
+/** Those of 4xx that may go away by themselves. */
 const UNAVAILABLE_STATUS = new Set([408, 425, 429]);
-/** Of 5xx those that will not. */
+/** Those of 5xx that will not. */
 const LASTING_STATUS = new Set([501, 505]);
 const UNAUTHORIZED_STATUS = new Set([401, 403, 407]);
 const SHOWN_BODY_LENGTH = 150;
@@ -107,7 +110,7 @@ export function createHttpDestination(
     } catch (error) {
       signal?.throwIfAborted();
       const reason = error instanceof Error ? error.message : String(error);
-      // What is not said by the connection or the token endpoint is said of the secret.
+      // What neither the connection nor the token endpoint caused is about the secret.
       const passing =
         error instanceof HttpRequestError || (error instanceof AuthorizationError && error.retriable);
       return { kind: passing ? 'unavailable' : 'unauthorized', reason };

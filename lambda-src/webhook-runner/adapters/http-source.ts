@@ -29,7 +29,9 @@ const ENCODINGS: { readonly [name: string]: SourceEncoding | undefined } = {
   zstd: 'zstd',
 };
 
-/** The file behind `data_url`: read on from any byte, and read on by itself after a lost connection. */
+/**
+ * The file behind `data_url`: it can be read from any byte on, and resumes by itself after a lost connection.
+ */
 export function createHttpSource(options: HttpSourceOptions, client: HttpClient, timing: Timing): Source {
   return {
     open: async (position, signal) => {
@@ -45,13 +47,13 @@ class Download implements SourceStream {
   public size: number | undefined;
   public encoding: SourceEncoding | undefined;
   public ended = false;
-  /** Bytes received of the source as stored, and bytes handed out after decompression. */
+  /** Bytes received of the source as stored, and bytes returned after decompression. */
   private stored = 0;
   private decoded: number;
   private response: HttpStream | undefined;
   private attempts = 0;
   private stopAt = Infinity;
-  /** The last byte had been read before. */
+  /** The last byte was read earlier. */
   private atEnd = false;
   /** The stored byte with which the answer at hand began, and whether its headers say where it ends. */
   private from = 0;
@@ -59,7 +61,7 @@ class Download implements SourceStream {
   /** Stored bytes up to where an answer ended that does not say so itself. */
   private unprovenEnd: number | undefined;
   private readonly resumed: boolean;
-  /** Of gzip: it outlives lost connections. */
+  /** For gzip: it outlives lost connections. */
   private inflater: Inflater | undefined;
   /** Decoded bytes from there on that were handed out before. */
   private toSkip = 0;
@@ -158,7 +160,8 @@ class Download implements SourceStream {
   }
 
   private headers(): { [name: string]: string } {
-    // If-Match compares strongly: a weak tag would never match. Its change is seen in the answer instead.
+    // If-Match compares strongly: a weak tag would never match. That it changed is seen in the answer
+    // instead.
     const headers: { [name: string]: string } = {};
     if (this.etag !== undefined && !this.etag.startsWith('W/')) {
       headers['if-match'] = this.etag;
@@ -176,11 +179,11 @@ class Download implements SourceStream {
     return this.inflater ? this.stored : this.decoded - this.toSkip;
   }
 
-  /** From the point on, or from the beginning: what was handed out before is decoded again. */
+  /** From the point on, or from the beginning: what was returned before is decoded again. */
   private inflate(point: InflatePoint | undefined): void {
     this.inflater = new Inflater(point, kept => {
       this.points.push(kept);
-      // Far ahead of what is delivered: fewer will do.
+      // Far ahead of what is delivered: fewer points will do.
       if (this.points.length > MAX_POINTS) this.points = this.points.filter((_, i) => i % 2 === 0);
     });
     this.points = [];
@@ -277,7 +280,10 @@ class Download implements SourceStream {
     }
   }
 
-  /** The decoded content from `decoded` on; ends only where the source ends. A chunk is empty where it was handed out before. */
+  /**
+   * The decoded content from `decoded` on; ends only where the source ends. A chunk is empty where it was
+   * handed out before.
+   */
   private async *content(): AsyncGenerator<Buffer> {
     const stored = this.receive();
     const first = await stored.next();
@@ -312,7 +318,9 @@ class Download implements SourceStream {
     return unzstd(first, stored);
   }
 
-  /** The bytes as stored; throws `TimeIsUp` at `stopAt`, so that no source holds a slice beyond its deadline. */
+  /**
+   * The bytes as stored; throws `TimeIsUp` at `stopAt`, so that no source holds a slice beyond its deadline.
+   */
   private async *receive(): AsyncGenerator<Buffer, undefined> {
     if (this.atEnd) {
       return undefined;

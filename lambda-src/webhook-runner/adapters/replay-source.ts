@@ -20,7 +20,7 @@ export async function replayedRequest(
 
 /**
  * The failed records of another run as if they were a file: the lines that they were, each once, in the order of the objects' names.
- * A slice reads again what comes before its place: they are few.
+ * A slice rereads what comes before its place: there are few.
  */
 export function createReplaySource(
   client: S3Reader,

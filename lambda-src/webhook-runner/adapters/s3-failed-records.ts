@@ -5,12 +5,12 @@ import type { S3 } from '../../shared/aws/s3';
 import { failedRecordLine, failedRecordsName } from '../core/failed-record-line';
 import type { FailedRecords } from '../core/ports';
 
-/** What the run was started with, without credentials and addresses: a replay's mapping wants it. */
+/** What the run was started with, without credentials and addresses: a replay's mapping needs it. */
 export const REQUEST_FILE = 'request.json';
 
 /**
- * One object a flush, named by its first record: what a killed slice wrote is overwritten with the same, or stands beside it and is
- * told by the records' numbers.
+ * One object per flush, named by its first record: what a killed slice wrote is overwritten with the same,
+ * or stays beside it and is recognized by the records' numbers.
  */
 export function s3FailedRecords(
   client: S3,

@@ -7,8 +7,9 @@ const { createZstdDecompress } = zlib as {
 };
 
 /**
- * Decodes zstd, frame by frame: Node.js stops without a word at the end of the first one where another follows in the same chunk. The
- * state cannot be kept: each slice reads such a file from its beginning. A truncated or damaged one ends in an error.
+ * Decodes zstd, frame by frame: Node.js silently stops at the end of the first one where another follows in
+ * the same chunk. The state cannot be kept: each slice reads such a file from its beginning. A truncated or
+ * damaged one ends in an error.
  */
 export async function* unzstd(
   first: IteratorResult<Buffer, undefined>,
@@ -61,7 +62,7 @@ class Frame {
     for (let fed = 0; !this.next.done; this.next = await this.rest.next()) {
       const chunk = this.next.value;
       fed += chunk.length;
-      // What goes wrong is told by the readable side.
+      // What goes wrong is reported by the readable side.
       await new Promise<void>(resolve => {
         stream.once('close', resolve).write(chunk, () => {
           stream.off('close', resolve);

@@ -43,7 +43,7 @@ export function authOf(settings: Exclude<HttpAuthSettings, { kind: 'sigV4' }>, s
   };
   switch (settings.kind) {
     case 'basic':
-      // Of APIs that take a key as user name, with nothing behind the colon.
+      // For APIs that take a key as the user name, with nothing after the colon.
       return { kind: 'basic', username: text('username'), password: text('password', true) };
     case 'bearer':
       return { kind: 'bearer', token: text('token') };

@@ -1,6 +1,9 @@
 import type { RetryPolicy } from '../../../src/webhook-runner/contract';
 
-/** Full jitter: anywhere between zero and the exponential delay, so that many clients do not come back together. */
+/**
+ * Full jitter: anywhere between zero and the exponential delay, so that many clients do not come back at the
+ * same moment.
+ */
 export function backoffDelay(policy: RetryPolicy, attempt: number, random: () => number): number {
   return Math.floor(random() * Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** (attempt - 1)));
 }

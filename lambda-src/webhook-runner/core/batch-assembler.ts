@@ -6,18 +6,18 @@ import { MappingError } from './members';
 import { Page, PagePool } from './page';
 
 const COMMA = 0x2c;
-/** A batch also ends after this many lines and bytes, so that lines that are passed over move the checkpoint too. */
+/** A batch also ends after this many lines and bytes, so that skipped lines move the checkpoint too. */
 const MAX_LINES_BEYOND = 50_000;
 const MAX_SPAN_BEYOND = 16 * 1024 * 1024;
-/** A file in which so many lines are no record, and none is one, is not meant to be NDJSON. */
+/** After this many lines without a single record, a file is not taken for NDJSON. */
 const MAX_LINES_WITHOUT_RECORD = 1000;
 
-/** Where the source is taken up. */
+/** Where the source is resumed. */
 export interface Start {
   /** Records before `offset`. */
   readonly records: number;
   readonly offset: number;
-  /** Records from there on that are passed over. */
+  /** Records from there on that are skipped. */
   readonly skip: number;
 }
 
@@ -47,13 +47,13 @@ export class BatchAssembler {
   /** Number of the next line, from 0. */
   private nextRecord: number;
   private toSkip: number;
-  /** Lines that are no records, as long as there was no record. */
+  /** Lines that are not records, while there has been no record. */
   private unreadable: number | undefined;
 
-  /** Of the batch in work. */
+  /** Of the batch being built. */
   private begin: number;
   private end: number;
-  /** Behind the line in work. */
+  /** Behind the current line. */
   private next = 0;
   private lines = 0;
   private bodyBytes = 0;
@@ -62,7 +62,10 @@ export class BatchAssembler {
   private leftOut = 0;
   private skipped = 0;
   private parts: Uint8Array[] = [];
-  /** The run of records that is not in `parts` yet: [segmentFrom, segmentTo) of `segment`, the last line feed included. */
+  /**
+   * The run of records that is not in `parts` yet: [segmentFrom, segmentTo) of `segment`, the last line feed
+   * included.
+   */
   private segment: Buffer | undefined;
   private segmentFrom = 0;
   private segmentTo = 0;
@@ -78,7 +81,7 @@ export class BatchAssembler {
     this.reader = new LineReader(offset, (bytes, from, to, next) => this.line(bytes, from, to, next));
   }
 
-  /** Takes a chunk over: its bytes are changed. */
+  /** Takes ownership of a chunk: its bytes are changed. */
   public push(chunk: Buffer): void {
     this.reader.push(chunk);
     this.checkLength(this.reader.unfinished);
@@ -96,7 +99,10 @@ export class BatchAssembler {
     }
   }
 
-  /** There is no time for more: lines that need no request are a batch as well, so that the next slice begins behind them. */
+  /**
+   * There is no time for more: lines that need no request are a batch as well, so that the next slice begins
+   * behind them.
+   */
   public cut(): void {
     if (this.records.size === 0) {
       this.flush();
@@ -158,7 +164,7 @@ export class BatchAssembler {
     }
   }
 
-  /** A line that is no record: perhaps the whole file has none. */
+  /** A line that is not a record: perhaps the whole file has none. */
   private unreadableLine(bytes: Buffer, from: number, to: number): void {
     if (this.unreadable !== undefined) {
       this.unreadable += 1;
@@ -173,7 +179,7 @@ export class BatchAssembler {
     this.reject(bytes, from, to, problemOf(bytes.subarray(from, to)));
   }
 
-  /** A record as the bytes that it is. */
+  /** A record as its own bytes. */
   private passedOn(bytes: Buffer, from: number, to: number): void {
     const length = to - from;
     if (this.tooLarge(length)) {
@@ -260,7 +266,7 @@ export class BatchAssembler {
     }
   }
 
-  /** A record that brings its own body travels alone. */
+  /** A record that brings its own body is sent alone. */
   private ownBody(
     bytes: Buffer,
     from: number,

@@ -14,7 +14,7 @@ interface AwsError {
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
-/** What a failed call to AWS says of the batch: only what is left in the end is the batch's own fault. */
+/** What a failed call to AWS says about the batch: only what remains in the end is the batch's own fault. */
 export function failedCall(what: string, error: unknown): Delivery {
   const { name = 'Error', message = '', $metadata } = error as AwsError;
   const reason = `${what}: ${name}`;
@@ -25,7 +25,7 @@ export function failedCall(what: string, error: unknown): Delivery {
   if (status === 413 || /too long|too large|shorter than|over the limit|exceeds/i.test(message)) {
     return { kind: 'too-large', reason };
   }
-  // Of the permission, the key or the resource itself, which the next batch would meet as well.
+  // Errors of the permission, the key or the resource itself, which the next batch would meet as well.
   if (
     status === 401 ||
     status === 403 ||

@@ -1,6 +1,6 @@
 import type { ByteMapping } from './byte-mapping';
 
-/** What became of a record that is not delivered. */
+/** A record that was not delivered, and why. */
 export interface FailedRecord {
   /** Its number in the file, from 0. */
   readonly record: number;
@@ -9,11 +9,11 @@ export interface FailedRecord {
   readonly status?: number;
   /** The idempotency key of the request that was refused. */
   readonly key?: string;
-  /** The line as it stands in the source. */
+  /** The line as it is in the source. */
   readonly raw: Buffer;
 }
 
-/** The records of a batch, one by one: where each lies in the body and in the source. */
+/** The records of a batch, one by one: where each is in the body and in the source. */
 export class RecordList {
   public readonly numbers: number[] = [];
   private readonly bodies: Buffer[] = [];
@@ -73,7 +73,9 @@ const SEPARATOR = Buffer.from(',');
 export interface Batch {
   /** Where the next batch begins. */
   readonly end: number;
-  /** Records that this batch goes over. Those in the body, `rejected`, `leftOut` and `skipped` are all of them. */
+  /**
+   * Records that this batch covers. Those in the body, `rejected`, `leftOut` and `skipped` are all of them.
+   */
   readonly lines: number;
   /** How many are in the body. */
   readonly count: number;
@@ -81,13 +83,13 @@ export interface Batch {
   readonly parts: readonly Uint8Array[];
   readonly contentType?: string;
   readonly records: RecordList;
-  /** Records that are not fit to be sent. */
+  /** Records that cannot be sent. */
   readonly rejected: readonly FailedRecord[];
   /** The mapping answered with nothing for so many. */
   readonly leftOut: number;
   /** Before the run's `batch_offset`. */
   readonly skipped: number;
-  /** To be called once, when the batch is through: its parts are overwritten from then on. */
+  /** To be called once, when the batch is finished: its parts are overwritten from then on. */
   release(): void;
 }
 
@@ -112,7 +114,7 @@ export interface AssemblerOptions extends Handling {
   readonly overheadBytes: number;
 }
 
-/** The source is not what it is said to be; the message may be shown to the platform. */
+/** The source is not what it claims to be; the message may be shown to the platform. */
 export class ContentError extends Error {
   public override readonly name = 'ContentError';
 }

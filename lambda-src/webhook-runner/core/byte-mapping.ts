@@ -15,7 +15,7 @@ export class ByteMapping {
   private readonly inner = new JsonScanner();
   private readonly record: Members;
 
-  /** Throws a `MappingError` for steps that cannot be meant. */
+  /** Throws a `MappingError` for steps that make no sense. */
   public constructor(steps: readonly MappingStep[], request: MappingRequest) {
     const index = new KeyIndex();
     const path = (field: string) => keysOf(field).map(text => index.key(text));
@@ -92,7 +92,7 @@ function compileStep(
   }
 }
 
-/** Top-level members keep their places; of what is picked below them only that stays. */
+/** Top-level members keep their places; below them, only what is picked stays. */
 function pick(paths: readonly (readonly Key[])[]): Edit {
   const whole = paths.filter(keys => keys.length === 1).map(([key]) => key);
   const below = new Map<string, { readonly key: Key; readonly rest: (readonly Key[])[] }>();

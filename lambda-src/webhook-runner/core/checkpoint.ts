@@ -22,7 +22,7 @@ export function newCheckpoint(now: number): Checkpoint {
   };
 }
 
-/** A checkpoint of the version before, in a message that was under way during a deployment. */
+/** A checkpoint of the previous version, in a message that was under way during a deployment. */
 interface FirstVersion {
   readonly version: 1;
   readonly records: number;
@@ -32,7 +32,7 @@ interface FirstVersion {
   readonly nextRequestAt?: number;
 }
 
-/** The checkpoint in the form that is worked with; undefined for what is none. */
+/** The checkpoint in its current form; undefined for anything else. */
 export function readCheckpoint(value: unknown): Checkpoint | undefined {
   const { version } = (value ?? {}) as { readonly version?: unknown };
   if (version === 2) {
@@ -42,7 +42,7 @@ export function readCheckpoint(value: unknown): Checkpoint | undefined {
     return undefined;
   }
   const { gzip, nextRequestAt: _nextRequestAt, ...first } = value as FirstVersion;
-  // What was skipped and left out was not told apart.
+  // Skipped and left-out records were not told apart.
   const leftOut = first.records - first.delivered - first.failedRecords;
   return {
     ...first,

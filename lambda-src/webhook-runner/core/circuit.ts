@@ -1,10 +1,10 @@
 import type { CircuitState } from '../../../src/webhook-runner/contract';
 
-/** So many answers in a row that say the destination is not there open the circuit. */
+/** This many answers in a row that say the destination is not there open the circuit. */
 const FAILURES_TO_OPEN = 5;
 const FIRST_OPEN_MS = 10_000;
 const LONGEST_OPEN_MS = 5 * 60_000;
-/** After credentials were refused, also after they had been read anew. */
+/** After credentials were refused even though they had been read anew. */
 const UNAUTHORIZED_MS = 60_000;
 
 /**
@@ -52,7 +52,7 @@ export class Circuit {
     this.changed();
   }
 
-  /** Answers whether that opened it. */
+  /** Returns whether that opened it. */
   public unavailable(now: number, retryAfterMs = 0): boolean {
     this.failures += 1;
     this.state = { ...this.state, since: this.state.since ?? now };
@@ -74,7 +74,7 @@ export class Circuit {
     this.changed();
   }
 
-  /** Answers whether they were refused before: then there is no use in going on. */
+  /** Returns whether they were refused before: then there is no point in going on. */
   public unauthorized(now: number): boolean {
     const again = this.state.denied === true;
     this.state = { ...this.state, denied: true, openUntil: now + UNAUTHORIZED_MS };

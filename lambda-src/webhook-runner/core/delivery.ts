@@ -6,10 +6,13 @@ import type { DeliveredBatch, Delivery, Destination } from './ports';
 import type { RetryPolicy } from '../../../src/webhook-runner/contract';
 import type { Timing } from '../../shared/clock';
 
-/** A batch that failed so often over so long is suspected to be what brings the destination down: it is probed around. */
+/**
+ * A batch that failed this often over this long is suspected of bringing the destination down: others are
+ * tried before it.
+ */
 const SUSPECT_FAILURES = 8;
 const SUSPECT_MS = 2 * 60_000;
-/** Tries of a single record that alone gets no answer. */
+/** Tries of a single record that gets no answer even alone. */
 const LONE_TRIES = 3;
 /** Parts of a suspect that get no answer, one after another: then it may be the destination after all. */
 const PARTS_WITHOUT_ANSWER = 5;
@@ -17,7 +20,7 @@ const PARTS_WITHOUT_ANSWER = 5;
 const REFUSALS_IN_A_ROW = 12;
 const MAX_REQUESTS = 200;
 
-/** The run cannot go on; the message says where another one may. */
+/** The run cannot go on; the message says where another one may start. */
 export class RunEnd extends Error {
   public override readonly name = 'RunEnd';
 }
@@ -30,7 +33,7 @@ export interface Failure {
   readonly key: string;
 }
 
-/** What became of a batch: all its records but the failures were delivered. */
+/** What became of a batch: all its records except the failures were delivered. */
 export interface BatchResult {
   readonly failures: readonly Failure[];
 }
@@ -38,23 +41,23 @@ export interface BatchResult {
 /** A batch under way. */
 export interface Entry {
   readonly batch: Batch;
-  /** Answers so far that said the destination was not there. */
+  /** How many answers so far said that the destination was not there. */
   attempts: number;
   /** Since when. */
   since: number | undefined;
-  /** It waits for others to show whether the destination is up, and takes no place of its own. */
+  /** It waits for others to show whether the destination is up, and takes no slot of its own. */
   parked: boolean;
   result?: BatchResult;
 }
 
-/** What a delivery needs of its slice. */
+/** What a delivery needs from its slice. */
 export interface Lane extends Timing {
   readonly destination: Destination;
   readonly circuit: Circuit;
   readonly signal: AbortSignal;
-  /** Waits for a place in the destination's pace; answers whether there was one in the slice's time. */
+  /** Waits for a slot in the destination's pace; returns whether there was one in the slice's time. */
   place(): Promise<boolean>;
-  /** Waits; answers whether that fits into the slice's time. */
+  /** Waits; returns whether that fits into the slice's time. */
   wait(until: number): Promise<boolean>;
   /** Nobody sends to the destination before that time. */
   hold(until: number): Promise<void>;
@@ -113,7 +116,7 @@ export class BatchDelivery {
     private readonly entry: Entry,
   ) {}
 
-  /** `undefined` when the slice ends before the batch is through. */
+  /** `undefined` when the slice ends before the batch is finished. */
   public async run(): Promise<BatchResult | undefined> {
     const { batch } = this.entry;
     if (batch.count === 0) {
@@ -204,7 +207,7 @@ export class BatchDelivery {
     const now = this.lane.now();
     const { since = now } = this.lane.circuit;
     if (now - since >= patienceMs) {
-      throw new RunEnd(`the destination is unavailable since ${new Date(since).toISOString()}`);
+      throw new RunEnd(`the destination has been unavailable since ${new Date(since).toISOString()}`);
     }
   }
 
@@ -260,7 +263,7 @@ export class BatchDelivery {
           open.unshift({ from: part.from, to: middle }, { from: middle, to: part.to });
         } else {
           withoutAnswer += 1;
-          const reason = `${sent.reason}, also alone, while the destination takes others`;
+          const reason = `${sent.reason}, even alone, while the destination takes others`;
           silent.push({ index: part.from, failure: { reason, key: sent.key } });
         }
       }
@@ -273,7 +276,7 @@ export class BatchDelivery {
       proof = await this.proof();
       if (proof === 'alone' && open.length === 0) {
         if (siblings) {
-          proven(); // there is no other batch: those of this one that were taken have to do
+          proven(); // there is no other batch: the parts of this one that were taken have to do
           return true;
         }
         // Nothing was answered at all: it is the destination.
@@ -301,7 +304,10 @@ export class BatchDelivery {
     }
   }
 
-  /** Waits until the destination has answered another batch, or there is no other; `undefined` when the slice ends before. */
+  /**
+   * Waits until the destination has answered another batch, or there is no other; `undefined` when the slice
+   * ends before.
+   */
   private async proof(): Promise<'up' | 'alone' | undefined> {
     const { entry, lane } = this;
     const { answers } = lane.circuit;
@@ -326,7 +332,7 @@ export class BatchDelivery {
     }
   }
 
-  /** One request, when circuit and pace let it through; `undefined` when that is not in this slice. */
+  /** One request, when circuit and pace let it through; `undefined` when they do not within this slice. */
   private async send({ from, to }: Part): Promise<(Delivery & { readonly key: string }) | undefined> {
     const { entry, lane } = this;
     const { batch } = entry;
@@ -382,7 +388,10 @@ export class BatchDelivery {
   }
 }
 
-/** The same bytes get the same key on every try, and other bytes another one: a half of a batch, or what another mapping makes. */
+/**
+ * The same bytes get the same key on every try, and other bytes another one: a half of a batch, or what
+ * another mapping makes.
+ */
 export function idempotencyKey(
   webhookId: string,
   firstRecord: number,

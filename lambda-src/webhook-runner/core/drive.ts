@@ -15,8 +15,8 @@ export function isOver(checkpoint: Checkpoint): boolean {
 }
 
 /**
- * One invocation's share of a run: the first report, a slice, the last report. The checkpoint it answers with is either over
- * (`isOver`) or to be continued, not before `notBefore` where that is set.
+ * One invocation's share of a run: the first report, a slice, the last report. The checkpoint it returns is
+ * either over (`isOver`) or to be continued, not before `notBefore` where that is set.
  */
 export async function workOnRun(
   options: SliceOptions,
@@ -37,12 +37,13 @@ export async function workOnRun(
   if (current.outcome === undefined || current.outcome.reported) {
     return current;
   }
-  // An invocation that has lost the run by now must not report its end; one that takes it over from here on has nothing else left to do.
+  // An invocation that has lost the run by now must not report its end; one that takes it over from here on
+  // has nothing else left to do.
   await ports.save?.(current);
   return reportEnd(options, current, ports);
 }
 
-/** Ends a run from outside of it, as after the last try of a message. */
+/** Ends a run from the outside, as after the last try of a message. */
 export function failed(checkpoint: Checkpoint, reason: string): Checkpoint {
   return { ...checkpoint, outcome: { state: 'failed', reason, reported: false } };
 }
@@ -54,7 +55,10 @@ export function cancelled(checkpoint: Checkpoint, replay: boolean): Checkpoint {
   return { ...checkpoint, notBefore: undefined, outcome: { state: 'cancelled', reason, reported: false } };
 }
 
-/** Tells the platform the end. When it cannot be told now, the checkpoint asks to be tried again while the run has time. */
+/**
+ * Reports the end to the platform. When that is not possible now, the checkpoint asks to be tried again while
+ * the run has time.
+ */
 export async function reportEnd(
   options: Pick<SliceOptions, 'settings' | 'signal'>,
   checkpoint: Checkpoint,

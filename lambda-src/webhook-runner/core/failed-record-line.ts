@@ -4,7 +4,10 @@ import { JsonScanner } from './json-scan';
 
 const scanner = new JsonScanner();
 
-/** One line of a file of failed records: the record's own bytes as `raw`, or as `rawBase64` where they are no JSON object. */
+/**
+ * One line of a file of failed records: the record's own bytes as `raw`, or as `rawBase64` where they are not
+ * a JSON object.
+ */
 export function failedRecordLine({ record, reason, status, key, raw }: FailedRecord): Buffer {
   const head = JSON.stringify({ record, reason, status, key }).slice(0, -1);
   const line = Buffer.concat([raw, LINE_FEED]);
@@ -17,12 +20,15 @@ export function failedRecordLine({ record, reason, status, key, raw }: FailedRec
 const LINE_FEED = Buffer.from('\n');
 const END = Buffer.from('}\n');
 
-/** Of a file of failed records whose first record has that number: sorted by name they are in the order of the source. */
+/**
+ * The name of a file of failed records whose first record has that number: sorted by name, they are in the
+ * order of the source.
+ */
 export function failedRecordsName(record: number): string {
   return `${String(record).padStart(12, '0')}.ndjson`;
 }
 
-/** Of such a line the record's number and its own bytes; undefined for what is none. */
+/** The record's number and its own bytes from such a line; undefined for any other line. */
 export function readFailedRecordLine(
   line: Buffer,
 ): { readonly record: number; readonly raw: Buffer } | undefined {

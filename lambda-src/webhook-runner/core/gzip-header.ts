@@ -1,6 +1,6 @@
 const MAGIC = [0x1f, 0x8b, 8];
 
-/** The bytes are no gzip file, or not a whole one. */
+/** The bytes are not a gzip file, or not a whole one. */
 export class InflateError extends Error {
   public override readonly name = 'InflateError';
 }

@@ -1,7 +1,9 @@
 import type { Ledger } from './ledger';
 import type { Reporter } from './ports';
 
-/** Reports beside the deliveries, one at a time; a lost one is tried again after a quarter of the interval. */
+/**
+ * Reports alongside the deliveries, one at a time; a lost one is tried again after a quarter of the interval.
+ */
 export class Heartbeat {
   private report: Promise<void> | undefined;
   private lastTry: number;

@@ -1,4 +1,4 @@
-/** Codes up to that length are found in one look. */
+/** Codes up to this length are found in one lookup. */
 export const PRIMARY_BITS = 10;
 const LONGEST = 15;
 
@@ -11,7 +11,10 @@ export interface Codes {
   readonly symbols: Uint16Array;
 }
 
-/** Undefined for lengths that make no codes. As in zlib a set may lack codes only where it is one code of one bit, or none. */
+/**
+ * Undefined for lengths that do not form a code. As in zlib a set may lack codes only where it is one code of
+ * one bit, or none.
+ */
 export function buildCodes(lengths: Uint8Array, mayBeIncomplete: boolean): Codes | undefined {
   const counts = new Uint16Array(LONGEST + 1);
   for (const length of lengths) counts[length] += 1;

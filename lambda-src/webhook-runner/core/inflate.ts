@@ -15,19 +15,22 @@ import {
 } from './inflate-codes';
 
 const WINDOW_BYTES = 32_768;
-/** Decoded bytes are handed out in pieces of that size. */
+/** Decoded bytes are returned in pieces of this size. */
 const PIECE_BYTES = 65_536;
 const LONGEST_MATCH = 258;
 /** More than the longest head of a block, which has at most 14 + 19 × 3 + 316 × 14 bits. */
 const HEAD_BYTES = 600;
-/** One symbol reads no more than that, what is read ahead included. */
+/** One symbol reads no more than this, read-ahead included. */
 const SYMBOL_BYTES = 8;
 const TRAILER_BYTES = 8;
 /** Name, comment and extra fields of a member. */
 const MAX_HEADER_BYTES = 131_072;
 const END_OF_BLOCK = 256;
 
-/** Where a gzip file can be taken up again: the first bit of a block, and all that decoding from there needs of what was before. */
+/**
+ * Where a gzip file can be resumed: the first bit of a block, and all that decoding from there needs of what
+ * came before.
+ */
 export interface InflatePoint {
   /** Of the file: this byte and this bit of it, from the lowest. */
   readonly byte: number;
@@ -44,14 +47,15 @@ export interface InflatePoint {
 type State = 'header' | 'block' | 'stored' | 'codes' | 'trailer';
 
 /**
- * Decodes gzip (RFC 1952, 1951), members one after another. Unlike zlib's its state can be kept: `onPoint` gets a point to go on from
- * at most block heads. A truncated or damaged file, and whatever but zeros follows it, ends in an `InflateError`.
+ * Decodes gzip (RFC 1952, 1951), members one after another. Unlike zlib's its state can be kept: `onPoint`
+ * gets a resume point at most block heads. A truncated or damaged file, or one followed by anything but
+ * zeros, ends in an `InflateError`.
  *
  *     header ─▶ block ─┬─ stored ─┬─▶ the next block, or trailer ─▶ the next header, or the end
  *                      └─ codes ──┘
  *
  * A step begins when all its input is there (`HEAD_BYTES`, `SYMBOL_BYTES`); at the end of the file zeros are put behind it, and what
- * reads into them is truncated. So no step is ever taken back.
+ * reads into them is truncated. So no step ever has to be undone.
  */
 export class Inflater {
   private state: State = 'header';
@@ -65,11 +69,11 @@ export class Inflater {
   /** Where the file ends in `input`, once that is known. */
   private fileEnd = Infinity;
 
-  /** The window, and behind it what was decoded; `[taken, filled)` is not handed out yet. */
+  /** The window, and behind it what was decoded; `[taken, filled)` has not been returned yet. */
   private readonly decoded = Buffer.allocUnsafe(WINDOW_BYTES + PIECE_BYTES + LONGEST_MATCH);
   private filled = 0;
   private taken = 0;
-  /** Checksum and counts cover what is before. */
+  /** Checksum and counts cover what comes before. */
   private accounted = 0;
   /** Where the member begins in `decoded`, or 0 when that is further back: no match reaches beyond. */
   private memberStart = 0;
@@ -104,7 +108,7 @@ export class Inflater {
     }
   }
 
-  /** The bytes that follow those before, from `byte` of the point on. Hands out what they decode to. */
+  /** The bytes that follow those before, from `byte` of the point on. Yields what they decode to. */
   public *push(chunk: Buffer): Generator<Buffer, void> {
     this.giveBack();
     this.base += this.position;
@@ -141,7 +145,7 @@ export class Inflater {
     }
   }
 
-  /** Answers whether there was enough input to get on. */
+  /** Returns whether there was enough input to go on. */
   private step(): boolean {
     switch (this.state) {
       case 'header':
@@ -172,7 +176,7 @@ export class Inflater {
     return piece;
   }
 
-  /** Adds what was decoded since to checksum and counts. */
+  /** Adds what was decoded since then to checksum and counts. */
   private account(): void {
     const fresh = this.decoded.subarray(this.accounted, this.filled);
     this.crc = crc32(fresh, this.crc);
@@ -185,7 +189,7 @@ export class Inflater {
     const { input } = this;
     const end = Math.min(input.length, this.fileEnd);
     if (this.base + this.position > 0) {
-      // Behind a member zeros may fill up a block of a medium.
+      // After a member, zeros may fill up a block of the medium.
       while (this.position < end && input[this.position] === 0) this.position += 1;
     }
     const next = behindHeader(input, this.position, end);
@@ -389,7 +393,7 @@ export class Inflater {
       this.input.readUInt32LE(this.position) !== this.crc ||
       this.input.readUInt32LE(this.position + 4) !== this.length
     ) {
-      throw new InflateError('its checksum is another one');
+      throw new InflateError('its checksum differs');
     }
     this.position += TRAILER_BYTES;
     this.state = 'header';

@@ -3,7 +3,7 @@
  * bytes, and no line can end the array or event that it is put into. Costs a third of `JSON.parse`, and alters nothing.
  */
 
-/** What each byte is inside of a string: 0 goes on, 1 is the quote, 2 the backslash, 3 must not stand there. */
+/** What each byte is inside a string: 0 goes on, 1 is the quote, 2 the backslash, 3 is not allowed. */
 const IN_STRING = new Uint8Array(256);
 IN_STRING.fill(3, 0, 0x20);
 IN_STRING[0x22] = 1;
@@ -27,16 +27,21 @@ const SURELY_EXACT = 15;
 /** Beyond that an exponent is not worth computing with. */
 const MAX_EXPONENT_LENGTH = 10;
 
-/** The members of an object that was scanned: four positions a member. */
+/** The members of an object that was scanned: four positions per member. */
 export const SPAN = { keyFrom: 0, keyTo: 1, valueFrom: 2, valueTo: 3, size: 4 } as const;
 
 export class JsonScanner {
-  /** Of the top-level members, when asked for: keys without their quotes, values without blanks around them. */
+  /**
+   * Of the top-level members, when asked for: keys without their quotes, values without blanks around them.
+   */
   public spans = new Int32Array(64 * SPAN.size);
   public members = 0;
   /** A top-level key has a backslash. */
   public escapedKeys = false;
-  /** There is a number which a double may not hold; only looked at together with spans or when `numbers` is set. */
+  /**
+   * There is a number that a double may not hold; only looked at together with spans or when `numbers` is
+   * set.
+   */
   public inexact = false;
   private readonly objects = new Uint8Array(MAX_DEPTH + 1);
 
@@ -206,7 +211,7 @@ export class JsonScanner {
   }
 }
 
-/** Of the escape whose backslash is at `at`; 0 where it is none. */
+/** The length of the escape whose backslash is at `at`; 0 where it is not one. */
 function escapeLength(bytes: Uint8Array, at: number): number {
   const kind = ESCAPE[bytes[at + 1]];
   if (kind === 1) {
@@ -221,7 +226,7 @@ function escapeLength(bytes: Uint8Array, at: number): number {
     : 0;
 }
 
-/** Behind the number that begins at `from`; 0 where it is none. */
+/** The position behind the number that begins at `from`; 0 where it is not one. */
 function numberEnd(bytes: Uint8Array, from: number): number {
   let at = from;
   if (bytes[at] === 0x2d) {
@@ -262,7 +267,7 @@ function numberEnd(bytes: Uint8Array, from: number): number {
   return at;
 }
 
-/** Behind `true`, `false` or `null`; 0 where it is none of them. */
+/** The position behind `true`, `false` or `null`; 0 where it is none of them. */
 function wordEnd(bytes: Uint8Array, at: number): number {
   switch (bytes[at]) {
     case 0x74:
@@ -298,7 +303,10 @@ function mayBeInexact(bytes: Uint8Array, from: number, to: number): boolean {
   return !isExact(token);
 }
 
-/** Whether a double holds a JSON number so that writing it down again gives the same decimal value; and no sign is lost with -0. */
+/**
+ * Whether a double holds a JSON number so that writing it down again gives the same decimal value; and no
+ * sign is lost with -0.
+ */
 export function isExact(token: string): boolean {
   const written = String(Number(token));
   return (

@@ -13,14 +13,17 @@ const POINT_INTERVAL_MS = 10_000;
 export interface KeeperPorts extends Timing {
   readonly failedRecords?: FailedRecords;
   readonly points?: Points;
-  /** Calls until it is ended. Left out: what was reached is saved with the next batch, however late that comes. */
+  /**
+   * Calls until it is ended. Left out: what was reached is saved with the next batch, however late that
+   * comes.
+   */
   readonly every?: (ms: number, call: () => void) => () => void;
   save?(checkpoint: Checkpoint): Promise<void>;
 }
 
 /**
- * Makes what was reached last: first the failed records, then the checkpoint that is beyond them, and then where a gzip file can be
- * taken up for that checkpoint.
+ * Saves progress so that it lasts: first the failed records, then the checkpoint beyond them, and then where
+ * a gzip file can be resumed for that checkpoint.
  */
 export class Keeper {
   private pending: FailedRecord[] = [];
@@ -58,7 +61,10 @@ export class Keeper {
     this.pendingBytes += failed.reduce((sum, { raw }) => sum + raw.length, 0);
   }
 
-  /** After a batch: beside the deliveries, unless the settings or the amount of failed records want it waited for. */
+  /**
+   * After a batch: alongside the deliveries, unless the settings or the amount of failed records require
+   * waiting for it.
+   */
   public async batchDone(): Promise<void> {
     if (this.eachBatch || this.pendingBytes >= FLUSH_BYTES) {
       await this.save();
@@ -82,13 +88,13 @@ export class Keeper {
     await this.working;
   }
 
-  /** Only what must not get lost with a checkpoint that travels another way. */
+  /** Only what must not be lost with a checkpoint that travels another way. */
   public async flush(): Promise<void> {
     await this.working.catch(() => undefined);
     await this.writeFailed();
   }
 
-  /** Where the next slice takes the file up. */
+  /** Where the next slice resumes the file. */
   public async keepPoint(offset: number): Promise<void> {
     const { points, now } = this.ports;
     this.lastPoint = now();
@@ -119,7 +125,7 @@ export class Keeper {
       this.lastSave = this.ports.now();
       this.unsaved = false;
       await this.writeFailed();
-      // Not before: while it was written, another batch may have failed.
+      // Not earlier: while it was written, another batch may have failed.
       if (this.pending.length === 0) {
         const checkpoint = this.checkpoint();
         await this.ports.save?.(checkpoint);

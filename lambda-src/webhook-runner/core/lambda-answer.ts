@@ -2,8 +2,8 @@ import type { Delivery } from './ports';
 import type { LambdaBatchAnswer } from '../../../src/webhook-runner/contract';
 
 /**
- * Reads what a destination function answered: nothing means that every record was taken. A function that throws, times out or crashes
- * is as one that was not reached: it gets the batch again.
+ * Reads what a destination function answered: nothing means that every record was taken. A function that
+ * throws, times out or crashes is treated like one that was not reached: it gets the batch again.
  */
 export function parseLambdaAnswer(
   payload: string,
@@ -14,7 +14,7 @@ export function parseLambdaAnswer(
   try {
     answer = payload === '' ? null : JSON.parse(payload);
   } catch {
-    return { kind: 'refused', reason: 'the function answered what is not JSON' };
+    return { kind: 'refused', reason: "the function's answer is not JSON" };
   }
   if (functionError !== undefined) {
     const message = (answer as { errorMessage?: unknown } | null)?.errorMessage;

@@ -10,8 +10,8 @@ const MAX_ERROR_LENGTH = 200;
 type Counts = { -readonly [Key in keyof Checkpoint]: Checkpoint[Key] };
 
 /**
- * Where the run is and what became of the records before: `records = skipped + leftOut + delivered + failedRecords`, after every
- * batch.
+ * Where the run is and what became of the records before that: `records = skipped + leftOut + delivered +
+ * failedRecords`, after every batch.
  */
 export class Ledger {
   public readonly state: Counts;
@@ -20,7 +20,7 @@ export class Ledger {
     this.state = { ...checkpoint, notBefore: undefined };
   }
 
-  /** Moves over a batch, and answers with its records that were not delivered. */
+  /** Moves past a batch, and returns those of its records that were not delivered. */
   public commit(batch: Batch, { failures }: BatchResult): readonly FailedRecord[] {
     const { state } = this;
     batch.rejected.forEach(({ record, reason }) => this.note(`record ${record} ${reason}`));
@@ -54,12 +54,12 @@ export class Ledger {
     }
   }
 
-  /** Errors that the platform has been told. */
+  /** Errors that the platform has been sent. */
   public told(count: number): void {
     this.state.errors = this.state.errors.slice(count);
   }
 
-  /** By the share of stored bytes that was read; 1 is left to the end, and it never falls. */
+  /** By the share of stored bytes that was read; 1 is reserved for the end, and it never falls. */
   public progressed(share: number): void {
     this.state.progress = Math.max(
       this.state.progress,

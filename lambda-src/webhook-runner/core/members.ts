@@ -6,14 +6,14 @@ export class MappingError extends Error {
   public override readonly name = 'MappingError';
 }
 
-/** Bytes of a value that is not in the record, or an object or array that was looked into. */
+/** Bytes of a value that is not in the record, or an object or array that was opened. */
 type Own = Buffer | Members;
 
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const QUOTE = 0x22;
 const COLON = 0x3a;
-/** Below that many bytes a loop is faster than a call of `copy`. */
+/** Below this many bytes a loop is faster than a call of `copy`. */
 const SHORT = 48;
 
 /** What is known of a member: it stands as it came, it goes, or `prefixes` or `own` have something of it. */
@@ -80,7 +80,7 @@ export class Members {
     this.touched.length = 0;
   }
 
-  /** Where the member with that key is, or -1. Of several the last counts; the others go. */
+  /** Where the member with that key is, or -1. Of several, the last counts and the others go. */
   public find(key: Key): number {
     if (this.indexed) {
       const index = this.index!.found[key.id];
@@ -200,7 +200,7 @@ export class Members {
     return moved;
   }
 
-  /** Keeps those alone that are listed, in the order of the record. */
+  /** Keeps only those that are listed, in the order of the record. */
   public keep(indexes: readonly number[]): void {
     for (let i = 0; i < this.size; i += 1) {
       if (!indexes.includes(i)) {
@@ -220,7 +220,7 @@ export class Members {
     return length;
   }
 
-  /** Writes the JSON text, and answers with the position behind it. There must be room for `length()`. */
+  /** Writes the JSON text, and returns the position behind it. There must be room for `length()`. */
   public write(target: Buffer, start: number): number {
     const { line, size, states, own, prefixes, spans } = this;
     let at = start;
@@ -328,7 +328,7 @@ export class Members {
 
 export const NULL = Buffer.from('null');
 
-/** The value is known to be JSON: only where its parts begin and end is looked for. */
+/** The value is known to be JSON: this only looks for where its parts begin and end. */
 function parse(value: Buffer, scanner: JsonScanner): Members | undefined {
   if (value[0] === 0x7b) {
     const line = Buffer.allocUnsafe(value.length + 1);

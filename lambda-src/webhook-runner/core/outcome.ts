@@ -36,7 +36,7 @@ export function outcomeOf(
   return { state: failed ? 'failed' : 'succeeded', reason: parts.length > 0 ? `${parts.join(', ')}.` : '' };
 }
 
-/** Where a run that did not reach its end can be taken up: the request's `batch_offset`. */
+/** Where a run that did not reach its end can be resumed: the request's `batch_offset`. */
 export function resumeText({ delivered, records }: Pick<Checkpoint, 'delivered' | 'records'>): string {
   return `${deliveredText(delivered)}; go on with batch_offset ${records}`;
 }

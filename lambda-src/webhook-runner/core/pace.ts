@@ -1,11 +1,14 @@
-/** A timer wakes late; a place that is missed by more is lost. */
+/** A timer wakes late; a slot that is missed by more is lost. */
 const TIMER_LATENESS_MS = 50;
 
 /** How fast requests may go to a destination. Times are milliseconds since 1970. */
 export interface Pace {
-  /** Takes the next place if it comes before `latest`; otherwise says when it is worth asking again, and takes nothing. */
+  /**
+   * Takes the next slot if it comes before `latest`; otherwise says when it is worth asking again, and takes
+   * nothing.
+   */
   take(latest: number): Promise<{ readonly at: number } | { readonly notBefore: number }>;
-  /** Nobody takes a place before that time. */
+  /** Nobody takes a slot before that time. */
   hold(until: number): Promise<void>;
 }
 
@@ -23,9 +26,9 @@ export function unlimitedPace(now: () => number): Pace {
   };
 }
 
-/** The places that a run takes at once from a pace that all runs share: about a second's worth. */
+/** The slots that a run takes at once from a pace that all runs share: about a second's worth. */
 export interface SharedPlaces {
-  /** Places from `at` on, `count` of them, `intervalMs` apart; or when to ask again. */
+  /** Slots from `at` on, `count` of them, `intervalMs` apart; or when to ask again. */
   take(
     count: number,
     spanMs: number,
@@ -35,8 +38,8 @@ export interface SharedPlaces {
 }
 
 /**
- * Spreads the places of a shared pace over this slice's requests. All runs take theirs from one place, whatever their number: a
- * minute never has more than it may, and one more.
+ * Spreads the slots of a shared pace over this slice's requests. All runs take theirs from one item, however
+ * many there are: a minute never has more than it may, plus one.
  */
 export function sharedPace(requestsPerMinute: number, places: SharedPlaces, now: () => number): Pace {
   const count = Math.max(1, Math.floor(requestsPerMinute / 60));
@@ -62,7 +65,7 @@ export function sharedPace(requestsPerMinute: number, places: SharedPlaces, now:
         const at = own.shift();
         if (at !== undefined) {
           if (at < heldUntil || at < now() - late) {
-            continue; // from before the destination asked to be left alone; or it would make up a burst
+            continue; // from before the destination asked for a pause; they would add up to a burst
           }
           const place = Math.max(at, now());
           return place < latest ? { at: place } : { notBefore: place };

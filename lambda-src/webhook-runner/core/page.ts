@@ -43,7 +43,7 @@ export class Page {
   }
 }
 
-/** Pages are used again: left to the garbage collector, hundreds of them would lie about before it looks. */
+/** Pages are reused: left to the garbage collector, hundreds of them would pile up before it runs. */
 export class PagePool {
   private readonly free: Page[] = [];
 

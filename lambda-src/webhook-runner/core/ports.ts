@@ -20,11 +20,14 @@ export interface SourceStream {
   readonly share?: number;
   /** The source has been read to its end. */
   readonly ended: boolean;
-  /** Of a gzip file: the last point at or before `offset`, beyond the one that it was opened at. Those before are forgotten. */
+  /**
+   * Of a gzip file: the last point at or before `offset`, beyond the one that it was opened at. Those before
+   * are forgotten.
+   */
   resumePoint?(offset: number): InflatePoint | undefined;
   /**
-   * Until the source ends, or `stopAt` comes (milliseconds since 1970). A chunk may be empty: then some time has passed. A chunk may be
-   * changed by the reader.
+   * Until the source ends, or `stopAt` comes (milliseconds since 1970). A chunk may be empty: then some time
+   * has passed. The reader may change a chunk.
    */
   chunks(stopAt: number): AsyncIterable<Buffer>;
   close(): void;
@@ -73,12 +76,12 @@ export type Delivery =
       /** It asks for fewer requests. */
       readonly throttled?: boolean;
     }
-  /** Also with credentials that were just read anew. `forbidden`: or it means these records alone. */
+  /** Even with credentials that were just read anew. `forbidden`: it may mean these records alone. */
   | { readonly kind: 'unauthorized'; readonly reason: string; readonly forbidden?: boolean };
 
 /**
- * One try; the retries are the core's. It answers instead of throwing whatever the destination does. Once it has answered it must not
- * read `parts` any more: they are used again.
+ * One try; the retries are the core's. It returns instead of throwing, whatever the destination does. Once
+ * it has returned it must not read `parts` any more: they are reused.
  */
 export interface Destination {
   /** A refused batch may be sent again in halves: it is refused as a whole, and nothing of it was kept. */
@@ -95,15 +98,15 @@ export interface Report {
   readonly reason: string;
 }
 
-/** How hard a report is tried: a heartbeat may be lost, the terminal state must not. */
+/** How hard to try to deliver a report: a heartbeat may be lost, the terminal state must not. */
 export type Effort = 'first' | 'heartbeat' | 'terminal';
 
 export interface Reporter {
-  /** Answers whether the platform took it; throws only when aborted. */
+  /** Returns whether the platform took it; throws only when aborted. */
   report(report: Report, effort: Effort, signal?: AbortSignal): Promise<boolean>;
 }
 
-/** Keeps records that were not delivered, to be sent again. It has written them once it answers. */
+/** Keeps records that were not delivered, to be sent again. It has written them once it returns. */
 export interface FailedRecords {
   write(records: readonly FailedRecord[]): Promise<void>;
 }
@@ -126,11 +129,14 @@ export interface SlicePorts extends Timing {
   /** Calls until it is ended. Left out: a batch is saved with the next one, however late that comes. */
   readonly every?: (ms: number, call: () => void) => () => void;
   observe?(what: Observation): void;
-  /** Called now and then with the checkpoint reached. A rejection (a lost lease, a cancelled run) ends the slice at once. */
+  /**
+   * Called now and then with the checkpoint reached. A rejection (a lost lease, a cancelled run) ends the
+   * slice at once.
+   */
   save?(checkpoint: Checkpoint): Promise<void>;
 }
 
-/** Where a gzip file can be taken up again. It is too much for each checkpoint, and kept beside it. */
+/** Where a gzip file can be resumed. It is too large for every checkpoint, and kept beside it. */
 export interface Points {
   load(): Promise<InflatePoint | undefined>;
   save(point: InflatePoint): Promise<void>;
@@ -143,7 +149,7 @@ export class RunCancelled extends Error {
   public override readonly name = 'RunCancelled';
 }
 
-/** Somebody else works on the run by now. */
+/** Somebody else is working on the run by now. */
 export class LeaseLost extends Error {
   public override readonly name = 'LeaseLost';
 }
@@ -158,15 +164,21 @@ export interface Start {
 
 export interface Lease {
   readonly epoch: number;
-  /** Where the holder before had got to, in this slice or the one before; the end, where the run has ended as succeeded. */
+  /**
+   * How far the previous holder had got, in this slice or the one before; the end, where the run has ended as
+   * succeeded.
+   */
   readonly checkpoint?: Checkpoint;
-  /** How often the run was begun before. */
+  /** How often the run was started before. */
   readonly attempt: number;
   /** Somebody has asked for the run's end. */
   readonly cancelled?: boolean;
 }
 
-/** What the end of a waiting run can be told with before its next slice is due: its message, without what only a delivery needs. */
+/**
+ * What the end of a waiting run can be told with before its next slice is due: its message, without what only
+ * a delivery needs.
+ */
 export type WakeMessage = Pick<RunMessage, 'request' | 'replay' | 'runId'>;
 
 /**
@@ -186,7 +198,10 @@ export interface Runs {
     start: Start,
     leasedUntil: number,
   ): Promise<Lease | 'busy' | 'stale' | 'same' | { readonly succeeded: Checkpoint }>;
-  /** Keeps the checkpoint and renews the lease; throws `LeaseLost`, and `RunCancelled` where somebody asked for the end. */
+  /**
+   * Keeps the checkpoint and renews the lease; throws `LeaseLost`, and `RunCancelled` where somebody asked
+   * for the end.
+   */
   save(runId: string, epoch: number, checkpoint: Checkpoint, leasedUntil: number): Promise<void>;
   /** Throws `LeaseLost`, and `RunCancelled` where somebody asked for the end. */
   renew(runId: string, epoch: number, leasedUntil: number): Promise<void>;
@@ -197,7 +212,7 @@ export interface Runs {
    * @returns whether somebody has asked for the end by now
    */
   handOver(runId: string, epoch: number, nextHop: number, wake: WakeMessage): Promise<boolean>;
-  /** Ends the run; another start may begin it anew, unless it succeeded. Throws `LeaseLost`. */
+  /** Ends the run; another start may begin it again, unless it succeeded. Throws `LeaseLost`. */
   end(runId: string, epoch: number, checkpoint: Checkpoint, state: string): Promise<void>;
 }
 

@@ -4,7 +4,9 @@ import { isExact } from './json-scan';
 import { MappingError } from './members';
 import type { Json, JsonObject, MappingRequest, MappingStep } from '../../../src/webhook-runner/contract';
 
-/** A record as it is to be sent, a body of its own with its content type, or nothing to leave the record out. */
+/**
+ * A record as it is to be sent, a body of its own with its content type, or nothing to leave the record out.
+ */
 export type MappedRecord = { readonly [member: string]: Json | undefined } | OwnBody | undefined;
 
 /** Exactly these two members make a body: the record then travels alone, in a request with this body. */
@@ -13,10 +15,16 @@ export interface OwnBody {
   readonly contentType: string;
 }
 
-/** The signature of a user's own mapping module: `module.exports = (record, request) => …`, `exports.map` or `export default`. */
+/**
+ * The signature of a user's own mapping module: `module.exports = (record, request) => …`, `exports.map` or
+ * `export default`.
+ */
 export type RecordMapper = (record: JsonObject, request: MappingRequest) => MappedRecord;
 
-/** The mapper of a user's module: what it exports, or its export `map` or `default`. The synth looks for the same. */
+/**
+ * The mapper of a user's module: what it exports, or its export `map` or `default`. The synth looks for the
+ * same.
+ */
 export function mapperOf(module: unknown): RecordMapper {
   const { map, default: byDefault } = (module ?? {}) as { map?: unknown; default?: unknown };
   const mapper = [module, map, byDefault].find(candidate => typeof candidate === 'function');
@@ -28,7 +36,7 @@ export function mapperOf(module: unknown): RecordMapper {
   return mapper as RecordMapper;
 }
 
-/** How the lines of a run are handled: mapped by steps or a user's module, or passed on as the bytes they are. */
+/** How the lines of a run are handled: mapped by steps or a user's module, or passed on unchanged. */
 export function lineHandling(
   mapping: readonly MappingStep[] | RecordMapper | undefined,
   request: MappingRequest,
@@ -40,8 +48,8 @@ export function lineHandling(
 }
 
 /**
- * What a mapping makes of one line that is known to be a JSON object, with whatever goes wrong in it as that record's error.
- * `inexact`: it has a number that a double does not hold.
+ * What a mapping makes of one line that is known to be a JSON object, with whatever goes wrong as that
+ * record's error. `inexact`: it has a number that a double cannot hold.
  */
 export function lineMapper(
   mapper: RecordMapper,
@@ -60,7 +68,10 @@ export function lineMapper(
   };
 }
 
-/** A number that a double does not hold passes through a mapping as the text that it is; who computes with it gets a TypeError. */
+/**
+ * A number that a double cannot hold passes through a mapping as its own text; computing with it throws a
+ * TypeError.
+ */
 function exactNumbers(_key: string, value: unknown, { source }: { readonly source?: string }): unknown {
   return typeof value === 'number' && source !== undefined && !isExact(source)
     ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source)
@@ -72,12 +83,12 @@ function toTransformed(mapped: MappedRecord): Transformed {
     return 'drop';
   }
   if (typeof mapped !== 'object' || mapped === null || Array.isArray(mapped)) {
-    return { error: 'was mapped to what is not an object' };
+    return { error: 'was mapped to something that is not an object' };
   }
   if (typeof (mapped as { then?: unknown }).then === 'function') {
     // Its rejection would end the process.
     Promise.resolve(mapped).catch(() => undefined);
-    return { error: 'was mapped to a promise: a mapping must answer at once' };
+    return { error: 'was mapped to a promise: a mapping must be synchronous' };
   }
   if (isOwnBody(mapped)) {
     return {
@@ -87,7 +98,7 @@ function toTransformed(mapped: MappedRecord): Transformed {
   }
   const json = JSON.stringify(mapped) as string | undefined;
   if (json === undefined || json[0] !== '{') {
-    return { error: 'was mapped to what is no JSON object' };
+    return { error: 'was mapped to something that is not a JSON object' };
   }
   if (json === '{}' && Symbol.iterator in mapped) {
     return {
@@ -99,7 +110,10 @@ function toTransformed(mapped: MappedRecord): Transformed {
     : { json };
 }
 
-/** Whether it is worth while to look closely, which costs as much as writing it down. Says yes wherever it cannot know. */
+/**
+ * Whether it is worth while to look closely, which costs as much as writing it down. Says yes wherever it
+ * cannot know.
+ */
 function mayHaveNoJson(value: object): boolean {
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
     return true;
@@ -151,11 +165,11 @@ function isOwnBody(mapped: NonNullable<MappedRecord>): mapped is OwnBody {
   );
 }
 
-/** Of whatever was thrown: not everything can be made a text. */
+/** The text of whatever was thrown: not everything can be turned into one. */
 function textOf(error: unknown): string {
   try {
     return error instanceof Error ? String(error.message) : String(error);
   } catch {
-    return 'the mapping threw what has no text';
+    return 'the mapping threw something that has no text';
   }
 }

@@ -3,6 +3,6 @@ import type { RunMessage } from '../../../src/webhook-runner/contract';
 /** Where a run waits for its next slice. */
 export interface RunQueue {
   send(message: RunMessage, delaySeconds: number): Promise<void>;
-  /** A message that was received is hidden from others for so long from now on. */
+  /** Hides a message that was received from others for this long, from now on. */
   hide(receiptHandle: string, seconds: number): Promise<void>;
 }

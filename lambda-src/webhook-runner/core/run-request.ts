@@ -43,13 +43,13 @@ export function parseRunRequest(body: string, policy: RequestPolicy): ParsedRequ
   }
 }
 
-/** What a mapping may see: the token and the URLs stay out, for a record with them in would carry them away. */
+/** What a mapping may see: the token and the URLs stay out, since a record could carry them away. */
 export function mappingRequest(request: RunRequest): MappingRequest {
   const { access_token: _token, data_url: _dataUrl, callback_url: _callbackUrl, ...visible } = request;
   return visible;
 }
 
-/** Where the status of a run goes: the two parts put together as they are. */
+/** Where the status of a run goes: the two parts joined as they are. */
 export function statusUrl(request: Pick<RunRequest, 'callback_url' | 'webhook_id'>): string {
   return `${request.callback_url}${encodeURIComponent(request.webhook_id)}`;
 }
@@ -131,7 +131,7 @@ function source(value: string, policy: RequestPolicy): void {
   }
 }
 
-/** Of `s3://bucket/key`; undefined where the text is no such address. */
+/** Of `s3://bucket/key`; undefined where the text is not such an address. */
 export function objectOf(address: string): { readonly bucket: string; readonly key: string } | undefined {
   const [, bucket, key] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/(.+)$/s.exec(address) ?? [];
   return bucket === undefined ? undefined : { bucket, key };

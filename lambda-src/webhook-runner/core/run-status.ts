@@ -2,11 +2,11 @@ import type { WakeMessage } from './ports';
 import { isReplay } from './run-id';
 import type { Checkpoint, RunView } from '../../../src/webhook-runner/contract';
 
-/** What the table holds of a run. Times are milliseconds since 1970. */
+/** What the table holds about a run. Times are milliseconds since 1970. */
 export interface RunItem {
   readonly webhookId: string;
   readonly state: string;
-  /** How often it was begun before. */
+  /** How often it was started before. */
   readonly attempt: number;
   readonly endedAt?: number;
   readonly cancelledAt?: number;
@@ -15,7 +15,7 @@ export interface RunItem {
   readonly waiting?: { readonly hop: number; readonly wake: WakeMessage };
 }
 
-/** The runs, as who asks for them by name sees them. */
+/** The runs, as seen by whoever asks for them by id. */
 export interface RunRegistry {
   /** The run is known from now on; one that is known already stays as it is. */
   register(runId: string, webhookId: string): Promise<void>;
@@ -34,7 +34,9 @@ export function viewOf(runId: string, item: RunItem): RunView {
     state: endedAt === undefined && cancelledAt !== undefined ? 'cancelling' : state,
     reason:
       outcome?.reason ??
-      (circuit?.since === undefined ? '' : `The destination is unavailable since ${iso(circuit.since)}.`),
+      (circuit?.since === undefined
+        ? ''
+        : `The destination has been unavailable since ${iso(circuit.since)}.`),
     attempt: attempt + 1,
     progress: checkpoint?.progress ?? 0,
     records: checkpoint?.records ?? 0,

@@ -40,14 +40,14 @@ export interface SliceOptions extends Handling {
 
 /** A longer wait ends the slice: a message that is delayed costs nothing. */
 const LONGEST_WAIT_MS = 20_000;
-/** Slices that move nothing: then the source is to blame. */
+/** Slices in a row without progress: then the source is to blame. */
 const MAX_STALLED = 3;
 /** Batches that failed as a whole, with nothing delivered in the run. */
 const MAX_REFUSED_BATCHES = 3;
 
 /**
- * Delivers from the checkpoint on until the source ends, the deadline comes or the run ends, and answers with the checkpoint reached.
- * It knows no AWS: everything it touches is a port.
+ * Delivers from the checkpoint on until the source ends, the deadline comes or the run ends, and returns the
+ * checkpoint it has reached. It knows no AWS: everything it touches is a port.
  */
 export async function slice(
   options: SliceOptions,
@@ -71,7 +71,7 @@ class Slice {
   private readonly running = new Set<Promise<void>>();
   private stream: SourceStream | undefined;
   private readTo: number;
-  /** The slice ends early: there is nothing to do before. */
+  /** The slice ends early: there is nothing to do before this time. */
   private notBefore: number | undefined;
   private allLaunched = false;
   private crash: { readonly error: unknown } | undefined;
@@ -139,7 +139,7 @@ class Slice {
     return this.checkpoint();
   }
 
-  /** Answers whether every batch up to the end of the source was begun. */
+  /** Returns whether every batch up to the end of the source was begun. */
   private async deliverAll(): Promise<boolean> {
     const { settings } = this.options;
     const { state } = this.ledger;
@@ -200,7 +200,7 @@ class Slice {
     return this.launchAll(assembler);
   }
 
-  /** What was passed over when the time was up. */
+  /** What had been skipped when the time was up. */
   private launchRest(assembler: BatchAssembler): void {
     assembler.cut();
     const batch = assembler.shift();
@@ -228,7 +228,7 @@ class Slice {
     return true;
   }
 
-  /** Batches that wait for another one to show whether the destination is up take no place. */
+  /** Batches that wait for another one to show whether the destination is up take no slot. */
   private active(): number {
     return this.inFlight.filter(({ parked, result }) => !parked && !result).length;
   }
@@ -290,7 +290,7 @@ class Slice {
       circuit: this.circuit,
       signal: this.stop.signal,
       place: async () => {
-        // No place is taken that a longer wait, in another slice, would waste.
+        // Takes no slot that a longer wait, in another slice, would waste.
         const place = await pace.take(Math.min(this.stopAt, now() + LONGEST_WAIT_MS));
         this.stop.signal.throwIfAborted();
         return this.waitUntil('at' in place ? place.at : place.notBefore);
@@ -310,7 +310,7 @@ class Slice {
     };
   }
 
-  /** Waits in steps, so that the platform hears from the run meanwhile; answers whether the slice has the time. */
+  /** Waits in steps, so that reports go out meanwhile; returns whether the slice has the time. */
   private async waitUntil(time: number): Promise<boolean> {
     const { ports } = this;
     if (time >= this.stopAt || time - ports.now() > LONGEST_WAIT_MS) {
@@ -332,7 +332,7 @@ class Slice {
     this.circuit.changed();
   }
 
-  /** Moves the checkpoint over the batches that are through, from the first on without a gap. */
+  /** Moves the checkpoint past the batches that are finished, from the first on without a gap. */
   private async commit(): Promise<void> {
     const { state } = this.ledger;
     for (let entry = this.inFlight[0]; entry?.result; entry = this.inFlight[0]) {
@@ -402,7 +402,7 @@ class Slice {
     }
   }
 
-  /** A slice that only waited for the destination is none that the source held up. */
+  /** A slice that only waited for the destination was not held up by the source. */
   private countStall(): void {
     const { state } = this.ledger;
     const moved = state.offset > this.begin.offset || this.keeper.keptAnyPoint;
@@ -414,7 +414,10 @@ class Slice {
     }
   }
 
-  /** What the source, its content or the destination is to blame for ends the run; anything else (a lost lease, a bug) is thrown on. */
+  /**
+   * What is the fault of the source, its content or the destination ends the run; anything else (a lost
+   * lease, a bug) is thrown on.
+   */
   private async fail(error: unknown): Promise<void> {
     const { state } = this.ledger;
     const cause = this.crash?.error ?? error;
@@ -447,7 +450,10 @@ class Slice {
     return this.options.replay ? replayAgainText(state) : resumeText(state);
   }
 
-  /** What is under way may still end; a batch that cannot now keeps the run from ending here, and another slice comes back to it. */
+  /**
+   * What is under way may still end; a batch that cannot now keeps the run from ending here, and another
+   * slice comes back to it.
+   */
   private async drainAfter(error: unknown): Promise<void> {
     try {
       await this.drain();

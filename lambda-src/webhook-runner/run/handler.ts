@@ -36,7 +36,7 @@ import type { RunQueue } from '../core/run-queue';
 import { mappingRequest } from '../core/run-request';
 
 export interface Ports extends Timing {
-  /** Calls until it is ended; what goes wrong is the callee's. */
+  /** Calls repeatedly until stopped; failures are up to the callee. */
   readonly every: (ms: number, call: () => void) => () => void;
   /** `reportOnly`: without the destination, which may be what is broken. */
   readonly connect: (
@@ -47,14 +47,14 @@ export interface Ports extends Timing {
   readonly queue: RunQueue;
   readonly deadLetters: DeadLetters;
   readonly runs: Runs;
-  /** Where the run's gzip file can be taken up again. */
+  /** Where the run's gzip file can be resumed. */
   readonly pointsOf?: (runId: string, epoch: number) => Points;
   readonly settings: RunnerSettings;
-  /** The user's own code. It is loaded when it is needed, so that a failure can be told. */
+  /** The user's own code. It is loaded when it is needed, so that a failure can be reported. */
   readonly loadMapper?: () => RecordMapper | Promise<RecordMapper>;
   /** What a run was started with whose failed records are sent again. */
   readonly replayedRequest?: (replay: Replay) => Promise<MappingRequest>;
-  /** Tells others of the end of a run. The queue's ARN says which runner's it was. */
+  /** Publishes the end of a run. The queue's ARN says which runner it was. */
   readonly runEnded?: (detail: RunEndedDetail, queueArn: string) => Promise<void>;
   /** Where the records of a run that were not delivered are. */
   readonly failedRecordsOf?: (
@@ -64,16 +64,16 @@ export interface Ports extends Timing {
   readonly log: Log;
 }
 
-/** Kept of an invocation's time for the requests in flight and the last report; less of a short one. */
+/** Kept of an invocation's time for the requests in flight and the last report; less in a short one. */
 const KEPT_MS = 60_000;
 const KEPT_SHARE = 0.3;
-/** A killed invocation's lease ends that soon, and its message is seen again a little later. */
+/** How soon a killed invocation's lease ends; its message is seen again a little later. */
 const LEASE_MS = 15_000;
 const RENEW_MS = 5_000;
 const HIDDEN_SECONDS = 60;
 const HIDE_MS = 20_000;
 
-/** For the last report when the table itself is what is broken: it is then sent without a lease. */
+/** For the last report when the table itself is broken: it is then sent without a lease. */
 const UNFENCED: Runs = {
   acquire: async () => ({ epoch: 0, attempt: 0 }),
   save: async () => undefined,
@@ -92,8 +92,8 @@ export function createHandler(
     ids: ({ request, hop }) => ({ webhookId: request.webhook_id, hop }),
     isExpected: error => error instanceof LeaseLost,
     unreadable: async (_error, { record, log }) => {
-      log.error('the message is no run');
-      await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: 'The message is no run.' });
+      log.error('the message is not a run');
+      await ports.deadLetters.send(record, { [DEAD_LETTER_REASON_ATTRIBUTE]: 'The message is not a run.' });
       return 'done';
     },
     work: (message, delivery) => work(message, delivery, { ...ports, log: delivery.log }),
@@ -178,7 +178,7 @@ interface SliceInput {
   readonly ports: Ports;
 }
 
-/** Renews the lease and hides the message as long as the slice is worked on: both end soon after a kill. */
+/** Renews the lease and hides the message while the slice is worked on: both end soon after a kill. */
 function keepAlive(
   { receiptHandle }: SQSRecord,
   runId: string,
@@ -257,7 +257,7 @@ async function runSlice(input: SliceInput): Promise<Checkpoint> {
   }
 }
 
-/** A replay is told by its run alone; what that was started with lies beside its failed records. */
+/** A replay is named by its run alone; what that run was started with is beside its failed records. */
 async function withRequest(message: RunMessage, { replayedRequest }: Ports): Promise<RunMessage> {
   const { replay, request } = message;
   if (replay === undefined || message.hop > 0) return message;
@@ -274,7 +274,10 @@ async function handlingOf({ request }: RunMessage, { settings, loadMapper }: Por
   return lineHandling((await loadMapper?.()) ?? steps, mappingRequest(request));
 }
 
-/** The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never the run. */
+/**
+ * The next slice's message goes out before the lease lets it in: a crash in between costs a duplicate, never
+ * the run.
+ */
 async function endOrHandOver(
   input: SliceInput,
   end: Checkpoint,
@@ -347,7 +350,7 @@ async function tellOthers(
   await runEnded(detail, queueArn);
 }
 
-/** A run that has succeeded was started once more: the platform hears the end again, and nothing is delivered. */
+/** A run that has succeeded was started once more: its end is reported again, and nothing is delivered. */
 async function tellAgain(message: RunMessage, runId: string, end: Checkpoint, ports: Ports): Promise<void> {
   const { reporter, close } = await ports.connect(message, { runId, attempt: 0 }, true);
   try {
@@ -363,7 +366,7 @@ function delaySeconds(notBefore: number | undefined, now: number): number {
   return Math.min(MAX_DELAY_SECONDS, Math.max(0, Math.ceil(((notBefore ?? now) - now) / 1000)));
 }
 
-/** Where the holder before was killed, its last checkpoint is beyond the message's. */
+/** Where the previous holder was killed, its last checkpoint is beyond the message's. */
 function further(saved: Checkpoint | undefined, sent: Checkpoint): Checkpoint {
   return saved && (saved.records > sent.records || saved.outcome) ? saved : sent;
 }

@@ -80,7 +80,7 @@ export const handler = createHandler({
     replaySource: bucket ? replay => createReplaySource(downloads, bucket, replay, Date.now) : undefined,
     objectUrl: (name, key) => objectUrl(name, key, env),
     signed: (client, service, region = regionOf(env)) => signedHttp(client, service, region, env),
-    // The core asks again itself, within its rate limit.
+    // The core retries by itself, within its rate limit.
     clients: {
       lambda: () => lambdaClient('invoke', env),
       eventBridge: () => jsonClient(EVENT_BRIDGE, 'once', env),

@@ -19,7 +19,7 @@ func reader(client *http1.Client, env map[string]string) *Reader {
 	return &Reader{HTTP: client, Getenv: func(name string) string { return env[name] }, Now: time.Now}
 }
 
-// A proxy sees the host that is asked for, without any of AWS's being there.
+// A proxy sees the host that is asked for, without any host of AWS's being there.
 func TestTheEndpointIsOfTheResourcesRegionAndPartition(t *testing.T) {
 	var host string
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

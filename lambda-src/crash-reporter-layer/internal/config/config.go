@@ -131,7 +131,7 @@ func Load(getenv func(string) string) (c Config, warnings []string, err error) {
 	c.Function = function(getenv, warn)
 	if raw := getenv(envTags); raw != "" {
 		if c.Function.Tags, ok = tags(raw); !ok {
-			warn(envTags, `a JSON object of texts, such as {"team":"billing"}`)
+			warn(envTags, `a JSON object of strings, such as {"team":"billing"}`)
 		}
 	}
 	return c, warnings, nil
@@ -153,7 +153,7 @@ func function(getenv func(string) string, warn func(string, string)) sentry.Func
 	}
 }
 
-// nameRule is what Sentry takes; an event with another name arrives without it.
+// nameRule is what Sentry accepts; an event with another name arrives without it.
 type nameRule struct {
 	most      int
 	forbidden string
@@ -162,12 +162,12 @@ type nameRule struct {
 }
 
 var (
-	environmentRule = nameRule{64, "/ \n\r\t", []string{".", "..", "none"}, "a name of 1 to 64 characters without slash and space"}
-	releaseRule     = nameRule{200, "/\\\n\r\t", []string{".", "..", "latest"}, "a name of 1 to 200 characters without slash, backslash and line break"}
-	distRule        = nameRule{64, "/ \n\r\t", nil, "a name of 1 to 64 characters without slash and space"}
+	environmentRule = nameRule{64, "/ \n\r\t", []string{".", "..", "none"}, "a name of 1 to 64 characters without a slash or space"}
+	releaseRule     = nameRule{200, "/\\\n\r\t", []string{".", "..", "latest"}, "a name of 1 to 200 characters without a slash, backslash or line break"}
+	distRule        = nameRule{64, "/ \n\r\t", nil, "a name of 1 to 64 characters without a slash or space"}
 )
 
-// named is the first variable that is set, if Sentry takes its value.
+// named is the first variable that is set, if Sentry accepts its value.
 func named(getenv func(string) string, rule nameRule, warn func(string, string), names ...string) string {
 	for _, name := range names {
 		value := strings.TrimSpace(getenv(name))

@@ -58,7 +58,7 @@ func (r *Report) adopt(trace stack.Trace) {
 	r.Type, r.Value = last.FullType(), last.Value
 	r.Exceptions, r.Language = trace.Exceptions, trace.Language
 	if r.Value == "" {
-		r.Value = last.Code // an AggregateError has no message, but mostly the code of its first error
+		r.Value = last.Code // an AggregateError has no message, but usually the code of its first error
 	}
 	if r.Value == "" {
 		r.Value, r.Described = "The runtime gave no message.", true

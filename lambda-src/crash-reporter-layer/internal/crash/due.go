@@ -32,7 +32,7 @@ func (t *Tracker) Due(now time.Time) []Report {
 }
 
 // Shutdown returns every crash still pending, and those that only the shutdown
-// itself tells of.
+// itself shows.
 func (t *Tracker) Shutdown(reason string, now time.Time) []Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -80,8 +80,8 @@ func (t *Tracker) anyReported() bool {
 	return t.initSent || t.restored
 }
 
-// Told says that a crash was reported and nothing else runs or waits: what may
-// still come could only be more signals of it.
+// Told says that a crash was reported and nothing else runs or waits: whatever
+// still comes could only be more signals of it.
 func (t *Tracker) Told() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

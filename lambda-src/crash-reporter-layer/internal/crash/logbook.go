@@ -95,8 +95,8 @@ func (b *logbook) close() {
 	b.record(b.scope, stack.ReadText(text))
 }
 
-// record files a finding. The runtime's own report beats what code logged; of
-// two alike the later one counts. Facts about memory and exit add up.
+// record files a finding. The runtime's own report beats what code logged; of two
+// equals the later one counts. Facts about memory and exit add up.
 func (b *logbook) record(scope string, f stack.Finding) {
 	if f.Empty() {
 		return

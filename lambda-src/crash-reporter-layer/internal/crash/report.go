@@ -27,7 +27,7 @@ const (
 	typeUnknown        = "Runtime.Unknown"
 )
 
-// Environment is what telemetry tells about the execution environment.
+// Environment is what telemetry says about the execution environment.
 type Environment struct {
 	Runtime    string // "nodejs:20.v22"
 	InstanceID string
@@ -46,7 +46,7 @@ type Report struct {
 	Time  time.Time
 	Type  string
 	Value string
-	// Described: Value was written by this extension, it is no fact about the error.
+	// Described: Value was written by this extension and is not a fact about the error.
 	Described bool
 	// Exception: the handler failed, the process lived on.
 	Exception  bool

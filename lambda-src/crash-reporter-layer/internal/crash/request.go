@@ -7,7 +7,7 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/telemetry"
 )
 
-// request is an invocation that telemetry has told of.
+// request is an invocation that telemetry has announced.
 type request struct {
 	id       string
 	start    time.Time
@@ -18,7 +18,7 @@ type request struct {
 }
 
 // begin notes the start of a request. Lambda tries an asynchronous invocation
-// again under the same id: what was reported of the try before says nothing of this one.
+// again under the same id: what was reported of the previous try says nothing about this one.
 func (t *Tracker) begin(e telemetry.Event) {
 	r := t.request(e.RequestID)
 	if r == nil {

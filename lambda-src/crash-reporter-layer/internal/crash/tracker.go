@@ -117,7 +117,7 @@ func (t *Tracker) Observe(e telemetry.Event, now time.Time) {
 func (t *Tracker) started(e telemetry.Event) {
 	t.env = Environment{Runtime: e.Runtime, InstanceID: e.InstanceID, Version: e.Version, InitType: first(e.InitType, t.env.InitType)}
 	if strings.HasPrefix(e.Runtime, "provided") {
-		t.logs.keepCrumbs = true // a custom runtime's exit has no other words, see finish
+		t.logs.keepCrumbs = true // a custom runtime's exit has no other description, see finish
 	}
 	if e.Type == "platform.initStart" {
 		t.init, t.initSent, t.retry = initRunning, false, e.Phase == PhaseInvoke
@@ -188,7 +188,7 @@ func (t *Tracker) succeeded(r *request, e telemetry.Event, now time.Time) {
 }
 
 // lateError: Lambda promises no order between a function's log and the end of
-// its runtime. A line that names its request can still be told.
+// its runtime. A line that names its request can still be reported.
 func (t *Tracker) lateError(scope string, e telemetry.Event, now time.Time) {
 	r := t.known(scope)
 	if !t.options.HandlerErrors || r == nil || !r.done || r.reported {

@@ -39,7 +39,7 @@ type Event struct {
 	ShutdownReason string
 }
 
-// statusError is an answer that is no success.
+// statusError is an answer that is not a success.
 type statusError struct {
 	Status int
 	Type   string
@@ -101,7 +101,7 @@ func (a *API) next(ctx context.Context) (Event, error) {
 // ErrNoTelemetry: a local emulator took the subscription but will send nothing.
 var ErrNoTelemetry = errors.New("telemetry is not supported here")
 
-// Subscribe asks for telemetry at the given port, in the newest schema the platform takes.
+// Subscribe asks for telemetry at the given port, in the newest schema the platform accepts.
 func (a *API) Subscribe(ctx context.Context, port int) error {
 	var err error
 	for _, schema := range []string{"2025-01-29", "2022-12-13", "2022-07-01"} {

@@ -7,12 +7,12 @@ import (
 
 const (
 	// A lost signal holds the environment this long at most, or twice the longest
-	// invocation that was heard of, but never longer than longestHold.
+	// known invocation, but never longer than longestHold.
 	shortestHold = 10 * time.Second
 	longestHold  = time.Minute
-	// lateEnd is what the end of the invocation before may still need.
+	// lateEnd is what the end of the previous invocation may still need.
 	lateEnd = 100 * time.Millisecond
-	// heardToClose invocations in a row must be heard of before the environment is held again.
+	// heardToClose invocations in a row must have a known end before the environment is held again.
 	heardToClose = 10
 	// sendHold is how long a delivery may hold the environment.
 	sendHold   = time.Second
@@ -33,15 +33,15 @@ type Telemetry interface {
 }
 
 // Gate holds an environment after an invocation until its errors are sent, in
-// errors mode: without that they would be frozen with it. Two breakers keep it
+// errors mode: otherwise they would be frozen with it. Two breakers keep it
 // from ever being in the way:
 //
 //   - a signal that Lambda lost holds one invocation, once; then the gate is open
-//     until ten ends in a row were heard;
+//     until ten ends in a row have been heard;
 //   - a server that does not answer holds one for a second; then nothing is held
 //     for it for 30 s, doubling to 10 min, until a delivery succeeds.
 //
-// What was let go early is not lost: it is sent at the next thaw or at SHUTDOWN.
+// What was released early is not lost: it is sent at the next thaw or at SHUTDOWN.
 type Gate struct {
 	Telemetry Telemetry
 	Log       func(string)
@@ -83,7 +83,7 @@ func (g *Gate) Hold(ctx context.Context, requestID string) {
 	g.sendAt = time.Now().Add(g.pause)
 }
 
-// judgeBefore looks whether the end of the invocation before was only late, or
+// judgeBefore checks whether the end of the previous invocation was only late, or
 // is lost. The handler runs meanwhile.
 func (g *Gate) judgeBefore(ctx context.Context) {
 	before := g.before
@@ -135,5 +135,5 @@ func (g *Gate) waitEnd(ctx context.Context, current invocation) bool {
 
 func (g *Gate) lost() {
 	g.open, g.heard = true, 0
-	g.Log("Lambda did not tell how an invocation ended: errors are sent at the next one, until its telemetry is complete again")
+	g.Log("Lambda did not report how an invocation ended: errors are sent at the next one, until its telemetry is complete again")
 }

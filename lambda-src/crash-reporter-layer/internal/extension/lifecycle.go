@@ -9,13 +9,13 @@ import (
 const (
 	registerLimit = 7 * time.Second
 	shutdownLimit = 2 * time.Second
-	// invokeReserve is left of an invocation's time, so that waiting never makes it time out.
+	// invokeReserve is kept of an invocation's time, so that waiting never makes it time out.
 	invokeReserve = 200 * time.Millisecond
 	maxRefusals   = 3
 )
 
-// Register retries what may pass and gives up on what cannot: holding the gate
-// would hang every invocation. events falls back to SHUTDOWN alone where INVOKE is refused.
+// Register retries what may pass and gives up on what cannot: holding on would
+// hang every invocation. events falls back to SHUTDOWN alone where INVOKE is refused.
 func (a *API) Register(ctx context.Context, events []string) (Registration, error) {
 	ctx, cancel := context.WithTimeout(ctx, registerLimit)
 	defer cancel()
@@ -81,7 +81,7 @@ func (a *API) Run(ctx context.Context, handler Handler, log func(string)) {
 	}
 }
 
-// shutdownBudget: deadlines are seen that are no time of day; then it is the documented limit.
+// shutdownBudget: deadlines have been seen that are not a time of day; then it is the documented limit.
 func shutdownBudget(deadlineMs float64, now time.Time) time.Duration {
 	left := time.UnixMilli(int64(deadlineMs)).Sub(now)
 	if left <= 0 || left > shutdownLimit {

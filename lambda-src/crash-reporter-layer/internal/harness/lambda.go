@@ -281,7 +281,7 @@ func (l *Lambda) Nexts() int {
 	return l.nexts
 }
 
-// WaitTaken waits until the extension has been handed every event sent so far.
+// WaitTaken waits until the extension has been given every event sent so far.
 func (l *Lambda) WaitTaken() {
 	l.T.Helper()
 	l.Until("the event to be taken", func() bool { return l.taken == l.sent })
@@ -293,7 +293,7 @@ func (l *Lambda) Spooled() []string {
 	return files
 }
 
-// WaitSpooled waits until so many events are spooled.
+// WaitSpooled waits until this many events are spooled.
 func (l *Lambda) WaitSpooled(n int) {
 	l.T.Helper()
 	l.poll(func() bool { return len(l.Spooled()) == n }, "spooled events")

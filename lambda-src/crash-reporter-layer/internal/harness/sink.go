@@ -30,7 +30,7 @@ type Envelope struct {
 }
 
 // Sink is a strict Sentry: it unpacks and parses every envelope by the grammar,
-// fails the test on a violation and answers as told.
+// fails the test on a violation and answers as set.
 type Sink struct {
 	t        testing.TB
 	server   *httptest.Server
@@ -256,7 +256,7 @@ func (e *Envelope) readReport(body []byte) error {
 	return nil
 }
 
-// checkEvent holds the rules of Sentry's event schema that are easy to break.
+// checkEvent checks the rules of Sentry's event schema that are easy to break.
 func checkEvent(event map[string]any) error {
 	if _, err := time.Parse(time.RFC3339Nano, fmt.Sprint(event["timestamp"])); err != nil {
 		return err
@@ -292,7 +292,7 @@ func checkEvent(event map[string]any) error {
 	return nil
 }
 
-// checkOthers holds what GlitchTip's and Bugsink's ingestion want beyond the
+// checkOthers checks what GlitchTip's and Bugsink's ingestion want beyond the
 // schema: a field of another type costs the whole event there.
 func checkOthers(event map[string]any) error {
 	for _, name := range []string{"name", "version"} {

@@ -29,7 +29,7 @@ func init() {
 
 // assigned finds the value that belongs to a secret key in front of the
 // separator at i: key=value, "key": "value", \"key\":\"value\". The key must
-// not begin before from: what is redacted already names nothing.
+// not begin before from: what has been redacted already names nothing.
 func (r *Redactor) assigned(s string, from, i int, code bool) (start, end int, ok bool) {
 	key := keyBefore(s, from, i)
 	if key == "" {
@@ -48,8 +48,8 @@ func (r *Redactor) assigned(s string, from, i int, code bool) (start, end int, o
 	for at < len(s) && at-gap < maxGap && s[at] == ' ' {
 		at++
 	}
-	// What the value begins with is judged before its end is looked for: else a
-	// text of nothing but harmless beginnings would be read over and over.
+	// What the value begins with is judged before its end is looked for: otherwise
+	// a text of nothing but harmless beginnings would be read over and over.
 	open := quoteAt(s, at)
 	if code && open < 0 {
 		return 0, 0, false
@@ -125,7 +125,7 @@ func quoteAt(s string, at int) int {
 }
 
 // value is what stands from at on: within quotes, within brackets, or up to a
-// delimiter. An object is no value: its own keys are looked at.
+// delimiter. An object is not a value: its own keys are looked at.
 func value(s string, at, open int, line bool) (start, end int) {
 	if open >= 0 {
 		quote := s[at : open+1]

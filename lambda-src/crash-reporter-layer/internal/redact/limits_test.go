@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	const alphanumeric = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hJ5kL7nP9rS1uV3"
 	redacted := func(r *Redactor, text string, want bool) {

@@ -1,6 +1,6 @@
 // Package redact takes secrets out of free text: what an error says, what was
 // logged, lines of code. It is not for structure: a function's name, a file, an
-// environment or a fingerprint means nothing any more once a part of it is gone.
+// environment or a fingerprint means nothing once a part of it is gone.
 package redact
 
 import (
@@ -11,7 +11,7 @@ import (
 
 const mark = "[redacted]"
 
-// clipped is what a text ends with that was cut to a limit.
+// clipped is the ending of a text that was cut to a limit.
 const clipped = "..."
 
 // minCut is how many bytes of a known secret at the end of a cut text are taken for its beginning.

@@ -139,7 +139,7 @@ func TestASecretThatContainsAnotherGoesWholeAndOneThatIsCutGoesToo(t *testing.T)
 var hostile = []string{"cookie: no ", "password=", "token:[no ", "token=arn:", `token:"no `, `\\\"token\\\":\\\"no `, "eyJ-", "eyJaaaaaaaaaaaa.", "://a:", "://a@",
 	"-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "Bearer ", "SG.", "4111 ", "4111111111111111 ", "4", "=", ":", `"`, `\`, "'", "a:a:", "authorization:\"a\" ", "ghp_", "key "}
 
-// One that is read in steps that grow with its length would take hours.
+// Text read in steps that grow with its length would take hours.
 func TestATextIsReadOnceWhateverItSays(t *testing.T) {
 	r := New([]string{"A_SECRET=aaaaaaaaaaaaaaaaaaaaaaaab"}, []string{"customerId"}, nil)
 	for _, text := range hostile {

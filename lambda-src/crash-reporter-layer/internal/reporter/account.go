@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// maxLast is of how many kinds of crashes the last one that was held back is sent at the end.
+	// maxLast is for how many kinds of crashes the last one that was held back is sent at the end.
 	maxLast = 4
-	// tellInterval is how long what is held back is summed up for a line in the log.
+	// tellInterval is how long held-back crashes are summed up for a line in the log.
 	tellInterval = time.Minute
 	// lastReportTime is what a client report without an event needs at the end.
 	lastReportTime = 400 * time.Millisecond
@@ -29,7 +29,8 @@ type heldBack struct {
 	reason state.Reason
 }
 
-// keepLast, under the lock of admit, keeps a crash that may be sent at the end, when no other will tell of it.
+// keepLast, under the lock of admit, keeps a crash that may be sent at the end, when no other event will
+// count it.
 func (r *Reporter) keepLast(fingerprint string, report crash.Report, reason state.Reason) {
 	if reason != state.Duplicate && reason != state.Limited {
 		return
@@ -39,10 +40,10 @@ func (r *Reporter) keepLast(fingerprint string, report crash.Report, reason stat
 	}
 }
 
-// closeBook is called last. It sends one more event of what was held back,
-// tells Sentry and the log the numbers. After a failure the environment lives
-// on and another process goes on with the book: then only what began in this
-// process ends with it, else each round of a loop of crashes would send one.
+// closeBook is called last. It sends one more event of what was held back, and
+// reports the numbers to Sentry and the log. After a failure the environment
+// lives on and another process goes on with the book: then only what began in
+// this process ends with it, otherwise each round of a loop of crashes would send one.
 func (r *Reporter) closeBook(ctx context.Context, spindown bool) {
 	r.sendMu.Lock()
 	defer r.sendMu.Unlock()
@@ -70,7 +71,7 @@ func (r *Reporter) closeBook(ctx context.Context, spindown bool) {
 	r.tell()
 }
 
-// reportAlone sends what Sentry was not told of yet, without an event.
+// reportAlone sends what has not been reported to Sentry yet, without an event.
 func (r *Reporter) reportAlone(ctx context.Context, spindown bool) {
 	deadline, bounded := ctx.Deadline()
 	now := r.o.Now()
@@ -139,7 +140,9 @@ func (r *Reporter) meter(kind string) {
 		return
 	}
 	r.metered = book
-	if notReported < 0 { // one that was held back was sent after all; a count cannot be negative, so the next one makes up for it
+	// A crash that was held back was sent after all; a count cannot be negative, so the next one makes up for
+	// it.
+	if notReported < 0 {
 		r.metered.HeldBack[state.Duplicate] -= notReported
 	}
 	dimensions := [][]string{{"FunctionName"}}

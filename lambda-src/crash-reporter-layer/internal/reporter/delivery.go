@@ -13,7 +13,7 @@ import (
 // rereadInterval is how often a stored DSN that Sentry refuses is read anew.
 const rereadInterval = 5 * time.Minute
 
-// Mapping frames may take so long for one crash, and so long when the process must end soon.
+// Mapping frames may take this long for one crash, and this long when the process must end soon.
 const (
 	sourceTime        = 300 * time.Millisecond
 	hurriedSourceTime = 100 * time.Millisecond
@@ -123,7 +123,7 @@ func (r *Reporter) queueEvent(ctx context.Context, a admitted) {
 	r.queue = append(r.queue, queued{id: id, payload: payload, fingerprint: fingerprint, suppressed: suppressed, spooled: r.o.Spool.Save(id, payload)})
 }
 
-// redact takes secrets out of what somebody wrote freely. What the event is made
+// redact removes secrets from free text. What the event is made
 // of (names, files, the fingerprint) stays: it holds none, and without it the
 // event is of no use.
 func (r *Reporter) redact(report *crash.Report) {
@@ -150,7 +150,7 @@ func (r *Reporter) redact(report *crash.Report) {
 	}
 }
 
-// sendFirst sends the head of the queue. It returns false when it is no use to go on now.
+// sendFirst sends the head of the queue. It returns false when there is no point in going on now.
 func (r *Reporter) sendFirst(ctx context.Context) bool {
 	q := r.queue[0]
 	if r.o.Ledger.Limited(r.o.Now()) {
@@ -174,7 +174,7 @@ func (r *Reporter) sendFirst(ctx context.Context) bool {
 		r.drop(q, state.Throttled)
 	case sentry.Unauthorized:
 		r.logOnce(fmt.Sprintf("Sentry refuses the key of the DSN: %v", result.Err))
-		if r.o.DSNIsStored { // who changed the key changes the stored value, sooner or later
+		if r.o.DSNIsStored { // whoever changed the key changes the stored value, sooner or later
 			r.later()
 			return false
 		}

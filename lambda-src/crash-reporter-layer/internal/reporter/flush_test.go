@@ -12,7 +12,7 @@ import (
 )
 
 // What an invocation in errors mode waits for: when Flush returns, the error is
-// sent, also where Run took it first.
+// sent, even where Run took it first.
 func TestFlushReturnsWhenTheErrorIsSentWhoeverSendsIt(t *testing.T) {
 	const id = "6d68ca91-49c9-448d-89b8-7ca3e6dc66aa"
 	post := Batch(Start(id), Log("2026-01-01T00:00:00Z\t"+id+"\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"b\",\"stack\":[]}"), Done(id, "success", "", 5))

@@ -25,7 +25,7 @@ func (r *Reporter) sampled(report crash.Report) bool {
 	return float64(binary.BigEndian.Uint64(sum[:8]))/(1<<63)/2 < r.o.SampleRate
 }
 
-// fingerprintOf tells equal crashes: the type, the message without numbers and
+// fingerprintOf identifies equal crashes: the type, the message without numbers and
 // ids, the innermost frame.
 func fingerprintOf(function string, report crash.Report) string {
 	h := sha256.New()

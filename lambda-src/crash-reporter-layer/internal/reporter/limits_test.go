@@ -11,7 +11,8 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
 )
 
-// A failed delivery is tried again after 1, 2, 4 … s, at most a minute, and after 1 s again once one has succeeded.
+// A failed delivery is tried again after 1, 2, 4 … s, at most a minute, and after 1 s again once one has
+// succeeded.
 func TestThePauseBetweenTriesGrowsAndIsReset(t *testing.T) {
 	b := newBench(t.TempDir())
 	failed := sentry.Result{Outcome: sentry.Failed, Err: context.DeadlineExceeded}
@@ -46,8 +47,8 @@ func TestThePauseBetweenTriesGrowsAndIsReset(t *testing.T) {
 	}
 }
 
-// A record that Lambda cuts comes in slowly where the machine is busy, and the
-// end of its invocation stands behind it: what is on its way is waited for.
+// A record that Lambda cuts comes in slowly where the machine is busy, and the end
+// of its invocation is behind it: what is on its way is waited for.
 func TestAShutdownWaitsForTelemetryThatIsComingIn(t *testing.T) {
 	const id = "6d68ca91-49c9-448d-89b8-7ca3e6dc66aa"
 	for pieces, want := range map[int]string{3: "Runtime.ExitError", 30: "Runtime.Unknown"} {
@@ -74,7 +75,7 @@ func TestAShutdownWaitsForTelemetryThatIsComingIn(t *testing.T) {
 	}
 }
 
-// How many records Lambda dropped is told with the next crash, once, and wakes who waits for an end.
+// How many records Lambda dropped is reported with the next crash, once, and wakes whoever waits for an end.
 func TestDroppedRecordsAreCounted(t *testing.T) {
 	b := newBench(t.TempDir())
 	drop := func(kind string, n int) {
@@ -86,7 +87,7 @@ func TestDroppedRecordsAreCounted(t *testing.T) {
 		t.Errorf("%d drops", b.Drops())
 	}
 	if _, ok := b.WaitEnd(context.Background(), "unknown", 1); ok {
-		t.Error("an end that nobody told of")
+		t.Error("an end that nobody reported")
 	}
 	b.crash("r1")
 	b.pass(2 * time.Minute)

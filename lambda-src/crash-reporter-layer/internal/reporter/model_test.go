@@ -16,8 +16,8 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/state"
 )
 
-// model is what an onlooker knows who counts the crashes that Lambda tells of
-// and the events that Sentry takes. The reporter's book must agree after every step.
+// model is what an onlooker knows who counts the crashes that Lambda reports and
+// the events that Sentry takes. The reporter's book must agree after every step.
 type model struct {
 	*bench
 	t        *testing.T
@@ -167,7 +167,7 @@ func (m *model) step() {
 		m.released += len(m.last)
 		m.closeBook(ctx, reason == "spindown")
 		m.check()
-		if m.dir == nowhere { // its book dies with it: the onlooker begins anew, too
+		if m.dir == nowhere { // its book dies with it: the onlooker starts anew, too
 			m.crashes, m.taken, m.thrown, m.refused, m.released, m.told = 0, 0, 0, 0, 0, map[string]int{}
 			m.metered.Crashes, m.metered.NotReported = 0, 0
 		}
@@ -203,8 +203,8 @@ func (m *model) check() {
 			fail("%d %s", n, reason)
 		}
 	}
-	// What Sentry was told and will be told is what was held back, and at most those too
-	// that were told and then sent after all, at an end: the next ones make up for them.
+	// What has been and will be reported to Sentry is what was held back, and at most also
+	// those that were reported and then sent after all, at an end: the next ones make up for them.
 	difference := map[string]int{}
 	for reason, n := range m.told {
 		difference[reason] += n
@@ -230,8 +230,8 @@ func (m *model) check() {
 
 const nowhere = "/proc/nowhere"
 
-// Crashes = sent + waiting + held back by reason, at every moment, whatever comes
-// in which order: answers of Sentry's, limits, kills, ends, a disk or none.
+// Crashes = sent + waiting + held back by reason, at every moment, whatever comes, in
+// whatever order: answers of Sentry's, limits, kills, ends, a disk or none.
 func TestTheBookBalancesAfterEveryStep(t *testing.T) {
 	for seed := int64(1); seed <= 12; seed++ {
 		for name, dir := range map[string]string{"disk": t.TempDir(), "no disk": nowhere} {

@@ -101,7 +101,7 @@ type Reporter struct {
 	sendMu   mutex // one event at a time
 	queue    []queued
 	dsn      *sentry.DSN
-	rereadAt time.Time // when the DSN may be read anew
+	rereadAt time.Time // when the DSN may be read again
 	retryAt  time.Time
 	backoff  time.Duration
 	logged   map[string]bool
@@ -230,9 +230,9 @@ func (r *Reporter) untilNext() (wait time.Duration, pending bool) {
 	return max(wait, time.Millisecond), pending
 }
 
-// WaitEnd waits until Lambda said that the request's runtime is done, and
-// returns when it did: once, because the next try of the invocation has the same id. ok is false when the context ends first, or when
-// telemetry was dropped after that many drops: then the end may never come.
+// WaitEnd waits until Lambda has said that the request's runtime is done, and
+// returns when that was: once, because the next try of the invocation has the same id. ok is false when the
+// context ends first, or when telemetry was dropped after that many drops: then the end may never come.
 func (r *Reporter) WaitEnd(ctx context.Context, requestID string, drops int) (at time.Time, ok bool) {
 	for {
 		r.mu.Lock()
@@ -259,8 +259,8 @@ func (r *Reporter) Drops() int {
 }
 
 // Flush sends what is due now and returns when it is sent or the context ends:
-// then it is false. It does not try again what failed before: an invocation
-// waits for it.
+// then it is false. It does not retry what failed before: an invocation is
+// waiting for it.
 func (r *Reporter) Flush(ctx context.Context) bool {
 	if !r.sendMu.lockBefore(ctx) { // Run may be sending just this request's error, to a server that hangs
 		return false

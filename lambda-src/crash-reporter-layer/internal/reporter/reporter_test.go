@@ -259,7 +259,7 @@ func mutate(random *rand.Rand, body []byte) []byte {
 	return body
 }
 
-// mutatedPosts is a bounded run; `go test -fuzz FuzzPost` goes on for as long as one likes.
+// mutatedPosts is a bounded run; `go test -fuzz FuzzPost` runs for as long as you like.
 const mutatedPosts = 100_000
 
 func TestMutatedPostsNeverStopTheReporter(t *testing.T) {

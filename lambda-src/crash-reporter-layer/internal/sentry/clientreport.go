@@ -13,7 +13,7 @@ type Discarded struct {
 	Quantity int
 }
 
-// ClientReport is the body of an item that tells Sentry what was not sent.
+// ClientReport is the body of an item that reports to Sentry what was not sent.
 //
 // See https://develop.sentry.dev/sdk/telemetry/client-reports/
 func ClientReport(discarded []Discarded, now time.Time) []byte {

@@ -15,7 +15,7 @@ type DSN struct {
 	SecretKey string
 }
 
-// ErrDSN never quotes the DSN: it is a secret of a kind.
+// ErrDSN never quotes the DSN: it is a kind of secret.
 var ErrDSN = errors.New("the DSN is not of the form https://<public key>@<host>/<project id>")
 
 // ParseDSN reads {PROTO}://{PUBLIC}[:{SECRET}]@{HOST}[:PORT]{PATH}/{PROJECT_ID}.

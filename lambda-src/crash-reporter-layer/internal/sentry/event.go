@@ -23,7 +23,7 @@ const (
 const (
 	taskRoot = "/var/task/"
 	maxTag   = 199
-	// maxGenerated frames of the code that ran are told beside the mapped ones.
+	// maxGenerated frames of the code that ran are sent beside the mapped ones.
 	maxGenerated = 12
 )
 
@@ -110,10 +110,9 @@ func platform(r crash.Report) string {
 	return "other"
 }
 
-// groupBy: what is the same bug is one issue. An error groups by its stack,
-// within its function. A sentence of ours holds durations, so it must not take
-// part; and some causes come with a log line or without, whichever signal was
-// there.
+// groupBy: the same bug is one issue. An error groups by its stack, within its
+// function. Our own sentences hold durations, so they must not take part; and some
+// causes come with a log line or without, depending on the signal.
 func groupBy(fn Function, r crash.Report) []string {
 	group := fn.Group
 	if group == "" {
@@ -147,7 +146,7 @@ func missingModule(text string) string {
 	return ""
 }
 
-// exceptions are the causes first and the error itself last. Where it is made of
+// exceptions has the causes first and the error itself last. Where it is made of
 // others, each says by number whose part or cause it is.
 func exceptions(r crash.Report) []any {
 	values := make([]any, 0, len(r.Exceptions))

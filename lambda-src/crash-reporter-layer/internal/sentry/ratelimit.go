@@ -10,8 +10,8 @@ import (
 
 const defaultRetryAfter = time.Minute
 
-// retryAfter reads how long Sentry wants no errors; 0 means it does not mind.
-// X-Sentry-Rate-Limits may come with any status, also with 200.
+// retryAfter reads how long Sentry wants no errors; 0 means no limit.
+// X-Sentry-Rate-Limits may come with any status, even 200.
 func retryAfter(status int, header textproto.MIMEHeader, now time.Time) time.Duration {
 	if limits := header.Values("X-Sentry-Rate-Limits"); len(limits) > 0 {
 		return parseRateLimits(strings.Join(limits, ","))

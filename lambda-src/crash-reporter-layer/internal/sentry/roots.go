@@ -9,7 +9,7 @@ import (
 )
 
 // TLSConfig is made at the first crash. It uses the system's roots
-// (SSL_CERT_FILE and SSL_CERT_DIR count); a container image may have none, then
+// (SSL_CERT_FILE and SSL_CERT_DIR count); where a container image has none,
 // Mozilla's roots in this binary are used.
 var TLSConfig = sync.OnceValues(func() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}

@@ -13,10 +13,10 @@ const (
 	maxShortValue            = 1 << 10
 )
 
-// Slim takes out of a payload what can be missed, for a server that found it too large.
+// Slim removes from a payload what can be spared, for a server that found it too large.
 func Slim(payload []byte) []byte { return edit(payload, dropExtras) }
 
-// Fit makes a payload as small as the limit wants, giving up the least first.
+// Fit makes a payload as small as the limit demands, giving up the least important first.
 func Fit(payload []byte, limit int) []byte {
 	for _, cut := range []func(map[string]any){dropExtras, dropOuterContext, shortenStacks, shortenTexts} {
 		if len(payload) <= limit {
@@ -42,7 +42,7 @@ func dropExtras(event map[string]any) {
 	delete(event, "extra")
 }
 
-// dropOuterContext leaves the lines around to the frame where it broke.
+// dropOuterContext leaves surrounding lines only to the frame where it broke.
 func dropOuterContext(event map[string]any) {
 	for _, value := range valuesOf(event) {
 		trace, _ := value["stacktrace"].(map[string]any)

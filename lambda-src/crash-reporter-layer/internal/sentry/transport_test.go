@@ -54,7 +54,7 @@ func TestASecondAttemptIsMadeOnlyWhereItIsWelcomeAndInTime(t *testing.T) {
 	}
 }
 
-// An old server that knows no client reports must not cost the event.
+// An old server that does not know client reports must not cost the event.
 func TestAServerThatRefusesClientReportsGetsTheEventWithoutOne(t *testing.T) {
 	var bodies []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -26,7 +26,7 @@ const (
 	maxBytes  = 64 << 20
 	tailSize  = 4 << 10
 	headSize  = 4 << 10
-	// maxOwnLine: a longer line of the file itself is no source that somebody wrote.
+	// maxOwnLine: a longer line of the file itself is not source that somebody wrote.
 	maxOwnLine = 512
 )
 
@@ -35,7 +35,7 @@ var errLimit = errors.New("the limit of bytes or time is reached")
 // taskRoot is what traces call the function's folder.
 const taskRoot = "/var/task/"
 
-// maxPlaces of crashes before are kept: a place is a few lines of code.
+// maxPlaces of earlier crashes are kept: a place is a few lines of code.
 const maxPlaces = 64
 
 // Files is the function's own folder, and what its maps said of places where it
@@ -145,7 +145,7 @@ func (f *Files) mapFile(name string, frames []stack.Frame, b *budget) (mapped bo
 		frame.Path, frame.Line, frame.Column = taskRoot+found.file, found.line, found.col
 		frame.InApp = !strings.Contains("/"+found.file, "/node_modules/")
 		names[i] = found.name
-		if found.lines != nil { // copies: who redacts them does it in place
+		if found.lines != nil { // copies: whoever redacts them does it in place
 			frame.Pre, frame.Source, frame.Post = append([]string(nil), found.lines.pre...), found.lines.line, append([]string(nil), found.lines.post...)
 		}
 	}
@@ -226,7 +226,7 @@ func debugID(file *limited) string {
 	for i, c := range []byte(rest[:36]) {
 		dash := i == 8 || i == 13 || i == 18 || i == 23
 		if dash != (c == '-') || !dash && strings.IndexByte("0123456789abcdefABCDEF", c) < 0 {
-			return "" // an id that is none is an error on the event
+			return "" // an invalid id is an error on the event
 		}
 	}
 	return strings.ToLower(rest[:36])
@@ -297,7 +297,7 @@ type limited struct {
 }
 
 func (f *Files) open(name string, b *budget) (*limited, error) {
-	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold us
+	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block us
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,8 @@ type mapped struct {
 	lines     *lines
 }
 
-// opener gives the map anew: it is read twice, because what says where a source
-// begins may stand behind it. Only what is asked for is ever held in memory.
+// opener opens the map anew: it is read twice, because what says where a source
+// begins may come after it. Only what is asked for is ever held in memory.
 type opener func() (io.ReadCloser, error)
 
 // resolve looks positions up in a map. What is not mapped is nil.

@@ -26,7 +26,7 @@ type Finding struct {
 	Exit string
 }
 
-// Empty says that the text told nothing.
+// Empty says that the text said nothing.
 func (f Finding) Empty() bool { return len(f.Exceptions) == 0 && !f.OutOfMemory && f.Exit == "" }
 
 // ReadLine takes a raw function record, a JSON string or a JSON object.
@@ -178,7 +178,7 @@ func isGoLog(text string) bool {
 	return open == 0 || (open == 20 && text[4] == '/' && text[7] == '/')
 }
 
-// dying says that a trace stands in a form that is printed for a failed
+// dying says that a trace has a form that is printed for a failed
 // invocation or by a process about to end, not by code that handled the error.
 func dying(text string, trace Trace) bool {
 	switch trace.Language {

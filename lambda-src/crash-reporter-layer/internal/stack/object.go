@@ -30,7 +30,7 @@ func fromObject(fields map[string]wire.Raw, depth int) (Trace, bool) {
 	}
 	language, frames := framesFrom(raw)
 	module, name := "", full
-	if language != Node { // a Node.js error's name may hold dots, but no package
+	if language != Node { // a Node.js error's name may hold dots, but has no package
 		module, name = splitModule(strings.ReplaceAll(full, "::", "."))
 	}
 	if language == Ruby {
@@ -85,8 +85,8 @@ const (
 var notProperties = map[string]bool{"errorType": true, "errorMessage": true, "stack": true, "stackTrace": true, "cause": true, "reason": true, "promise": true,
 	"code": true, "message": true, "name": true, "level": true, "log_level": true, "timestamp": true, "requestId": true, "location": true}
 
-// properties are the scalar ones that an error object has of its own, and of an
-// AWS SDK's $metadata what one looks a failed call up by.
+// properties are an error object's own scalar ones and, of an AWS SDK's $metadata,
+// what a failed call is looked up by.
 func properties(fields map[string]wire.Raw) map[string]string {
 	found := map[string]string{}
 	for name, raw := range fields {

@@ -55,7 +55,7 @@ type Exception struct {
 	Module string
 	Value  string
 	Frames []Frame
-	// Code and Properties are what the error has of its own beside its message.
+	// Code and Properties are the error's own, besides its message.
 	Code       string
 	Properties map[string]string
 	// Member: one of the errors that the last one is made of, not a cause in its chain.
@@ -86,8 +86,8 @@ func (t Trace) Last() Exception {
 	return t.Exceptions[len(t.Exceptions)-1]
 }
 
-// CompletedBy takes the causes and members of the same error as the code printed
-// it before it threw it: the runtime's own line shows neither.
+// CompletedBy takes over the causes and members of the same error, as printed by the
+// code before throwing it: the runtime's own line shows neither.
 func (t Trace) CompletedBy(printed Trace) Trace {
 	n := len(printed.Exceptions)
 	if len(t.Exceptions) != 1 || n < 2 {
@@ -192,7 +192,7 @@ func splitLines(text string) []string {
 	return strings.Split(strings.TrimRight(text, "\n"), "\n")
 }
 
-// splitHead takes "Type: message" apart. ok is false when the first word is no type name.
+// splitHead takes "Type: message" apart. ok is false when the first word is not a type name.
 func splitHead(line string) (typ, value string, ok bool) {
 	typ, value, found := strings.Cut(line, ":")
 	typ = strings.TrimSpace(typ)
@@ -261,11 +261,11 @@ func (t Trace) bounded() Trace {
 	}
 	for i := range t.Exceptions {
 		e := &t.Exceptions[i]
-		if e.Type == "" { // a cause whose head is no "Type: message"
+		if e.Type == "" { // a cause whose head is not "Type: message"
 			e.Type = "Error"
 		}
 		e.Type, e.Module, e.Value = Clip(e.Type, maxName), Clip(e.Module, maxName), Clip(e.Value, maxValue)
-		// Both ends of a deep recursion tell something, its middle does not.
+		// Both ends of a deep recursion are telling, its middle is not.
 		if n := len(e.Frames); n > maxFrames {
 			e.Frames = append(append([]Frame{}, e.Frames[:maxFrames/2]...), e.Frames[n-maxFrames/2:]...)
 		}
@@ -303,7 +303,7 @@ func inApp(path string) bool {
 	return path != "" && !strings.HasPrefix(path, "<")
 }
 
-// atoi is 0 for anything that is no small number.
+// atoi is 0 for anything but a small number.
 func atoi(s string) int {
 	n, err := strconv.Atoi(strings.TrimSpace(s))
 	if err != nil || n < 0 || n > 1<<30 {

@@ -16,15 +16,15 @@ const (
 	Queue     Reason = "queue"   // too many at once
 	Expired   Reason = "expired" // it was kept too long, or could not be read again
 	Refused   Reason = "refused" // Sentry will never take it
-	Network   Reason = "network" // it could not be sent and not be kept
+	Network   Reason = "network" // it could neither be sent nor kept
 	Lost      Reason = "lost"    // the process was killed while it had it
 )
 
-// Reasons are all of them, in the order in which they are told.
+// Reasons are all of them, in the order in which they are reported.
 var Reasons = []Reason{Duplicate, Limited, Silenced, Throttled, Sampled, Ignored, Queue, Expired, Refused, Network, Lost}
 
-// reportInterval is how long what is held back in a loop of crashes is summed
-// up for a report of its own.
+// reportInterval is how long what is held back in a loop of crashes is summed up
+// before it gets a report of its own.
 const reportInterval = time.Minute
 
 // Account is the book of an execution environment's crashes:
@@ -43,7 +43,7 @@ func (a Account) NotReported() (n int) {
 	return n
 }
 
-// Undelivered is how many Sentry should have and will not get: held back neither
+// Undelivered is how many Sentry should get and will not: held back neither
 // by a rule of the user's nor because one like it, or many, were sent a moment ago.
 func (a Account) Undelivered() (n int) {
 	for _, reason := range []Reason{Silenced, Throttled, Queue, Expired, Refused, Network, Lost} {
@@ -102,7 +102,7 @@ func (l *Ledger) Sent() {
 }
 
 // HoldBack counts a crash that waited and will not be sent. Where its
-// fingerprint is known, the next one like it tells of it.
+// fingerprint is known, the next one like it counts it.
 func (l *Ledger) HoldBack(fingerprint string, suppressed int, reason Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,7 +134,8 @@ func (l *Ledger) Release(fingerprint string, reason Reason, now time.Time) (supp
 	defer l.mu.Unlock()
 	s := l.data.Fingerprints[fingerprint]
 	l.put(fingerprint, seen{Last: now.UnixMilli()})
-	// The number for Sentry may become negative when it was told already: the next one held back makes it good.
+	// The number for Sentry may become negative when it was reported already: the next one held back makes up
+	// for it.
 	l.holdBack(reason, -1)
 	l.save()
 	return max(s.Count-1, 0)
@@ -162,7 +163,7 @@ func (l *Ledger) Settle(kept, dropped int) {
 	}
 }
 
-// Unreported is what Sentry has not been told of: crashes held back, by reason.
+// Unreported is what has not been reported to Sentry: crashes held back, by reason.
 func (l *Ledger) Unreported() map[Reason]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -182,7 +183,7 @@ func (l *Ledger) ReportDue(now time.Time) bool {
 	return now.UnixMilli()-l.data.ReportedAt >= reportInterval.Milliseconds()
 }
 
-// Reported notes what Sentry has been told.
+// Reported notes what has been reported to Sentry.
 func (l *Ledger) Reported(told map[Reason]int, now time.Time) {
 	if len(told) == 0 {
 		return

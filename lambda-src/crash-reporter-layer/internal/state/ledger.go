@@ -91,7 +91,7 @@ func (l *Ledger) forgetFuture(now time.Time) {
 	}
 }
 
-// Crash is what the ledger needs to know of a report.
+// Crash is what the ledger needs to know about a report.
 type Crash struct {
 	Fingerprint string
 	Init        bool

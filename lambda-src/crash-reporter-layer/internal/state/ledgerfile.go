@@ -3,7 +3,7 @@ package state
 import "cdk-serverless-blocks/crash-reporter/internal/wire"
 
 // readLedger reads what write wrote. The function's code can write there, too:
-// what is no ledger, or not in it, is as if there had been none.
+// what is not a ledger, or not in it, is treated as if there had been none.
 func readLedger(raw []byte) ledgerData {
 	members := wire.Object(raw)
 	d := ledgerData{

@@ -39,7 +39,7 @@ type Event struct {
 }
 
 // Failed says that the event carries a status other than success. A missing or
-// unknown status is no failure: reporting it would invent crashes.
+// unknown status is not a failure: reporting it would invent crashes.
 func (e *Event) Failed() bool {
 	return e.Status == "error" || e.Status == "failure" || e.Status == "timeout"
 }

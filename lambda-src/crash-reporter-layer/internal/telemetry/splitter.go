@@ -13,9 +13,9 @@ const maxNesting = 256
 // escaped, so these bytes always are structure, never content.
 var eventStart = []byte(`{"time":"`)
 
-// splitter takes a batch (a JSON array of events) in pieces and emits its
-// elements that are objects, holding one element at a time. When the text is not JSON it goes
-// on at the next thing that looks like the start of an event: Lambda itself
+// splitter takes a batch (a JSON array of events) in pieces and emits those
+// of its elements that are objects, holding one element at a time. When the text is not JSON it
+// goes on at the next thing that looks like the start of an event: Lambda itself
 // sends invalid JSON when it cuts a large record in two.
 type splitter struct {
 	emit    func(element []byte)
@@ -135,7 +135,7 @@ func (s *splitter) resync(p []byte) []byte {
 }
 
 // step moves the machine by one byte outside plain string content. It reports
-// false when the byte cannot stand there.
+// false when the byte is not allowed there.
 func (s *splitter) step(c byte) bool {
 	switch s.state {
 	case inStringEscape, inKeyEscape:

@@ -1,6 +1,6 @@
 // Package wire reads and writes the JSON that Lambda, AWS and Sentry speak. It
 // takes 0.3 MB less of the binary than encoding/json, which finds its way
-// through any type by reflection; here is no type but maps, lists and scalars.
+// through any type by reflection; here there are only maps, lists and scalars.
 package wire
 
 import (
@@ -22,7 +22,7 @@ func Valid(raw Raw) bool {
 	return ok && space(raw, end) == len(raw)
 }
 
-// Object takes an object apart; nil where it is none. Of equal names the last one counts.
+// Object takes an object apart; nil where it is not one. Of equal names the last one counts.
 func Object(raw Raw) map[string]Raw {
 	at := space(raw, 0)
 	if at >= len(raw) || raw[at] != '{' || !Valid(raw) {
@@ -81,7 +81,7 @@ func Prefix(raw Raw) (string, bool) {
 	return unquote(raw[at+1 : end-1]), true
 }
 
-// Float reads a number; 0 where it is none.
+// Float reads a number; 0 where it is not one.
 func Float(raw Raw) float64 {
 	n, err := strconv.ParseFloat(strings.TrimSpace(string(raw)), 64)
 	if err != nil || n != n {
@@ -90,7 +90,7 @@ func Float(raw Raw) float64 {
 	return n
 }
 
-// Int reads a whole number; 0 where it is none.
+// Int reads a whole number; 0 where it is not one.
 func Int(raw Raw) int {
 	n := Float(raw)
 	if n < -(1<<53) || n > 1<<53 {
@@ -265,7 +265,7 @@ func hex4(raw Raw, at int) (rune, bool) {
 	return rune(n), err == nil && strings.IndexByte("+-_", raw[at]) < 0
 }
 
-// unquote reads the content of a string that skipText has found good.
+// unquote reads the content of a string that skipText has found valid.
 func unquote(raw Raw) string {
 	plain := true
 	for _, c := range raw {

@@ -87,7 +87,7 @@ func appendText(b []byte, text string) []byte {
 			b = append(b, c)
 		default:
 			r, size := utf8.DecodeRuneInString(text[i:])
-			b = utf8.AppendRune(b, r) // what is no UTF-8 becomes U+FFFD
+			b = utf8.AppendRune(b, r) // what is not UTF-8 becomes U+FFFD
 			i += size
 			continue
 		}

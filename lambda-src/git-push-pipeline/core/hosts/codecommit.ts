@@ -4,7 +4,7 @@ import { Payload } from '../payload';
 
 /**
  * Reads an EventBridge event "CodeCommit Repository State Change". No secret here: only EventBridge can invoke the
- * function with it, which the caller has to be sure of (an HTTP event never gets here).
+ * function with it, which the caller has to make sure of (an HTTP event never gets here).
  *
  * @param urlSuffix the partition's, from the construct
  */

@@ -4,7 +4,7 @@ import { type Delivery, type RefChange, type Unwanted, ZERO_ID } from '../delive
 import type { Payload } from '../payload';
 import type { WebhookRequest } from '../webhook-request';
 
-/** What is particular to one git host: how its webhooks are known, proved and read. */
+/** What is particular to one git host: how its webhooks are recognized, authenticated and read. */
 export interface GitHost {
   readonly provider: PushProvider;
   /** Whether the request has this host's form, judged by its headers alone. */
@@ -23,7 +23,7 @@ export function singleChange(payload: Payload): RefChange {
   };
 }
 
-/** A delivery without an id of its own is known by its body. */
+/** A delivery without an id of its own is identified by its body. */
 export function deliveryId({ headers, body }: WebhookRequest, ...names: readonly string[]): string {
   const given = names.map(name => headers[name]).find(value => value !== undefined && value !== '');
   return given ?? crypto.createHash('sha256').update(body).digest('hex');
