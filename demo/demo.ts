@@ -1,4 +1,4 @@
-/** `npm run demo`: runs the example system on localhost until it is told to stop. */
+/** `npm run demo`: runs the example system on localhost until it is stopped. */
 import { grouped } from 'cdk-localhost/command';
 import { PSEUDO_PARAMETERS } from 'cdk-localhost/intrinsics';
 import { Lambda } from 'cdk-localhost/lambda';
@@ -7,7 +7,7 @@ import { PageServer } from 'cdk-localhost/page';
 import { onEndAsked } from 'cdk-localhost/signals';
 import type { SystemOptions } from 'cdk-localhost/system';
 
-/** Another one where it is taken. */
+/** Another port where it is taken. */
 const PAGE_PORT = 3999;
 import { BLOCKS, blockOutputs, curl } from './example/blocks';
 import { type Example, runAssembly, runExample } from './example/example';
@@ -140,7 +140,7 @@ function describe(
   }
 }
 
-/** What to try with a block beside requests to its API. */
+/** What to try with a block besides requests to its API. */
 function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: string): string[] {
   switch (block) {
     case 'gitPushPipeline':
@@ -156,15 +156,15 @@ function linesOf(block: string, { system, gitHost, webhookHost }: Example, url: 
         webhookHost.curl(url),
         `curl ${dataUrl}   the file`,
         `curl ${destinationUrl}   what the destination took`,
-        `curl ${callbackUrl}   what the platform was told`,
-        `curl -X PUT -d '{"refuse":[7]}' ${destinationUrl}/behaviour   refuses that record; {"status":503,"seconds":60} is dead for a minute`,
+        `curl ${callbackUrl}   what the platform was sent`,
+        `curl -X PUT -d '{"refuse":[7]}' ${destinationUrl}/behaviour   refuses that record; {"status":503,"seconds":60} fails for a minute`,
         `curl -i -d '[]' ${destinationUrl}/status/503   fails by its path: ${BEHAVIOUR_HELP}`,
       ];
     }
     case 'crashReporterLayer': {
       const { sink } = system.service(Sentry);
       return [
-        `curl ${sink.url}/events   what Sentry was told`,
+        `curl ${sink.url}/events   what Sentry received`,
         `${sink.url}/   the same as a page, with a button for each crash`,
       ];
     }

@@ -1,4 +1,7 @@
-/** `npm run push-code`: what the work function does with a push, from the command line and without any of AWS but a bucket. */
+/**
+ * `npm run push-code`: what the work function does with a push, from the command line and with nothing of AWS
+ * but a bucket.
+ */
 import {
   copyFileSync,
   createReadStream,
@@ -106,7 +109,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** The commit that is meant; its ref is empty where it was named by its id. */
+/** The commit that was named; its ref is empty where it was named by its id. */
 async function find(
   git: GitClient,
   address: RepositoryAddress,
@@ -124,7 +127,7 @@ async function find(
   return { ref: found.ref, id: found.tip.id };
 }
 
-/** Says what is done, how far it is, and how long it took. */
+/** Says what is being done, how far it is, and how long it took. */
 async function step<T>(what: string, act: () => Promise<T>): Promise<T> {
   const start = Date.now();
   process.stderr.write(`${what} …\n`);

@@ -1,6 +1,6 @@
 /**
- * `npm run push-doctor`: before the first push, has the deployed work function say what it would do, sends its webhook a signed ping,
- * and prints the line that registers the webhook at the git host.
+ * `npm run push-doctor`: before the first push, asks the deployed work function what it would do, sends its
+ * webhook a signed ping, and prints the line that registers the webhook at the git host.
  */
 import { createHmac } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -75,7 +75,7 @@ async function ask(functionName: string, request: DoctorRequest): Promise<Findin
       | Finding[]
       | { errorMessage?: string };
     if (FunctionError !== undefined || !Array.isArray(answer)) {
-      const why = (answer as { errorMessage?: string } | null)?.errorMessage ?? 'it gave no list';
+      const why = (answer as { errorMessage?: string } | null)?.errorMessage ?? 'it returned no list';
       throw new Error(`${functionName} is not a work function of GitPushPipeline, or it failed: ${why}`);
     }
     return answer;

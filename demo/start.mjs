@@ -1,9 +1,10 @@
 /**
- * `npm run demo`: starts a program of this folder, compiled into one file. What was built for the same sources is taken again, which is
- * most of the time until the demo is ready.
+ * `npm run demo`: starts a program of this folder, compiled into one file. What was built for the same
+ * sources is reused, which saves most of the time until the demo is ready.
  *
- * A cache must never serve an old program: its key covers every file that goes in, the lock file and the version of Node.js; beside it
- * stands the hash of assets/ as that build left them; and an entry appears by a rename only.
+ * A cache must never serve an old program: its key covers every file that goes in, the lock file and the
+ * version of Node.js; beside it is the hash of assets/ as that build left them; and an entry appears only by
+ * a rename.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -71,7 +72,7 @@ async function compile(program, file) {
         name.includes('*') ? [] : [[`cdk-localhost/${name.slice(2)}`, path.join(ROOT, 'packages/local', target)]],
       ),
     ),
-    define: { 'require.main': 'undefined' }, // of several programs in one file only the wanted one may run
+    define: { 'require.main': 'undefined' }, // of several programs in one file, only the wanted one may run
     sourcemap: 'inline',
     logLevel: 'error',
     tsconfigRaw: {},
@@ -84,7 +85,7 @@ const [, , program, ...args] = process.argv;
 const key = hashOf([...SOURCES, ...FILES]);
 const folder = path.join(CACHE, key);
 const stamp = path.join(folder, 'assets.sha256');
-// Without Go the extension was left out: it may be there by now.
+// Without Go the extension was left out: Go may be there by now.
 const isComplete = existsSync(path.join(ROOT, 'assets/crash-reporter-layer/arm64.zip'));
 if (!isComplete || !existsSync(stamp) || readFileSync(stamp, 'utf8') !== hashOf(['assets'])) {
   const { status } = spawnSync(process.execPath, ['--import', 'tsx', 'scripts/bundle.ts', '--without-go'], {

@@ -16,7 +16,7 @@ export const HOST_KINDS = [
 ] as const;
 export type HostKind = (typeof HOST_KINDS)[number];
 
-/** Of hosts that are known by name; of others only their owner knows. */
+/** For hosts that are known by name; of others, only their owner knows the kind. */
 export function kindOf({ host }: RepositoryAddress): HostKind | undefined {
   if (host === 'dev.azure.com' || host.endsWith('.visualstudio.com')) return 'azure';
   return (
@@ -106,7 +106,9 @@ function post(api: string, scheme: 'Bearer' | 'token', body: object): string {
   );
 }
 
-/** In double quotes, so that the shell puts the secret in; it must not have a quotation mark or a backslash. */
+/**
+ * In double quotes, so that the shell puts the secret in; it must not have a quotation mark or a backslash.
+ */
 function json(body: object): string {
   return `"${JSON.stringify(body).replace(/["\\`]/g, '\\$&')}"`;
 }

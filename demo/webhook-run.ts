@@ -1,4 +1,4 @@
-/** `npm run webhook-run`: runs a file of one's own through the real functions on localhost, to try a mapping. */
+/** `npm run webhook-run`: runs a file of yours through the real functions on localhost, to try a mapping. */
 import { createReadStream, existsSync, rmSync, watch } from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
@@ -28,7 +28,7 @@ const USAGE = `Runs a file through WebhookRunner on localhost: the real bundles,
   --watch             runs again whenever the file or the mapping has changed, until Ctrl-C
   --verbose           the functions' log
 `;
-/** Reports come that often here, so that the bar moves. */
+/** How often reports come here, so that the bar moves. */
 const HEARTBEAT_MS = 400;
 const PATIENCE_MS = 3 * 3600_000;
 const BAR_WIDTH = 30;
@@ -135,7 +135,7 @@ async function runOnce(options: Options): Promise<number> {
   }
 }
 
-/** A run would try a destination that is not there for minutes, batch by batch. */
+/** A run would try a missing destination for minutes, batch by batch. */
 export async function checkDestination(destination: string): Promise<void> {
   const { hostname, port, protocol } = new URL(destination);
   if (protocol !== 'http:' && protocol !== 'https:') {
@@ -162,7 +162,10 @@ export async function checkDestination(destination: string): Promise<void> {
   }
 }
 
-/** Waits until one of the files is written; false when the user ends it. Editors replace files, so the folders are what is watched. */
+/**
+ * Waits until one of the files is written; false when the user ends it. Editors replace files, so the folders
+ * are watched.
+ */
 async function changeOf(files: readonly string[]): Promise<boolean> {
   const watchers: ReturnType<typeof watch>[] = [];
   let end: () => void = () => undefined;

@@ -13,12 +13,15 @@ export interface Step {
 }
 
 export interface Block {
-  /** As in `--json`, and the beginning of the example app's output names. */
+  /** As in `--json`, and the prefix of the example app's output names. */
   readonly name: string;
   /** The output that holds the block's address. */
   readonly url: string;
   readonly tour: Step[];
-  /** How many steps of the tour the demo prints as lines to copy; 2 unless said. Some blocks have better lines, of hosts of their own. */
+  /**
+   * How many steps of the tour the demo prints as lines to copy; 2 unless said. Some blocks have better
+   * lines, from hosts of their own.
+   */
   readonly shown?: number;
 }
 
@@ -162,7 +165,10 @@ export const BLOCKS: Block[] = [
   },
 ];
 
-/** `{"birthdayApi":{"url":"http://…"}}` out of the outputs `BirthdayApiUrl`, …; outputs of no block are left out. */
+/**
+ * `{"birthdayApi":{"url":"http://…"}}` from the outputs `BirthdayApiUrl`, …; outputs that belong to no block
+ * are left out.
+ */
 export function blockOutputs(
   outputs: Readonly<Record<string, string>>,
 ): Record<string, Record<string, string>> {

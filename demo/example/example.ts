@@ -1,4 +1,7 @@
-/** Runs the example app, with what a person would set by hand after a deployment, and the hosts that it talks to. */
+/**
+ * Runs the example app, with what a person would set by hand after a deployment, and the hosts that it talks
+ * to.
+ */
 import { rmSync } from 'node:fs';
 import { SecretsManager } from 'cdk-localhost/secrets-manager';
 import { System, type SystemOptions } from 'cdk-localhost/system';
@@ -12,14 +15,16 @@ export interface Example {
   readonly system: System;
   /** Pushes to the GitPushPipeline. Undefined where another app runs. */
   readonly gitHost?: LocalGitHost;
-  /** Has the files of the WebhookRunner, and takes its records and reports. Undefined where another app runs. */
+  /**
+   * Has the files of the WebhookRunner, and takes its records and reports. Undefined where another app runs.
+   */
   readonly webhookHost?: WebhookHost;
   stop(): Promise<void>;
 }
 
 type RunOptions = Omit<SystemOptions, 'assembly' | 'services'>;
 
-/** Runs the example app, and unless told otherwise the hosts that it talks to. */
+/** Runs the example app and, unless told otherwise, the hosts that it talks to. */
 export async function runExample(options: RunOptions = {}, { withHosts = true } = {}): Promise<Example> {
   const { log = () => undefined } = options;
   const ends: (() => Promise<void> | void)[] = [];
@@ -32,7 +37,7 @@ export async function runExample(options: RunOptions = {}, { withHosts = true } 
     const webhookHost = withHosts ? await WebhookHost.start() : undefined;
     ends.push(() => webhookHost?.stop());
     const assembly = synthesizeExamples({ gitHost: gitHost?.settings, webhookHosts: webhookHost?.settings });
-    ends.push(() => rmSync(assembly, { recursive: true, force: true })); // functions may run code that lies there
+    ends.push(() => rmSync(assembly, { recursive: true, force: true })); // functions may run code from there
     const system = await System.start({ ...options, assembly, services: [new Sentry()] });
     ends.push(() => system.stop());
     gitHost?.connect(system, system.outputs.GitPushPipelineWebhookUrl);

@@ -1,4 +1,4 @@
-/** Says how far something is: on a terminal in one line that is drawn again and again, elsewhere in a line now and then. */
+/** Shows progress: on a terminal in one line that is redrawn, elsewhere in a line now and then. */
 export interface Output {
   readonly isTTY?: boolean;
   write(text: string): unknown;
@@ -20,10 +20,10 @@ export class ProgressLine {
     this.writtenAt = now();
   }
 
-  /** @param total where it is known: then percent are told too */
+  /** @param total where it is known: then percentages are shown too */
   public update(what: string, done: number, unit: 'bytes' | 'objects' | 'entries', total?: number): void {
     const amount = unit === 'bytes' ? mebibytes(done) : `${done} ${unit}`;
-    // Rounded down: 100 % is the end, and nothing before it.
+    // Rounded down: 100 % means the end, and nothing before it.
     const text =
       total === undefined
         ? `${what} ${amount}`
@@ -34,7 +34,7 @@ export class ProgressLine {
     if (this.now() - this.writtenAt >= (this.out.isTTY ? REDRAW_MS : PLAIN_MS)) this.write();
   }
 
-  /** The last of what was said stays in a line of its own. */
+  /** The last state stays in a line of its own. */
   public finish(): void {
     if (this.text === '') return;
     this.write();

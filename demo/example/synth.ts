@@ -1,4 +1,4 @@
-/** Synthesizes the example app, with what a local run wants to know in the template. */
+/** Synthesizes the example app, with what a local run needs to know in the template. */
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
@@ -20,7 +20,7 @@ export function synthesizeExamples(hosts: { gitHost?: GitHost; webhookHosts?: We
 
 /**
  * @param build adds the stack
- * @returns the cloud assembly's folder; the caller deletes it, when nothing of it runs any more
+ * @returns the cloud assembly's folder; the caller deletes it once nothing of it runs any more
  */
 export function synthesize(build: (app: App) => void): string {
   if (!existsSync(path.join(ROOT, 'assets'))) {

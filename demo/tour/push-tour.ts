@@ -1,4 +1,4 @@
-/** The part of the tour that pushes with git and shows what lies in the bucket then. */
+/** The part of the tour that pushes with git and shows what is then in the bucket. */
 import { once } from 'node:events';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { EventBridge } from 'cdk-localhost/event-bridge';
@@ -9,7 +9,7 @@ import type { LocalGitHost } from '../hosts/git/git-host';
 
 const PATIENCE_MS = 60_000;
 
-/** @returns whether both pushes became the zip that they should */
+/** @returns whether both pushes became the zips that they should */
 export async function tourOfPushes(
   gitHost: LocalGitHost,
   system: System,

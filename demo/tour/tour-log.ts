@@ -1,6 +1,6 @@
 /**
- * The functions' log for somebody who reads along: a long line is cut, an error that Lambda's second try repeats is told once, and of
- * what an engine prints when it dies the beginning is enough.
+ * The functions' log for somebody who reads along: a long line is cut, an error that Lambda's second try
+ * repeats is shown once, and of what an engine prints when it dies the beginning is enough.
  */
 
 const LONGEST = 180;

@@ -2,8 +2,8 @@
 import { BLOCKS, curl, type Step } from '../example/blocks';
 
 /**
- * @param after what is told of an answer, beside it; whether it was as expected
- * @param more what of the tour is no single request
+ * @param after prints more about an answer; returns whether it was as expected
+ * @param more the parts of the tour that are not a single request
  * @returns whether every answer was the expected one
  */
 export async function takeTour(
@@ -16,7 +16,7 @@ export async function takeTour(
   for (const block of BLOCKS) {
     const url = urls[block.name]?.[block.url];
     if (!url) continue;
-    /** What answers said that later requests send. */
+    /** Values from answers that later requests send. */
     const kept: Record<string, string> = {};
     for (const written of block.tour) {
       const step = filledIn(written, kept);

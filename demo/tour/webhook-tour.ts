@@ -9,7 +9,7 @@ import { DEMO_API_KEY, type ReceivedStatus, type WebhookHost } from '../hosts/we
 
 const PATIENCE_MS = 60_000;
 
-/** Starts a run; answers with the HTTP status. */
+/** Starts a run; returns the HTTP status. */
 export async function startRun(
   runUrl: string,
   request: unknown,
@@ -70,7 +70,7 @@ async function showWaiting(
   print: (line: string) => void,
 ): Promise<boolean> {
   print(
-    '\nRun it again under another id, with a destination that is away and says for how long: the run waits',
+    '\nRun it again under another id, with a destination that is unavailable and says for how long: the run waits',
   );
   host.behave({ status: 503, retryAfter: 120, times: 1 });
   const { text } = await startRun(runUrl, host.request('wh-2'));
@@ -86,14 +86,16 @@ async function showWaiting(
   return view?.state === 'waiting' && view.waits_until !== undefined;
 }
 
-/** A record that the destination refuses stands alone in the end, and lies where it can be sent again from. */
+/**
+ * A record that the destination refuses stands alone in the end, and is kept where it can be sent again from.
+ */
 async function showFailedRecords(
   host: WebhookHost,
   system: System,
   runUrl: string,
   print: (line: string) => void,
 ): Promise<boolean> {
-  print('\nAnd with a destination that refuses the record 7: the others arrive, and that one is kept');
+  print('\nAnd with a destination that refuses record 7: the others arrive, and that one is kept');
   host.behave({ refuse: [7] });
   await startRun(runUrl, host.request('wh-3'));
   const end = await endOfRun(host, 'wh-3');

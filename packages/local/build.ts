@@ -13,7 +13,7 @@ const SHARED: BuildOptions = {
   minify: true,
   logLevel: 'error',
   legalComments: 'eof',
-  define: { 'require.main': 'undefined' }, // in one file every module would take itself for the program
+  define: { 'require.main': 'undefined' }, // bundled into one file, every module would take itself for the program
   tsconfigRaw: {},
 };
 
@@ -68,7 +68,7 @@ export async function buildPackage(
       entryPoints: [entryPoint],
       outfile: path.join(folder, 'commands', `${command}.js`),
       mainFields: ['module', 'main'],
-      external: ['cpu-features', '*.node'], // ssh2 does without its native parts
+      external: ['cpu-features', '*.node'], // ssh2 works without its native parts
       metafile: true,
       absWorkingDir: ROOT,
     });

@@ -243,7 +243,7 @@ test('the layers of an imported function are named where they are not in the app
   });
   try {
     expect(running.system.notices).toContainEqual(
-      'Fn: the layer arn:aws:lambda:us-east-1:123456789012:layer:foreign:1 is not in this app, so it is not there',
+      'Fn: the layer arn:aws:lambda:us-east-1:123456789012:layer:foreign:1 is not in this app, so the function runs without it',
     );
   } finally {
     await running.stop();

@@ -1,4 +1,7 @@
-/** A small git host on 127.0.0.1: one repository over HTTPS and SSH, which sends a signed webhook for every push, as GitHub does. */
+/**
+ * A small git host on 127.0.0.1: one repository over HTTPS and SSH, which sends a signed webhook for every
+ * push, as GitHub does.
+ */
 import { execFile } from 'node:child_process';
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
@@ -75,7 +78,7 @@ export class LocalGitHost {
     private readonly log: (line: string) => void,
   ) {}
 
-  /** What the example's stack is told of this host. */
+  /** What the example's stack needs to know about this host. */
   public get settings(): GitHost {
     const ssh = `localhost:${this.ssh!.port}`;
     return {
@@ -86,7 +89,7 @@ export class LocalGitHost {
     };
   }
 
-  /** What must show nowhere. */
+  /** What must not show up anywhere. */
   public get secrets(): {
     readonly token: string;
     readonly webhookSecret: string;
@@ -95,14 +98,14 @@ export class LocalGitHost {
     return { token: this.token, webhookSecret: this.webhookSecret, privateKey: this.clientKey.private };
   }
 
-  /** How often this host has been asked for something. */
+  /** How many requests this host has had. */
   public get requestCount(): number {
     return this.https!.requests.length + this.ssh!.requests.length;
   }
 
   /**
-   * For git's own command line. The repository that it makes keeps the certificate, for its pushes; a variable that names another one
-   * would go before it, also for them.
+   * For git's own command line. The repository that it makes keeps the certificate, for its pushes; a
+   * variable that names another one would take precedence, for pushes too.
    */
   public get cloneCommand(): string {
     const first = process.env.GIT_SSL_CAINFO === undefined ? '' : 'unset GIT_SSL_CAINFO; ';
@@ -112,7 +115,7 @@ export class LocalGitHost {
   /**
    * Puts the values of the secrets where the functions read them.
    *
-   * @param webhookUrl where every push is told from now on
+   * @param webhookUrl where every push is announced from now on
    */
   public connect(system: System, webhookUrl?: string): void {
     const secrets = system.service(SecretsManager);
@@ -148,25 +151,25 @@ export class LocalGitHost {
     return gitText(work, 'rev-parse', 'HEAD');
   }
 
-  /** Puts first files into the repository, for whoever clones it; no webhook tells of them. */
+  /** Puts first files into the repository, for whoever clones it; no webhook announces them. */
   public fill(ref: string, files: Record<string, string>): void {
     const work = this.commit(ref, files, 'First version');
     git(work, ['push', '--quiet', path.join(this.folder, REPOSITORY), `HEAD:${ref}`]);
     this.refs = new Map([...this.refs, [ref, gitText(work, 'rev-parse', 'HEAD')]]);
   }
 
-  /** Has a ref hold another commit, or removes it, as a developer does by force; no webhook tells of it. */
+  /** Moves a ref to another commit, or removes it, as a developer does by force; no webhook announces it. */
   public async move(ref: string, commit: string | undefined): Promise<void> {
     const change = commit === undefined ? ['-d', ref] : [ref, commit];
     git(path.join(this.folder, REPOSITORY), ['update-ref', ...change]);
   }
 
-  /** Throws away what no ref leads to, as a host does now and then. */
+  /** Throws away what no ref leads to, as hosts do now and then. */
   public async collectGarbage(): Promise<void> {
     git(path.join(this.folder, REPOSITORY), ['gc', '--quiet', '--prune=now']);
   }
 
-  /** Puts a commit of so many files, all the same, straight into the repository. */
+  /** Puts a commit of this many files, all the same, straight into the repository. */
   public async pushWideTree(ref: string, files: number): Promise<string> {
     const bare = path.join(this.folder, REPOSITORY);
     const blob = git(bare, ['hash-object', '-w', '--stdin'], 'the same\n').toString().trim();
@@ -180,7 +183,10 @@ export class LocalGitHost {
     return commit;
   }
 
-  /** In GitHub's form. Branches are told with the address for HTTPS, tags with that for SSH, so that both are seen. */
+  /**
+   * In GitHub's form. Branches are announced with the address for HTTPS, tags with that for SSH, so that both
+   * are used.
+   */
   public async sendWebhook(
     url: string,
     change: RefChange,
@@ -219,7 +225,7 @@ export class LocalGitHost {
     return `https://git:${this.token}@${this.settings.https}/${REPOSITORY}`;
   }
 
-  /** @returns the folder of the ref's history, with one commit more */
+  /** @returns the folder of the ref's history, with one more commit */
   private commit(ref: string, files: Record<string, string>, message: string): string {
     const work = path.join(this.folder, 'work', ref);
     if (!fs.existsSync(work)) {
@@ -240,7 +246,7 @@ export class LocalGitHost {
     git(this.folder, ['init', '--quiet', '--bare', '--initial-branch', 'main', REPOSITORY]);
     const repository = path.join(this.folder, REPOSITORY);
     git(repository, ['config', 'http.receivepack', 'true']);
-    // As the large hosts are set up; git by itself does not leave files out.
+    // As the large hosts are set up; by default git does not leave files out.
     git(repository, ['config', 'uploadpack.allowFilter', 'true']);
   }
 

@@ -108,7 +108,7 @@ function cgi(
       ...GIT_ENV,
       GIT_PROJECT_ROOT: root,
       GIT_HTTP_EXPORT_ALL: '1',
-      ...(options.onPush && { REMOTE_USER: 'developer' }), // git takes pushes of known users only
+      ...(options.onPush && { REMOTE_USER: 'developer' }), // git takes pushes from known users only
       PATH_INFO: decodeURIComponent(url.pathname),
       QUERY_STRING: url.search.slice(1),
       REQUEST_METHOD: request.method,
@@ -226,7 +226,10 @@ export async function serveSsh(root: string, options: SshGitOptions): Promise<Li
   };
 }
 
-/** In OpenSSH's forms. Of keys that begin with a zero byte, one in 256, ssh2's generator forgets that byte: those are thrown away. */
+/**
+ * In OpenSSH's forms. ssh2's generator drops a leading zero byte, which one key in 256 has: those keys are
+ * thrown away.
+ */
 export function generateSshKey(): { readonly private: string; readonly public: string } {
   for (;;) {
     const key = utils.generateKeyPairSync('ed25519');

@@ -17,7 +17,7 @@ export interface SentryEvent {
 export interface SentryException {
   readonly type: string;
   readonly value?: string;
-  /** `source` says what of the last error it is: `cause`, or `errors[0]`. */
+  /** `source` says what it is to the last error: `cause`, or `errors[0]`. */
   readonly mechanism?: { readonly source?: string };
   readonly stacktrace?: {
     readonly frames: readonly {

@@ -25,7 +25,7 @@ export function sentryPage(deliveries: readonly Delivery[], buttons: readonly Cr
 <h1>${deliveries.length === 0 ? 'No crash yet' : `${deliveries.length} ${deliveries.length === 1 ? 'crash' : 'crashes'}`}</h1>
 ${buttons.length === 0 ? '' : `<p>Crash a function:</p>\n<p>${buttons.map(button).join('')}</p>`}
 <p><small>A report arrives when the crashed environment has been reset, within a second; the same crash again within a minute is
-counted and not sent. This page looks again every two seconds; <a href="/events">as JSON</a>.</small></p>
+counted and not sent. This page reloads every two seconds; <a href="/events">as JSON</a>.</small></p>
 ${[...deliveries].reverse().map(article).join('\n')}
 <script>
   for (const button of document.querySelectorAll('button')) {
@@ -59,7 +59,7 @@ ${typeof logStream === 'string' && logStream.startsWith('https://') ? `<p><small
 </article>`;
 }
 
-/** The frames innermost first, the function's own in bold; the first one of its own with the lines around. */
+/** The frames, innermost first, the function's own in bold; the first of its own with the lines around it. */
 function exception({ value = '', stacktrace }: SentryException): string {
   const frames = [...(stacktrace?.frames ?? [])].reverse().slice(0, 10);
   const shown = frames.findIndex(({ in_app: own, context_line: line }) => own && line);
@@ -78,7 +78,7 @@ function lines({ pre_context: pre = [], context_line: line = '', post_context: p
   return `<pre>${around(pre)}<mark>${escape(line)}</mark>\n${around(post)}</pre>`;
 }
 
-/** Whatever a report says, it stays text. */
+/** Whatever a report contains stays text. */
 function escape(text: string): string {
   return text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`);
 }

@@ -1,4 +1,7 @@
-/** A place for crash reports to go to: takes Sentry envelopes as Sentry does, and shows them as a page and as JSON. */
+/**
+ * A place for crash reports to go to: takes Sentry envelopes as Sentry does, and shows them as a page and as
+ * JSON.
+ */
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -59,7 +62,7 @@ export class SentrySink {
     return this.deliveries.map(({ event }) => event);
   }
 
-  /** Settled when that many events have arrived. */
+  /** Settles when that many events have arrived. */
   public async wait(count: number): Promise<SentryEvent[]> {
     while (this.deliveries.length < count) await new Promise<void>(resolve => this.watchers.push(resolve));
     return this.events;
@@ -124,7 +127,10 @@ export class SentrySink {
     answer(response, wanted?.status ?? 200, { id }, wanted?.headers);
   }
 
-  /** One event for one id, as Sentry has it: who did not hear the answer sends an event again, under the same id. */
+  /**
+   * One event for one id, as in Sentry: a client that did not get the answer sends the event again, under the
+   * same id.
+   */
   private keep(delivery: Delivery): void {
     if (this.deliveries.some(({ event }) => event.event_id === delivery.event.event_id)) return;
     if (this.deliveries.length >= MAX_EVENTS) this.deliveries.shift();

@@ -6,9 +6,9 @@ export interface Behaviour {
   readonly reset?: boolean;
   /** Seconds, in the header `Retry-After`. */
   readonly retryAfter?: number;
-  /** For so many requests; for all where it is left out. */
+  /** For this many requests; for all where it is left out. */
   readonly times?: number;
-  /** For so many seconds from now on. */
+  /** For this many seconds from now on. */
   readonly seconds?: number;
   /** Refuses batches with one of these ids among its records, with 422. */
   readonly refuse?: readonly number[];
@@ -20,7 +20,9 @@ export const BEHAVIOUR_HELP =
   'status/<code>, delay/<milliseconds>, reset, retry-after/<seconds>, refuse/<id> and times/<requests>, one after another';
 const NUMBERS = { status: 'status', delay: 'delayMs', 'retry-after': 'retryAfter', times: 'times' } as const;
 
-/** `/status/503/retry-after/1/times/2` says what to do in the path itself; undefined for what cannot be meant. */
+/**
+ * `/status/503/retry-after/1/times/2` says what to do in the path itself; undefined for what makes no sense.
+ */
 export function behaviourOf(path: string): Behaviour | undefined {
   const behaviour: { -readonly [Key in keyof Behaviour]: Behaviour[Key] } = {};
   const words = path.split('/').filter(word => word !== '');

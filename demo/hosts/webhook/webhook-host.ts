@@ -1,4 +1,7 @@
-/** What a run talks to, on one port of this machine: a host of files, a destination that can be told to fail, and a callback. */
+/**
+ * What a run talks to, on one port of this machine: a host of files, a destination that can be made to fail,
+ * and a callback.
+ */
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import type * as http from 'node:http';
@@ -52,7 +55,10 @@ export class WebhookHost {
   private until = Infinity;
   /** How often each failing path was asked for. */
   private readonly asked = new Map<string, number>();
-  /** Look at each request for a file, with a batch or with a report, and may answer it, then or later. */
+  /**
+   * Called with each request for a file, with a batch or with a report; it may answer the request, then or
+   * later.
+   */
   public onFile: (request: http.IncomingMessage, response: http.ServerResponse) => boolean = () => false;
   public onBatch: (batch: ReceivedBatch, response: http.ServerResponse) => boolean = () => false;
   public onStatus: (status: ReceivedStatus, response: http.ServerResponse) => boolean = () => false;
@@ -93,7 +99,7 @@ export class WebhookHost {
     return `curl -i -H 'x-api-key: ${DEMO_API_KEY}' -H 'content-type: application/json' -d '${JSON.stringify(this.request('wh-1'))}' ${runUrl}`;
   }
 
-  /** Gives the example's secrets values that the lines above use. */
+  /** Gives the example's secrets the values that the lines above use. */
   public connect(system: System): void {
     system.service(SecretsManager).put('WebhookApiKey', DEMO_API_KEY);
   }
@@ -266,7 +272,7 @@ function answer(response: http.ServerResponse, status: number, body: unknown): v
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-/** Of `[…]` and `{"<dataKey>":[…]}`; anything else is one. */
+/** The records of `[…]` and `{"<dataKey>":[…]}`; anything else counts as one. */
 function recordsOf(body: string): readonly { readonly id?: unknown }[] {
   try {
     const batch = JSON.parse(body) as object | null;

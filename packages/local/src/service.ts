@@ -8,15 +8,17 @@ export interface Resource {
   /** As in the template; the stack is in front where several have the same. */
   readonly logicalId: string;
   readonly type: string;
-  /** A readable name: the construct's path where the template tells it, else the logical id. Unique in a run. */
+  /**
+   * A readable name: the construct's path where the template has it, else the logical id. Unique in a run.
+   */
   readonly name: string;
   /** As in the template. */
   readonly properties: Record<string, unknown>;
-  /** Makes a value of an expression of its template. */
+  /** Evaluates an expression of its template. */
   resolve(value: unknown): unknown;
 }
 
-/** What a bus says of an event. */
+/** What a bus says about an event. */
 export interface Delivery {
   readonly source: string;
   readonly detailType: string;
@@ -29,12 +31,15 @@ export interface Context {
   readonly journal: Journal;
   /** Where a developer reads what happens; `source` is a function's or a service's name. */
   log(source: string, line: string, invocation?: string): void;
-  /** Says at start what of a resource is not done locally. */
+  /** Says at the start what a resource does not do locally. */
   notice(text: string): void;
   /** `AWS_ENDPOINT_URL_…` variables of all services. */
   endpoints(): Record<string, string>;
   arn(service: string, resource: string): string;
-  /** Hands something to a resource that takes it, for one service in the name of another. @returns false where none runs here */
+  /**
+   * Delivers something to a resource that takes it, for one service on behalf of another. @returns false
+   * where none runs here
+   */
   deliver(arn: string, body: string, about: Delivery): boolean;
   /** A service that takes part, by its class. */
   service<T extends Service>(type: abstract new (...args: never[]) => T): T;
@@ -49,7 +54,7 @@ export interface Service {
   readonly types: readonly string[];
   /** Its endpoint's name in `AWS_ENDPOINT_URL_<NAME>` and in `--json`, where SDKs can talk to it. */
   readonly endpoint?: {
-    readonly name: string /** SDKs of AWS do not call it. */;
+    readonly name: string /** AWS's SDKs do not call it. */;
     readonly notAws?: boolean;
     url(): string;
   };
@@ -57,7 +62,10 @@ export interface Service {
   ref(resource: Resource): unknown;
   attribute(resource: Resource, name: string): unknown;
   create(resource: Resource): Promise<void>;
-  /** Takes what another service sends to one of its resources. @returns false where it is none of its own */
+  /**
+   * Takes what another service sends to one of its resources. @returns false where the resource is not its
+   * own
+   */
   deliver?(arn: string, body: string, about: Delivery): boolean;
   stop(): Promise<void>;
 }

@@ -1,4 +1,7 @@
-/** Runs the resources of synthesized stacks on 127.0.0.1. It reads the templates, so it runs any app's, not only our constructs'. */
+/**
+ * Runs the resources of synthesized stacks on 127.0.0.1. It reads the templates, so it runs any app's, not
+ * only our constructs'.
+ */
 import { HttpApis } from './aws/api-gateway/http-apis';
 import type { Listening } from './aws/api-gateway/parts';
 import { RestApis } from './aws/api-gateway/rest-apis';
@@ -32,7 +35,10 @@ export interface SystemOptions {
   readonly nodePath?: string;
   /** How many events of one function run at once. */
   readonly concurrency?: number;
-  /** How many events of all functions run at once before more are refused with 429. Default: 1000, as AWS starts with */
+  /**
+   * How many events of all functions run at once before more are refused with 429. Default: 1000, as AWS
+   * starts with
+   */
   readonly accountConcurrency?: number;
   readonly environmentOverrides?: Record<string, Record<string, string>>;
   /** What runs beside the services of AWS, such as a host that functions talk to. */
@@ -42,7 +48,7 @@ export interface SystemOptions {
   readonly fastRetries?: boolean;
   /** Whether APIs answer 429 above the rate that their stage allows. */
   readonly throttle?: boolean;
-  /** How many seconds lie between two looks for expired items. Default: 60 */
+  /** Seconds between two sweeps for expired items. Default: 60 */
   readonly ttlDelaySeconds?: number;
   /** The time of queues and objects, for tests that turn it. */
   readonly clock?: Clock;
@@ -52,7 +58,10 @@ export interface SystemOptions {
   readonly transform?: (template: Template) => void;
 }
 
-/** Types that have no effect on localhost, and why that is no loss. Every other type that no service runs is named at start. */
+/**
+ * Types that have no effect on localhost, and why that is no loss. Every other type that no service runs is
+ * named at the start.
+ */
 const WITHOUT_EFFECT = new Set([
   'AWS::CDK::Metadata',
   'AWS::IAM::Role',
@@ -117,7 +126,10 @@ export class System {
     return found as T;
   }
 
-  /** Where SDKs in functions, and your own tools, go; a service that does not take part leads to a loud 501, never to the real AWS. */
+  /**
+   * Where SDKs in functions, and your own tools, go; a service that does not take part answers with a loud
+   * 501, never to the real AWS.
+   */
   public endpointVariables(): Record<string, string> {
     const ofAws = this.services.flatMap(({ endpoint }) => (endpoint && !endpoint.notAws ? [endpoint] : []));
     const own = ofAws.map(({ name, url }) => [
@@ -224,11 +236,13 @@ export class System {
       new EventBridge(context),
       new HttpApis(context, this.options.port ?? 0, this.options.throttle),
       new RestApis(context, this.options.throttle),
-      new EventSourceMappings(context), // last made, so that all they need is there; first stopped
+      new EventSourceMappings(context), // created last, so that all they need is there; stopped first
     );
   }
 
-  /** A text with the addresses that APIs of the run would have on AWS replaced by those that they have here. */
+  /**
+   * Replaces, in a text, the addresses that APIs of the run would have on AWS by those that they have here.
+   */
   private localized(text: string): string {
     return text.replace(
       /https:\/\/([\w-]+)\.execute-api\.[\w-]+\.amazonaws\.com/g,
@@ -245,7 +259,7 @@ export class System {
     return `not-run-here.${resource.name}.${name}`;
   }
 
-  /** Whether it is a function that CloudFormation itself would call while it deploys. */
+  /** Whether it is a function that CloudFormation itself would call during a deployment. */
   private isOfCustomResources(resource: Resource): boolean {
     if (resource.type !== 'AWS::Lambda::Function') return false;
     this.deployers ??= new Set(
@@ -319,7 +333,7 @@ export class System {
   }
 }
 
-/** `Prod*` for all that begins so. */
+/** `Prod*` for all that begin with it. */
 function glob(pattern: string): RegExp {
   const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
   return new RegExp(`^${escaped.replace(/\*/g, '.*').replace(/\?/g, '.')}$`);

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AccessDenied } from './iam/iam';
 
-/** An error in the words of the service: its code is what SDKs make the error's name of. */
+/** An error in the words of the service: SDKs make the error's name from its code. */
 export class ServiceError extends Error {
   public constructor(
     public readonly code: string,
@@ -56,7 +56,7 @@ export function answerError(response: ServerResponse, error: unknown): void {
   }
 }
 
-/** The loud answer to what a stand-in does not do. */
+/** The loud answer to a request for something a stand-in does not do. */
 export function notImplemented(service: string, operation: string): ServiceError {
   return new ServiceError(
     'NotImplemented',

@@ -7,7 +7,7 @@ import { UsageError } from './command';
 
 export interface App {
   readonly assembly: string;
-  /** Deletes what was made for it; no function may run any more. */
+  /** Deletes what was created for it; no function may still be running. */
   dispose(): void;
 }
 
@@ -58,7 +58,7 @@ function synthesize(command: string, outdir: string): Promise<void> {
           'aws:cdk:enable-path-metadata': true,
           'aws:cdk:enable-asset-metadata': true,
         }),
-        CDK_VALIDATION: 'false', // of CloudFormation's schemas: it takes seconds, and a deployment does it
+        CDK_VALIDATION: 'false', // validation against CloudFormation's schemas: it takes seconds, and a deployment does it
       },
     });
     child.once('error', reject);

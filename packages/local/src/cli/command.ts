@@ -86,7 +86,7 @@ export function readEnvironment(file: string): Record<string, Record<string, str
   );
 }
 
-/** Notices that say the same of several resources, as one line. */
+/** Notices that say the same about several resources, as one line. */
 export function grouped(notices: readonly string[]): string[] {
   const names = new Map<string, string[]>();
   for (const notice of notices) {

@@ -8,7 +8,7 @@ import { readAssembly } from '../template/assembly';
 import { listen } from '../util/server';
 
 export const doctor: Command = {
-  summary: 'check that everything is there to run an app',
+  summary: 'check that everything needed to run an app is there',
   usage: `Checks what \`up\` needs, and says how to mend what is missing. Exit status 1 where something is.
 
   cdk-localhost doctor

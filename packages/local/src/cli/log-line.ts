@@ -1,4 +1,7 @@
-/** Makes a function's log line easier on the eye: level, message, fields, and behind `METRICS` what CloudWatch makes metrics of. */
+/**
+ * Makes a function's log line easier to read: level, message, fields, and after `METRICS` what CloudWatch
+ * turns into metrics.
+ */
 export function readable(line: string): string {
   let parsed: Record<string, unknown>;
   try {

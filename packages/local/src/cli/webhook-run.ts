@@ -10,7 +10,9 @@ import { onEndAsked } from '../util/signals';
 const INTERRUPTED = 130;
 /** Answers that another try may change. */
 const PASSING = [429, 500, 502, 503, 504];
-/** How often in a row the run may not be seen before the command gives up; the run itself goes on. */
+/**
+ * How many times in a row the run may not be reachable before the command gives up; the run itself goes on.
+ */
 const MAX_MISSES = 10;
 
 /** What `GET /runs/{run_id}` answers, as far as it is shown. */

@@ -27,9 +27,9 @@ export interface AttackOptions {
   readonly durationMs: number;
   readonly timeoutMs: number;
   readonly maxConnections: number;
-  /** Ends it early: nothing more is sent, what is under way is waited for. */
+  /** Ends it early: nothing more is sent, and what is under way is waited for. */
   readonly signal?: AbortSignal;
-  /** It goes on after its duration until this is settled. */
+  /** It goes on after its duration until this settles. */
   readonly until?: Promise<unknown>;
   onSample?(sample: Sample): void;
 }

@@ -1,4 +1,7 @@
-/** Latency over time as one HTML file without scripts: any mail client shows it, and any content security policy. */
+/**
+ * Latency over time as one HTML file without scripts: any mail client shows it, and any content security
+ * policy.
+ */
 import type { Sample } from './attack';
 import { duration } from './report';
 
@@ -14,7 +17,7 @@ const LEFT = 70;
 const BOTTOM = 40;
 const TOP = 30;
 
-/** Of many requests in one column the least and the most are drawn, so a spike never gets lost. */
+/** Of many requests in one column the fastest and the slowest are drawn, so a spike is never lost. */
 export function plot(
   title: string,
   samples: readonly Sample[],

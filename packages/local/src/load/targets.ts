@@ -66,7 +66,7 @@ function resolve(where: string, base: string, index: number): string {
   } catch {
     // said below
   }
-  throw bad(index, `"${where}" is no path and no http(s) address`);
+  throw bad(index, `"${where}" is neither a path nor an http(s) address`);
 }
 
 function bad(index: number, what: string): UsageError {

@@ -16,7 +16,7 @@ import { listen, readBody, type RunningServer } from '../util/server';
 
 export interface PageOptions {
   readonly port: number;
-  /** Whether another port will not do. */
+  /** Whether it must be this port and no other. */
   readonly exact: boolean;
   /** Events to try a function with, by its name. */
   readonly samples?: Readonly<Record<string, readonly Sample[]>>;
@@ -27,7 +27,7 @@ export interface Sample {
   readonly event: unknown;
 }
 
-/** What a browser may be behind before it is let go: it comes back and takes a new snapshot. */
+/** How far a browser may fall behind before it is disconnected: it comes back and takes a new snapshot. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 const MAX_BODY_BYTES = 6 * 1024 * 1024;
 const HEARTBEAT_MS = 15_000;

@@ -1,4 +1,7 @@
-/** What the page shows of a system: its parts, what they may reach, and what lies in them. Values of secrets are never read. */
+/**
+ * What the page shows of a system: its parts, what they may reach, and what is in them. Values of secrets are
+ * never read.
+ */
 import { DynamoDb } from '../aws/dynamodb/dynamodb';
 import type { Statement } from '../aws/iam/evaluate';
 import { Lambda } from '../aws/lambda/lambda';
@@ -11,10 +14,10 @@ export interface Node {
   readonly id: string;
   readonly kind: 'route' | 'function' | 'table' | 'queue' | 'bucket' | 'bus' | 'rule' | 'secret';
   readonly name: string;
-  /** What stands above it in the map: the construct or stack that it belongs to. */
+  /** What is shown above it in the map: the construct or stack that it belongs to. */
   readonly group: string;
   readonly arn?: string;
-  /** Of its resource, for what the template says of it. */
+  /** Of its resource, to look up what the template says about it. */
   readonly logicalId?: string;
   /** Of a route: where to send a request. */
   readonly url?: string;
@@ -84,7 +87,7 @@ export function viewOf(system: System): { nodes: Node[]; edges: Edge[] } {
   return { nodes, edges };
 }
 
-/** What lies in a table, queue or bucket, the newest or first hundred; columns are those of the rows. */
+/** What is in a table, queue or bucket, the newest or first hundred; columns are those of the rows. */
 export async function contentsOf(
   system: System,
   kind: string,
@@ -119,7 +122,7 @@ export async function contentsOf(
   }
 }
 
-/** What the template says of a resource; without what could be the value of a secret. */
+/** What the template says about a resource; without what could be the value of a secret. */
 export function resourceOf(system: System, logicalId: string): object | undefined {
   const found = system.resources.find(resource => resource.logicalId === logicalId);
   if (!found) return undefined;
@@ -137,7 +140,10 @@ function arnOf(system: System, resource: Resource, kind: Node['kind']): string |
     : (service?.attribute(resource, 'Arn') as string | undefined);
 }
 
-/** What a resource joins: a mapping its queue and function, a rule its bus and targets, a queue its dead-letter queue. */
+/**
+ * What a resource joins: a mapping its queue and function, a rule its bus and targets, a queue its
+ * dead-letter queue.
+ */
 function links(system: System, { type, properties, resolve }: Resource): [string, string][] {
   const text = (value: unknown) => String(resolve(value));
   switch (type) {
@@ -163,7 +169,10 @@ function links(system: System, { type, properties, resolve }: Resource): [string
   }
 }
 
-/** Whether a pattern of a policy is about a resource: the same, something in it, or it with a wildcard behind. */
+/**
+ * Whether a pattern of a policy is about a resource: the resource itself, something in it, or with a wildcard
+ * behind it.
+ */
 function covers(pattern: string, arn: string): boolean {
   return pattern === arn || pattern.startsWith(`${arn}/`) || pattern.replace(/[-*?]+$/, '') === arn;
 }
@@ -172,7 +181,7 @@ function groupOf(name: string): string {
   return name.split('-')[0];
 }
 
-/** An item as a person reads it; what is no text or number keeps DynamoDB's form. */
+/** An item as a person reads it; what is not text or a number keeps DynamoDB's form. */
 function plain(item: Record<string, Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(item).map(([name, value]) => {

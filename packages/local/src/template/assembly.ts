@@ -1,4 +1,7 @@
-/** Reads what `cdk synth` wrote: the stacks of an app, of its stages and nested ones, and where the assets lie that they name. */
+/**
+ * Reads what `cdk synth` wrote: the stacks of an app, of its stages and nested ones, and where the assets
+ * that they name are.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import type { Template } from './intrinsics';
@@ -14,7 +17,10 @@ export interface Stack {
 export interface Assembly {
   /** Without nested stacks: those are resources of their parents, and `template` reads them. */
   readonly stacks: readonly Stack[];
-  /** The folder or file of an asset, by the S3 object key in a template. Keys are hashes of contents, so all stacks share them. */
+  /**
+   * The folder or file of an asset, by the S3 object key in a template. Keys are hashes of contents, so all
+   * stacks share them.
+   */
   assetPath(objectKey: string): string | undefined;
 }
 

@@ -1,4 +1,6 @@
-/** Evaluates CloudFormation's intrinsic functions; what it does not know it refuses by name, it never guesses. */
+/**
+ * Evaluates CloudFormation's intrinsic functions; what it does not know it refuses by name; it never guesses.
+ */
 
 export type Template = {
   Resources?: Record<string, TemplateResource>;
@@ -22,15 +24,15 @@ export interface ResourceLookup {
   readonly pseudo?: Readonly<Record<string, string>>;
   ref(logicalId: string): unknown;
   attribute(logicalId: string, name: string): unknown;
-  /** What the parent of a nested stack hands it. */
+  /** What the parent of a nested stack passes to it. */
   parameter?(name: string): { value: unknown } | undefined;
-  /** A text with the addresses of AWS in it that lead to something of this run replaced. */
+  /** Replaces, in a text, those addresses of AWS that stand for something in this run. */
   localized?(text: string): string;
   /** What another stack exports under that name. */
   importValue?(name: string): unknown;
 }
 
-/** The account and region in which a local run pretends to be. */
+/** The account and region that a local run pretends to be in. */
 export const PSEUDO_PARAMETERS = {
   'AWS::Partition': 'aws',
   'AWS::Region': 'us-east-1',

@@ -1,6 +1,7 @@
 /**
- * The stacks of a run and what lies between them. Every stack, nested ones too, is a scope: it has its own parameters, conditions and
- * logical ids. Values go both ways between a stack and one that it nests, and from export to import, so they are made when asked for.
+ * The stacks of a run and what connects them. Every stack, nested ones too, is a scope: it has its own
+ * parameters, conditions and logical ids. Values go both ways between a stack and one that it nests, and
+ * from export to import, so they are evaluated when asked for.
  */
 import type { Resource } from '../service';
 import { type Assembly, readTemplate, type Stack } from './assembly';
@@ -14,7 +15,7 @@ import {
 
 const NESTED_STACK = 'AWS::CloudFormation::Stack';
 
-/** What a resource gives, told by the service that runs it. */
+/** What a resource provides, according to the service that runs it. */
 export interface Lookup {
   ref(resource: Resource): unknown;
   attribute(resource: Resource, name: string): unknown;
@@ -32,7 +33,7 @@ interface Scope {
 }
 
 export class Scopes {
-  /** Of all stacks, without those whose condition does not hold. */
+  /** Of all stacks, except those whose condition does not hold. */
   public readonly resources: Resource[] = [];
   private readonly roots: Scope[];
   private readonly exports = new Map<string, () => unknown>();
@@ -152,7 +153,10 @@ function outputOf({ id, template, resolver }: Scope, attribute: string): unknown
   return resolver.resolve(output.Value);
 }
 
-/** `Demo/Birthdays/Table/Resource` becomes `Birthdays-Table`; the stack stays in front where there are several. */
+/**
+ * `Demo/Birthdays/Table/Resource` becomes `Birthdays-Table`; the stack stays in front where there are
+ * several.
+ */
 function readableName(only: string | undefined, logicalId: string, { Metadata }: TemplateResource): string {
   const constructPath = Metadata?.['aws:cdk:path'];
   if (typeof constructPath !== 'string') return logicalId;

@@ -10,7 +10,7 @@ export interface RunningStack {
   stop(): Promise<void>;
 }
 
-/** Runs a hand-written stack, none of our constructs in it. */
+/** Runs a hand-written stack, with none of our constructs in it. */
 export async function startStack(
   build: (stack: Stack) => void,
   options: Partial<SystemOptions> = {},

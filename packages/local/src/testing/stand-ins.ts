@@ -1,4 +1,7 @@
-/** What tests of the stand-ins share: clients with a role's credentials, waiting for a condition, and a clock to turn. */
+/**
+ * What tests of the stand-ins share: clients with a role's credentials, waiting for a condition, and a clock
+ * to turn.
+ */
 import type { RunningStack } from './stack';
 import type { Clock } from '../util/clock';
 
@@ -13,7 +16,7 @@ export function clientFor({ system }: RunningStack, service: string, roleName?: 
   };
 }
 
-/** Waits until the condition holds; the test's own timeout is the end of patience. */
+/** Waits until the condition holds; the test's own timeout limits it. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise(resolve => setTimeout(resolve, 5));
 }

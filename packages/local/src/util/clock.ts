@@ -1,12 +1,15 @@
-/** The time as stand-ins see it: visibility timeouts, long polls and deduplication windows end at once where a test turns the clock. */
+/**
+ * The time as stand-ins see it: visibility timeouts, long polls and deduplication windows end at once where a
+ * test turns the clock.
+ */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Calls back once that time has come; the result takes the call back. */
+  /** Calls back once that time has come; the result cancels the call. */
   at(time: number, callback: () => void): () => void;
 }
 
-/** What `setTimeout` can wait at most. */
+/** The longest that `setTimeout` can wait. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
 export const SYSTEM_CLOCK: Clock = {

@@ -6,7 +6,10 @@ export interface Certificate {
   readonly cert: string;
 }
 
-/** A certificate for some names and IPv4 addresses, made when it is needed so that no private key lies in the repository (RFC 5280 in DER). */
+/**
+ * A certificate for some names and IPv4 addresses, made when it is needed so that no private key is in the
+ * repository (RFC 5280 in DER).
+ */
 export function selfSignedCertificate(...names: string[]): Certificate {
   const { privateKey, publicKey } = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const ecdsaWithSha256 = sequence(tag(0x06, Buffer.from('2a8648ce3d040302', 'hex')));

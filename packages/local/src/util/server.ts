@@ -1,4 +1,6 @@
-/** What every server of the local run shares: it listens on 127.0.0.1 only, and says clearly why it cannot. */
+/**
+ * What every server of the local run shares: it listens on 127.0.0.1 only, and says clearly when it cannot.
+ */
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 

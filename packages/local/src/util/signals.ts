@@ -1,10 +1,11 @@
 /**
- * Calls back when the process is told to end, by Ctrl-C or SIGTERM.
+ * Calls back when the process is asked to end, by Ctrl-C or SIGTERM.
  *
- * The same Ctrl-C may come twice: from the terminal or `timeout`, which tell the whole group, and from npm, which hands on what it was
- * told. So what follows within a second is the same one, and does not cut short the end that has begun; a later one ends at once.
+ * The same Ctrl-C may come twice: from the terminal or `timeout`, which signal the whole group, and from
+ * npm, which passes on the signal it got. So what follows within a second is the same one, and does not cut
+ * short the shutdown that has begun; a later one ends the process at once.
  *
- * @returns what makes it listen no more
+ * @returns a function that stops the listening
  */
 export function onEndAsked(callback: () => void): () => void {
   let first: number | undefined;

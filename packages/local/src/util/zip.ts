@@ -25,11 +25,11 @@ const DEFLATED = 8;
 /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
 const MAX_UNPACKED_BYTES = 250 * 1024 * 1024;
 
-/** What the directory of a zip says that is in it, for zips below 4 GiB with fewer than 65,535 entries. */
+/** What a zip holds according to its directory, for zips below 4 GiB with fewer than 65,535 entries. */
 export function listZip(zip: Buffer): ZipListing[] {
   let end = zip.length - END_BYTES;
   while (end >= 0 && zip.readUInt32LE(end) !== END) end--;
-  if (end < 0) throw new Error('This is no zip: its directory has no end');
+  if (end < 0) throw new Error('This is not a zip: its directory has no end');
   const entries: ZipListing[] = [];
   for (let at = zip.readUInt32LE(end + 16); entries.length < zip.readUInt16LE(end + 10); ) {
     const nameBytes = zip.readUInt16LE(at + 28);

@@ -2,7 +2,8 @@
  * API Gateway's HTTP APIs, and Lambda's function URLs, which are like an API of one route: events of payload format 2.0.
  * https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  *
- * Authorizers and custom domains are not enforced here, throttling where it is asked for; the run says so at start.
+ * Authorizers and custom domains are not enforced here, throttling only where it is asked for; the run says
+ * so at the start.
  */
 import { randomUUID } from 'node:crypto';
 import type * as http from 'node:http';
@@ -152,7 +153,9 @@ export class HttpApis implements Service {
     }
   }
 
-  /** Routes name integrations that may come later in the template, so they are joined when everything is made. */
+  /**
+   * Routes name integrations that may come later in the template, so they are joined when everything is made.
+   */
   public async connect(routes: Resource[]): Promise<void> {
     for (const route of routes) {
       const { ApiId, RouteKey, Target } = route.resolve(route.properties) as {
@@ -182,7 +185,10 @@ export class HttpApis implements Service {
     }
   }
 
-  /** https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html; whose key it is counts, the signature is not verified */
+  /**
+   * https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html; whose key it is counts, the signature is not
+   * verified
+   */
   private async isAllowed({ guarded }: Api, { headers }: http.IncomingMessage): Promise<boolean> {
     if (guarded === undefined) return true;
     if (!/^AWS4-HMAC-SHA256 /.test(headers.authorization ?? '')) return false;
@@ -336,7 +342,7 @@ function createEvent({
   };
 }
 
-/** A function may answer with a whole response, or with just the body of a 200. */
+/** A function may return a whole response, or just the body of a 200. */
 function interpret(payload: string): APIGatewayProxyStructuredResultV2 {
   const value = JSON.parse(payload) as unknown;
   if (typeof value === 'object' && value !== null && 'statusCode' in value) {

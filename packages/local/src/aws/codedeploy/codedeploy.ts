@@ -1,6 +1,7 @@
 /**
  * The little of CodeDeploy that the hooks of a Lambda deployment call. Nothing is deployed here: every version is the newest code and
- * traffic is always at it. A hook runs when it is invoked, and what it reports is told, as the reason for or against traffic.
+ * traffic is always at it. A hook runs when it is invoked, and what it reports is shown, as the reason for
+ * or against traffic.
  * https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_PutLifecycleEventHookExecutionStatus.html
  */
 import type * as http from 'node:http';
@@ -65,7 +66,8 @@ export class CodeDeploy implements Service {
       }
       this.reports.push({ deploymentId, status });
       const meaning =
-        { Succeeded: 'traffic would shift', Failed: 'it would be rolled back' }[status] ?? 'it goes on';
+        { Succeeded: 'traffic would shift', Failed: 'it would be rolled back' }[status] ??
+        'the deployment goes on';
       this.context.log('CodeDeploy', `The hook of ${deploymentId} says ${status}: ${meaning}`);
       answerJson(response, 200, { lifecycleEventHookExecutionId }, '1.1');
     } catch (error) {

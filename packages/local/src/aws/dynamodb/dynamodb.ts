@@ -32,7 +32,7 @@ interface Answer {
 
 type StoredItem = Record<string, Record<string, unknown>>;
 
-/** What expired longer ago is not deleted. */
+/** What expired longer ago than this is not deleted. */
 const FIVE_YEARS = 5 * 365 * 24 * 60 * 60;
 
 /** When a stream was made is its name. */
@@ -67,13 +67,13 @@ export class DynamoDb implements Service {
   private readonly transactions = new Transactions((operation, body) => this.call(operation, body));
   private readonly agent = new http.Agent({ keepAlive: true });
   private readonly leadingKeys = new LeadingKeys();
-  /** Of those tables that have one. */
+  /** For those tables that have one. */
   public readonly streams: Streams;
   private readonly inFlight = new Set<Promise<void>>();
 
   private readonly stopSweeps: (() => void)[] = [];
 
-  /** @param ttlDelaySeconds between two looks for expired items */
+  /** @param ttlDelaySeconds between two sweeps for expired items */
   public constructor(
     private readonly context: Context,
     private readonly ttlDelaySeconds = 60,
@@ -146,7 +146,7 @@ export class DynamoDb implements Service {
     return (body as { Items?: StoredItem[] }).Items ?? [];
   }
 
-  /** Puts an item in its stored form, as a person does who edits it. */
+  /** Puts an item in its stored form, as for a person who edits it. */
   public async put(table: string, item: object): Promise<void> {
     await this.edit('PutItem', { TableName: table, Item: item });
   }
@@ -317,7 +317,7 @@ export class DynamoDb implements Service {
     return this.context.arn('dynamodb', `table/${name}`);
   }
 
-  /** A call of our own to the engine. */
+  /** One of our own calls to the engine. */
   private async call(
     operation: string,
     body: object,

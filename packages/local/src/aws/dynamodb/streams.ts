@@ -1,8 +1,8 @@
 /**
  * The streams of tables: each change of an item with its old and new image, in order, for as long as the run lasts.
  *
- * One shard a table, which is never split and forgets nothing. A write that changes nothing leaves no record, as on AWS. Lambda's
- * poller reads them here; the API of DynamoDB Streams itself is not served.
+ * One shard per table, which is never split and forgets nothing. A write that changes nothing leaves no
+ * record, as on AWS. Lambda's poller reads them here; the API of DynamoDB Streams itself is not served.
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
  */
 import { randomUUID } from 'node:crypto';
@@ -39,7 +39,7 @@ export interface StreamRecord {
   readonly userIdentity?: { readonly type: string; readonly principalId: string };
 }
 
-/** How a stream says that time to live deleted an item, and nobody else. */
+/** How a stream says that time to live deleted an item, and not somebody. */
 export const BY_TIME_TO_LIVE = { type: 'Service', principalId: 'dynamodb.amazonaws.com' } as const;
 
 /** One table's stream. */
@@ -59,7 +59,7 @@ export class Stream {
     for (const wake of this.waiting) wake();
   }
 
-  /** Resolves once there are so many records, or the signal says to stop waiting. */
+  /** Resolves once there are this many records, or the signal says to stop waiting. */
   public async until(count: number, signal: AbortSignal): Promise<void> {
     while (this.records.length < count && !signal.aborted) {
       await new Promise<void>(resolve => {
@@ -79,7 +79,7 @@ export class Streams {
   private readonly byTable = new Map<string, Stream>();
   private count = 0;
 
-  /** @param read an item as it stands, by its key */
+  /** @param read an item as it is, by its key */
   public constructor(
     private readonly clock: Clock,
     private readonly read: (table: string, key: Item) => Promise<Item | undefined>,
@@ -98,7 +98,7 @@ export class Streams {
     return touches.some(({ table }) => this.byTable.has(table));
   }
 
-  /** Makes a write, and records what it changed, also where it failed halfway. */
+  /** Makes a write, and records what it changed, even where it failed halfway. */
   public async recording<T>(
     touches: readonly Touch[],
     write: () => Promise<T>,

@@ -1,9 +1,11 @@
 /**
- * What dynalite does not do, done in front of it: transactions, and `ReturnValuesOnConditionCheckFailure: ALL_OLD`.
+ * What dynalite does not do is done in front of it: transactions, and `ReturnValuesOnConditionCheckFailure:
+ * ALL_OLD`.
  *
- * Faithful: all or nothing, every failed condition told with its reason and item, one item at most once, at most 100 items, a
- * repeated ClientRequestToken (within ten minutes) writes nothing again. All run alone: no other request is under way meanwhile.
- * So a transaction here never meets another (TransactionConflict), and never is throttled.
+ * Faithful: all or nothing, every failed condition reported with its reason and item, one item at most once,
+ * at most 100 items, a repeated ClientRequestToken (within ten minutes) writes nothing again. Each runs
+ * alone: no other request is under way meanwhile. So a transaction here never meets another
+ * (TransactionConflict), and is never throttled.
  * https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
  */
 import { createHash } from 'node:crypto';
@@ -155,7 +157,7 @@ export class Transactions {
     if (kind !== 'ConditionCheck') {
       return this.engine(`${kind}Item`, { ...body, ReturnConsumedCapacity: 'TOTAL' });
     }
-    // A check writes nothing: the item is put as it is, and one that was made by that is taken away again.
+    // A check writes nothing: the item is put as it is, and one that this created is removed again.
     const { Key, ...condition } = body;
     const answer = await this.engine('PutItem', { ...condition, Item: old ?? key });
     if (answer.statusCode === 200 && !old) await this.restore(operation.TableName, key, undefined);

@@ -1,6 +1,6 @@
 /**
- * A stand-in for EventBridge: PutEvents on the default bus or one of the template's, and rules that hand events to the template's
- * functions and queues.
+ * A stand-in for EventBridge: PutEvents on the default bus or one of the template's, and rules that send
+ * events to the template's functions and queues.
  *
  * Other targets get nothing: what they would have got is recorded (`deliveries`). Rules with a schedule do not run. There are no
  * archives, pipes, schemas, resource policies, retries or dead-letter queues of targets; deliveries are logged where they fail.
@@ -80,7 +80,10 @@ interface RuleProperties {
 }
 
 const MAX_ENTRIES = 10;
-/** Of all entries of a call, since January 2026: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html */
+/**
+ * Of all entries of a call, since January 2026:
+ * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+ */
 const MAX_BYTES = 1024 * 1024;
 
 export class EventBridge implements Service {
@@ -106,7 +109,10 @@ export class EventBridge implements Service {
     this.faults.failNext(operation, times, statusCode);
   }
 
-  /** Gives an event to the rules of a bus. Those of AWS itself (`aws.codecommit`) come from nobody here: tests emit them. */
+  /**
+   * Passes an event to the rules of a bus. Nobody here sends those of AWS itself (`aws.codecommit`): tests
+   * emit them.
+   */
   public emit(event: BusEvent, bus = 'default'): void {
     this.events.push({ bus, event });
     const matching = this.rules.filter(rule => rule.bus === bus && rule.matches(event));
@@ -121,7 +127,7 @@ export class EventBridge implements Service {
     for (const rule of matching) this.handOver(rule, event);
   }
 
-  /** An event of a service of AWS that runs here. */
+  /** An event from a service of AWS that runs here. */
   public deliver(arn: string, body: string, { source, detailType, resources }: ServiceEvent): boolean {
     if (!arn.includes(':event-bus/')) return false;
     const { 'AWS::AccountId': account, 'AWS::Region': region } = PSEUDO_PARAMETERS;
@@ -174,7 +180,7 @@ export class EventBridge implements Service {
         Entries?: Entry[];
       };
       const failure = this.faults.take(operation);
-      if (failure) throw new ServiceError('InternalException', 'This call was told to fail', failure);
+      if (failure) throw new ServiceError('InternalException', 'This call was made to fail', failure);
       if (operation !== 'PutEvents') throw notImplemented('EventBridge', operation);
       checkEntries(Entries);
       for (const { EventBusName, Source = '', DetailType = '' } of Entries) {

@@ -1,5 +1,5 @@
 /**
- * What of an event a target gets: `InputPath`, `Input` and `InputTransformer`.
+ * Which part of an event a target gets: `InputPath`, `Input` and `InputTransformer`.
  * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
  *
  * Paths are `$`, members and indices (`$.detail.items[0]`); anything else in a path is refused when a rule is made.
@@ -19,7 +19,7 @@ export interface RuleNames {
   readonly arn: string;
 }
 
-/** From an event to the text that a target gets, JSON wherever the template makes JSON. */
+/** Turns an event into the text that a target gets, JSON wherever the template makes JSON. */
 export function compileInput(
   { Input, InputPath, InputTransformer }: TargetInput,
   rule: RuleNames,
@@ -62,7 +62,7 @@ function compileTransformer(
 interface Part {
   readonly literal?: string;
   readonly name?: string;
-  /** Inside a JSON string, where a value stands without quotes of its own. */
+  /** Inside a JSON string, where a value has no quotes of its own. */
   readonly quoted: boolean;
 }
 

@@ -21,7 +21,7 @@ const COMPARE: Record<string, (a: number, b: number) => boolean> = {
 export function compilePattern(pattern: unknown, path = ''): EventMatcher {
   if (!isObject(pattern)) {
     throw new Error(
-      `The event pattern is invalid at ${path || 'its top'}: an object with a list for each field is wanted`,
+      `The event pattern is invalid at ${path || 'its top'}: it must be an object with a list for each field`,
     );
   }
   const fields = Object.entries(pattern).map(

@@ -3,8 +3,8 @@
  * boundaries and organization policies.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
  *
- * What it does not decide it refuses with `UndecidedPolicy`, because a guess would be wrong in silence: policy variables, operators
- * that it does not know, and resources that are no ARN.
+ * What it cannot decide it refuses with `UndecidedPolicy`, because a wrong guess would go unnoticed: policy
+ * variables, operators that it does not know, and resources that are not an ARN.
  */
 export interface PolicyDocument {
   readonly Statement: Statement | readonly Statement[];
@@ -20,7 +20,7 @@ export interface Statement {
   readonly NotAction?: OneOrMany<string>;
   readonly Resource?: OneOrMany<string>;
   readonly NotResource?: OneOrMany<string>;
-  /** Operator, then condition key, then the values of which one must fit. */
+  /** Operator, then condition key, then the values, one of which must match. */
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, OneOrMany<ConditionValue>>>>>;
 }
 
@@ -29,7 +29,10 @@ export interface Request {
   readonly action: string;
   /** The ARN, or `*` where the action has no resource. */
   readonly resource: string;
-  /** The condition keys that the service sets on this request, and no others: a key that is not here counts as missing. */
+  /**
+   * The condition keys that the service sets on this request, and no others: a key that is not here counts as
+   * missing.
+   */
   readonly context?: Readonly<Record<string, OneOrMany<string>>>;
 }
 
@@ -46,7 +49,7 @@ export class UndecidedPolicy extends Error {
   }
 }
 
-/** A Deny that fits wins over every Allow that fits, and without either the answer is no. */
+/** A matching Deny wins over every matching Allow, and without either the answer is no. */
 export function evaluate(policies: readonly PolicyDocument[], request: Request): Decision {
   const statements = policies.flatMap(({ Statement: list }) => list as Statement | Statement[]);
   const fitting = statements.filter(statement => fits(statement, request));
@@ -132,7 +135,7 @@ function holds(operator: string, actual: string[] | undefined, value: OneOrMany<
   if (quantifier === 'ForAnyValue' && ifExists && !actual) {
     throw new UndecidedPolicy(`${operator} on a key that is missing`);
   }
-  // AWS takes a missing key for one that fits "not", and for an empty set that every ForAllValues fits.
+  // AWS takes a missing key for one that matches "not", and for an empty set that matches every ForAllValues.
   if (!actual) {
     return negated ? quantifier !== 'ForAnyValue' : ifExists !== undefined || quantifier === 'ForAllValues';
   }
@@ -141,7 +144,9 @@ function holds(operator: string, actual: string[] | undefined, value: OneOrMany<
   return quantifier === 'ForAnyValue' ? actual.some(one) : actual.every(one);
 }
 
-/** The first five parts of an ARN hold no colon, and a wildcard in one of them does not reach into the next. */
+/**
+ * The first five parts of an ARN hold no colon, and a wildcard in one of them does not extend into the next.
+ */
 function likeArn(pattern: string, arn: string): boolean {
   refuseVariables(pattern);
   if (pattern === '*') return true;
@@ -156,7 +161,7 @@ function arnParts(arn: string): string[] {
   return [...parts.slice(0, 5), ...(parts.length > 5 ? [parts.slice(5).join(':')] : [])];
 }
 
-/** `*` for any characters, `?` for one, in time that grows with the product of the lengths at most. */
+/** `*` for any characters, `?` for one, in time that grows at most with the product of the lengths. */
 function like(pattern: string, text: string): boolean {
   let [p, t, star, retry] = [0, 0, -1, 0];
   while (t < text.length) {

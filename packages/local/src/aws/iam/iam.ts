@@ -34,7 +34,10 @@ interface Principal {
 
 type RequestContext = Record<string, string | string[]>;
 
-/** What IAM sets on every request of a function. Keys that are neither here nor given by a service count as missing. */
+/**
+ * What IAM sets on every request of a function. Keys that are neither here nor set by a service count as
+ * missing.
+ */
 const SET_BY_IAM = {
   'aws:RequestedRegion': PSEUDO_PARAMETERS['AWS::Region'],
   'aws:PrincipalAccount': PSEUDO_PARAMETERS['AWS::AccountId'],
@@ -103,7 +106,10 @@ export class Iam {
     return [...this.seen.values()];
   }
 
-  /** Every different call that AWS itself has made with functions' roles: no function's own code shows them. */
+  /**
+   * Every different call that AWS itself has made with functions' roles: none of them is in a function's own
+   * code.
+   */
   public get callsByAws(): Call[] {
     return [...this.seenByAws.values()];
   }
@@ -143,13 +149,19 @@ export class Iam {
     if (!allowed) throw new AccessDenied(principal, action, resource);
   }
 
-  /** Whether the caller may do that, where an answer depends on it. It is no call: it does not count among `calls`. */
+  /**
+   * Whether the caller may do that, where an answer depends on it. It is not a call and does not count among
+   * `calls`.
+   */
   public async allows(headers: IncomingHttpHeaders, action: string, resource: string): Promise<boolean> {
     const principal = this.principals.get(accessKeyOf(headers) ?? '');
     return !principal || this.decideOnce(principal, action, resource, {});
   }
 
-  /** Like `authorize`, for calls that AWS itself makes with a function's role, such as those of its SQS poller. */
+  /**
+   * Like `authorize`, for calls that AWS itself makes with a function's role, such as those of its SQS
+   * poller.
+   */
   public async authorizeAws(name: string, roleArn: string, action: string, resource: string): Promise<void> {
     const principal = { name, roleArn };
     const allowed = this.decideOnce(principal, action, resource, {});
@@ -157,7 +169,10 @@ export class Iam {
     if (!allowed) throw new AccessDenied(principal, action, resource);
   }
 
-  /** The statement of a role that comes closest to allowing the action: same action, other resource or condition. */
+  /**
+   * The statement of a role that comes closest to allowing the action: same action, other resource or
+   * condition.
+   */
   public nearest(roleArn: string, action: string, resource: string): Statement | undefined {
     return nearestStatement(this.policiesOf(roleArn), { action, resource });
   }

@@ -1,6 +1,6 @@
 /**
- * What Lambda does with an asynchronous event: it tries again where the function fails or is throttled, and hands the end to a
- * destination or a dead-letter queue.
+ * What Lambda does with an asynchronous event: it tries again where the function fails or is throttled, and
+ * sends the outcome to a destination or a dead-letter queue.
  * https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
  */
 import { randomUUID } from 'node:crypto';
@@ -34,20 +34,22 @@ interface Work {
 
 const RETRY_SECONDS = [60, 120];
 const MAX_AGE_SECONDS = 6 * 60 * 60;
-/** A throttled event waits from one second up to five minutes, twice as long each time, and costs no attempt. */
+/**
+ * A throttled event waits from one second up to five minutes, twice as long each time, and costs no attempt.
+ */
 const MAX_THROTTLE_SECONDS = 300;
 
 export class AsynchronousInvocations {
   private readonly waiting = new Set<() => void>();
   private stopped = false;
 
-  /** @param speed by how much waits are shorter than on AWS */
+  /** @param speed how many times shorter waits are than on AWS */
   public constructor(
     private readonly context: Context,
     private readonly speed: number,
   ) {}
 
-  /** @returns how the first attempt ended; what follows it goes on by itself */
+  /** @returns how the first attempt ended; whatever follows goes on by itself */
   public start(
     config: FunctionConfig,
     settings: AsynchronousConfig,

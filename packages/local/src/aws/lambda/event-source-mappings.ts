@@ -1,10 +1,11 @@
 /**
- * The part of Lambda that polls queues and hands their messages to functions, and starts the readers of tables' streams
- * (stream-poller.ts).
+ * The part of Lambda that polls queues and passes their messages to functions, and starts the readers of
+ * tables' streams (stream-poller.ts).
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
  *
  * Without a pool that grows and shrinks: up to `MaximumConcurrency` batches run at once, else five,
- * as with a mapping that has just been made. What a function does not settle comes back after the queue's visibility timeout.
+ * as with a mapping that has just been made. What a function does not finish comes back after the queue's
+ * visibility timeout.
  */
 import type { FunctionConfig } from './function-config';
 import { Lambda } from './lambda';
@@ -34,7 +35,7 @@ const STREAM_ACTIONS = [
 const POLL_SECONDS = 20;
 const MAX_RECEIVE = 10;
 const DEFAULT_CONCURRENCY = 5;
-/** Of the messages that one event may hold; Lambda takes 6 MB. */
+/** Bytes of the messages that one event may hold; Lambda takes 6 MB. */
 const MAX_BATCH_BYTES = 6 * 1000 * 1000;
 
 export class EventSourceMappings implements Service {
@@ -45,7 +46,7 @@ export class EventSourceMappings implements Service {
   public constructor(private readonly context: Context) {}
 
   public async start(): Promise<void> {
-    // The queues and functions do it.
+    // The queues and functions know them.
   }
 
   public ref({ logicalId }: Resource): string {
@@ -78,7 +79,7 @@ export class EventSourceMappings implements Service {
     const deliver = (event: string) =>
       this.context.service(Lambda).invoke(config.name, event, `queue ${queue.name}`);
     const log = (line: string) => this.context.log(config.name, line);
-    const stopping = new AbortController(); // each poller's own: with a shared one its listeners would pile up
+    const stopping = new AbortController(); // each poller has its own: listeners of a shared one would pile up
     this.stopping.push(stopping);
     this.pollers.push(
       poll({ queue, properties, deliver, log, context: this.context, signal: stopping.signal }),
@@ -134,7 +135,7 @@ interface Poller {
   log(line: string): void;
 }
 
-/** What Lambda itself refuses when a mapping is made. */
+/** What Lambda itself refuses when a mapping is created. */
 function checkMapping(
   name: string,
   properties: MappingProperties,

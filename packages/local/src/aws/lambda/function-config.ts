@@ -3,7 +3,7 @@ export interface FunctionConfig {
   readonly name: string;
   readonly arn: string;
   readonly logicalId: string;
-  /** Where its code lies; a folder, as Lambda would have unpacked it. */
+  /** Where its code is; a folder, as Lambda would have unpacked it. */
   readonly codePath: string;
   readonly handler: string;
   readonly runtime: string;
@@ -17,6 +17,6 @@ export interface FunctionConfig {
   readonly layers: readonly string[];
   /** How many events of it may run at once; more are refused. */
   readonly reservedConcurrency?: number;
-  /** Where asynchronous events go that it cannot do. */
+  /** Where asynchronous events go that it cannot handle. */
   readonly deadLetterArn?: string;
 }

@@ -37,7 +37,10 @@ export interface LambdaOptions {
   readonly concurrency: number;
   /** The folder or file of an asset, by its S3 object key. */
   readonly assetPath: (objectKey: string) => string | undefined;
-  /** How many events of all functions with nothing reserved run at once, with what is reserved. Default: 1000, as AWS starts with */
+  /**
+   * How many events of all functions with nothing reserved run at once, with what is reserved. Default: 1000,
+   * as AWS starts with
+   */
   readonly accountConcurrency?: number;
   /** Whether asynchronous events are tried again sixty times as soon as on AWS. */
   readonly fastRetries?: boolean;
@@ -81,7 +84,7 @@ const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
 const MAX_ASYNCHRONOUS_BYTES = 1024 * 1024;
 
 const EVENT_INVOKE_CONFIG = 'AWS::Lambda::EventInvokeConfig';
-/** Of an account, where nobody has asked for more. */
+/** An account's quota, where nobody has asked for more. */
 export const ACCOUNT_CONCURRENCY = 1000;
 
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
@@ -178,7 +181,7 @@ export class Lambda implements Service {
     return this.functions.get(wanted)?.config ?? this.configs.find(({ logicalId }) => logicalId === plain);
   }
 
-  /** @param cause what the event comes from, as the page shows it */
+  /** @param cause where the event comes from, as the page shows it */
   public async invoke(
     name: string,
     event: string,
@@ -218,7 +221,7 @@ export class Lambda implements Service {
     return config;
   }
 
-  /** As `invoke`, and what fails is tried again. @returns how the first attempt ended */
+  /** Like `invoke`, but what fails is tried again. @returns how the first attempt ended */
   public async invokeAsynchronously(name: string, event: string, cause: string): Promise<InvocationResult> {
     const config = this.existing(name);
     const { MaximumEventAgeInSeconds, MaximumRetryAttempts, DestinationConfig } =
@@ -253,7 +256,7 @@ export class Lambda implements Service {
     throw new ServiceError('TooManyRequestsException', 'Rate Exceeded.', 429);
   }
 
-  /** Starts the functions anew whose code lies there. */
+  /** Restarts the functions whose code is there. */
   public async renew(codePath: string): Promise<string[]> {
     const changed = [...this.functions.values()].filter(({ config }) => config.codePath === codePath);
     await Promise.all(changed.map(({ pool }) => pool.renew()));
@@ -333,12 +336,12 @@ export class Lambda implements Service {
     command: string[],
     extensions: string[],
   ): Promise<ExecutionEnvironment> {
-    // Every environment has a /tmp of its own in Lambda; here the variable leads to one. It outlives a reset.
+    // In Lambda every environment has its own /tmp; here the variable points to one. It outlives a reset.
     const temporary = mkdtempSync(path.join(this.folder, 'tmp-'));
     const { accessKeyId, ...credentials } = this.context.iam.createCredentials(
       config.name,
       config.roleArn,
-      path.basename(temporary), // an environment runs one event at a time, so a key tells which one a call belongs to
+      path.basename(temporary), // an environment runs one event at a time, so a key says which one a call belongs to
     );
     const env = {
       ...this.childEnvironment(config),
@@ -383,10 +386,10 @@ export class Lambda implements Service {
     this.layers.add(this.ref(resource), content);
   }
 
-  /** The extensions that can run here; of the others it is said why not. */
+  /** The extensions that can run here; for the others the notices say why not. */
   private extensionsOf({ name, layers }: FunctionConfig): string[] {
     for (const arn of layers.filter(layer => !this.layers.has(layer))) {
-      this.context.notice(`${name}: the layer ${arn} is not in this app, so it is not there`);
+      this.context.notice(`${name}: the layer ${arn} is not in this app, so the function runs without it`);
     }
     return this.layers.extensionsOf(layers).filter(file => {
       const why = whyNotExecutable(file);
@@ -466,7 +469,7 @@ export class Lambda implements Service {
       ...(config.jsonLogs && {
         AWS_LAMBDA_LOG_LEVEL: config.environment.AWS_LAMBDA_LOG_LEVEL ?? config.logLevel,
       }),
-      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // it would speak of this machine's Node.js, not of the deployed one
+      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true', // it would describe this machine's Node.js, not the deployed one
       LAMBDA_TASK_ROOT: config.codePath,
       NODE_PATH: [...this.layers.moduleFoldersOf(config.layers), this.sdkFolder].join(path.delimiter),
       LANG: 'en_US.UTF-8',
@@ -479,7 +482,7 @@ export class Lambda implements Service {
     return this.context.arn('lambda', `function:${name}`);
   }
 
-  /** What IAM judges: the version or alias that was named, too. */
+  /** What IAM checks: the version or alias that was named, too. */
   private invokedArn(name: string, qualifier: string | null): string {
     const named = name.startsWith('arn:') ? name.split(':')[7] : name.split(':')[1];
     const suffix = qualifier ?? named;
@@ -493,7 +496,9 @@ export class Lambda implements Service {
   }
 }
 
-/** The runtime of functions: built beforehand in the package, and by esbuild where this repository runs it. */
+/**
+ * The runtime of functions: built beforehand in the package, and by esbuild where this repository runs it.
+ */
 async function writeRuntime(file: string): Promise<void> {
   const built = path.join(__dirname, 'node-runtime.js');
   if (existsSync(built)) return copyFileSync(built, file);
@@ -510,7 +515,10 @@ async function writeRuntime(file: string): Promise<void> {
   });
 }
 
-/** Lambda's Node.js runtimes bring the AWS SDK with them, and nothing else; here it is that of the app. @returns whether it has one */
+/**
+ * Lambda's Node.js runtimes bring the AWS SDK with them, and nothing else; here it is that of the app.
+ * @returns whether it has one
+ */
 function linkSdk(folder: string): boolean {
   mkdirSync(folder, { recursive: true });
   for (const scope of ['@aws-sdk', '@smithy']) {
@@ -524,7 +532,10 @@ function functionName({ properties, name }: Resource): string {
   return typeof properties.FunctionName === 'string' ? properties.FunctionName : name;
 }
 
-/** What an extension does not see: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-environment-variables */
+/**
+ * What an extension does not see:
+ * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-environment-variables
+ */
 const HIDDEN_FROM_EXTENSIONS = [
   '_HANDLER',
   'LAMBDA_TASK_ROOT',
@@ -538,7 +549,8 @@ const HIDDEN_FROM_EXTENSIONS = [
 function extensionEnvironment(env: Record<string, string>, folder: string): Record<string, string> {
   return {
     ...Object.fromEntries(Object.entries(env).filter(([name]) => !HIDDEN_FROM_EXTENSIONS.includes(name))),
-    // Environments share this machine's network and its /tmp, so an extension of ours is told where its own place is.
+    // Environments share this machine's network and its /tmp, so an extension of ours is told where its own
+    // place is.
     CRASH_REPORTER_LISTEN_HOST: '127.0.0.1',
     CRASH_REPORTER_STATE_DIR: path.join(folder, '.crash-reporter'),
     CRASH_REPORTER_TASK_ROOT: env.LAMBDA_TASK_ROOT,

@@ -1,9 +1,12 @@
-/** An execution environment whose invocations are written into the journal. */
+/** An execution environment whose invocations are written to the journal. */
 import { randomUUID } from 'node:crypto';
 import type { ExecutionEnvironment } from './environment/environment';
 import type { Journal } from '../../journal';
 
-/** @param running is told which invocation runs now; what comes late, such as its last log line, is still its own */
+/**
+ * @param running learns which invocation is running; what comes late, such as its last log line, still
+ * belongs to it
+ */
 export function observed(
   environment: ExecutionEnvironment,
   name: string,

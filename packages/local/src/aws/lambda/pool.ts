@@ -1,4 +1,7 @@
-/** The execution environments of one function: made when needed, kept for the next event, replaced when their code changes. */
+/**
+ * The execution environments of one function: made when needed, kept for the next event, replaced when their
+ * code changes.
+ */
 import type { ExecutionEnvironment } from './environment/environment';
 import type { InvocationResult } from './runtime/runtime-process';
 
@@ -33,7 +36,7 @@ export class Pool {
     }
   }
 
-  /** From now on, events meet new environments: the code or the settings have changed. */
+  /** From now on, events get new environments: the code or the settings have changed. */
   public async renew(): Promise<void> {
     this.generation++;
     const old = this.idle;

@@ -1,5 +1,5 @@
 /**
- * The part of Lambda that reads a table's stream and hands its records to a function, in order.
+ * The part of Lambda that reads a table's stream and passes its records to a function, in order.
  * https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
  *
  * One shard, so one batch at a time (`ParallelizationFactor` has no effect). Waits between tries grow from a tenth of a second to half
@@ -63,7 +63,9 @@ export function filterOf({ FilterCriteria }: StreamMapping): EventMatcher {
   return record => patterns.length === 0 || patterns.some(matches => matches(record));
 }
 
-/** Hands a batch over until each record is done or given up: the next one waits meanwhile. */
+/**
+ * Invokes the function with a batch until each record is done or given up: the next batch waits meanwhile.
+ */
 async function settle(poller: StreamPoller, batch: readonly StreamRecord[]): Promise<void> {
   const { properties, context, signal, log } = poller;
   const { MaximumRetryAttempts: retries = -1, MaximumRecordAgeInSeconds: maxAge = -1 } = properties;
@@ -95,7 +97,10 @@ async function settle(poller: StreamPoller, batch: readonly StreamRecord[]): Pro
   }
 }
 
-/** The place of the first record that has to come again, or undefined. What cannot be understood means all. */
+/**
+ * The position of the first record that has to come again, or undefined. An answer that cannot be understood
+ * means all.
+ */
 function firstFailed(
   { payload, isError }: Outcome,
   { FunctionResponseTypes = [] }: StreamMapping,
@@ -112,7 +117,7 @@ function firstFailed(
   return places.length === 0 ? undefined : Math.max(0, Math.min(...places));
 }
 
-/** A destination gets where the records are, and not the records. */
+/** A destination is sent where the records are, not the records themselves. */
 function giveUp(
   { stream, properties, functionArn, context, log }: StreamPoller,
   records: readonly StreamRecord[],

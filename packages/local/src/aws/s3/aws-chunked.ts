@@ -1,6 +1,6 @@
 /**
- * Takes the framing off an upload whose length or checksum was not known before: `content-encoding: aws-chunked`, signed or not.
- * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
+ * Removes the framing of an upload whose length or checksum was not known beforehand: `content-encoding:
+ * aws-chunked`, signed or not. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
  */
 import { Transform, type TransformCallback } from 'node:stream';
 import { ServiceError } from '../aws-json';
@@ -13,7 +13,10 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export class AwsChunkedDecoder extends Transform {
   /** The headers that followed the last chunk; complete once the stream has ended. */
   public readonly trailers = new Map<string, string>();
-  /** What is wrong with the framing. The stream still takes everything in: to break it off would take the answer from the client. */
+  /**
+   * What is wrong with the framing. The stream still takes everything in: breaking it off would keep the
+   * answer from the client.
+   */
   public failure?: ServiceError;
   private state: 'size' | 'data' | 'data-end' | 'trailers' | 'done' = 'size';
   private line = NOTHING;

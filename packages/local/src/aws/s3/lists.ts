@@ -50,7 +50,8 @@ export function listVersions(bucket: Bucket, query: URLSearchParams): XmlMembers
       members: () => describeVersion(version, index === 0),
     })),
   );
-  // A marker of key and version stands in the middle of a key: what came before it is cut off here, the rest by `paginate`.
+  // A marker of key and version is in the middle of a key: what came before it is cut off here, the rest by
+  // `paginate`.
   const start =
     versionMarker === undefined
       ? 0

@@ -90,7 +90,7 @@ export class MultipartUploads {
     if (replaced) rmSync(replaced.file, { force: true });
   }
 
-  /** Joins the parts into one file; the upload is there until `end`. */
+  /** Joins the parts into one file; the upload exists until `end`. */
   public async complete(
     upload: MultipartUpload,
     body: string,

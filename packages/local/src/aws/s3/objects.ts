@@ -14,7 +14,7 @@ import { receive, type Upload, write } from './upload';
 type Headers = Readonly<Record<string, string>>;
 export type ObjectVersion = Version & { readonly content: Content };
 
-/** Headers that are kept with an object and given back with it. */
+/** Headers that are stored with an object and returned with it. */
 const KEPT_HEADER = new RegExp(
   '^(content-(type|encoding|disposition|language)|cache-control|expires|x-amz-meta-.+|x-amz-storage-class' +
     '|x-amz-server-side-encryption.*)$',
@@ -23,7 +23,7 @@ const MAX_METADATA_BYTES = 2048;
 const TAGGING = 'x-amz-tagging';
 
 export class S3Objects {
-  /** @param folder where contents lie */
+  /** @param folder where contents are */
   public constructor(
     private readonly folder: string,
     private readonly now: () => number,
@@ -58,7 +58,7 @@ export class S3Objects {
     if (operation === 'HeadObject' || content.size === 0) {
       return void response.writeHead(statusCode, answer).end();
     }
-    // Opened before the answer begins: whoever replaces the object meanwhile takes nothing from this reader.
+    // Opened before the answer begins: replacing the object meanwhile takes nothing from this reader.
     const file = await open(content.file);
     try {
       response.writeHead(statusCode, answer);
@@ -131,7 +131,7 @@ export class S3Objects {
   }
 }
 
-/** What of a request's headers stays with the object that it makes. */
+/** Which of a request's headers stay with the object that it creates. */
 export function keptHeaders(headers: IncomingHttpHeaders): Headers {
   const kept: Record<string, string> = { 'content-type': 'binary/octet-stream' };
   let metadataBytes = 0;
@@ -181,7 +181,7 @@ export function tagsOf(header: string): [string, string][] {
   return tags;
 }
 
-/** How the upload was framed is no property of the object. */
+/** How the upload was framed is not a property of the object. */
 function withoutFraming(contentEncoding: string): string {
   return contentEncoding
     .split(',')
@@ -249,7 +249,7 @@ function isUnchanged(headers: IncomingHttpHeaders, { content, lastModified }: Ob
   return since !== undefined && seconds <= Date.parse(since);
 }
 
-/** Undefined for the whole object, which is also the answer to what is no single range of bytes. */
+/** Undefined for the whole object, which is also the answer to anything but a single range of bytes. */
 function readRange(header: string | undefined, size: number): { start: number; end: number } | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '');
   if (!match || (match[1] === '' && match[2] === '')) return undefined;

@@ -8,7 +8,7 @@ export interface S3Request {
   readonly bucket: string;
   readonly key: string;
   readonly query: URLSearchParams;
-  /** With an `authorization` header also where the request is a presigned URL. */
+  /** With an `authorization` header, even where the request is a presigned URL. */
   readonly headers: IncomingHttpHeaders;
 }
 
@@ -22,7 +22,7 @@ interface Route {
   readonly operation: string;
   readonly method: string;
   readonly on: 'service' | 'bucket' | 'object';
-  /** Query parameters without which it is another operation. */
+  /** Query parameters without which it would be another operation. */
   readonly required?: string[];
   readonly optional?: string[];
 }
@@ -69,7 +69,10 @@ const ROUTES: Route[] = [
   { operation: 'AbortMultipartUpload', method: 'DELETE', on: 'object', required: ['uploadId'] },
 ];
 
-/** Headers that ask for what is not done here: they fail loudly, or an object would lack what its writer believes it has. */
+/**
+ * Headers that ask for what is not done here: they fail loudly, since otherwise an object would lack what its
+ * writer believes it has.
+ */
 const REFUSED_HEADER = new RegExp(
   '^x-amz-(acl$|grant-|object-lock|website-redirect|write-offset|mfa$|expected-bucket-owner$' +
     '|source-expected|copy-source-if|server-side-encryption-customer|copy-source-server-side)',
@@ -121,7 +124,10 @@ function decode(text: string): string {
   }
 }
 
-/** https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html; the signature itself is not verified here. */
+/**
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html; the signature itself is not
+ * verified here.
+ */
 function withCredential(
   headers: IncomingHttpHeaders,
   query: URLSearchParams,
@@ -174,7 +180,10 @@ const ACTIONS: Record<string, string> = {
   CompleteMultipartUpload: 'PutObject',
 };
 
-/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html; DeleteObjects asks for each of its objects. */
+/**
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html; DeleteObjects asks
+ * for each of its objects.
+ */
 export function permissionOf({ operation, bucket, key, query }: S3Request): Permission | undefined {
   if (operation === 'DeleteObjects') return undefined;
   if (operation === 'ListBuckets') return { action: 's3:ListAllMyBuckets', resource: '*' };

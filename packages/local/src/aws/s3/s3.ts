@@ -3,8 +3,9 @@
  * URLs. Uploads are verified against every checksum that they carry.
  *
  * It has no access control lists, object lock, encryption with a customer's key, bucket policies, lifecycle, replication,
- * website or notifications, and it verifies no signature: a request for what it does not do is refused by name, and what of a
- * bucket's properties has no effect is said at start. KMS keys are named in answers only. All of it is gone when the run ends.
+ * website or notifications, and it verifies no signature: a request for what it does not do is refused by
+ * name, and the run says at the start which of a bucket's properties have no effect. KMS keys are named in
+ * answers only. All of it is gone when the run ends.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -155,7 +156,7 @@ export class S3 implements Service {
       if (failure) {
         throw new ServiceError(
           failure === 503 ? 'SlowDown' : 'InternalError',
-          'This call was told to fail',
+          'This call was made to fail',
           failure,
         );
       }
@@ -176,7 +177,7 @@ export class S3 implements Service {
     } catch (error) {
       answerError(message, response, error);
     } finally {
-      message.resume(); // what of the body nobody wanted must not keep the connection from its next request
+      message.resume(); // what nobody read of the body must not keep the connection from its next request
     }
   }
 
@@ -221,7 +222,7 @@ export class S3 implements Service {
         BucketName: bucket,
       });
     }
-    // Making one's own bucket again is no error in us-east-1.
+    // Creating a bucket that you own again is no error in us-east-1.
     if (!this.buckets.has(bucket)) {
       this.buckets.set(bucket, new Bucket(bucket, false, this.context.clock.now()));
     }
@@ -258,7 +259,7 @@ export class S3 implements Service {
     answerXml(call, 'Tagging', { TagSet: { Tag: tags.map(([Key, Value]) => ({ Key, Value })) } });
   }
 
-  /** An object that is not there is only told to those who may list the bucket. */
+  /** Only those who may list the bucket are told that an object is not there. */
   private async readable(
     { headers }: Call,
     bucket: Bucket,

@@ -1,4 +1,6 @@
-/** Buckets, and the versions of their objects: what S3 keeps, without its wire format. Contents lie in files. */
+/**
+ * Buckets, and the versions of their objects: what S3 keeps, without its wire format. Contents are in files.
+ */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { ServiceError } from '../aws-json';
@@ -102,7 +104,7 @@ export class Bucket {
     return this.add(key, { id: this.newVersionId(), lastModified: now, content });
   }
 
-  /** @returns what is gone or was marked; undefined where there was nothing to do */
+  /** @returns what was removed or marked; undefined where there was nothing to do */
   public delete(key: string, versionId: string | undefined, now: number): Version | undefined {
     if (versionId === undefined && this.versioned) {
       return this.add(key, { id: this.newVersionId(), lastModified: now });

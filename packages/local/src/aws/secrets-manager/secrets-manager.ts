@@ -52,7 +52,7 @@ export class SecretsManager implements Service {
 
   public ref(resource: Resource): string {
     const name = secretName(resource);
-    // Like the real service's, an ARN ends in six characters that the name does not tell.
+    // Like the real service's, an ARN ends in six characters that do not follow from the name.
     const suffix = createHash('sha256')
       .update(name)
       .digest('base64url')
@@ -74,7 +74,7 @@ export class SecretsManager implements Service {
     this.secrets.push(secret);
   }
 
-  /** Sets a value, as somebody does by hand after a deployment. */
+  /** Sets a value, as a person does by hand after a deployment. */
   public put(name: string, value: string): void {
     const secret = this.secrets.find(candidate => candidate.name === name);
     if (!secret) {
@@ -197,7 +197,7 @@ function addVersion(
   return version;
 }
 
-/** A stage is at one version at a time; the version that loses AWSCURRENT becomes the previous one. */
+/** A stage belongs to one version at a time; the version that loses AWSCURRENT becomes the previous one. */
 function attach({ versions }: Secret, stage: string, to: Version): void {
   const from = versions.find(({ stages }) => stages.includes(stage));
   if (from === to) return;

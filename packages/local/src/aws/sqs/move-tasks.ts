@@ -1,4 +1,7 @@
-/** Message move tasks, by which a dead-letter queue is redriven. They are done at once: none is ever running, or to be cancelled. */
+/**
+ * Message move tasks, by which a dead-letter queue is redriven. They finish at once: there is never one
+ * running, or to cancel.
+ */
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../aws-json';
 import { invalidValue } from './errors';
@@ -34,7 +37,8 @@ export class MoveTasks {
     }
     const toMove = source.count().visible;
     let moved = 0;
-    // Without a destination a message goes back to where it came from, which only those know that SQS itself put here.
+    // Without a destination a message goes back to where it came from, which is known only of those that SQS
+    // itself put here.
     const failed = source.moveAll(({ deadLetterSourceArn }) => {
       const target = destination ?? sources.find(({ arn }) => arn === deadLetterSourceArn);
       if (target) moved++;
@@ -54,7 +58,7 @@ export class MoveTasks {
     return { TaskHandle: task.TaskHandle };
   }
 
-  /** The newest first. Handles are told of running tasks only, so of none. */
+  /** The newest first. Handles are shown of running tasks only, so of none. */
   public list({ arn }: Queue, maxResults = 1): object {
     if (!(maxResults >= 1 && maxResults <= MAX_RESULTS)) {
       throw invalidValue(

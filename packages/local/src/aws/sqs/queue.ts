@@ -1,4 +1,6 @@
-/** One queue: what SQS promises about order, visibility, deduplication and redrive, without its wire format. */
+/**
+ * One queue: what SQS promises about order, visibility, deduplication and redrive, without its wire format.
+ */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { messageSize, type MessageAttributes, md5OfAttributes } from './attributes';
 import { invalidContents, invalidHandle, invalidValue, missingParameter, notInFlight } from './errors';
@@ -125,7 +127,7 @@ export class Queue {
     return received.map(message => ({ ...message }));
   }
 
-  /** Waits for a first message until the time has come. */
+  /** Waits for a first message until the time is up. */
   public async receiveUntil(
     deadline: number,
     signal: AbortSignal,
@@ -140,7 +142,10 @@ export class Queue {
     }
   }
 
-  /** A message that is gone already is no error; nor is one that somebody else has by now, but it stays. */
+  /**
+   * A message that is gone already is no error; nor is one that somebody else has received since, but that
+   * one stays.
+   */
   public delete(handle: string): void {
     const message = this.byHandle(handle);
     if (!message) return;
@@ -171,8 +176,8 @@ export class Queue {
   /**
    * Sends what is visible to another queue, as new messages with the same content.
    *
-   * @param targetOf where a message goes; undefined ends the moving
-   * @returns whether it ended so
+   * @param targetOf where a message goes; undefined stops the moving
+   * @returns whether it was stopped
    */
   public moveAll(targetOf: (message: Message) => Queue | undefined): boolean {
     this.expire();
@@ -197,7 +202,7 @@ export class Queue {
     return { visible: this.messages.length - inFlight - delayed, inFlight, delayed };
   }
 
-  /** What lies in the queue, in its order: for tests. */
+  /** What is in the queue, in order: for tests. */
   public get contents(): readonly Readonly<Message>[] {
     return this.messages;
   }
@@ -220,7 +225,8 @@ export class Queue {
     if (!target) return false;
     this.remove(message);
     const now = this.clock.now();
-    // On standard queues a message keeps the time at which it was first sent, and with it the time at which it expires.
+    // On standard queues a message keeps the time at which it was first sent, and with it the time at which
+    // it expires.
     target.add({
       ...message,
       sentAt: fifo ? now : message.sentAt,

@@ -1,4 +1,4 @@
-/** The attributes of a queue, as a template or CreateQueue gives them and as GetQueueAttributes tells them. */
+/** The attributes of a queue, as a template or CreateQueue sets them and as GetQueueAttributes shows them. */
 import { SqsError } from './errors';
 import type { Queue, QueueSettings } from './queue';
 

@@ -1,6 +1,7 @@
 /**
- * A stand-in for SQS, in the JSON protocol that SDKs and the AWS CLI speak since 2023: standard and FIFO queues with visibility, long
- * polls, delays, deduplication, batches, message attributes and dead-letter queues.
+ * A stand-in for SQS, in the JSON protocol that SDKs and the AWS CLI have spoken since 2023: standard and
+ * FIFO queues with visibility, long polls, delays, deduplication, batches, message attributes and
+ * dead-letter queues.
  *
  * It has no queue policies, encryption, tags or quotas of messages in flight, always delivers in order and never twice, moves messages
  * at once, counts exactly where SQS says `Approximate`, and does not know the older query protocol. ReceiveRequestAttemptId has no effect.
@@ -118,7 +119,10 @@ export class Sqs implements Service {
     return this.moveTasks.start(this.queue(name), undefined, this.context.clock.now());
   }
 
-  /** On this stand-in's own address: SDKs prefer the host of a queue's URL to every endpoint that they are given. */
+  /**
+   * On this stand-in's own address: SDKs prefer the host of a queue's URL to every endpoint that they are
+   * given.
+   */
   public ref(resource: Resource): string {
     return this.urlOf(queueName(resource));
   }
@@ -161,7 +165,7 @@ export class Sqs implements Service {
       if (failure) {
         throw new ServiceError(
           failure === 503 ? 'ServiceUnavailable' : 'InternalFailure',
-          'This call was told to fail',
+          'This call was made to fail',
           failure,
         );
       }

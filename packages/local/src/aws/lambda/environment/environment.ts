@@ -8,12 +8,12 @@ import type { AddressInfo } from 'node:net';
 import type { FunctionConfig } from '../function-config';
 import { errorResult, type InvocationResult, RuntimeProcess } from '../runtime/runtime-process';
 
-/** What a pool keeps: it runs one event after the other. */
+/** What a pool keeps: it runs one event after another. */
 export interface ExecutionEnvironment {
   readonly isAlive: boolean;
-  /** Settled once it is gone. */
+  /** Settles once it is gone. */
   readonly exited: Promise<void>;
-  /** @param cause what the event comes from */
+  /** @param cause where the event comes from */
   invoke(event: string, cause?: string, requestId?: string): Promise<InvocationResult>;
   stop(): Promise<void>;
 }

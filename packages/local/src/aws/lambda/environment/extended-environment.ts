@@ -46,14 +46,14 @@ export interface ExtendedEnvironmentOptions extends EnvironmentOptions {
 interface Life {
   readonly telemetry: TelemetryApi;
   readonly extensions: Extensions;
-  /** Settled when an extension ends although nobody told it to. */
+  /** Settles when an extension ends although nobody asked it to. */
   readonly extensionFailure: Promise<platform.Failure>;
   runtime?: RuntimeProcess;
-  /** Of the runtime, as far as it was seen. */
+  /** Of the runtime, as far as it was observed. */
   peakMemoryMiB: number;
 }
 
-/** Between two looks at the runtime's memory. A process that is gone cannot be asked any more. */
+/** Between two readings of the runtime's memory. A process that is gone cannot be asked any more. */
 const MEMORY_SAMPLE_MS = 100;
 
 export class ExtendedEnvironment implements ExecutionEnvironment {
@@ -73,7 +73,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
   private wasStarted = false;
   private stopped?: Promise<void>;
   private markExited!: () => void;
-  /** What goes on after the caller has got an answer: extensions finish, a crashed environment is reset. */
+  /** What still goes on once the caller has an answer: extensions finish, a crashed environment is reset. */
   private settled: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -101,7 +101,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     return this.life?.extensions.pids ?? [];
   }
 
-  /** Settled when nothing of the last event goes on any more. */
+  /** Settles when nothing of the last event goes on any more. */
   public idle(): Promise<void> {
     return this.settled;
   }
@@ -152,10 +152,10 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
         answer(result);
       });
     }
-    const durationMs = Math.min(performance.now() - begun, this.options.config.timeoutSeconds * 1000); // of a time-out, Lambda tells the limit
+    const durationMs = Math.min(performance.now() - begun, this.options.config.timeoutSeconds * 1000); // for a time-out, Lambda reports the limit
     life.telemetry.emit(...platform.runtimeDone(requestId, failure, durationMs, producedBytes));
     if (failure) answer(failedResult(failure, requestId));
-    // What the classic emulator tells of an environment that it resets ends with runtimeDone.
+    // What the classic emulator reports about an environment that it resets ends with runtimeDone.
     if (failure && this.errorTypes === 'classic') return this.reset(failure);
     if (!failure) failure = await this.untilExtensionsAreDone(life, deadline);
     const { memoryMiB } = this.options.config;
@@ -200,11 +200,14 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     for (const event of platform.initEnd(instance, phase, failure, durationMs, this.errorTypes)) {
       telemetry.emit(...event);
     }
-    if (!failure) telemetry.closeSubscriptions(); // of a start that failed, an extension hears until it is shut down
+    if (!failure) telemetry.closeSubscriptions(); // an extension still hears about a failed start until it is shut down
     return failure;
   }
 
-  /** The runtime starts when every extension has registered, and the phase ends when all have asked for their first event. */
+  /**
+   * The runtime starts when every extension has registered, and the phase ends when all have asked for their
+   * first event.
+   */
   private async startRuntime(life: Life): Promise<platform.Failure | undefined> {
     const { options } = this;
     const { api } = life.extensions;
@@ -249,7 +252,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
           runtime.run(invocation).then(async result => {
             reported = result;
             answer(result);
-            await runtime.idle(); // not before it asks for more is the runtime done
+            await runtime.idle(); // the runtime is done only when it asks for more
             sampleMemory(life);
             return undefined;
           }),
@@ -274,7 +277,7 @@ export class ExtendedEnvironment implements ExecutionEnvironment {
     if (!life) return;
     if (failure?.status === 'timeout') this.options.onLog(failure.message);
     life.runtime?.kill('SIGKILL');
-    await life.runtime?.exited; // its last lines are in
+    await life.runtime?.exited; // its last lines have arrived
     life.telemetry.flush();
     await life.extensions.shutdown(
       failure === undefined ? 'spindown' : failure.status === 'timeout' ? 'timeout' : 'failure',

@@ -11,17 +11,18 @@ export interface Failure {
   readonly errorType?: string;
   /** For the caller. */
   readonly message: string;
-  /** What the runtime reported itself, if it did. */
+  /** What the runtime itself reported, if anything. */
   readonly payload?: string;
 }
 
 /**
- * Which error a start that failed is told by. `classic`: once the process is gone, `Runtime.ExitError`, whatever the runtime had
- * said; and an entry point that cannot be run is told by an init report that has neither status nor error. `new`: what the runtime said.
+ * Which error reports a failed start. `classic`: once the process is gone, `Runtime.ExitError`, whatever the
+ * runtime had said; and an entry point that cannot be run is reported by an init report that has neither
+ * status nor error. `new`: what the runtime said.
  */
 export type ErrorTypes = 'classic' | 'new';
 
-/** Other names do not pass Lambda. */
+/** Lambda lets no other names through. */
 const VALID_ERROR_TYPE = /^(Runtime|Function)\.[A-Z][a-zA-Z]+$/;
 
 export function initFailure(
@@ -172,7 +173,7 @@ function outcome(failure: Failure | undefined): object {
     : { status: 'success' };
 }
 
-/** `nodejs24.x` is told as `nodejs:24.v1`. */
+/** `nodejs24.x` is reported as `nodejs:24.v1`. */
 function runtimeVersion(runtime: string): string {
   const match = /^([a-z]+)([\d.]+?)(\.x)?$/.exec(runtime);
   return match ? `${match[1]}:${match[2]}.v1` : runtime;

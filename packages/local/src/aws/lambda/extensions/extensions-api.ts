@@ -38,17 +38,17 @@ export class ExtensionsApi {
 
   public constructor(private readonly options: ExtensionsApiOptions) {}
 
-  /** Settled when every extension has registered: only then does Lambda start the runtime. */
+  /** Settles when every extension has registered: only then does Lambda start the runtime. */
   public registered(): Promise<void> {
     return this.when(() => this.agents.size === this.options.names.length);
   }
 
-  /** Settled when every extension has asked for its first event: only then does the init phase end. */
+  /** Settles when every extension has asked for its first event: only then does the init phase end. */
   public initialized(): Promise<void> {
     return this.when(() => this.asked.size === this.options.names.length);
   }
 
-  /** Settled when every extension that gets INVOKE events has finished with the last one. */
+  /** Settles when every extension that gets INVOKE events has finished with the last one. */
   public done(): Promise<void> {
     return this.when(() =>
       this.subscribers('INVOKE').every(({ waiting, queue }) => waiting && queue.length === 0),

@@ -25,7 +25,7 @@ interface Running {
 
 export class Extensions {
   public readonly api: ExtensionsApi;
-  /** Settled when one of them ends although nobody told it to: that fails the function. */
+  /** Settles when one of them ends although nobody asked it to: that fails the function. */
   public readonly failed: Promise<Failure & { readonly extension: string }>;
   private readonly running: Running[];
   private stopping = false;
@@ -73,7 +73,7 @@ export class Extensions {
     for (const { child } of this.running) child.kill(signal);
   }
 
-  /** Tells those that want to know, and ends them all: at once, or when their time is up. */
+  /** Notifies those that want to know, and ends them all: at once, or when their time is up. */
   public async shutdown(reason: 'spindown' | 'timeout' | 'failure'): Promise<void> {
     this.stopping = true;
     const told = new Set(this.api.subscribers('SHUTDOWN').map(({ name }) => name));

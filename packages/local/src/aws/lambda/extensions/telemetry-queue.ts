@@ -1,4 +1,7 @@
-/** The way of telemetry to one subscriber: batches by count, bytes and time; one POST at a time, repeated until it is taken. */
+/**
+ * How telemetry gets to one subscriber: batches by count, bytes and time; one POST at a time, repeated until
+ * it is taken.
+ */
 import { createHash } from 'node:crypto';
 import * as http from 'node:http';
 
@@ -18,7 +21,10 @@ export interface Subscription {
   readonly timeoutMs: number;
 }
 
-/** What waits for a subscriber that is slower than its function, at most; then records are dropped, and the number of them told. */
+/**
+ * The most that waits for a subscriber that is slower than its function; beyond that records are dropped, and
+ * their number reported.
+ */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
@@ -75,8 +81,9 @@ export class TelemetryQueue {
   }
 
   /**
-   * A record that is too long is cut where it happens to be long enough, and closed as if it were whole; its rest comes with the same
-   * beginning in front. Neither is JSON: so does Lambda. https://github.com/DataDog/datadog-lambda-extension/pull/1357
+   * A record that is too long is cut wherever the limit falls, and closed as if it were whole; its rest
+   * follows with the same beginning in front. Neither is JSON; Lambda does the same.
+   * https://github.com/DataDog/datadog-lambda-extension/pull/1357
    */
   private split(head: string, item: string): void {
     this.flush();

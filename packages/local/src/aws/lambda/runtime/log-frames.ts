@@ -4,9 +4,9 @@
  * https://github.com/aws/aws-lambda-python-runtime-interface-client (FramedTelemetryLogSink)
  */
 const HEADER_BYTES = 16;
-/** The type without its last byte, which tells format and level. */
+/** The type without its last byte, which gives format and level. */
 const MAGIC = Buffer.from([0xa5, 0x5a, 0x00]);
-/** Lambda cuts log records that are longer. */
+/** Lambda cuts longer log records. */
 const MAX_RECORD_BYTES = 1024 * 1024;
 
 export function readFrames(stream: NodeJS.ReadableStream, onRecord: (text: string) => void): void {
@@ -16,7 +16,7 @@ export function readFrames(stream: NodeJS.ReadableStream, onRecord: (text: strin
     while (rest.length >= HEADER_BYTES) {
       const length = rest.readUInt32BE(4);
       if (!rest.subarray(0, MAGIC.length).equals(MAGIC) || length > MAX_RECORD_BYTES) {
-        onRecord(rest.toString('utf8')); // not a frame: say what came, and start anew
+        onRecord(rest.toString('utf8')); // not a frame: pass on what came, and start anew
         rest = Buffer.alloc(0);
       } else if (rest.length < HEADER_BYTES + length) {
         return;

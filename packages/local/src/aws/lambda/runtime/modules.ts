@@ -1,6 +1,7 @@
 /**
- * What a function may load: what lies in its own code, what Node.js brings, and the SDK of the runtime. Its code often lies in a
- * `cdk.out` below the app's node_modules. What Node.js would find there is not deployed with the function, so it is not found here either.
+ * What a function may load: what is in its own code, what Node.js brings, and the SDK of the runtime. Its
+ * code is often in a `cdk.out` below the app's node_modules. What Node.js would find there is not deployed
+ * with the function, so it is not found here either.
  */
 import Module, { createRequire, register } from 'node:module';
 import * as path from 'node:path';
@@ -33,7 +34,8 @@ export function confineRequire(root: string, layers: readonly string[]): void {
 }
 
 /**
- * The same for `import`, which knows no NODE_PATH either. It takes a thread of its own, so only functions that are ES modules have it.
+ * The same for `import`, which knows no NODE_PATH either. It takes a thread of its own, so only functions
+ * that are ES modules get it.
  *
  * @param runtimeModules the folder that holds the runtime's `node_modules`
  */

@@ -26,7 +26,7 @@ const root = existsSync(taskRoot) ? realpathSync(taskRoot) : taskRoot;
 /** Those of the function's layers, then the runtime's own. */
 const moduleFolders = modules.split(path.delimiter);
 const jsonLogs = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
-/** Where it is given, log records go there in frames, so that one may have several lines. */
+/** Where it is set, log records go there in frames, so that one may have several lines. */
 const logPipe = Number(process.env._LAMBDA_TELEMETRY_LOG_FD ?? 0);
 delete process.env._LAMBDA_TELEMETRY_LOG_FD;
 const agent = new http.Agent({ keepAlive: true });
@@ -46,7 +46,8 @@ class RuntimeError extends Error {
 
 async function main(): Promise<void> {
   patchConsole();
-  // Nobody reads any more: the runner was killed. To log that would be the next such error, for ever and at full speed.
+  // Nobody reads any more: the runner was killed. Logging that would be the next such error, for ever and at
+  // full speed.
   process.stdout.on('error', () => process.exit(1));
   process.on('uncaughtException', error => dieOf('Uncaught Exception', error, 129));
   process.on('unhandledRejection', reason => {
@@ -67,7 +68,7 @@ async function main(): Promise<void> {
       'Runtime.NodeJsExit',
       'The Lambda runtime client detected an unexpected Node.js exit',
     );
-    setImmediate(giveUp, error); // something to do, or the process would end before the error is told
+    setImmediate(giveUp, error); // something to do, or the process would end before the error is reported
   });
   let handler: Handler;
   try {
@@ -204,7 +205,10 @@ function dieOf(label: string, error: unknown, exitCode: number): void {
   void postError(resource, error).finally(() => process.exit(exitCode));
 }
 
-/** The two shapes in which Lambda's own runtime writes an error down. In JSON, its own errors are named by their class. */
+/**
+ * The two shapes in which Lambda's own runtime writes an error down. In JSON, its own errors are named by
+ * their class.
+ */
 function logError(label: string, error: unknown): void {
   const { errorType, errorMessage, trace } = describeError(error);
   const own =

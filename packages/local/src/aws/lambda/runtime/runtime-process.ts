@@ -19,11 +19,11 @@ export interface InvocationResult {
 export interface Invocation {
   readonly requestId: string;
   readonly event: string;
-  /** Made anew where nobody else is told of it. */
+  /** Created here where nobody else knows of it. */
   readonly traceId?: string;
 }
 
-/** Why a runtime is no more. */
+/** Why a runtime ended. */
 export interface RuntimeExit {
   readonly errorType: 'Runtime.ExitError' | 'Runtime.InvalidEntrypoint';
   readonly message: string;
@@ -46,7 +46,7 @@ export interface RuntimeOptions {
 const LOG_PIPE = 3;
 
 export class RuntimeProcess {
-  /** Settled when the runtime asks for its first event. */
+  /** Settles when the runtime asks for its first event. */
   public readonly ready: Promise<void>;
   public readonly exited: Promise<RuntimeExit>;
   /** What the runtime reported as its reason not to start. */
@@ -104,7 +104,7 @@ export class RuntimeProcess {
     });
   }
 
-  /** Hands over one event, when the runtime asks for it. @returns the answer, if there ever is one */
+  /** Passes on one event, when the runtime asks for it. @returns the answer, if there ever is one */
   public run(invocation: Invocation): Promise<InvocationResult> {
     return new Promise(resolve => {
       this.current = {
@@ -118,7 +118,7 @@ export class RuntimeProcess {
     });
   }
 
-  /** Settled when the runtime waits for an event. */
+  /** Settles when the runtime waits for an event. */
   public idle(): Promise<void> {
     return this.waiting ? Promise.resolve() : new Promise(resolve => this.onWaiting.push(resolve));
   }
@@ -160,7 +160,7 @@ export class RuntimeProcess {
     this.child.kill(signal);
   }
 
-  /** Hands the waiting event to the waiting runtime, once both are there. */
+  /** Passes the waiting event to the waiting runtime, once both are there. */
   private deliver(): void {
     const { current, waiting } = this;
     if (!current || !waiting) return;

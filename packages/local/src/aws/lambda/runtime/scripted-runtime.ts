@@ -1,6 +1,7 @@
 /**
- * A runtime that runs no code but does what it is told, so that any way to end, of any language, can be tried: the steps of
- * the init phase are in `SCRIPT_INIT`, an event is a list of steps itself. It runs alone in a child process.
+ * A runtime that runs no code but does what a script says, so that any way to end, in any language, can be
+ * tried: the steps of the init phase are in `SCRIPT_INIT`, and an event is itself a list of steps. It runs
+ * alone in a child process.
  */
 import { existsSync, writeSync } from 'node:fs';
 import * as http from 'node:http';
