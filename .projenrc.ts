@@ -5,7 +5,7 @@ import { TYPES } from './scripts/commits';
 
 /**
  * The lowest CDK of the range. The library is compiled against it, because what it was compiled against is what the packages of the
- * other languages ask for. The tests run with a current one, which lies in test/current-cdk/.
+ * other languages ask for. The tests run with a current one, which is in test/current-cdk/.
  */
 const LOWEST_CDK = '2.190.0';
 
@@ -105,7 +105,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'esbuild@0.28.2',
     '@types/aws-lambda',
     '@types/node@^20',
-    // AWS's own signer and rules of retrying, in every handler: exact, as test/shared/aws compares them with the SDK's.
+    // AWS's own signer and retry rules, in every handler: exact, as test/shared/aws compares them with
+    // the SDK's.
     '@smithy/core@3.41.0',
     '@smithy/signature-v4@5.7.5',
     '@smithy/types@4.20.0',
@@ -120,13 +121,14 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@aws-sdk/client-customer-profiles', // recipes of examples/webhook-runner
     'cdk-localhost@0.0.0', // packages/local
     'dynalite@4.0.0',
-    '@biomejs/biome@2.6.8', // exact: another version may lay the whole tree out anew
+    '@biomejs/biome@2.6.8', // exact: another version may reformat the whole tree
     // Exact, as both are young; test/lint.test.ts shows that each rule fires.
     'oxlint@1.94.0',
     'oxlint-tsgolint@7.0.2007',
     '@typescript-eslint/eslint-plugin@^8', // member-ordering, which oxlint itself lacks; neither of these two runs in eslint
     'eslint-plugin-import@^2.32.0', // order, no-extraneous-dependencies
-    // TypeScript's native compiler checks types in a quarter of the time; jsii and typescript-eslint need the other one's API.
+    // TypeScript's native compiler checks types in a quarter of the time; jsii and typescript-eslint need the
+    // other one's API.
     'typescript-native@npm:typescript@7.0.2',
     'ssh2@^1.17.0',
     '@types/ssh2@^1.15.6',
@@ -143,14 +145,14 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '',
     '## What it does now',
     '',
-    '<!-- And what you decided against, if one would ask. -->',
+    '<!-- And what you decided against, if a reader would ask. -->',
     '',
     '## How I know',
     '',
     '- [ ] a test that failed before (name it), and `npm test` passes',
     '- [ ] public members have a docstring with meaning, unit, default and error; the page of the block says it',
     '- [ ] no changed template, permission or default of a deployed stack, or it is marked `!` with `BREAKING CHANGE: what to do`',
-    '- [ ] a new dependency: why this one, its licence, its size, who keeps it',
+    '- [ ] a new dependency: why this one, its licence, its size, who maintains it',
   ],
   depsUpgrade: false,
   workflowBootstrapSteps: [
@@ -176,7 +178,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
 project.package.addField('overrides', { 'unrs-resolver': '1.12.2' });
 project.package.addField('workspaces', ['packages/*']);
 
-// Another machine, with another Go, makes the same layers of these sources; and nothing in them is known to be vulnerable.
+// Another machine, with another Go, makes the same layers of these sources; and nothing in them is known to
+// be vulnerable.
 project.buildWorkflow?.addPostBuildJob('extension', {
   runsOn: ['ubuntu-latest'],
   permissions: { contents: JobPermission.READ },
@@ -204,7 +207,7 @@ project.buildWorkflow?.addPostBuildJob('extension', {
   ],
 });
 
-// Layout is Biome's alone; oxlint has the rules that need types or look at imports.
+// Formatting is Biome's alone; oxlint has the rules that need types or look at imports.
 new JsonFile(project, 'biome.jsonc', {
   allowComments: true,
   obj: {
@@ -223,13 +226,13 @@ new JsonFile(project, 'biome.jsonc', {
     assist: { enabled: false },
   },
 });
-project.addTask('format', { description: 'Lays out every file (Biome)', exec: 'biome format --write .' });
+project.addTask('format', { description: 'Formats every file (Biome)', exec: 'biome format --write .' });
 /** The layers of docs/architecture.md; test/architecture.test.ts checks the rest. */
 const forbid = (files: string[], message: string, ...group: string[]) => ({
   files,
   rules: { 'no-restricted-imports': ['error', { patterns: [{ group, message }] }] },
 });
-// Handlers are bundled, so what they import need not be installed at a user's.
+// Handlers are bundled, so what they import need not be installed by a user.
 const DEPENDENCIES = {
   devDependencies: ['!**/src/**', '**/packages/**'],
   optionalDependencies: false,
@@ -290,7 +293,7 @@ new JsonFile(project, '.oxlintrc.json', {
       },
       forbid(
         ['src/**'],
-        'A construct knows its handler by contract.ts only.',
+        'A construct knows its handler only through contract.ts.',
         '**/lambda-src/**',
         'cdk-localhost/**',
         '**/demo/**',
@@ -351,7 +354,8 @@ project.addTask('lint', {
   receiveArgs: true,
 });
 
-// -- Editors -----------------------------------------------------------------------------------------------------------
+// -- Editors
+// -----------------------------------------------------------------------------------------------------------
 new TextFile(project, '.editorconfig', {
   lines: [
     '# ~~ Generated by projen. To modify, edit .projenrc.ts and run "npx projen".',
@@ -449,7 +453,8 @@ new JsonFile(project, '.vscode/tasks.json', {
 });
 
 // Node.js of the workflows and Go of the extension's module; no Docker inside, as nothing here needs it.
-// Not projen's component: it writes extensions and the version of a feature where the specification no longer has them.
+// Not projen's component: it writes extensions and the version of a feature where the specification no longer
+// has them.
 new JsonFile(project, '.devcontainer.json', {
   allowComments: false,
   obj: {
@@ -462,7 +467,8 @@ new JsonFile(project, '.devcontainer.json', {
   },
 });
 
-// -- Tasks ------------------------------------------------------------------------------------------------------------
+// -- Tasks
+// ------------------------------------------------------------------------------------------------------------
 const { tasks } = project;
 const bundle = project.addTask('bundle', {
   description: 'Bundle the handlers into assets/',
@@ -473,18 +479,22 @@ project.preCompileTask.spawn(bundle);
 project.compileTask.reset('jsii --silence-warnings=reserved-word');
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '20');
 
-// `npm test` is the whole truth: what it does not see is not checked. scripts/test.ts runs these side by side.
+// `npm test` is the whole truth: what it does not cover is not checked. scripts/test.ts runs these side by
+// side.
 project.addTask('current-cdk', {
   description: 'Installs the CDK that the tests run with, unless it is there',
   exec: 'tsx scripts/current-cdk.mts',
 });
-project.addTask('layout', { description: 'Whether every file is laid out (Biome)', exec: 'biome check .' });
+project.addTask('layout', {
+  description: 'Checks that every file is formatted (Biome)',
+  exec: 'biome check .',
+});
 project.addTask('test:commits', {
-  description: 'The messages of the commits since the last release',
+  description: 'Checks the messages of the commits since the last release',
   exec: 'tsx scripts/check-commits.ts',
 });
 project.addTask('test:api', {
-  description: 'The API beside that of the last release: what breaks users must be named in a footer',
+  description: 'Compares the API with that of the last release: what breaks users must be named in a footer',
   exec: 'tsx scripts/check-api.ts',
 });
 project.addTask('test:extension', {
@@ -502,7 +512,7 @@ project.addTask('test:lowest-constructs', {
   env: { CDK: 'lowest' },
 });
 project.addTask('test:generated', {
-  description: 'Whether generated files are up to date and all snippets of the pages compile',
+  description: 'Checks that generated files are up to date and all snippets of the pages compile',
   steps: [{ exec: 'tsx scripts/prop-types.ts --check' }, { exec: 'tsx scripts/check-generated.ts' }],
 });
 project.testTask.reset('tsx scripts/test.ts', { receiveArgs: true });
@@ -529,7 +539,7 @@ project.addTask('test:fast', {
   receiveArgs: true,
 });
 project.addTask('test:watch', {
-  description: 'The unit tests of what is saved, again and again',
+  description: 'Reruns the unit tests for whatever is saved',
   exec: `vitest watch ${unitTests}`,
   receiveArgs: true,
 });
@@ -553,7 +563,7 @@ project.addTask('test:load', {
 
 project.addTask('test:dynamodb-local', {
   description:
-    'Every verb of UniqueCodeTable, and the races of every two of them, at a DynamoDB Local that runs already (DYNAMODB_ENDPOINT names it)',
+    'Every verb of UniqueCodeTable, and the races of every two of them, against a DynamoDB Local that is already running (DYNAMODB_ENDPOINT names it)',
   exec: 'DYNAMODB_ENDPOINT="${DYNAMODB_ENDPOINT:-http://127.0.0.1:8000}" vitest run test/unique-code-table/verbs.test.ts',
   receiveArgs: true,
 });
@@ -636,14 +646,15 @@ project.addTask('test:openssh', {
 });
 project.addTask('bench:git-push-pipeline', {
   description:
-    'Fetch and zip beside git, and what the accept function takes (writes bench/results/git-push-pipeline.{json,md})',
+    'Fetch and zip beside git, and the time of the accept function (writes bench/results/git-push-pipeline.{json,md})',
   steps: [
     { spawn: bundle.name },
     { exec: 'tsx bench/git-push-pipeline.ts --out bench/results', receiveArgs: true },
   ],
 });
 project.addTask('test:pack-fuzz', {
-  description: 'Reads 20,000 packs made at random beside `git index-pack` (PACK_FUZZ_PACKS, PACK_FUZZ_SEED)',
+  description:
+    'Reads 20,000 random packs and compares each with `git index-pack` (PACK_FUZZ_PACKS, PACK_FUZZ_SEED)',
   env: { PACK_FUZZ_PACKS: '20000' },
   steps: [{ exec: 'vitest run test/git-push-pipeline/pack-fuzz.test.ts', receiveArgs: true }],
 });
@@ -703,7 +714,7 @@ project.addTask('third-party', {
 });
 project.addTask('test:page', {
   description:
-    'The page of the demo in a real browser (CHROMIUM_PATH, else one that it installs; -- --pictures keeps the pictures)',
+    'The page of the demo in a real browser (CHROMIUM_PATH, or one that it installs; -- --pictures keeps the pictures)',
   steps: [
     { exec: 'tsx scripts/bundle.ts --without-go' },
     { exec: 'tsx test/demo/page-browser.ts', receiveArgs: true },
@@ -712,7 +723,7 @@ project.addTask('test:page', {
 });
 project.addTask('test:engines', {
   description:
-    'Asks engines of others what the local runner is asked, deploys the examples there, and writes docs/engines.md (needs Python, Java, Maven; -- --accept keeps what differs)',
+    'Makes the test calls of the local runner to other engines, deploys the examples there, and writes docs/engines.md (needs Python, Java, Maven; -- --accept keeps what differs)',
   steps: [
     { exec: 'tsx scripts/bundle.ts --without-go' },
     { exec: 'tsx scripts/test-engines.ts', receiveArgs: true },
@@ -746,7 +757,8 @@ project.packageTask.exec('jsii-pacmak -v --target js');
 project.packageTask.exec('tsx scripts/build-localhost.ts dist/localhost');
 project.packageTask.exec('git checkout -- NOTICE sbom.cdx.json');
 
-// Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean up. Without the `--`
+// Plain npm scripts that end in `exec node`, so that a signal to npm reaches the process that has to clean
+// up. Without the `--`
 // Node.js 20 takes a later `--env-file` for its own.
 project.setScript('prepare', 'tsx scripts/current-cdk.mts'); // so `npm ci` is all that a clone needs
 project.setScript('demo', 'exec node -- demo/start.mjs demo');
@@ -775,7 +787,8 @@ project.setScript(
 // The whole history, as the commits since the last release are checked.
 project.github?.tryFindWorkflow('build')?.file?.addOverride('jobs.build.steps.0.with.fetch-depth', 0);
 
-// -- Files ------------------------------------------------------------------------------------------------------------
+// -- Files
+// ------------------------------------------------------------------------------------------------------------
 project.gitignore.removePatterns('tsconfig.json');
 project.gitignore.exclude(
   '/tsconfig.json',
@@ -810,7 +823,8 @@ project.npmignore!.exclude(
   '.jsii.tabl.json',
 );
 project.npmignore!.include('/assets/');
-// What a user reads or takes as a start: each block's page, sample events, the type and template of a mapping.
+// What a user reads or starts from: each block's page, sample events, the type and template of a
+// mapping.
 project.npmignore!.include(
   '/src/*/README.md',
   '/examples/*/events/*.json',

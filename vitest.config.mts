@@ -4,7 +4,9 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { CURRENT_CDK, installCurrentCdk } from './scripts/current-cdk.mjs';
 
-/** `CDK=lowest` runs the construct tests with the lowest CDK of the range, which is the one in node_modules/. */
+/**
+ * `CDK=lowest` runs the construct tests with the lowest CDK of the range, which is the one in node_modules/.
+ */
 const lowest = process.env.CDK === 'lowest';
 if (!lowest) installCurrentCdk();
 
@@ -13,7 +15,10 @@ const constructTests = [
   'test/crash-reporter-layer/attach.test.ts',
 ];
 
-/** What starts functions and waits for them goes first: begun last, it would have one worker wait for the other. */
+/**
+ * What starts functions and waits for them goes first: begun last, it would make one worker wait for the
+ * other.
+ */
 class LongestFirst extends BaseSequencer {
   public override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
@@ -35,14 +40,15 @@ export default defineConfig({
   },
   test: {
     include: lowest ? constructTests : ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
-    // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no changed globals.
+    // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no
+    // changed globals.
     pool: 'threads',
     isolate: false,
     maxWorkers: 2,
     sequence: process.argv.some(arg => arg.startsWith('--sequence.shuffle'))
       ? undefined
       : { sequencer: LongestFirst },
-    // No test asserts a time: these only end one that waits for what never comes, also on a machine that is busy with other things.
+    // No test asserts a time: these only end one that waits for what never comes, even on a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 120_000, interval: 10 } },

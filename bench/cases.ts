@@ -27,7 +27,10 @@ export const REFERENCE = 'NodejsFunction, default';
 export const AGAIN = 'the same once more: the noise';
 export const OURS = 'cdk-serverless-blocks';
 
-/** https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_lambda_nodejs-readme.html: the SDK of the runtime, nothing minified. */
+/**
+ * https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_lambda_nodejs-readme.html: the SDK of the
+ * runtime, nothing minified.
+ */
 const DEFAULTS: BuildOptions = {
   platform: 'node',
   target: 'node22',
@@ -39,7 +42,7 @@ const { outdir: _, outbase: __, entryPoints: ___, ...SHIPPED } = OPTIONS;
 
 const SERVICES = ['dynamodb', 'sqs', 'secrets-manager'];
 
-/** Puts AWS's SDK in the place of our client. */
+/** Puts AWS's SDK in place of our client. */
 function overSdk(services: readonly string[]): Plugin {
   return {
     name: 'over-sdk',
@@ -65,7 +68,7 @@ async function variantsOf(bundle: string, services: readonly string[]): Promise<
   ];
 }
 
-/** The same route on what others use; those that cannot be had here are left out, which is said. */
+/** The same route on what others use; those that are not available here are left out, with a notice. */
 async function peersOfBirthday(): Promise<Variant[]> {
   const modules = installPeers();
   const peers: Variant[] = [];

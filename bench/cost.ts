@@ -1,5 +1,6 @@
 /**
- * What of a bill the code decides: log bytes and CPU, from the figures of `start`. No figure is measured here.
+ * Which part of a bill the code decides: log bytes and CPU, from the figures of `start`. No figure is
+ * measured here.
  *
  *   npm run bench -- start cost
  */
@@ -14,7 +15,10 @@ const PRICE = { logGigabyte: 0.5, gigabyteSecond: 0.0000133334, httpApi: 1.0, in
 /** Memory with which a function has one vCPU; less has a share of it. */
 const ONE_CPU_MB = 1769;
 const MEMORY_MB = 256;
-/** Lines that AWS writes for each request whatever the code is: access log of the API, `platform.start`, `platform.report`. */
+/**
+ * Lines that AWS writes for each request whatever the code is: access log of the API, `platform.start`,
+ * `platform.report`.
+ */
 const AWS_LOG_BYTES = 350 + 249 + 235;
 /** Of a million requests, those that find no environment: one in a hundred. */
 const COLD_SHARE = 0.01;
@@ -32,7 +36,10 @@ interface Start {
   }[];
 }
 
-/** Of so many milliseconds of CPU, a million times: the clock of a function with a share of a CPU runs longer than they do. */
+/**
+ * The cost of this many milliseconds of CPU, a million times: with a share of a CPU, a function takes longer
+ * than that.
+ */
 function computeDollars(cpuMs: number): number {
   const seconds = (cpuMs / 1000) * (ONE_CPU_MB / MEMORY_MB);
   return 1e6 * seconds * (MEMORY_MB / 1024) * PRICE.gigabyteSecond;

@@ -1,7 +1,8 @@
 /**
  * What the crash reporter's extension costs a function, through the emulated Lambda with the layer as it ships. Its own calls of the
- * Extensions API are timed where Lambda sees them, so starting a process by Node.js is among them. CPU is that of the extension alone.
- * Then the same extension beside others, see crash-reporter-peers.ts: ratios of one run, which a loaded machine does not spoil.
+ * Extensions API are timed where Lambda sees them, so starting a process by Node.js is included. CPU is that
+ * of the extension alone. Then the same extension beside others, see crash-reporter-peers.ts: ratios within
+ * one run, which a loaded machine does not spoil.
  *
  *   npx projen bench:crash-reporter-layer
  */
@@ -33,7 +34,7 @@ const INVOCATIONS = 400;
 const HELD_INVOCATIONS = 60;
 const SHUTDOWNS = 9;
 const FLOOD = { bytesPerSecond: 10_000_000, seconds: 3 };
-/** Longer than the extension takes to be quiet after a start. */
+/** Longer than the extension takes to settle after a start. */
 const SETTLE_MS = 300;
 
 async function withEnvironment<T>(
@@ -119,7 +120,7 @@ function cpuPerInvocation(workbench: Workbench, lines: number, target: string): 
   });
 }
 
-/** Between the runtime's end and the environment's: what an extension adds to the billed time. */
+/** From the runtime's end to the environment's: what an extension adds to the billed time. */
 function timeAdded(workbench: Workbench, mode: 'crash' | 'errors', target: string): Promise<Figure[]> {
   const added: number[] = [];
   let doneAt = 0;

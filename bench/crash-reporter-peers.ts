@@ -1,6 +1,7 @@
 /**
  * The extension beside two others, started in turns by the same fake of Lambda (internal/harness of the Go module): the shape of work
- * of the original in Rust (tokio, rustls, stripped), and an extension in Go as one writes it first (net/http, encoding/json, TLS).
+ * of the original in Rust (tokio, rustls, stripped), and an extension in Go as a first version would be
+ * written (net/http, encoding/json, TLS).
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -83,7 +84,10 @@ export function measurePeers(): Peers {
   }
 }
 
-/** A folder each, because Lambda knows an extension by its file name, and the fake wants the same one of all. */
+/**
+ * A folder each, because Lambda identifies an extension by its file name, and the fake wants the same one for
+ * all.
+ */
 function place(folder: string, name: string): string {
   const file = path.join(folder, name, 'crash-reporter');
   mkdirSync(path.dirname(file));

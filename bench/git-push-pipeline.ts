@@ -1,5 +1,6 @@
 // Pushes beside real git, and how long the accept function takes:
-// `tsx bench/git-push-pipeline.ts [small] ['like babel'] ['like localstack'] ['like playwright'] ['70,000 files'] [large] [accept]
+// `tsx bench/git-push-pipeline.ts [small] ['like babel'] ['like localstack'] ['like playwright'] ['70,000
+// files'] [large] [accept]
 //   [--runs N] [--keep DIR] [--out DIR]`
 // Without names: all but `large`. Ends with status 1 where a promised figure is missed.
 import * as childProcess from 'node:child_process';
@@ -16,9 +17,9 @@ import { WORK_NODE_OPTIONS } from '../src/git-push-pipeline/contract';
 
 const CLONE = 'git clone --depth 1 + archive';
 const FETCH = 'git fetch --depth 1 + archive';
-/** With the start of Node.js, as git's rows have git's. */
+/** Includes the start of Node.js, as git's rows include git's. */
 const OWN = 'one push';
-/** The process is there and has done it before, as most invocations in Lambda find it. */
+/** The process is running and has done it before, as in most invocations in Lambda. */
 const WARM = 'one push, the third in a process';
 const QUICK = 'eight quick pushes';
 const NODE = process.env.BENCH_NODE ?? process.execPath;
@@ -80,7 +81,7 @@ interface Place {
   readonly root: string;
 }
 
-/** All ways once, one after the other, so that what else the machine does hits them alike. */
+/** All ways once, one after another, so that whatever else the machine does affects them alike. */
 async function measureOnce(
   { name, url, ca, worker, root }: Place,
   { tip, quick }: Repository,
@@ -105,7 +106,7 @@ async function measureOnce(
     ],
     [OWN]: own([{ ref: TWINS[0] }]),
     [WARM]: own(TWINS.map(ref => ({ ref }))),
-    // The webhooks are all there when the first is worked on.
+    // All the webhooks are there when the first is worked on.
     [QUICK]: own(quick.map((after, n) => ({ ref: QUICK_REF, before: quick[n - 1] ?? tip, after }))),
   };
   const results: Measured[] = [];
@@ -177,7 +178,10 @@ interface Latency {
   readonly max: number;
 }
 
-/** Signed webhooks one after the other, each of them queued: from the request to the answer, over the local HTTP API and SQS stand-in. */
+/**
+ * Signed webhooks one after the other, each of them queued: from the request to the answer, over the local
+ * HTTP API and SQS stand-in.
+ */
 async function measureAccept(): Promise<Latency> {
   const { system, gitHost, stop } = await runExample({
     // Nobody works on the pushes meanwhile.
@@ -218,7 +222,7 @@ interface Promised {
   readonly measured: number;
 }
 
-/** What issue and page promise; `small` is all start, and `large` is what nobody promised. */
+/** What issue and page promise; `small` is mostly start-up, and for `large` nothing is promised. */
 function promisesOf(rows: readonly Row[]): Promised[] {
   const cpu = (repository: string, way: string): number =>
     rows.find(row => row.repository === repository && row.way === way)!.cpu;

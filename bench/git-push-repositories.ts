@@ -1,4 +1,7 @@
-/** Repositories made for the benchmark of GitPushPipeline: the same bytes at each run, in the shapes of real ones. */
+/**
+ * Repositories made for the benchmark of GitPushPipeline: the same bytes at each run, in the shapes of real
+ * ones.
+ */
 import * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
 import { GIT_ENV, gitText } from '../demo/hosts/git/git-server';
@@ -12,7 +15,7 @@ export interface Shape {
   readonly runs: number;
 }
 
-/** Files and packed bytes of the named projects at a day in 2026 were counted; the contents are made up. */
+/** Files and packed bytes of the named projects were counted on a day in 2026; the contents are made up. */
 export const SHAPES: Readonly<Record<string, Shape>> = {
   small: { files: 20, bytes: 100_000, runs: 3 },
   // 27,674 files in a pack of 9.2 MB: many small test cases.
@@ -33,7 +36,7 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
 
 /** Refs beside `main` at the same commit: each is a zip of its own. */
 export const TWINS = ['refs/heads/main', 'refs/heads/second', 'refs/heads/third'];
-/** Eight commits after `main`, as of a developer who pushes again and again. */
+/** Eight commits after `main`, as from a developer who pushes again and again. */
 export const QUICK_REF = 'refs/heads/quick';
 export const QUICK_PUSHES = 8;
 

@@ -1,5 +1,6 @@
-// The measured side of the benchmark: the work function's own handler and git client, for messages that it is given one after the
-// other. In place of AWS stands this: S3 is a file and what is known of it, and events, metrics and the log go nowhere.
+// The measured side of the benchmark: the work function's own handler and git client, for messages that it is
+// given one after the
+// other. AWS is replaced: S3 is a file with its metadata, and events, metrics and the log go nowhere.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { pipeline } from 'node:stream/promises';

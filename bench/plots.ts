@@ -1,4 +1,7 @@
-/** Pictures of the parts that write figures only. Each reads what its part wrote, and is left out where that has another form. */
+/**
+ * Pictures of the parts that write figures only. Each reads what its part wrote, and is left out where that
+ * has another format.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { attempt, RESULTS } from './peers';

@@ -10,7 +10,10 @@ import * as path from 'node:path';
 
 const PAGE = path.resolve(__dirname, '..', 'docs', 'scale.md');
 
-/** https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html: refilled all the time, and never more than this. */
+/**
+ * https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html: refilled all the time, and never more
+ * than this.
+ */
 const NEW_ENVIRONMENTS = { most: 1000, everySeconds: 10 };
 
 interface Step {
@@ -26,7 +29,10 @@ interface StepOutcome {
   readonly quietAfterMs: number;
 }
 
-/** A load that begins at once, evenly spread, with nothing running before it. A request finds a free environment, starts one, or is refused. */
+/**
+ * A load that begins at once, evenly spread, with nothing running before it. A request finds a free
+ * environment, starts one, or is refused.
+ */
 function step({ perSecond, startMs, warmMs, accountConcurrency }: Step): StepOutcome {
   const SECONDS = 60;
   const endOf = new Map<number, number>();
@@ -87,8 +93,9 @@ const FETCH_SECONDS = 5;
 const LOOK_SECONDS = 0.3;
 
 /**
- * An hour of pushes to refs of which few are busy (Zipf). Each ref is a message group: one message at a time, in order. A message takes
- * what the ref is at when its turn comes; one that finds its push stored costs a look.
+ * An hour of pushes to refs of which few are busy (Zipf). Each ref is a message group: one message at a
+ * time, in order. A message takes whatever the ref is at when its turn comes; one that finds its push stored
+ * costs a look.
  */
 function pushes({ perSecond, refs, workers }: Pushes): PushesOutcome {
   let state = 1;

@@ -1,11 +1,12 @@
 /**
- * All benchmarks, or those that are named, one after the other; then docs/benchmarks.md from what lies in bench/results/. A part that
- * fails, or takes too long, takes nothing from the others: its older figures stay, and the page says so.
+ * All benchmarks, or those that are named, one after the other; then docs/benchmarks.md from what is in
+ * bench/results/. A part that fails, or takes too long, does not affect the others: its older figures stay,
+ * and the page says so.
  *
  *   npm run bench [-- start synth …] [-- --short] [-- --page]
  *
  * `--short` proves that every part runs, in a few minutes and in another folder; `--page` only writes the page.
- * BENCH_NODE, BENCH_PYTHON (with `requests`) and GO name other programs than those that are found.
+ * BENCH_NODE, BENCH_PYTHON (with `requests`) and GO name other programs than those on the PATH.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -35,7 +36,7 @@ interface Part {
 
 const PYTHON = process.env.BENCH_PYTHON ?? 'python3';
 
-/** In the order of the page, which is that of a user's questions. */
+/** In the order of the page, which follows a user's questions. */
 const SUITE: Readonly<Record<string, Part>> = {
   start: {
     title: 'Cold start and warm requests',

@@ -1,6 +1,6 @@
 /**
- * What it takes to synthesize an app with these blocks, beside one whose functions are `NodejsFunction`s: time, CPU and memory, those
- * of processes that are started (esbuild) among them.
+ * What it takes to synthesize an app with these blocks, beside one whose functions are `NodejsFunction`s:
+ * time, CPU and memory, including those of child processes (esbuild).
  *
  *   npm run bench -- synth
  */

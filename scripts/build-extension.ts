@@ -25,7 +25,10 @@ export const ARCHITECTURES = { x86_64: 'amd64', arm64: 'arm64' } as const;
 
 const ROOT = path.resolve(__dirname, '..');
 const OUTPUT = path.join(ROOT, 'assets', 'crash-reporter-layer');
-/** What the zips were built from: `npm test` and `npm run demo` need not build them again. Beside the zips it would be shipped. */
+/**
+ * What the zips were built from: `npm test` and `npm run demo` need not build them again. It is not beside
+ * the zips, where it would be shipped.
+ */
 const STAMP = path.join(ROOT, 'node_modules', '.cache', 'crash-reporter-layer.json');
 
 /** Below `assets/`, for the tests over all assets. */
@@ -48,7 +51,7 @@ export async function buildExtension(): Promise<string | undefined> {
   }
   const go = findGo();
   if ('missing' in go) {
-    rmSync(OUTPUT, { recursive: true, force: true }); // a layer of other sources must not be taken for this one
+    rmSync(OUTPUT, { recursive: true, force: true }); // a layer from other sources must not be taken for this one
     return go.missing;
   }
   mkdirSync(OUTPUT, { recursive: true });

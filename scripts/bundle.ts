@@ -1,8 +1,9 @@
 /**
  * Builds `assets/`: one folder with an `index.js` for each function's bundle, and the zips of the Lambda extension.
  *
- * The result must be the same, byte for byte, wherever it is built, because the CDK's asset hashes are made of it: so esbuild is
- * pinned, runs from the repository's root, reads no tsconfig and starts from an empty folder.
+ * The result must be the same, byte for byte, wherever it is built, because the CDK's asset hashes are made
+ * from it: so esbuild is pinned, runs from the repository's root, reads no tsconfig and starts from an empty
+ * folder.
  *
  * `--source-maps` appends them to the bundles, for a debugger; such bundles are not those that ship.
  * `--without-go` goes on where there is no Go, and says so: the demo then runs without the extension.
@@ -26,7 +27,10 @@ export const BUNDLES = [
   'webhook-runner/run',
 ];
 
-/** Modules that few invocations need and that cost each of them to read: files of their own beside a bundle. */
+/**
+ * Modules that few invocations need and that would cost all of them time to read: files of their own beside a
+ * bundle.
+ */
 export const LAZY_FILES: Readonly<Record<string, string>> = { 'git-push-pipeline/work/ssh2.js': 'ssh2' };
 
 /** Loads such a module from its file, when the code that imports it is first reached. */
@@ -39,8 +43,9 @@ const lazyFiles: Plugin = {
 };
 
 /**
- * AWS's modules make a few values with calls at their top level, which a bundler must take for effects: regular expressions, and
- * functions and classes of parts that are not used here. Said to be pure, what nothing uses is left out: 5 KB of each bundle.
+ * AWS's modules make a few values with calls at their top level, which a bundler must take for side effects:
+ * regular expressions, and functions and classes of parts that are not used here. Marked as pure, what
+ * nothing uses is left out: 5 KB of each bundle.
  */
 const pureCalls: Plugin = {
   name: 'pure-calls',
@@ -68,15 +73,16 @@ export const OPTIONS: BuildOptions = {
   target: ESBUILD_TARGET,
   format: 'cjs',
   mainFields: ['module', 'main'], // the AWS SDK's ES modules shake better: a third fewer bytes than its CommonJS
-  // A real `import('http')` makes Node.js list every export of that module, and its lazy WebSocket then loads all of undici.
+  // A real `import('http')` makes Node.js list every export of that module, and its lazy WebSocket then loads
+  // all of undici.
   supported: { 'dynamic-import': false },
   charset: 'utf8',
   legalComments: 'inline',
   tsconfigRaw: {},
   external: [
-    'cpu-features', // ssh2 does without its native parts
+    'cpu-features', // ssh2 works without its native parts
     '*.node',
-    '@smithy/core/event-streams', // imported where nothing leads; what a dynamic import names is kept whole, with all that it imports
+    '@smithy/core/event-streams', // never imported here; but what a dynamic import names is kept whole, with all that it imports
   ],
   plugins: [lazyFiles, pureCalls],
   logLevel: 'warning',

@@ -1,6 +1,6 @@
 /**
- * Writes CHANGELOG.md from the commits: the part `Unreleased` anew, and a part for each release that has none yet. Parts of
- * releases that are there stay as they are, so they can be edited by hand.
+ * Writes CHANGELOG.md from the commits: the part `Unreleased` anew, and a part for each release that has
+ * none yet. Existing parts of releases stay as they are, so they can be edited by hand.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';

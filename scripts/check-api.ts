@@ -25,7 +25,7 @@ export function unannounced(output: string, commits: readonly Commit[]): string[
 function main(): void {
   const { lastTag, commits } = commitsSinceRelease(ROOT);
   if (!lastTag) {
-    process.stdout.write('No release in the history that is here: no API to compare with.\n');
+    process.stdout.write('No release in this history: no API to compare with.\n');
     return;
   }
   const folder = mkdtempSync(path.join(tmpdir(), 'last-release-'));

@@ -1,4 +1,7 @@
-/** Checks the messages of the commits since the last release: the changelog and the next version are made of them. */
+/**
+ * Checks the messages of the commits since the last release: the changelog and the next version are made from
+ * them.
+ */
 import * as path from 'node:path';
 import { commitsSinceRelease, problemsOf } from './commits';
 

@@ -1,5 +1,5 @@
 /**
- * Looks at the layers of CrashReporterLayer as somebody else would who has only the sources:
+ * Checks the layers of CrashReporterLayer as somebody would who has only the sources:
  *
  *   npx projen test:extension-bytes [-- FOLDER]       builds both anew and compares the zips, byte for byte, with those in FOLDER
  *                                                     (by default assets/crash-reporter-layer)
@@ -14,13 +14,13 @@ import { parseArgs } from 'node:util';
 import { ARCHITECTURES, compile, LAYER_ZIPS, layerZip } from './build-extension';
 import { findGo, GO_MODULE, goEnvironment } from './go';
 
-/** It comes from the module proxy; Go checks its checksum. It is no dependency of the extension. */
+/** It comes from the module proxy; Go checks its checksum. It is not a dependency of the extension. */
 const GOVULNCHECK = 'golang.org/x/vuln/cmd/govulncheck@v1.9.0';
 const ASSETS = path.resolve(__dirname, '..', 'assets');
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    args: process.argv.slice(2).filter(argument => argument !== '--'), // projen hands it on
+    args: process.argv.slice(2).filter(argument => argument !== '--'), // projen passes it on
     allowPositionals: true,
     options: { vulnerabilities: { type: 'boolean', default: false }, db: { type: 'string' } },
   });
@@ -45,7 +45,7 @@ function compare(built: Buffer, name: string, folder?: string): void {
   const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex');
   const [here, there] = [sha256(built), sha256(readFileSync(file))];
   process.stdout.write(`${here}  ${name}.zip built here\n${there}  ${file}\n`);
-  if (here !== there) throw new Error(`${file} is not what these sources give`);
+  if (here !== there) throw new Error(`${file} is not what these sources produce`);
 }
 
 function scan(go: string, binary: string, name: string, db?: string): void {

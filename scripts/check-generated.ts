@@ -1,6 +1,6 @@
 /**
- * Checks what is generated and committed: the files of projen and API.md are what their sources give, and every TypeScript
- * snippet in a README or a docstring compiles. Nothing in the work tree is changed.
+ * Checks what is generated and committed: the files of projen and API.md are what their sources produce, and
+ * every TypeScript snippet in a README or a docstring compiles. Nothing in the work tree is changed.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -44,7 +44,9 @@ function linkModules(copy: string): void {
   symlinkSync(copy, path.join(modules, 'cdk-serverless-blocks'));
 }
 
-/** Type-checks every `ts` snippet of the pages, each as a file of its own. jsii-rosetta knows only the README. */
+/**
+ * Type-checks every `ts` snippet of the pages, each as a file of its own. jsii-rosetta knows only the README.
+ */
 function compilePages(copy: string, pages: string[]): number {
   const folder = path.join(copy, 'snippets');
   mkdirSync(folder);

@@ -1,13 +1,22 @@
-/** The commits since the last release: read from git, parsed and checked as Conventional Commits (conventionalcommits.org, 1.0). */
+/**
+ * The commits since the last release: read from git, parsed and checked as Conventional Commits
+ * (conventionalcommits.org, 1.0).
+ */
 import { execFileSync } from 'node:child_process';
 
 /** The first commit that follows the convention. Older ones are not looked at. */
 export const FIRST_COMMIT = '6c7661679817ea2444c6eb420689f7d128dfbd5c';
 
-/** Commits whose first line is too long and was in the shared history before anybody saw it. No other problem of theirs is overlooked. */
+/**
+ * Commits whose first line is too long, which nobody saw before they were in the shared history. No other
+ * problem of theirs is excused.
+ */
 const TOO_LONG: readonly string[] = ['563b7df', '4be3a57', '23ef0cf', '85124f4', 'd75a4b3', 'a44ba1f'];
 
-/** A type and the heading that its commits have in CHANGELOG.md, or none if a user of the library does not notice them. */
+/**
+ * A type and the heading that its commits get in CHANGELOG.md, or none if a user of the library does not
+ * notice them.
+ */
 export const TYPES: Readonly<Record<string, string | undefined>> = {
   feat: 'Added',
   fix: 'Fixed',
@@ -43,7 +52,7 @@ export interface Range {
   readonly commits: Commit[];
   /** The tag of the last release, if one is known here. */
   readonly lastTag?: string;
-  /** In words, for a person who wonders what was looked at. */
+  /** In words, for a person who wonders what was checked. */
   readonly description: string;
 }
 
@@ -77,12 +86,14 @@ export function problemsOf(commit: Commit): string[] {
   }
   const overlooked = TOO_LONG.some(hash => commit.hash.startsWith(hash));
   if (header.length > LONGEST_HEADER && !overlooked) {
-    problems.push(`the first line has ${header.length} characters, at most ${LONGEST_HEADER} fit`);
+    problems.push(`the first line has ${header.length} characters, at most ${LONGEST_HEADER} are allowed`);
   }
   if (text.length > LONGEST_TEXT && !overlooked) {
-    problems.push(`the text after the colon has ${text.length} characters, at most ${LONGEST_TEXT} fit`);
+    problems.push(
+      `the text after the colon has ${text.length} characters, at most ${LONGEST_TEXT} are allowed`,
+    );
   }
-  if (text.endsWith('.')) problems.push('the first line ends without a full stop');
+  if (text.endsWith('.')) problems.push('the first line must end without a full stop');
   if (!commit.spaced) problems.push('an empty line must follow the first one');
   if (commit.marked && !commit.breaking) {
     problems.push('`!` needs a footer `BREAKING CHANGE: …` that says what a user has to do');
@@ -93,7 +104,10 @@ export function problemsOf(commit: Commit): string[] {
   return problems;
 }
 
-/** The commits since the last release that are there: all of them, or in a shallow clone the newest. Newest first. */
+/**
+ * The commits since the last release that are there: all of them, or in a shallow clone the newest. Newest
+ * first.
+ */
 export function commitsSinceRelease(folder: string, first = FIRST_COMMIT): Range {
   const lastTag = tags(folder)[0];
   if (lastTag) {
@@ -113,7 +127,7 @@ export function commitsSinceRelease(folder: string, first = FIRST_COMMIT): Range
     return { commits: commitsIn(folder, 'HEAD'), description: 'in this shallow clone' };
   }
   throw new Error(
-    `The first commit that follows the convention, ${first}, is no ancestor of HEAD: name the right one in scripts/commits.ts.`,
+    `The first commit that follows the convention, ${first}, is not an ancestor of HEAD: name the right one in scripts/commits.ts.`,
   );
 }
 
@@ -132,7 +146,7 @@ export function commitsIn(folder: string, range: string): Commit[] {
     .map(entry => parseCommit(entry.slice(0, 40), entry.slice(41)));
 }
 
-/** From one commit on, that one too, even if it has no parent. */
+/** From one commit on, including that one, even if it has no parent. */
 export function commitsFrom(folder: string, first: string, to: string): Commit[] {
   return [...commitsIn(folder, `${first}..${to}`), ...commitsIn(folder, `${first}^!`)];
 }

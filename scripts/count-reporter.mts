@@ -11,7 +11,7 @@ export default class CountReporter implements Reporter {
         if (state === 'passed') passed++;
         else if (state === 'failed') failed++;
       }
-      // What failed outside of the tests: while a file was loaded, before or after its tests.
+      // What failed outside the tests: while a file was loaded, before or after its tests.
       for (const part of [module, ...module.children.allSuites()]) failed += part.errors().length;
     }
     process.stdout.write(`${passed} passed, ${failed} failed\n`);

@@ -1,6 +1,6 @@
 /**
- * Installs the CDK that the tests run with, unless it is there. It lies in test/current-cdk/, because `node_modules/` has the lowest CDK
- * of the range: the one that the library is compiled against.
+ * Installs the CDK that the tests run with, unless it is there. It is in test/current-cdk/, because
+ * `node_modules/` has the lowest CDK of the range: the one that the library is compiled against.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';

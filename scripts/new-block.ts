@@ -1,6 +1,7 @@
 /**
- * `npm run new-block -- <name>`: makes a block that works (an HTTP API with one function), in every place that a block has, and adds
- * it to every list that names the blocks. docs/architecture.md says which places these are.
+ * `npm run new-block -- <name>`: makes a working block (an HTTP API with one function), in every place that
+ * a block has, and adds it to every list that names the blocks. docs/architecture.md says which places these
+ * are.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -89,7 +90,10 @@ export function insertionsOf({ block, type, variable }: Names): Insertion[] {
   ];
 }
 
-/** Writes the block below a folder that holds the repository. Returns the files written and the files added to. */
+/**
+ * Writes the block below a folder that holds the repository. Returns the files written and the files added
+ * to.
+ */
 export function newBlock(root: string, name: string): { made: string[]; changed: string[] } {
   const names = namesOf(name);
   const files = filesOf(names);

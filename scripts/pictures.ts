@@ -1,6 +1,6 @@
 /**
- * Draws the pictures of the pages: docs/pictures/<name>-light.svg and -dark.svg. A box that stands for resources names their types, and
- * test/pictures.test.ts holds them against the template of the block.
+ * Draws the pictures of the pages: docs/pictures/<name>-light.svg and -dark.svg. A box that stands for
+ * resources names their types, and test/pictures.test.ts compares them with the template of the block.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -10,7 +10,7 @@ interface Box {
   readonly row: number;
   readonly title: string;
   readonly subtitle?: string;
-  /** The CloudFormation types that it stands for; none: it is outside of the block. */
+  /** The CloudFormation types that it stands for; none: it is outside the block. */
   readonly types?: readonly string[];
 }
 
@@ -232,7 +232,7 @@ ${[...lines, ...shapes].join('\n')}
 `;
 }
 
-/** Straight between neighbours in a row or a column; else out of the side and, half way, up or down. */
+/** Straight between neighbours in a row or a column; otherwise out of the side and, halfway, up or down. */
 function drawArrow(
   from: Box,
   to: Box,

@@ -1,12 +1,15 @@
 /**
- * `npx projen test:engines`: asks engines of others the calls of packages/local/test/calls, deploys the examples by the CloudFormation of
- * one, and writes docs/engines.md: which behaviour which engine confirms, and what none does.
+ * `npx projen test:engines`: makes the calls of packages/local/test/calls to other engines, deploys the
+ * examples by the CloudFormation of one, and writes docs/engines.md: which behaviour which engine confirms,
+ * and what none does.
  *
- * No engine is an oracle, so docs/engines.json says, by AWS's own page, where one is wrong. The task fails where an engine differs
- * and that is not said there, and where it no longer differs. Everything is installed into an ignored folder, listens on this machine only
- * (what cannot be told so runs in a network of its own) and ends with the task, within about ten minutes.
+ * No engine is an oracle, so docs/engines.json says, by AWS's own page, where one is wrong. The task fails
+ * where an engine differs and that is not recorded there, and where it no longer differs. Everything is
+ * installed into an ignored folder, listens on this machine only (what has no such option runs in a network
+ * of its own) and ends with the task, within about ten minutes.
  *
- * DynamoDB Local comes under terms of AWS's own, so nothing here fetches it: DYNAMODB_LOCAL names the folder of one that is there.
+ * DynamoDB Local comes under AWS's own terms, so nothing here fetches it: DYNAMODB_LOCAL names the folder of
+ * an installed one.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -82,7 +85,7 @@ function dynamodbLocal(folder: string): Engine {
 /** By case: what differs from AWS, or nothing. */
 type Answers = Record<string, string | undefined>;
 
-/** What is known of one case at one engine: how its answer begins, and why it is wrong. */
+/** What is known about one case at one engine: how its answer begins, and why it is wrong. */
 interface Known {
   readonly engine: string;
   readonly case: string;
@@ -148,7 +151,7 @@ async function whileRunning<T>(engine: Engine, use: (url: string) => Promise<T>)
     return await use(`http://127.0.0.1:${port}`);
   } finally {
     try {
-      process.kill(-child.pid!, 'SIGKILL'); // the whole group that it leads
+      process.kill(-child.pid!, 'SIGKILL'); // the whole process group that it leads
     } catch {
       // it has ended by itself
     }
@@ -201,14 +204,14 @@ function page(results: Map<string, Answers>, deployed: Deployed): string {
     found
       .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '…')
       .replace(/[|<>]/g, character => `&#${character.charCodeAt(0)};`);
-  return `# Engines of others
+  return `# Other engines
 
-Written by \`npx projen test:engines\`, which asks engines of others ${CASES.length} cases of ${CASES.reduce((sum, { calls }) => sum + calls.length, 0)} calls (packages/local/test/calls) that the local
+Written by \`npx projen test:engines\`, which tries other engines with ${CASES.length} cases of ${CASES.reduce((sum, { calls }) => sum + calls.length, 0)} calls (packages/local/test/calls) that the local
 runner answers as AWS's pages say. No engine is an oracle: "differs" means that its answer is not what the page says. What is known to
 differ is in [engines.json](engines.json); the task fails on anything else, and on what differs no longer.
 
-Versions: ${PIP.join(', ')}. DynamoDB Local comes under terms of AWS's own and was ${DYNAMODB_LOCAL === undefined ? 'not ' : ''}asked: \`DYNAMODB_LOCAL\` names the
-folder of one that is there.
+Versions: ${PIP.join(', ')}. DynamoDB Local comes under AWS's own terms and was ${DYNAMODB_LOCAL === undefined ? 'not ' : ''}asked: \`DYNAMODB_LOCAL\` names the
+folder of an installed one.
 
 | engine | cases as AWS |
 |---|---|
@@ -241,7 +244,7 @@ ${engines
 ## What no engine here can say
 
 IAM: none of them was asked for permissions, which the local runner checks and test/attacker.test.ts attacks. Quotas in time (requests a
-second), eventual consistency, and what CloudFormation does when it goes back. Lambda's runtime clients are asked by
+second), eventual consistency, and what CloudFormation does when it rolls back. Lambda's runtime clients are asked by
 \`npx projen test:runtimes\`.
 `;
 }

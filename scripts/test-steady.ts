@@ -1,6 +1,7 @@
 /**
- * `npm run test:steady`: all tests many times in a row, in shuffled order, while busy loops hold every processor. What depends on time, order or
- * an idle machine shows here. `-- --runs 3` for fewer runs; `-- --seed 7` repeats a run that failed; what else is given goes to vitest.
+ * `npm run test:steady`: all tests many times in a row, in shuffled order, while busy loops hold every
+ * processor. What depends on time, order or an idle machine shows up here. `-- --runs 3` for fewer runs; `--
+ * --seed 7` repeats a run that failed; anything else goes to vitest.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism, constants } from 'node:os';
@@ -8,7 +9,7 @@ import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 
 const ROOT = path.resolve(__dirname, '..');
-/** Ends by itself when this process is gone, however that ended. */
+/** Ends by itself when this process is gone, however it ended. */
 const BUSY_LOOP = 'const parent = process.ppid; while (process.ppid === parent);';
 
 const children = new Set<ChildProcess>();

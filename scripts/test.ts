@@ -1,7 +1,8 @@
 /**
- * `npm test`: all checks; `npm run test:fast`: type check and unit tests. As many steps side by side as there are processors. What is given after `--` goes to vitest.
+ * `npm test`: all checks; `npm run test:fast`: type check and unit tests. As many steps run side by side as
+ * there are processors. What comes after `--` goes to vitest.
  *
- * Each step is a task of .projenrc.ts. Prints its time of day and of the processors, and all that a failed one said.
+ * Each step is a task of .projenrc.ts. Prints the wall and CPU time of each, and all that a failed one said.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -10,7 +11,9 @@ import * as path from 'node:path';
 
 interface Step {
   readonly task: string;
-  /** Tasks that it needs to have passed: they write what it reads, or what it must not see half written. */
+  /**
+   * Tasks that must have passed before it: they write what it reads, or what it must not see half written.
+   */
   readonly after: readonly string[];
 }
 
@@ -46,7 +49,7 @@ interface Result {
   readonly passed: boolean;
   readonly output: string;
   readonly wallSeconds: number;
-  /** Of the step and all that it waited for. */
+  /** CPU time of the step and all that it waited for. */
   readonly cpuSeconds: number;
 }
 

@@ -13,7 +13,7 @@ import { OPTIONS } from './bundle';
 import { findGo, GO_MODULE, goEnvironment } from './go';
 
 const ROOT = path.resolve(__dirname, '..');
-/** Licences (SPDX) that allow to ship a part in a package under Apache-2.0, given its text. */
+/** Licences (SPDX) that allow shipping a part in a package under Apache-2.0, along with its text. */
 const ALLOWED = ['Apache-2.0', 'MIT', 'BSD-3-Clause', 'BSD-2-Clause', 'ISC', '0BSD', 'Unlicense'];
 /** Packages whose package.json names no licence, and what their licence file says. */
 const UNNAMED: Readonly<Record<string, string>> = { ssh2: 'MIT', asn1: 'MIT' };
@@ -24,7 +24,7 @@ export interface Part {
   readonly name: string;
   readonly version: string;
   readonly licence: string;
-  /** What its licence and notice files say; empty if it ships none. */
+  /** The text of its licence and notice files; empty if it ships none. */
   readonly texts: string[];
   readonly purl: string;
 }
@@ -134,7 +134,10 @@ function linkedModules(): Part[] {
   return [{ ...standard, texts: licenceTexts(go('env', 'GOROOT')) }, ...parts];
 }
 
-/** The bill of materials without what depends on the machine and the release: the version of Go and our own. */
+/**
+ * The bill of materials without what depends on the machine and the release: the versions of Go and of this
+ * package.
+ */
 export function withoutBuildVersions(sbom: string): string {
   return sbom
     .replaceAll(/(cdk-serverless-blocks@|pkg:golang\/std@)[^"]+/g, '$1*')

@@ -1,9 +1,10 @@
 /**
  * Walks the first hour (docs/languages.md) in each language, from an empty folder, and then synthesizes one app of all blocks, written by hand in each language (examples/), with the packages as the registries would get them, at
  * the lowest and at the newest CDK of the range, and compares the templates with TypeScript's: they must be equal. A registry gets a new
- * CDK hours or days after npm; until then its language takes the newest that is there, and the line says so. A language whose toolchain
- * is not on this machine is named and left out. `-- python java` takes only those, `-- --first-hour` walks and compares nothing; PYTHON
- * names the python, and KEEP=1 keeps the folders.
+ * CDK hours or days after npm; until then its language takes the newest that it has, and the output says so.
+ * A language whose toolchain is not on this machine is named and left out. `-- python java` takes only
+ * those, `-- --first-hour` walks and compares nothing; PYTHON names the python, and KEEP=1 keeps the
+ * folders.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -35,13 +36,13 @@ interface Versions {
 }
 
 interface Language {
-  /** A command that tells whether the toolchain is there. */
+  /** A command that shows whether the toolchain is there. */
   readonly tool: readonly [string, ...string[]];
   /** The lowest CDK of this language, if it is not that of the range. */
   readonly lowest?: string;
   /** The part of docs/languages.md. */
   readonly heading: string;
-  /** A command that tells whether the registry of this language has that CDK. */
+  /** A command that shows whether the registry of this language has that CDK. */
   has?(cdk: string): readonly [string, ...string[]];
   /** What stands for the registry when that part is walked, and the environment that this takes. */
   instead(packages: string): Instead;
@@ -239,7 +240,10 @@ function isThere([program, ...args]: readonly [string, ...string[]]): boolean {
   }
 }
 
-/** What CloudFormation acts on: without where a construct stands in the source, and the CDK's own count of constructs. */
+/**
+ * What CloudFormation acts on: without the place of a construct in the source, and the CDK's own count of
+ * constructs.
+ */
 function templateOf(folder: string): unknown {
   const text = readFileSync(path.join(folder, 'cdk.out', 'Example.template.json'), 'utf8');
   const template = JSON.parse(text, (key, value: unknown) => (key === 'Metadata' ? undefined : value)) as {
@@ -260,7 +264,7 @@ function versionsFrom(file: string, kind: 'dependencies' | 'peerDependencies'): 
   return { cdk: exact('aws-cdk-lib'), constructs: exact('constructs') };
 }
 
-/** The newest CDK up to that of the tests which the language's registry has. */
+/** The newest CDK, up to that of the tests, that the language's registry has. */
 function newestFor(name: string, newest: Versions): Versions {
   const has = LANGUAGES[name].has?.bind(LANGUAGES[name]);
   if (!has || isThere(has(newest.cdk))) return newest;
@@ -276,7 +280,10 @@ function newestFor(name: string, newest: Versions): Versions {
   return { ...newest, cdk };
 }
 
-/** The packages as the registries would get them: npm's, and the sources that jsii-pacmak writes for the others. */
+/**
+ * The packages as the registries would get them: npm's, and the sources that jsii-pacmak writes for the
+ * others.
+ */
 function pack(names: string[], packages: string): void {
   const targets = names.map(name => ({ csharp: 'dotnet' })[name] ?? name);
   const pacmak = path.join(ROOT, 'node_modules', '.bin', 'jsii-pacmak');
@@ -318,7 +325,8 @@ async function main(): Promise<void> {
     return references.get(versions.cdk);
   };
   try {
-    // What is not here to compile is written all the same: jsii-pacmak stops at a name that such a language cannot have.
+    // What cannot be compiled here is still generated: jsii-pacmak stops at a name that such a language
+    // cannot have.
     pack(names, packages);
     for (const name of ['typescript', ...there]) {
       const { heading, instead, environment } = LANGUAGES[name];

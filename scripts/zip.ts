@@ -1,6 +1,6 @@
 /**
- * Zip archives, as little as a Lambda layer needs: written so that the same content always gives the same bytes.
- * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+ * Zip archives, with as little as a Lambda layer needs: written so that the same content always gives the
+ * same bytes. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
 import { crc32, deflateRawSync } from 'node:zlib';
 
@@ -18,7 +18,7 @@ const MADE_BY_UNIX = 0x0314;
 const VERSION_NEEDED = 20;
 const DEFLATED = 8;
 const REGULAR_FILE = 0o100000;
-/** 1 January 1980, the first day that a zip can tell: when it was built must not change the archive. */
+/** 1 January 1980, the first day that a zip can express: when it was built must not change the archive. */
 const FIXED_DATE = 0x21;
 
 export function writeZip(entries: readonly ZipEntry[]): Buffer {

@@ -1,4 +1,7 @@
-/** What a birthday's handler does beside calling AWS: the library's own code, so that only what is around it differs. */
+/**
+ * What a birthday's handler does besides calling AWS: the library's own code, so that only what is around it
+ * differs.
+ */
 import { createHash } from 'node:crypto';
 import { isBefore, localDate, parseDate, parseUser } from '../../lambda-src/birthday-api/core/domain';
 

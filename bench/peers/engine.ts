@@ -1,6 +1,6 @@
 /**
- * Answers as DynamoDB, SQS and Secrets Manager answer, in a process of its own: its CPU is nobody's figure, and is told at the end.
- * It stores nothing and refuses nothing.
+ * Answers as DynamoDB, SQS and Secrets Manager answer, in a process of its own: its CPU is in no figure, and
+ * is printed at the end. It stores nothing and refuses nothing.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import * as http from 'node:http';

@@ -8,7 +8,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { buildSync } from 'esbuild';
 
-/** Code of functions that end badly, by the way in which they do. Two of them never start. */
+/** Code of functions that end badly, by the way they do. Two of them never start. */
 export const CRASHES = {
   'handler-not-found': 'exports.other = async () => "the handler has another name";',
   'missing-module': 'const leftPad = require("left-pad"); exports.handler = async () => leftPad("x", 3);',
@@ -39,7 +39,7 @@ function bundle(file: string): string {
 export type Crash = keyof typeof CRASHES;
 
 /**
- * Seven functions that each crash in a way of its own, behind `POST /crash/<way>`.
+ * Seven functions that each crash in their own way, behind `POST /crash/<way>`.
  *
  * For the demo. Its API is open to everybody: deploy it where that does not matter.
  */
@@ -47,7 +47,9 @@ export class Crashes extends Construct {
   public readonly functions: lambda.Function[];
   public readonly url: string;
 
-  /** @param architecture of the functions; locally an extension must be built for the machine on which it runs */
+  /**
+   * @param architecture of the functions; locally an extension must be built for the machine on which it runs
+   */
   public constructor(scope: Construct, id: string, architecture: lambda.Architecture) {
     super(scope, id);
     const api = new apigwv2.HttpApi(this, 'Api', { createDefaultStage: false });

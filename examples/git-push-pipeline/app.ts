@@ -3,7 +3,7 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { GitCredentials, GitPushPipeline, type GitPushPipelineProps, WebhookSecret } from '../../src';
 
-/** A git host of one's own, at two ports of one machine; without one, the example takes pushes to GitHub. */
+/** A self-hosted git host, at two ports of one machine; without one, the example takes pushes to GitHub. */
 export interface GitHost {
   /** `host:port`. */
   readonly https: string;
@@ -16,7 +16,7 @@ export interface GitHost {
 /**
  * The smallest use of the block, and the outputs by which the demo finds it. In an app of your own, import from 'cdk-serverless-blocks'.
  *
- * @param more what else it is given, such as `paths`, `splitBy` or `reconcile`
+ * @param more further props, such as `paths`, `splitBy` or `reconcile`
  */
 export function addPushes(
   stack: Stack,

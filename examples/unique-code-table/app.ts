@@ -6,7 +6,10 @@ import { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { CodeAlphabet, CodeFormat, CodeIndex, CodeVerb, UniqueCodeTable } from '../../src';
 
-/** Vouchers that people read and type: groups, no letters that look alike, a check character; redeemed once, and by whom is known. */
+/**
+ * Vouchers that people read and type: groups, no letters that look alike, a check character; redeemed once,
+ * with a record of who did.
+ */
 export class VoucherStack extends Stack {
   public constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);

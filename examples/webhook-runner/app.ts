@@ -3,11 +3,11 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { DestinationAuth, RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
 
-/** Hosts of the demo's own, on this machine; without them, the example names some on the internet. */
+/** The demo's own hosts, on this machine; without them, the example names some on the internet. */
 export interface WebhookHosts {
   /** Where batches go. */
   readonly destinationUrl: string;
-  /** What the demo's command tries out. */
+  /** What the demo's command tries. */
   readonly mapping?: RecordMapping | 'none';
   readonly batchSize?: number;
 }

@@ -6,12 +6,13 @@ import { RecordMapping, WebhookDestination, WebhookRunner } from '../../src';
 
 export interface CustomerProfilesOptions extends RecipeOptions {
   readonly domainName?: string;
-  /** An object type with a UNIQUE key: that makes a record which comes again replace itself. */
+  /** An object type with a UNIQUE key, so that a record that comes again replaces itself. */
   readonly objectTypeName?: string;
 }
 
 /**
- * An object for each record, in a domain of Connect Customer Profiles. The object type says which fields become whose profile.
+ * An object for each record, in a domain of Connect Customer Profiles. The object type says which fields go
+ * into which profile.
  *
  * @see https://docs.aws.amazon.com/connect/latest/APIReference/API_connect-customer-profiles_PutProfileObject.html
  */

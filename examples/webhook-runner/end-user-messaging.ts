@@ -21,7 +21,7 @@ export function addEndUserMessaging(stack: Stack, options: EndUserMessagingOptio
       ? WebhookDestination.none()
       : WebhookDestination.lambda(createFunction(stack, options)),
     mapping: RecordMapping.all().pick('phone').fromRequest('message', '/settings/message'),
-    batchSize: 1, // what is tried again is then one message: the service knows no idempotency key
+    batchSize: 1, // a retry is then one message: the service knows no idempotency key
     requestsPerMinute: 60, // one message part a second: raise it to what your numbers and countries allow
   });
 }

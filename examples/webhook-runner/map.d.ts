@@ -9,7 +9,7 @@ export interface MappingRequest {
   readonly [member: string]: Json | undefined;
 }
 
-/** A body of your own: the record then travels alone, in a request with this content type. */
+/** A body of your own: the record is then sent alone, in a request with this content type. */
 export interface OwnBody {
   readonly body: string | Uint8Array;
   readonly contentType: string;

@@ -7,7 +7,7 @@ import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import type { WebhookRunnerProps } from '../../src';
 
-/** What all recipes take. */
+/** The options of all recipes. */
 export interface RecipeOptions {
   /** Reads, maps, counts and reports, and sends nothing: for the first run with a new file. */
   readonly dryRun?: boolean;
@@ -17,7 +17,7 @@ export interface RecipeOptions {
   readonly allowPrivateHosts?: boolean;
 }
 
-/** The props that have to do with the platform, not with the destination. */
+/** The props that concern the platform, not the destination. */
 export function platform(
   stack: Stack,
   id: string,
@@ -40,7 +40,10 @@ export interface DestinationFunctionProps {
   readonly permissions: iam.PolicyStatement[];
 }
 
-/** A function of a few lines with the AWS SDK of its runtime. Its role is its own: the one that CDK makes may write to every log group. */
+/**
+ * A function of a few lines with the AWS SDK of its runtime. Its role is its own: the one that the CDK makes
+ * may write to every log group.
+ */
 export function createDestinationFunction(
   scope: Construct,
   id: string,

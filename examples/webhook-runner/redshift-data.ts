@@ -69,7 +69,7 @@ function createFunction(stack: Stack, options: RedshiftDataOptions): lambda.Func
         ],
       }),
       new iam.PolicyStatement({
-        // these have no resource: who owns the statement is what narrows them
+        // these have no resource: they are limited to the caller's own statements
         actions: ['redshift-data:DescribeStatement', 'redshift-data:CancelStatement'],
         resources: ['*'],
         conditions: { StringEquals: { 'redshift-data:statement-owner-iam-userid': '${aws:userid}' } },

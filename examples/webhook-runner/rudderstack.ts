@@ -11,8 +11,8 @@ export interface RudderstackOptions extends RecipeOptions {
 /**
  * An event of the track API for each record: this user has entered that audience.
  *
- * Put the source's write key into the secret as `username`; `password` stays empty. A file with a column `event_id` has its events
- * told apart by it: RudderStack drops a `messageId` that it has seen.
+ * Put the source's write key into the secret as `username`; `password` stays empty. A column `event_id` in
+ * the file tells events apart: RudderStack drops a `messageId` that it has seen.
  *
  * @see https://www.rudderstack.com/docs/api/http-api/
  */

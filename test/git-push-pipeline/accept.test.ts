@@ -488,10 +488,10 @@ describe('the accept decision', () => {
     ]);
   });
 
-  it('refuses a request of no known provider, one that is too large, and one with too many changes', () => {
+  it('refuses a request from no known provider, one that is too large, and one with too many changes', () => {
     expect(send({ 'content-type': 'application/json' }, '{}')).toMatchObject({
       status: 400,
-      message: expect.stringContaining('no known provider'),
+      message: expect.stringContaining('not from a known provider'),
     });
     expect(acceptWebhook({ headers: {}, body: Buffer.alloc(MAX_BODY_BYTES + 1) }, policy(), NOW).status).toBe(
       413,

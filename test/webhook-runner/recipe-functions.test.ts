@@ -109,7 +109,7 @@ describe('Redshift Data', () => {
     );
     redshift.failAll = 'ERROR: 1023 DETAIL: Serializable isolation violation on table';
     await expect(handle(batch(people(2)))).rejects.toThrow(
-      /^The statement [-\w]+ was not carried out \(FAILED\)$/,
+      /^The statement [-\w]+ was not executed \(FAILED\)$/,
     );
     redshift.failAll = undefined;
     await handle(batch(people(2)));

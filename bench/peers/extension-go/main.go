@@ -1,4 +1,4 @@
-// The skeleton of an extension in Go as one writes it first, for the benchmark
+// The skeleton of an extension in Go as a first version would be written, for the benchmark
 // of CrashReporterLayer: net/http on both sides, encoding/json, TLS. It
 // registers, listens, subscribes, looks through each batch for one error, and
 // can post it. Nothing else, and not shipped.

@@ -1,4 +1,7 @@
-/** In the place of `lambda-src/shared/aws/json.ts`: the same port over AWS's SDK, so that a peer is the same handler but for its client. */
+/**
+ * In place of `lambda-src/shared/aws/json.ts`: the same port over AWS's SDK, so that a peer is the same
+ * handler except for its client.
+ */
 interface Service {
   readonly Client: new (
     configuration: object,

@@ -9,7 +9,7 @@ exports.isTransient = ({ name = '', $metadata }) => {
   );
 };
 
-/** What to throw, so that the runner sends the batch again. Lambda logs it: it names no record. */
+/** What to throw so that the runner sends the batch again. Lambda logs it, so it names no record. */
 exports.again = ({ name }) => new Error(`${name}: the batch is to be sent again`);
 
 /** Why a record was refused, for the platform. */

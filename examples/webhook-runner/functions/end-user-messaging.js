@@ -3,7 +3,8 @@ const { again, isTransient, reasonOf } = require('./again');
 
 /**
  * A text message for each record. The service has no idempotency key, so a message must not go out again because another one was
- * throttled: the batch is sent again only where nothing of it was sent yet, else the throttled message is named.
+ * throttled: the batch is sent again only where none of it has been sent yet, otherwise the throttled
+ * message is named.
  */
 exports.createHandler =
   (client, originationIdentity, messageType) =>
@@ -17,7 +18,7 @@ exports.createHandler =
             MessageType: messageType,
             DestinationPhoneNumber: phone,
             MessageBody: message,
-            Context: { webhook_id, idempotency_key }, // in the message's events, where a second one shows
+            Context: { webhook_id, idempotency_key }, // in the message's events, where a duplicate shows up
           }),
         );
       } catch (error) {
@@ -29,7 +30,7 @@ exports.createHandler =
   };
 
 const { ORIGINATION_IDENTITY, MESSAGE_TYPE } = process.env;
-// The runner tries again, at its pace.
+// The runner tries again, at its own pace.
 exports.handler = exports.createHandler(
   new PinpointSMSVoiceV2Client({ maxAttempts: 1 }),
   ORIGINATION_IDENTITY,

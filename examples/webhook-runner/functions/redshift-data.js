@@ -8,15 +8,15 @@ const {
 const { again, isTransient, reasonOf } = require('./again');
 
 const ENDED = ['FINISHED', 'FAILED', 'ABORTED'];
-/** Left for cancelling, and for the answer. */
+/** Reserved for cancelling, and for the answer. */
 const KEPT_MS = 5_000;
 const LONG_POLL_SECONDS = 5;
 const PAUSE_MS = 200;
 
 /**
  * A row for each record, all of a batch in one transaction that first deletes what an earlier try of the same batch has inserted:
- * so a batch that comes again changes nothing. The SDK's own ClientToken covers the SDK's own retries; one made of the batch's key
- * would answer a second try with the failure of the first.
+ * so a batch that comes again changes nothing. The SDK's own ClientToken covers the SDK's own retries; one
+ * made from the batch's key would answer a second try with the failure of the first.
  */
 exports.createHandler = (client, { table, ...target }) => {
   async function end(id, context) {
@@ -65,10 +65,10 @@ exports.createHandler = (client, { table, ...target }) => {
         return { failures: event.records.map((_, index) => ({ index, reason: reasonOf(error) })) };
       }
       if (statement.Status === 'FINISHED') break;
-      // One refused record rolls the others back: they go again without it.
+      // One refused record rolls the others back: they are sent again without it.
       const failed = refusedAt(statement);
       if (failed === undefined)
-        throw new Error(`The statement ${statement.Id} was not carried out (${statement.Status})`);
+        throw new Error(`The statement ${statement.Id} was not executed (${statement.Status})`);
       const [{ index }] = entries.splice(failed, 1);
       failures.push({ index, reason: statement.SubStatements[failed + 1].Error ?? 'refused' });
     }
@@ -76,7 +76,9 @@ exports.createHandler = (client, { table, ...target }) => {
   };
 };
 
-/** The position of the record that Redshift refused; none where the deletion failed, or transactions met. */
+/**
+ * The position of the record that Redshift refused; none where the deletion failed, or transactions collided.
+ */
 function refusedAt({ SubStatements = [] }) {
   const failed = SubStatements.findIndex(({ Status }) => Status === 'FAILED');
   const isOfRecord =

@@ -1,4 +1,7 @@
-/** Runs the cases of cases.ts against whatever answers at an endpoint: the stand-ins here, or engines of others (`test:engines`). */
+/**
+ * Runs the cases of cases.ts against whatever answers at an endpoint: the stand-ins here, or other engines
+ * (`test:engines`).
+ */
 import * as dynamodb from '@aws-sdk/client-dynamodb';
 import * as eventbridge from '@aws-sdk/client-eventbridge';
 import * as s3 from '@aws-sdk/client-s3';
@@ -8,13 +11,19 @@ import * as sqs from '@aws-sdk/client-sqs';
 export const SERVICES = ['dynamodb', 'eventbridge', 's3', 'secretsManager', 'sqs'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-/** One call, and what AWS answers: at least these members, or an error of that name or status. `$name` stands for a value that was kept. */
+/**
+ * One call, and what AWS answers: at least these members, or an error of that name or status. `$name` stands
+ * for a value that was kept.
+ */
 export interface Call {
   readonly call: string;
   readonly input: object;
   readonly answer?: object;
   readonly error?: string;
-  /** Members of the answer to keep, by the name under which later calls of the case use them; dots lead inside. */
+  /**
+   * Members of the answer to keep, by the name under which later calls of the case use them; dots lead
+   * inside.
+   */
   readonly keep?: Readonly<Record<string, string>>;
 }
 
