@@ -391,7 +391,7 @@ class Slice {
       const why =
         since === undefined
           ? `The run did not end within ${counted(minutes, 'minute')}`
-          : `The destination is unavailable since ${new Date(since).toISOString()}`;
+          : `The destination has been unavailable since ${new Date(since).toISOString()}`;
       ledger.end('failed', `${why}; ${this.goOn(state)}.`);
     } else {
       const [first] = this.inFlight;
@@ -410,7 +410,7 @@ class Slice {
     state.stalled = moved || waited || this.inFlight.length > 0 ? undefined : (state.stalled ?? 0) + 1;
     if ((state.stalled ?? 0) >= MAX_STALLED) {
       const why = state.encoding === 'zstd' ? ': each slice reads zstd from its beginning, gzip goes on' : '';
-      this.ledger.end('failed', `data_url delivers too slowly to get on${why}; ${this.goOn(state)}.`);
+      this.ledger.end('failed', `data_url delivers too slowly to make progress${why}; ${this.goOn(state)}.`);
     }
   }
 
