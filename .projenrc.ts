@@ -612,11 +612,13 @@ project.addTask('test:languages', {
 });
 
 project.addTask('test:prepare', {
-  description: 'Bundles the handlers and compiles the demo, so that nothing is built while tests read it',
+  description:
+    'Bundles the handlers and compiles the programs of demo/, so that nothing is built while tests read it',
   steps: [
     { exec: 'tsx scripts/bundle.ts' },
-    { exec: 'node demo/start.mjs demo --help' },
-    { exec: 'node demo/start.mjs invoke --help' },
+    ...['demo', 'invoke', 'push-code', 'push-doctor'].map(program => ({
+      exec: `node demo/start.mjs ${program} --help`,
+    })),
   ],
 });
 project.addTask('prop-types', {
@@ -763,14 +765,8 @@ project.packageTask.exec('git checkout -- NOTICE sbom.cdx.json');
 project.setScript('prepare', 'tsx scripts/current-cdk.mts'); // so `npm ci` is all that a clone needs
 project.setScript('demo', 'exec node -- demo/start.mjs demo');
 project.setScript('invoke', 'exec node -- demo/start.mjs invoke');
-project.setScript(
-  'push-code',
-  'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-code.ts',
-);
-project.setScript(
-  'push-doctor',
-  'exec env TSX_TSCONFIG_PATH=tsconfig.dev.json node --import tsx -- demo/push-doctor.ts',
-);
+project.setScript('push-code', 'exec node -- demo/start.mjs push-code');
+project.setScript('push-doctor', 'exec node -- demo/start.mjs push-doctor');
 project.setScript('deploy', 'tsx scripts/bundle.ts && tsx scripts/deploy.ts deploy');
 project.setScript('destroy', 'tsx scripts/deploy.ts destroy');
 project.setScript('new-block', 'tsx scripts/new-block.ts');

@@ -34,22 +34,18 @@ afterAll(async () => {
 });
 
 const pushCode = (...args: string[]) =>
-  promisify(execFile)(
-    process.execPath,
-    ['--import', 'tsx', 'demo/push-code.ts', '--allow-private', ...args],
-    {
-      cwd: ROOT,
-      env: {
-        PATH: process.env.PATH,
-        HOME: folder,
-        GIT_TOKEN: host.secrets.token,
-        AWS_REGION: 'us-east-1',
-        AWS_ACCESS_KEY_ID: 'developer',
-        AWS_SECRET_ACCESS_KEY: 'local',
-        AWS_ENDPOINT_URL_S3: stack.system.endpoints.s3,
-      },
+  promisify(execFile)(process.execPath, ['demo/start.mjs', 'push-code', '--allow-private', ...args], {
+    cwd: ROOT,
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder,
+      GIT_TOKEN: host.secrets.token,
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'developer',
+      AWS_SECRET_ACCESS_KEY: 'local',
+      AWS_ENDPOINT_URL_S3: stack.system.endpoints.s3,
     },
-  );
+  });
 
 test('over HTTPS into a folder, with progress on stderr and the commit on stdout', async () => {
   const { stdout, stderr } = await pushCode(
