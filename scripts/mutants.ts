@@ -64,7 +64,7 @@ function isLimit(node: ts.Node): boolean {
   }
   if (ts.isBinaryExpression(parent)) {
     const { kind } = parent.operatorToken;
-    if (ORDERED.has(kind)) return true;
+    if (ORDERED.has(kind)) return node.getText() !== '0'; // to be over or under nothing is the operator's business
     if (SHIFTS.has(kind)) return parent.left === node && isLimit(parent);
     if (kind === ts.SyntaxKind.QuestionQuestionToken) return isLimit(parent) || node.getText() !== '0';
     return (

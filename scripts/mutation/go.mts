@@ -107,7 +107,7 @@ async function build(module: string, folder: string): Promise<{ tests: GoTest[];
     './...',
   ]);
   // The tests of the module's root start the extension as a process of its own.
-  const extension = path.join(folder, 'extension');
+  const extension = path.join(folder, 'crash-reporter'); // it knows itself by its file's name
   await go(['build', '-o', extension, '-overlay', path.join(folder, 'overlay.json'), '.']);
   process.env.CRASH_REPORTER_TEST_BINARY = extension;
   const tests: GoTest[] = [];

@@ -289,7 +289,7 @@ func (in *instrumenter) isLimit(parents []ast.Node) bool {
 		case *ast.UnaryExpr:
 		case *ast.BinaryExpr:
 			if _, ok := ordered[parent.Op]; ok {
-				return true
+				return literal.Value != "0" // to be over or under nothing is the operator's business
 			}
 			if _, ok := swapped[parent.Op]; ok || (parent.Op == token.SHL || parent.Op == token.SHR) && parent.Y == child {
 				return false

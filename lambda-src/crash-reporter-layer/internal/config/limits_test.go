@@ -1,0 +1,34 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Each limit from both sides: nobody would see it change otherwise.
+func TestLimits(t *testing.T) {
+	tagsOf := func(raw string) int {
+		c, _, _ := load(t, map[string]string{"SENTRY_DSN": "https://k@host/1", "CRASH_REPORTER_TAGS": raw})
+		return len(c.Function.Tags)
+	}
+	for count, want := range map[int]int{50: 50, 51: 50} {
+		var tags []string
+		for i := range count {
+			tags = append(tags, fmt.Sprintf(`"t%d":1`, i))
+		}
+		if got := tagsOf("{" + strings.Join(tags, ",") + "}"); got != want {
+			t.Errorf("%d tags: %d", count, got)
+		}
+	}
+	for length, want := range map[int]int{32: 1, 33: 0} {
+		if got := tagsOf(`{"` + strings.Repeat("x", length) + `":1}`); got != want {
+			t.Errorf("a name of %d: %d", length, got)
+		}
+	}
+	for rate, want := range map[string]int{"0": 0, "1": 0, "1.01": 1, "-0.01": 1} {
+		if _, warnings, _ := load(t, map[string]string{"SENTRY_DSN": "https://k@host/1", "CRASH_REPORTER_SAMPLE_RATE": rate}); len(warnings) != want {
+			t.Errorf("a rate of %s: %v", rate, warnings)
+		}
+	}
+}
