@@ -28,7 +28,14 @@ function main(command = '', block = '', ...rest: string[]): number {
     ...(/^de/.test(command) ? ['--all'] : []),
     ...rest,
   ];
-  return spawnSync('npx', args, { cwd: ROOT, stdio: 'inherit' }).status ?? 1;
+  const status = spawnSync('npx', args, { cwd: ROOT, stdio: 'inherit' }).status ?? 1;
+  if (status !== 0 && /^de/.test(command)) {
+    process.stderr.write(
+      'Where no account was found: `aws sts get-caller-identity` has to answer first, and an account wants `npx aws-cdk@2 bootstrap` once. ' +
+        'See docs/deploying.md.\n',
+    );
+  }
+  return status;
 }
 
 process.exitCode = main(...process.argv.slice(2));
