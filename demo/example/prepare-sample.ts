@@ -21,7 +21,12 @@ export const needsGitHost = (event: string): boolean =>
 /** What a construct with `codeCommitRepositories` sets: the example app has none, as no local service stands in for CodeCommit. */
 export const environmentFor = (event: string): Record<string, Record<string, string>> =>
   event.includes('"aws.codecommit"')
-    ? { 'Pushes-AcceptHandler': { [ENV.codeCommitUrlSuffix]: 'amazonaws.com' } }
+    ? {
+        'Pushes-AcceptHandler': {
+          [ENV.codeCommitUrlSuffix]: 'amazonaws.com',
+          [ENV.repositories]: '["github.com/acme/*","git-codecommit.us-east-1.amazonaws.com/v1/repos/app"]',
+        },
+      }
     : {};
 
 /** @returns the event, with the address of the local git host where it needs one */

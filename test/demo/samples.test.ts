@@ -12,7 +12,10 @@ const read = (file: string) => readFileSync(path.join(EXAMPLES, file), 'utf8');
 const SAMPLES: Record<string, [name: string, answer: RegExp]> = {
   'birthday-api/events/get.json': ['Birthdays-GetHandler', /"statusCode":200,.*Hello, nando!/],
   'birthday-api/events/put.json': ['Birthdays-PutHandler', /"statusCode":204/],
-  'git-push-pipeline/events/codecommit.json': ['Pushes-AcceptHandler', /^(?!.*errorType)/],
+  'git-push-pipeline/events/codecommit.json': [
+    'Pushes-AcceptHandler',
+    /"statusCode":202,.*1 of 1 changes accepted/,
+  ],
   'git-push-pipeline/events/message.json': ['Pushes-WorkHandler', /^\{"batchItemFailures":\[\]\}$/],
   'git-push-pipeline/events/webhook.json': [
     'Pushes-AcceptHandler',
