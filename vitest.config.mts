@@ -40,6 +40,7 @@ export default defineConfig({
   },
   test: {
     include: lowest ? constructTests : ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
+    globalSetup: 'test/temporary-folder.ts',
     // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no
     // changed globals.
     pool: 'threads',
