@@ -266,7 +266,7 @@ describe('through the real bundles', () => {
     const ref = 'refs/heads/doctor';
     const commit = await host.push(ref, { 'doctor.txt': '1' }, 'Doctor');
     const doctor = (secret: string, ...args: string[]) =>
-      spawnText(process.execPath, ['--import', 'tsx', 'demo/push-doctor.ts', ...args], {
+      spawnText(process.execPath, ['demo/start.mjs', 'push-doctor', ...args], {
         PATH: process.env.PATH,
         NODE_NO_WARNINGS: '1',
         WEBHOOK_SECRET: secret,
@@ -332,13 +332,13 @@ test('out of memory on every try, the failure is told all the same', async () =>
   const running = await Running.start({
     transform: template => {
       for (const { Type, Properties } of Object.values(template.Resources!)) {
-        if (Type === 'AWS::Lambda::Function' && Properties!.MemorySize === 1769) Properties!.MemorySize = 72;
+        if (Type === 'AWS::Lambda::Function' && Properties!.MemorySize === 1769) Properties!.MemorySize = 32;
       }
     },
   });
   try {
     const ref = 'refs/heads/wide';
-    const commit = await running.host.pushWideTree(ref, 300_000);
+    const commit = await running.host.pushWideTree(ref, 150_000);
     for (const start of [() => running.webhook(ref, commit), () => running.clock.turn(VISIBILITY_SECONDS)]) {
       const goesBack = running.goesBack();
       await start();
