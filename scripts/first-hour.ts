@@ -34,7 +34,7 @@ export function stepsOf(page: string, heading: string): Step[] {
   });
 }
 
-/** A shell script that does the steps, with a line before each command and its seconds after it. */
+/** A shell script that does the steps, with a line before each command and its seconds after it, both marked by \x01. */
 export function scriptOf(steps: readonly Step[], instead: Instead): string {
   const used = new Set<string>();
   const replaced = (text: string) =>
@@ -53,7 +53,7 @@ export function scriptOf(steps: readonly Step[], instead: Instead): string {
       .split('\n')
       .map(
         line =>
-          `printf '$ %s\\n' ${quoted(line)}; begin=$SECONDS\n${replaced(line)}\nprintf '  (%s s)\\n' $((SECONDS - begin))`,
+          `printf '\\001$ %s\\n' ${quoted(line)}; begin=$SECONDS\n${replaced(line)}\nprintf '\\001  (%s s)\\n' $((SECONDS - begin))`,
       );
   });
   const unused = instead.find(([printed]) => !used.has(printed));
@@ -159,6 +159,6 @@ export async function firstHour(
   writeFileSync(path.join(folder, 'printed.txt'), printed);
   const told = printed
     .split('\n')
-    .filter(line => /^\$ |^ {2}\(\d+ s\)$|warn|deprecat|end-of-life|error/i.test(line));
-  return [...told, `$ ${up} and its requests: answered`].join('\n');
+    .filter(line => /^\x01|warn|deprecat|end-of-life|error/i.test(line));
+  return [...told, `$ ${up} and its requests: answered`].join('\n').replaceAll('\x01', '');
 }

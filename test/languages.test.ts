@@ -68,7 +68,7 @@ describe('its steps as a script', () => {
 
   test('prints each command as the page has it, and does it with what stands for the registry', () => {
     const { printed, read } = run(write('pom.xml', 'all'), { 'pom.xml': '<all>1</all>' });
-    expect(printed).toMatch(/^\$ echo package\ntarball\n {2}\(\d+ s\)\n$/);
+    expect(printed).toMatch(/^\x01\$ echo package\ntarball\n\x01 {2}\(\d+ s\)\n$/);
     expect(read('pom.xml')).toBe("<all>1<a>it's $HOME</a>\n</all>");
   });
 
