@@ -2,7 +2,7 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { selfSignedCertificate } from 'cdk-localhost/self-signed';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createAddressGuard } from '../../lambda-src/shared/address-guard';
 import { hostAllowed } from '../../lambda-src/shared/allowed-hosts';
 import { createHttpClient } from '../../lambda-src/shared/guarded-http';
@@ -53,6 +53,8 @@ test.each([
   ['anything', [], false],
   ['anything', ['*'], false],
   ['anything', ['*.'], false],
+  ['anything..', ['*.'], false],
+  ['a.io', ['*.io'], true],
 ])('%s against %j: %s', (host, allowed, expected) => {
   expect(hostAllowed(host, allowed)).toBe(expected);
 });
@@ -175,6 +177,21 @@ describe('a redirect', () => {
 });
 
 describe('bounds', () => {
+  test('that nobody sets are 10 s to connect, 30 s of silence, 60 s in all and 64 KiB of an answer', async () => {
+    const long = await server((_request, response) => response.end('y'.repeat(65_537)));
+    const waits = vi.spyOn(globalThis, 'setTimeout');
+    const silence = vi.spyOn(http.ClientRequest.prototype, 'setTimeout');
+    try {
+      expect((await get(client(), long.url)).body).toHaveLength(65_536);
+      const asked = waits.mock.calls.map(([, milliseconds]) => milliseconds);
+      expect(asked).toEqual(expect.arrayContaining([10_000, 60_000]));
+      expect(silence.mock.calls.map(([milliseconds]) => milliseconds)).toEqual([30_000]);
+    } finally {
+      waits.mockRestore();
+      silence.mockRestore();
+    }
+  });
+
   test('a server that never answers, one that stalls and one that trickles are given up', async () => {
     const silent = await server(() => undefined);
     await expect(get(client({ idleTimeoutMs: 60 }), silent.url)).rejects.toMatchObject({
@@ -328,9 +345,9 @@ describe('a server that answers before it has read the body', () => {
     await expect.poll(() => state).toEqual({ bytes: 8_000_000, changed: false, ended: true });
   });
 
-  test('gets no more of it, when it refuses', async () => {
-    const { state, url } = await early(400);
-    expect((await client().request({ method: 'POST', url, body: bodyOf() })).status).toBe(400);
+  test.each([300, 400])('gets no more of it, when it refuses with %i', async status => {
+    const { state, url } = await early(status);
+    expect((await client().request({ method: 'POST', url, body: bodyOf() })).status).toBe(status);
     expect(state.ended).toBe(false);
   });
 });

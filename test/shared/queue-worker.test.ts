@@ -150,6 +150,11 @@ describe('dead letters', () => {
     });
   });
 
+  test('give 512 characters of a reason', async () => {
+    const { MessageAttributes } = await send(record('a', 'x'), { reason: 'r'.repeat(513) });
+    expect(MessageAttributes!.reason.StringValue).toHaveLength(512);
+  });
+
   test('stay in their group, under a deduplication id that a redrive does not meet', async () => {
     const own = { MessageGroupId: 'g', MessageDeduplicationId: 'own' };
     const sent = await send(record('a', 'x', own), {});

@@ -55,6 +55,17 @@ describe('a secret to show', () => {
     await expect(secret()).rejects.toThrow('throttled');
   });
 
+  test.each([
+    [3_599_999, true],
+    [3_600_000, false],
+  ])('that cannot be read after %i ms: the value from before counts %s', async (now, counts) => {
+    const { state, secret } = fixture(['value', new Error('throttled')]);
+    await secret();
+    state.now = now;
+    if (counts) expect(await secret()).toBe('value');
+    else await expect(secret()).rejects.toThrow('throttled');
+  });
+
   test('without text is an error that names it', async () => {
     await expect(fixture([undefined]).secret()).rejects.toThrow(/arn:of:secret has no text/);
   });
