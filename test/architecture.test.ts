@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { LAYER_ZIPS } from '../scripts/build-extension';
 import { BUNDLES, LAZY_FILES } from '../scripts/bundle';
 
-/** The rules of docs/architecture.md, held against the files. */
+/** The rules of docs/architecture.md, checked against the files. */
 const ROOT = path.resolve(__dirname, '..');
 
 function filesBelow(folder: string): string[] {
@@ -68,11 +68,11 @@ describe.each(blocks)('the block %s', block => {
   });
 });
 
-/** Whether a file of a construct imports nothing, but for such files beside it: then both sides can use it. */
+/** Whether a file of a construct imports nothing, except such files beside it: then both sides can use it. */
 const isPure = (file: string): boolean =>
   importsOf(file).every(name => path.dirname(name) === path.dirname(file) && isPure(`${name}.ts`));
 
-test('constructs never import handlers, and handlers only what imports nothing of a construct', () => {
+test('constructs never import handlers, and of a construct handlers import only what itself imports nothing', () => {
   for (const file of typescript('src')) {
     expect(
       importsOf(file).filter(

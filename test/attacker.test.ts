@@ -6,14 +6,16 @@ import { BLOCK_CASES } from './blocks';
 import { ACCOUNT, functionRoles, listOf, PLACES, type Place, type Role, statementsOf } from './roles';
 
 /**
- * Somebody runs code of theirs in a function of a block, with its role. What can they do? Nothing but what the function does: each
- * attack below is denied, in every partition.
+ * Somebody runs their own code in a function of a block, with its role. What can they do? Nothing but what
+ * the function does: each attack below is denied, in every partition.
  */
 
-/** AWS sets it on every call of the code in a function, and not on calls that Lambda makes for the function. */
+/**
+ * AWS sets it on every call of the code in a function, and not on calls that Lambda makes for the function.
+ */
 const BY_CODE = { 'lambda:SourceFunctionArn': `arn:aws:lambda:us-east-1:${ACCOUNT}:function:Handler` };
 
-/** What Lambda does with network interfaces, and what else a thief would. */
+/** What Lambda does with network interfaces, and what else a thief would try. */
 const NETWORK = [
   'ec2:AssignPrivateIpAddresses',
   'ec2:CreateNetworkInterface',
@@ -85,7 +87,10 @@ function foreign({ partition, region }: Place): Record<string, string[]> {
   };
 }
 
-/** X-Ray has no resource to name, and a trace segment harms nobody. https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html */
+/**
+ * X-Ray has no resource to name, and a trace segment harms nobody.
+ * https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+ */
 const WITHOUT_RESOURCE = ['ec2', 'xray'];
 
 function attacksOn(role: Role, place: Place): Request[] {
@@ -125,7 +130,8 @@ function attacksOn(role: Role, place: Place): Request[] {
           context: action.startsWith('kms:') ? via('dynamodb') : BY_CODE,
         })),
       ),
-    // What UniqueCodeTable keeps of requests, beside its codes: whoever changes one gets another's codes.
+    // What UniqueCodeTable keeps about requests, beside its codes: whoever changes one gets somebody else's
+    // codes.
     ...resources
       .filter(arn => arn.includes(':table/BlockTable'))
       .map(resource => ({
@@ -133,7 +139,7 @@ function attacksOn(role: Role, place: Place): Request[] {
         resource,
         context: { ...BY_CODE, 'dynamodb:LeadingKeys': ['#request#0f'] },
       })),
-    // What else lies in a bucket: its whole list, and that of another folder.
+    // What else is in a bucket: its whole listing, and that of another folder.
     ...buckets.flatMap(resource => [
       { action: 's3:ListBucket', resource, context: BY_CODE },
       { action: 's3:ListBucket', resource, context: { ...BY_CODE, 's3:prefix': '' } },
@@ -175,7 +181,10 @@ describe.each(PLACES)('in $partition', place => {
   });
 });
 
-/** The statement as it was before somebody forgot its condition: nothing for a Deny, since that is a condition of others. */
+/**
+ * The statement as it was before somebody forgot its condition: nothing for a Deny, since that is a condition
+ * of others.
+ */
 const forgotten = ({ Condition: _, ...statement }: Statement): Statement[] =>
   statement.Effect === 'Deny' ? [] : [statement];
 

@@ -29,13 +29,13 @@ import {
 
 export interface BlockCase {
   readonly name: string;
-  /** With as few props as it takes. */
+  /** With as few props as it needs. */
   readonly minimal: (stack: Stack, id: string) => { readonly functions: lambda.Function[] };
   /** With those that add resources and permissions. */
   readonly maximal: (stack: Stack, id: string) => { readonly functions: lambda.Function[] };
 }
 
-/** A function to which a block is attached that has none of its own. */
+/** A function to attach a block to that has none of its own. */
 function attachedFunction(
   stack: Stack,
   id: string,

@@ -33,7 +33,9 @@ import {
 const PACKS = [AwsSolutionsChecks, HIPAASecurityChecks, NIST80053R5Checks, PCIDSS321Checks, ServerlessChecks];
 const PREFIX = /^(AwsSolutions|HIPAA\.Security|NIST\.800\.53\.R5|PCI\.DSS\.321|Serverless)-/;
 
-/** The table of docs/compliance.md: rule, what removes the finding, or why it stays where everything is set. */
+/**
+ * The table of docs/compliance.md: rule, what removes the finding, or why it stays where everything is set.
+ */
 const rows = readFileSync(path.join(__dirname, '..', 'docs', 'compliance.md'), 'utf8')
   .split('\n')
   .filter(line => line.startsWith('| `'))
@@ -42,7 +44,10 @@ const rows = readFileSync(path.join(__dirname, '..', 'docs', 'compliance.md'), '
     return { rule: rule.replace(/`/g, ''), byDefault, hardened };
   });
 
-/** Rules that something in the block's tree breaks, without the pack's name, once each. What a test itself adds is not a block's. */
+/**
+ * Rules that something in the block's tree breaks, without the pack's name, once each. What the test itself
+ * adds does not count.
+ */
 function findings(create: (stack: Stack) => void): string[] {
   const app = new App();
   const stack = new Stack(app, 'Test');
@@ -61,7 +66,7 @@ function findings(create: (stack: Stack) => void): string[] {
   return [...new Set(rules)].sort();
 }
 
-/** What an app that has to pass sets. */
+/** What an app sets that has to pass. */
 function hardenedStack(stack: Stack): void {
   const encryptionKey = new kms.Key(stack, 'Key', { enableKeyRotation: true });
   const secret = (id: string) => new secretsmanager.Secret(stack, id, { encryptionKey });

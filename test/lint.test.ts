@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-/** Faults that the type check and the lint rules must find; a rule that does not fire is no rule. */
+/** Faults that the type check and the lint rules must find; a rule that does not fire is not a rule. */
 const ROOT = path.resolve(__dirname, '..');
 
 /** By file: what is planted, and after `//` the rule that finds it there. */

@@ -24,7 +24,10 @@ describe.each(WATCHED)('$name', ({ minimal, maximal }) => {
     const block = which(stack, 'Block') as unknown as IWatchable;
     return { stack, block };
   };
-  /** Without those by which CodeDeploy knows that it has to go back: nobody is told of them, and who deploys asks for them. */
+  /**
+   * Without those by which CodeDeploy knows that it has to roll back: nobody is notified of them, and whoever
+   * deploys asks for them.
+   */
   const alarmsOf = (stack: Stack) =>
     Object.values(Template.fromStack(stack).findResources('AWS::CloudWatch::Alarm')).filter(
       ({ Properties }) => !/^A new version of /.test(String(Properties.AlarmDescription)),
@@ -38,7 +41,7 @@ describe.each(WATCHED)('$name', ({ minimal, maximal }) => {
     }
   });
 
-  test('makes alarms that name their line of the runbook, and are silent without data', () => {
+  test('makes alarms that name their entry in the runbook, and are silent without data', () => {
     const { stack, block } = create();
     const made = block.addAlarms();
     const alarms = alarmsOf(stack);
@@ -56,7 +59,7 @@ describe.each(WATCHED)('$name', ({ minimal, maximal }) => {
     }
   });
 
-  test('tells a topic when an alarm begins and when it is over', () => {
+  test('notifies a topic when an alarm begins and when it is over', () => {
     const { stack, block } = create();
     const topic = new sns.Topic(stack, 'Topic');
     block.addAlarms({ topic });
@@ -66,7 +69,7 @@ describe.each(WATCHED)('$name', ({ minimal, maximal }) => {
     }
   });
 
-  test('lets single alarms be different, or off, by their id', () => {
+  test('lets single alarms be overridden, or off, by their id', () => {
     const { stack, block } = create();
     const [first, second] = create()
       .block.addAlarms()

@@ -9,7 +9,7 @@ import { thirdParty, withoutBuildVersions } from '../scripts/third-party';
 
 const ROOT = path.resolve(__dirname, '..');
 
-test('the package holds the constructs, the bundles and the reference, and nothing of the workshop', () => {
+test('the package holds the constructs, the bundles and the reference, and nothing that is only for development', () => {
   const [{ files }] = JSON.parse(
     execFileSync('npm', ['pack', '--dry-run', '--json'], {
       cwd: ROOT,

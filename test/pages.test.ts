@@ -120,7 +120,7 @@ describe.each(BLOCK_CASES)('the page of $name', block => {
     expect(SECTIONS.filter(section => !headings.some(heading => heading.startsWith(section)))).toEqual([]);
   });
 
-  test('names every prop of its own, and has the metrics and alarms that there are', () => {
+  test('names every prop of its own, and lists its metrics and alarms', () => {
     let page = read(file);
     if (page.includes('<!-- props -->')) page = fill(page, 'props', propsTable(`${block.name}Props`));
     page = fill(page, 'metrics', `${metricsTable(block.name)}\n\n${alarmsTable(block)}`);
@@ -132,7 +132,7 @@ describe.each(BLOCK_CASES)('the page of $name', block => {
   });
 });
 
-test('what all blocks can be given is a page of its own', () => {
+test('the props of all blocks have a page of their own', () => {
   const page = fill(read('docs/props.md'), 'functions', propsTable('HandlerProps'));
   expectCurrent('docs/props.md', fill(page, 'api', propsTable('ApiOptions')));
 });

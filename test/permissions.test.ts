@@ -11,10 +11,13 @@ import type { Statement } from '../packages/local/src/aws/iam/evaluate';
 const PAGE = path.join(__dirname, '..', 'docs', 'permissions.md');
 const [PLACE] = PLACES;
 
-/** Why a function has an action, and who calls it where that is not the function's own code. An action without a reason fails. */
+/**
+ * Why a function may do an action, and who does it where that is not the function's own code. An action
+ * without a reason fails.
+ */
 const WHY: Record<string, string> = {
   'codecommit:GitPull': 'fetches the pushed commit',
-  'codedeploy:PutLifecycleEventHookExecutionStatus': 'tells whether the new version may have traffic',
+  'codedeploy:PutLifecycleEventHookExecutionStatus': 'reports whether the new version may have traffic',
   'dynamodb:DeleteItem': 'deletes what it is asked to delete',
   'dynamodb:DescribeStream': "AWS: Lambda's reader of the stream",
   'dynamodb:GetItem': 'reads one item by its key',
@@ -63,7 +66,7 @@ const plain = (text: string) =>
     .replace(/\b(Block[A-Za-z]*?)[0-9A-F]{8}\b/g, '$1')
     .replace(/blockbucket[0-9a-f]{8}/g, 'bucket');
 
-/** A row of the page: the actions that have everything else in common. */
+/** A row of the page: actions that have everything else in common. */
 interface Grant {
   readonly actions: string[];
   readonly rest: string;

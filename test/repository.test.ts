@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { expect, test } from 'vitest';
 
-/** What helps people to work here names files and versions that nothing else would miss. */
+/** What helps people work here names files and versions that nothing else would notice missing. */
 const ROOT = path.resolve(__dirname, '..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
 const json = (file: string) => JSON.parse(read(file).replace(/^\/\/.*$/m, '')) as Record<string, never>; // projen's mark

@@ -146,7 +146,7 @@ const ACKNOWLEDGED: Record<string, string> = {
   'AwsSolutions-IAM5[Resource::<PushesBucketE241D661.Arn>/github.com/acme/*/*.zip]':
     'The keys of all refs of the repositories that are listed, no others.',
   'AwsSolutions-S1':
-    'The zips can be made again from git; who wants to know their readers passes a `bucket` with access logs.',
+    'The zips can be made again from git; whoever wants to know their readers passes a `bucket` with access logs.',
   'AwsSolutions-SMG4': 'A git host, or Sentry, sets the value: only its owner can rotate it.',
   'AwsSolutions-SQS3': 'It is itself the dead-letter queue, of what reads a stream.',
   'AwsSolutions-APIG4': 'The example is open to everybody on purpose; `authorizer` closes it.',

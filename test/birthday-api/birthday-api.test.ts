@@ -96,7 +96,7 @@ describe('with no props', () => {
     Annotations.fromStack(stack).hasNoWarning('*', Match.anyValue());
   });
 
-  test('tells its functions what they need, and no secret', () => {
+  test('gives its functions what they need, and no secret', () => {
     template.hasResourceProperties('AWS::Lambda::Function', {
       Handler: 'index.get',
       Environment: {
@@ -251,7 +251,7 @@ describe('permissions', () => {
     expect(JSON.stringify(template.toJSON())).not.toContain('{{resolve:secretsmanager');
   });
 
-  test('a secret known by its name only is granted with its six unknown characters', () => {
+  test('a secret known only by its name is granted with its six unknown characters', () => {
     const { template } = synth(stack => ({
       hashKey: secretsmanager.Secret.fromSecretNameV2(stack, 'HashKey', 'birthdays/hash-key'),
     }));
@@ -491,7 +491,7 @@ describe('refuses', () => {
       /from 1 to 1, got 5/,
     ],
     [
-      'a rule for leap days that is none',
+      'an unknown rule for leap days',
       { leapDayBirthday: 'FOO' as LeapDayBirthday },
       /`leapDayBirthday` must be a LeapDayBirthday: FEBRUARY_28, MARCH_1, got "FOO"/,
     ],

@@ -145,7 +145,7 @@ describe('a user name', () => {
   ])('%j is none', text => expect(parseUser(text)).toBeUndefined());
 });
 
-test('a greeting says day(s), also for one', () => {
+test('a greeting says day(s), even for one', () => {
   expect(greeting('Zoë', 0)).toBe('Hello, Zoë! Happy birthday!');
   expect(greeting('Zoë', 1)).toBe('Hello, Zoë! Your birthday is in 1 day(s)');
   expect(greeting('Zoë', 246)).toBe('Hello, Zoë! Your birthday is in 246 day(s)');
@@ -170,7 +170,7 @@ describe('a name with what cannot be seen', () => {
     ['with a variation selector', 'a\uFE0Fb', 'ab'],
   ])('%s is one user', (_, one, other) => expect(parseUser(one)?.key).toBe(parseUser(other)?.key));
 
-  test('keeps the key under which the version before stored it', () => {
+  test('keeps the key under which the previous version stored it', () => {
     expect(parseUser('a\u034Fb')).toEqual({ name: 'a\u034Fb', key: 'ab', oldKey: 'a\u034Fb' });
     expect(parseUser('José')).toEqual({ name: 'José', key: 'José' });
     expect(parseUser('علی\u200Cرضا')?.oldKey).toBeUndefined(); // it was refused before

@@ -186,7 +186,7 @@ describe('GET', () => {
     expect(messageOf(response)).toMatch(/PUT one first/);
   });
 
-  test('fails when the table holds what is no date', async () => {
+  test('fails when the table holds something that is not a date', async () => {
     stored.set(sha256('nando'), 'yesterday');
     await expect(get('nando')).rejects.toThrow(/not a date/);
   });
@@ -206,7 +206,7 @@ describe('the log', () => {
   });
 });
 
-describe('a name that the version before stored with something invisible', () => {
+describe('a name that the previous version stored with something invisible', () => {
   test('is found by its old key, and stored by the new one', async () => {
     const name = 'a\u034Fb';
     stored.set(sha256(name), '1978-06-18');

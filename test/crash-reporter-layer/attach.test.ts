@@ -177,7 +177,7 @@ describe('a function with layers of its own', () => {
 });
 
 describe('for one function', () => {
-  test('something can be different, and what it has for its SDK stays', () => {
+  test('something can be overridden, and what it has for its SDK stays', () => {
     const stack = new Stack(new App(), 'Test');
     const crashes = new CrashReporterLayer(stack, 'Crashes', {
       dsn: DSN,
@@ -213,7 +213,7 @@ describe('for one function', () => {
     );
   });
 
-  test('what is no function gets a sentence', () => {
+  test('what is not a function gets an explanation', () => {
     const stack = new Stack(new App(), 'Test');
     const crashes = new CrashReporterLayer(stack, 'Crashes', { dsn: DSN });
     const imported = lambda.Function.fromFunctionName(stack, 'Imported', 'f') as unknown as lambda.Function;

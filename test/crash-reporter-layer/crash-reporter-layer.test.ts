@@ -120,7 +120,7 @@ describe('a function that is attached', () => {
     });
   });
 
-  test('tells its log group where it has one of its own, and makes none where it has not', () => {
+  test('names its log group where it has one of its own, and makes none where it has not', () => {
     const stack = stackWith();
     const crashes = reporter(stack);
     const logGroup = new logs.LogGroup(stack, 'Logs');
@@ -223,7 +223,7 @@ describe('the DSN', () => {
     expect(actionsOf(Template.fromStack(stack), 'FnServiceRole')).toEqual(['ssm:GetParameter']);
   });
 
-  test('in plain text is warned of, and only then', () => {
+  test('in plain text is warned about, and only then', () => {
     const stack = stackWith();
     reporter(stack);
     Annotations.fromStack(stack).hasWarning(
@@ -288,7 +288,7 @@ describe('all functions of a scope', () => {
     },
   );
 
-  test('but not those that are listed, by themselves or by what they are in', () => {
+  test('except those that are listed, by themselves or by what they are in', () => {
     const stack = stackWith();
     const left = fn(stack, 'Left');
     const birthdays = new BirthdayApi(stack, 'Birthdays');

@@ -88,11 +88,14 @@ export interface Scripted {
   readonly logs: string[];
   /** Every telemetry event, in order. */
   readonly telemetry: TelemetryEvent[];
-  /** What the extension keeps over resets. */
+  /** What the extension keeps across resets. */
   readonly state: () => string[];
   /** One invocation, and all that follows it. */
   invoke(...steps: Step[]): Promise<InvocationResult>;
-  /** One invocation that lasts until the promise is settled, or the function's time is up: so long nothing is frozen. */
+  /**
+   * One invocation that lasts until the promise is settled, or the function's time is up: until then nothing
+   * is frozen.
+   */
   awake(settled: Promise<unknown>): Promise<void>;
   stop(): Promise<void>;
 }

@@ -90,7 +90,7 @@ test('--help says what it takes, and asks nobody', async () => {
   );
 });
 
-test('an option that is none is named', async () => {
+test('an unknown option is named', async () => {
   const { code, stdout, stderr } = await publish('http://127.0.0.1:1', '--nmae', 'x');
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toContain("'--nmae'");

@@ -1,7 +1,8 @@
 /**
  * `npx projen test:runtimes`: real functions under AWS's own runtime clients, which write the log lines that are parsed. The clients
- * must be installed (`pip install awslambdaric`, `npm install aws-lambda-ric`, of which version 4 wants Node.js 22: NODE_PROGRAM), so this is no part of `npm test`; it says how many
- * functions it ran, and what it left out.
+ * must be installed (`pip install awslambdaric`, `npm install aws-lambda-ric`, of which version 4 wants
+ * Node.js 22: NODE_PROGRAM), so this is not part of `npm test`; it says how many functions it ran, and what
+ * it left out.
  */
 import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
@@ -15,7 +16,7 @@ interface Case {
   readonly name: string;
   readonly handler?: string;
   readonly code: string;
-  /** One name, or those that versions of the client give it. */
+  /** One name, or those that different versions of the client give it. */
   readonly type: string | readonly string[];
   readonly value?: RegExp;
   /** The innermost frame's function; none where the crash leaves no trace. */
@@ -26,7 +27,7 @@ interface Case {
 
 interface Client {
   readonly name: string;
-  /** What is to be done to have it. */
+  /** What to do to get it. */
   readonly install: string;
   readonly isThere: () => boolean;
   readonly runtimeName: string;
@@ -38,7 +39,7 @@ interface Client {
 const PYTHON = process.env.PYTHON ?? 'python3';
 /** The folder of the npm package. */
 const NODE_CLIENT = path.resolve(process.env.AWS_LAMBDA_RIC ?? path.join('node_modules', 'aws-lambda-ric'));
-/** What it starts by, of version 4 or before; none where its native part was not built. */
+/** What starts it, for version 4 or earlier; undefined where its native part was not built. */
 const NODE_CLIENT_PROGRAM = [
   ['rapid-client.node', 'index.mjs'],
   ['dist/rapid-client.node', 'bin/index.mjs'],
@@ -47,7 +48,10 @@ const NODE_CLIENT_PROGRAM = [
   .map(([, program]) => path.join(NODE_CLIENT, program))[0];
 /** Version 4 of the client wants Node.js 22. */
 const NODE = process.env.NODE_PROGRAM ?? process.execPath;
-/** Where the telemetry is written down, for the extension's own tests: `lambda-src/crash-reporter-layer/testdata/captures`. */
+/**
+ * Where the telemetry is written down, for the extension's own tests:
+ * `lambda-src/crash-reporter-layer/testdata/captures`.
+ */
 const { RECORD } = process.env;
 
 const PYTHON_CASES: readonly Case[] = [

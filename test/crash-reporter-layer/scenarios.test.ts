@@ -13,7 +13,10 @@ import {
 } from './environment';
 import type { SentryEvent } from '../../demo/hosts/sentry/sentry-envelope';
 
-/** Scenarios of a crash through the emulated Lambda, with the extension as it ships. Lambda words errors in two ways: each is tried. */
+/**
+ * Scenarios of a crash through the emulated Lambda, with the extension as it ships. Lambda words errors in
+ * two ways: both are tried.
+ */
 
 let workbench: Workbench;
 beforeAll(() => {
@@ -68,7 +71,7 @@ describe.each(ERROR_TYPES)('with %s error types', errorTypes => {
       },
     ));
 
-  test.concurrent('a missing module is told by its log line, with frames, the innermost last', () =>
+  test.concurrent('a missing module is reported by its log line, with frames, the innermost last', () =>
     scenario(
       {
         errorTypes,
@@ -113,13 +116,13 @@ describe.each(ERROR_TYPES)('with %s error types', errorTypes => {
     scenario({ errorTypes, command: ['/nonexistent/bootstrap'] }, async ({ invoke, sink, telemetry }) => {
       await invoke();
       expect(telemetry.some(({ type }) => type === 'platform.initRuntimeDone')).toBe(errorTypes === 'new');
-      // In the classic way, nothing tells the first process what it was; the second finds it reported.
+      // In the classic way, nothing says what it was to the first process; the second finds it reported.
       expect(sink.events.map(event => top(event).type)).toEqual([
         errorTypes === 'new' ? 'Runtime.InvalidEntrypoint' : 'Runtime.Unknown',
       ]);
     }));
 
-  test.concurrent('an exit without a word is one event without a stack trace, and the next event finds a new process', () =>
+  test.concurrent('a silent exit is one event without a stack trace, and the next event finds a new process', () =>
     scenario({ errorTypes }, async ({ invoke, sink, environment }) => {
       expect(await invoke({ respond: 1 })).toEqual({ payload: '1', isError: false });
       const [before] = environment.extensionPids;
@@ -152,7 +155,7 @@ describe.each(ERROR_TYPES)('with %s error types', errorTypes => {
       });
     }));
 
-  test.concurrent('memory that ran out is told by the log, whatever Lambda calls it', () =>
+  test.concurrent('memory that ran out is reported by the log, whatever Lambda calls it', () =>
     scenario({ errorTypes }, async ({ invoke, sink }) => {
       await invoke(
         { line: 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory' },
@@ -163,7 +166,7 @@ describe.each(ERROR_TYPES)('with %s error types', errorTypes => {
       ]);
     }));
 
-  test.concurrent('an unhandled rejection is told with its reason, and not as an exit', () =>
+  test.concurrent('an unhandled rejection is reported with its reason, and not as an exit', () =>
     scenario({ errorTypes, jsonLogs: true }, async ({ invoke, sink }) => {
       await invoke(
         {
@@ -279,7 +282,7 @@ describe('an error that a handler throws', () => {
       },
     ));
 
-  test.concurrent('is none when it was only logged', () =>
+  test.concurrent('is no event when it was only logged', () =>
     scenario(
       { runtimeName: 'python3.13', env: { CRASH_REPORTER_MODE: 'errors' } },
       async ({ invoke, sink, environment }) => {

@@ -61,7 +61,7 @@ describe('an envelope', () => {
     ],
     ['no exception', envelope({ event: { exception: undefined } }), /exception.values/],
     ['a level that is none', envelope({ event: { level: 'panic' } }), /level/],
-    ['a tag that is no text', envelope({ event: { tags: { count: 1 } } }), /tag count/],
+    ['a tag that is not text', envelope({ event: { tags: { count: 1 } } }), /tag count/],
     ['no platform', envelope({ event: { platform: undefined } }), /platform/],
   ])('with %s is refused', (_, bytes, message) => expect(() => parseEnvelope(bytes)).toThrow(message));
 });
@@ -89,14 +89,14 @@ describe('the sink', () => {
     expect(sink.deliveries.map(({ path }) => path)).toEqual(['/api/1/envelope/', '/prefix/api/7/envelope/']);
   });
 
-  test('has one event for one id: who did not hear the answer sends it again', async () => {
+  test('has one event for one id: a client that did not get the answer sends it again', async () => {
     for (let attempt = 0; attempt < 2; attempt++) {
       expect(await (await post(envelope())).json()).toEqual({ id: ID });
     }
     expect([sink.attempts, sink.events.length]).toEqual([2, 1]);
   });
 
-  test('refuses what has no key, what is no envelope, and other places', async () => {
+  test('refuses what has no key, what is not an envelope, and other places', async () => {
     expect((await post(envelope(), {})).status).toBe(403);
     const bad = await post(Buffer.from('hello'));
     expect([bad.status, await bad.json()]).toEqual([400, { detail: 'the envelope header is not JSON' }]);

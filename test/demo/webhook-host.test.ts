@@ -24,7 +24,7 @@ describe("the demo's destination", () => {
     });
   });
 
-  test('answers with the status in its path, for so many times', async () => {
+  test('answers with the status in its path, that many times', async () => {
     expect((await post('/status/503')).status).toBe(503);
     expect((await post('/status/202')).status).toBe(202);
     const answers = [

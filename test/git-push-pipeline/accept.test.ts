@@ -159,7 +159,7 @@ describe('a push from', () => {
   });
 
   it.each(PROVIDERS)(
-    '%s with another secret, a changed body or no signature is 401 and tells nothing',
+    '%s with another secret, a changed body or no signature is 401 and reveals nothing',
     provider => {
       const body = JSON.stringify(payloads[provider]());
       const attempts = [send(signers[provider](body, 'wrong'), body)];
@@ -268,7 +268,7 @@ describe('GitHub', () => {
       'x-hub-signature-256': 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17',
     };
     const result = send(headers, 'Hello, World!');
-    // Authentic, so that it is the body that is complained of.
+    // Authentic, so that it is the body that is refused.
     expect(result).toMatchObject({ status: 400, message: 'the body is not valid JSON' });
   });
 
@@ -276,7 +276,7 @@ describe('GitHub', () => {
     examples.map(example => ({ name, example: example as Record<string, unknown> })),
   );
 
-  it('has its official samples of pushes understood', () => {
+  it('sends pushes that are understood, by its official samples', () => {
     const results = octokit
       .filter(({ name }) => name === 'push')
       .map(({ example }) => ({ example, result: push('github', example) }));
@@ -289,7 +289,7 @@ describe('GitHub', () => {
     }
   });
 
-  it('has every other official event answered with 2xx and no message', () => {
+  it('gets every other official event answered with 2xx and no message', () => {
     const others = octokit.filter(({ name }) => name !== 'push');
     expect(others.length).toBeGreaterThan(50);
     for (const { name, example } of others) {
@@ -321,7 +321,7 @@ describe('GitHub', () => {
     ).toBe(401);
   });
 
-  it('has force-pushes and tags passed on', () => {
+  it('gets force-pushes and tags passed on', () => {
     expect(push('github', githubPush({ forced: true })).messages).toHaveLength(1);
     expect(
       push('github', githubPush({ ref: 'refs/tags/v1', before: ZERO, created: true })).messages,
@@ -353,7 +353,8 @@ describe('GitLab', () => {
   });
 
   it('verifies the example of the Standard Webhooks specification', () => {
-    // From the specification's own libraries: the payload is not a push, so that it is refused as such, not as unsigned.
+    // From the specification's own libraries: the payload is not a push, so that it is refused as such, not
+    // as unsigned.
     const headers = {
       'x-gitlab-event': 'Push Hook',
       'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
@@ -380,7 +381,7 @@ describe('GitLab', () => {
     expect(send({ ...signed(), 'webhook-timestamp': 'NaN' }, body, { secrets }).status).toBe(401);
   });
 
-  it('has tag pushes and system hooks understood, and other events left', () => {
+  it('gets tag pushes and system hooks understood, and other events ignored', () => {
     const tag = gitlabPush({
       object_kind: 'tag_push',
       ref: 'refs/tags/v1',
@@ -402,7 +403,7 @@ describe('GitLab', () => {
 });
 
 describe('Forgejo, Bitbucket and Azure DevOps', () => {
-  it('have Forgejo taken for Gitea by its own headers alone', () => {
+  it('take Forgejo for Gitea by its own headers alone', () => {
     const text = JSON.stringify(giteaPush());
     expect(
       send(
@@ -412,7 +413,7 @@ describe('Forgejo, Bitbucket and Azure DevOps', () => {
     ).toMatchObject({ status: 202, provider: 'gitea', deliveryId: 'f-1' });
   });
 
-  it('have pings and other events answered with 2xx', () => {
+  it('get pings and other events answered with 2xx', () => {
     expect(
       reasons(push('bitbucket-data-center', { test: true }, {}, { 'x-event-key': 'diagnostics:ping' })),
     ).toEqual(['ping']);
@@ -425,7 +426,7 @@ describe('Forgejo, Bitbucket and Azure DevOps', () => {
     expect(reasons(push('gitea', {}, {}, { 'x-gitea-event': 'create' }))).toEqual(['event-not-wanted']);
   });
 
-  it('never have a password in an address taken along', () => {
+  it('never get a password in an address passed on', () => {
     const links = { links: { clone: [{ href: 'https://ada:pw@bitbucket.example.com/scm/acme/app.git' }] } };
     const result = push('bitbucket-data-center', bitbucketDataCenterPush({ repository: links }));
     expect(reasons(result)).toEqual(['repository-not-allowed', 'repository-not-allowed']);

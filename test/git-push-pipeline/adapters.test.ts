@@ -121,7 +121,7 @@ describe('the zip store', () => {
     expect(await versions('new')).toBe(1);
   });
 
-  test('replaces an object only as it was read', async () => {
+  test('replaces an object only in the version that was read', async () => {
     await put('moving');
     const { etag } = (await head('moving')) as { etag: string };
     await put('moving', etag);

@@ -325,7 +325,7 @@ describe('a fetch that fails', () => {
     expect(String(error)).not.toContain(TOKEN);
   });
 
-  it('for a page that is no git host says PROTOCOL', async () => {
+  it('for a page that is not a git host says PROTOCOL', async () => {
     const { port } = await https({
       intercept: (_request, response) => {
         response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>');

@@ -8,7 +8,7 @@ import { type GitHubApp, GitHubAppTokens } from '../../lambda-src/git-push-pipel
 import { createAddressGuard } from '../../lambda-src/shared/address-guard';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
-/** GitHub's API as its documentation has it; it checks what the app proves itself with. */
+/** GitHub's API as its documentation has it; it checks what the app identifies itself with. */
 const { publicKey, privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
 const pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
 const certificate = selfSignedCertificate('api.test');
@@ -63,7 +63,7 @@ beforeEach(() => {
 });
 const credentials = (address: string) => tokens.credentials(parseAddress(address), app);
 
-test('an installation gives a token that reads the one repository, kept until shortly before its end', async () => {
+test('an installation issues a token that reads the one repository, kept until shortly before it expires', async () => {
   const first = await credentials('https://github.com/acme/app.git');
   expect(first).toEqual({ kind: 'https', username: 'x-access-token', password: 'ghs_12345_2' });
   expect(asked).toEqual([
@@ -92,7 +92,7 @@ test.each([
   expect(error.message).not.toContain('eyJ');
 });
 
-test('a key that is none is said before anybody is asked', async () => {
+test('an invalid key is reported before anybody is asked', async () => {
   app = { ...app, privateKey: 'no key' };
   await expect(credentials('https://github.com/acme/app')).rejects.toMatchObject({ code: 'KEY' });
   expect(asked).toEqual([]);

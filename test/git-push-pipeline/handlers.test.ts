@@ -369,7 +369,7 @@ describe('the work function', () => {
     ]);
   });
 
-  test('settles where the wanted files are what was stored, without fetching any', async () => {
+  test('ends where the wanted files are what was stored, without fetching any', async () => {
     const paths = { settings: { ...settings, paths: true } };
     await work(paths);
     happened.tips = ['e'.repeat(40)];
@@ -398,8 +398,8 @@ describe('the work function', () => {
     expect(happened.puts).toHaveLength(2);
     expect(metrics.DirectoriesGone).toBe(1);
     expect(lines.find(line => line.includes('directories are gone'))).toContain('["services/old"]');
-    // What was there before may be there no more: the tip is published all the same, and the log says what is
-    // not known.
+    // What was there before may no longer be: the tip is published all the same, and the log says what is not
+    // known.
     happened.stored.clear();
     await work(split, 1, message({ hint: { before: LOST, after: COMMIT } }));
     expect([happened.puts.length, metrics.DirectoriesGone, metrics.PushesFailed]).toEqual([4, 1, undefined]);
@@ -440,7 +440,7 @@ describe('the work function', () => {
       expect(happened.published).toHaveLength(1);
     });
 
-    test('one that the host no longer gives is superseded if the ref moved on, and a failure if not', async () => {
+    test('one that the host no longer has is superseded if the ref moved on, and a failure if not', async () => {
       failing(new GitError('COMMIT_NOT_FOUND', 'not our ref'));
       happened.tips = [NEWER];
       expect(await work(own)).toEqual(DONE);
@@ -459,7 +459,7 @@ describe('the work function', () => {
     });
   });
 
-  test('a commit that the host does not give is asked for again where the ref stands then, and later', async () => {
+  test('a commit that the host does not send is asked for again where the ref stands then, and later', async () => {
     failing(new GitError('COMMIT_NOT_FOUND', 'not our ref'));
     expect(await work()).toEqual(AGAIN);
     expect(happened.fetched).toHaveLength(2);
@@ -523,7 +523,7 @@ describe('the work function', () => {
     ).toEqual(AGAIN);
   });
 
-  test('the last try tells its own reason', async () => {
+  test('the last try reports its own reason', async () => {
     failing(new GitError('CONNECT', 'no connection'));
     expect(await work({}, 2)).toEqual(DONE);
     expect(happened.failed).toEqual([
@@ -533,13 +533,13 @@ describe('the work function', () => {
     expect(metrics.PushesFailed).toBe(1);
   });
 
-  test('a failure that no other try would change is told at once', async () => {
+  test('a failure that no other try would change is reported at once', async () => {
     failing(new GitError('AUTH', 'the host refused the token'));
     expect(await work()).toEqual(DONE);
     expect(happened.dead).toEqual(['AUTH: the host refused the token']);
   });
 
-  test('tries that ended without an answer are told on the receive after them, without one more', async () => {
+  test('tries that ended without an answer are reported on the receive after them, without one more', async () => {
     happened.zip = async () => {
       throw new Error('must not be called');
     };
@@ -549,7 +549,7 @@ describe('the work function', () => {
     ]);
   });
 
-  test('a message that makes no sense is told with what could be read of it', async () => {
+  test('a message that makes no sense is reported with what could be read of it', async () => {
     expect(await work({}, 1, 'no JSON')).toEqual(DONE);
     expect([happened.failed, happened.dead]).toEqual([
       [expect.objectContaining({ code: 'INVALID_MESSAGE' })],
@@ -562,7 +562,7 @@ describe('the work function', () => {
     expect(happened.failed).toEqual([expect.objectContaining({ code: 'OBJECT_KEY' })]);
   });
 
-  test('a failure that cannot be told comes again, until the queue moves it', async () => {
+  test('a failure that cannot be reported comes again, until the queue moves it', async () => {
     failing(new GitError('AUTH', 'the host refused the token'));
     expect(
       await work({

@@ -221,7 +221,7 @@ describe('a pack', () => {
       (pack: PackBuilder) =>
         Buffer.concat([Buffer.from('PACK'), Buffer.from([0, 0, 0, 9]), pack.build().subarray(8)]),
     ],
-    ['is no pack', () => Buffer.from('x'.repeat(100))],
+    ['is not a pack', () => Buffer.from('x'.repeat(100))],
     ['is empty', () => Buffer.alloc(0)],
     ['lacks its last byte', (pack: PackBuilder) => pack.build().subarray(0, -1)],
   ])('that %s is corrupt', async (_case, make) => {
@@ -396,7 +396,7 @@ describe('a pack', () => {
       });
     });
 
-    it('takes names that Windows reads otherwise, and refuses each only where names must be fit for it', async () => {
+    it('takes names that Windows reads differently, and refuses each only where names must be fit for it', async () => {
       const names = ['a:b', 'C:', 'c:evil', '...', 'a.', 'b ', 'c\\d'];
       const all = new PackBuilder();
       const blob = all.object('blob', 'x').id;
@@ -522,7 +522,7 @@ describe('a pack', () => {
       await expect(withPack(packOf(1, 16_000_000), async () => undefined)).rejects.toMatchObject({
         code: 'TIMEOUT',
       });
-      // Of 244 looks that all the copies take.
+      // Of the 244 looks that all the copies would take.
       expect(looks.mock.calls.length).toBe(left + 1);
     });
 
@@ -536,7 +536,7 @@ describe('a pack', () => {
         offset = pack.offsetDelta(offset, delta(size, size, { insert }, { copy: [4, size - 4] }));
       }
       await withPack(pack.build(), async store => expect(store.count).toBe(links + 1));
-      // One for each link; each from its beginning would be 90.
+      // One for each link; starting from the beginning each time would take 90.
       expect(looks.mock.calls.length).toBeLessThan(3 * links);
     });
   });

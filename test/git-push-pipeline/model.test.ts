@@ -51,7 +51,7 @@ interface World {
   crashes: number;
   reconciled: boolean;
   stored?: StoredZip & { readonly facts: StoredFacts };
-  /** Whether what is stored has been told. */
+  /** Whether what is stored has been published. */
   told: boolean;
   /** Whether an older tip has replaced a newer one. */
   wentBack: boolean;
@@ -61,7 +61,10 @@ type Rule = (message: PushMessage, ports: PublishPorts) => Promise<unknown>;
 
 const theRule: Rule = (message, ports) => publish(SOURCE, message, ports);
 
-/** Before: what the webhook says is published if it still is the tip, and a push that touches nothing wanted is never queued. */
+/**
+ * Before: what the webhook says is published if it still is the tip, and a push that touches nothing wanted
+ * is never queued.
+ */
 const formerRule: Rule = async ({ hint }, { git, store, tell, signal }) => {
   for await (const zip of git.zips(SOURCE, hint!.after, [{}])) {
     if ((await git.tip(SOURCE))?.id !== hint!.after) return;
@@ -305,7 +308,7 @@ class Run {
       ? holds !== undefined && wantedOf(holds) === wantedOf(ref!)
       : holds === ref;
     if (!right) return `the ref is at ${ref}, and ${holds} is stored`;
-    return told ? undefined : `${stored?.versionId} was told to nobody`;
+    return told ? undefined : `${stored?.versionId} was published to nobody`;
   }
 
   private push(): void {
@@ -329,7 +332,8 @@ async function search(
   { rule = theRule, filtered = false }: { rule?: Rule; filtered?: boolean } = {},
 ): Promise<{ states: number; problem?: string; path?: string[] }> {
   const seen = new Set<string>();
-  // Ways to states that are still to be looked at. What a run has done cannot be undone, so each of them is walked anew.
+  // Paths to states that are still to be visited. What a run has done cannot be undone, so each of them is
+  // walked anew.
   const open: number[][] = [[]];
   for (let start = open.pop(); start !== undefined; start = open.pop()) {
     const run = new Run(setting, rule, filtered);
@@ -339,7 +343,7 @@ async function search(
       await act();
     };
     for (const choice of start) await take(run.actions()[choice]);
-    // From there on without a second walk, as long as it leads to what is new.
+    // From there on without a second walk, as long as it leads to something new.
     const path = start;
     for (let key = run.key; !seen.has(key); key = run.key) {
       seen.add(key);
@@ -356,7 +360,7 @@ async function search(
   return { states: seen.size };
 }
 
-/** The webhook of a push is doubled by every host now and then; a redrive doubles it as well. */
+/** Every host doubles the webhook of a push now and then; a redrive doubles it as well. */
 describe('what is stored at rest is where the ref stands', () => {
   test.each<[string, Setting]>([
     ['one worker', { pushes: ['a1', 'b1', 'c2'], workers: 1 }],
@@ -384,7 +388,7 @@ describe('what is stored at rest is where the ref stands', () => {
     expect(states).toBeGreaterThan(50);
   });
 
-  test('and every stored commit is told, where each has a key of its own', async () => {
+  test('and every stored commit is published, where each has a key of its own', async () => {
     const setting: Setting = { pushes: ['a1'], workers: 2, crashes: 2, keyTemplate: '{commit}.zip' };
     expect(await search(setting)).toEqual({ states: expect.any(Number) });
   });

@@ -216,7 +216,7 @@ async function main(): Promise<void> {
     await check('a commit that is not there is COMMIT_NOT_FOUND', () =>
       refused('COMMIT_NOT_FOUND', fetchOnly(v2, {}, 'a'.repeat(40))),
     );
-    await check('a ref, a tag and no ref are told', () =>
+    await check('a ref, a tag and a missing ref are told apart', () =>
       withRemote(address(v2), options(v2), async remote => {
         assert.equal((await remote.lsRef('refs/heads/main'))?.id, sample.last);
         assert.equal(

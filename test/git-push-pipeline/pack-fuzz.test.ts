@@ -44,7 +44,7 @@ interface Made {
   readonly offset: number;
 }
 
-/** A delta of the base, in all the forms that git's own never have, and what it makes. */
+/** A delta of the base, in all the forms that git itself never writes, and what it makes. */
 function randomDelta(random: Random, base: Buffer): { steps: Buffer; result: Buffer } {
   const out: Buffer[] = [];
   const bytes: number[] = [];
@@ -54,7 +54,7 @@ function randomDelta(random: Random, base: Buffer): { steps: Buffer; result: Buf
       const whole = base.length - offset;
       const length =
         whole >= 0x10000 && random.chance(50) ? 0x10000 : 1 + random.below(Math.min(whole, 0xffff));
-      // A zero may be said or left out; 64 KiB are said by nothing at all.
+      // A zero may be written or left out; 64 KiB are written as nothing at all.
       const fields = [0, 8, 16, 24].map(shift => (offset >>> shift) & 0xff);
       const sizes = [0, 8, 16].map(shift => ((length === 0x10000 ? 0 : length) >>> shift) & 0xff);
       const said = [...fields, ...sizes].map(field => field > 0 || random.chance(20));
@@ -194,7 +194,7 @@ test(`${PACKS} packs made at random are read as git reads them`, async () => {
     const { pack, twice } = randomPack(new Random(seed));
     const expected = byGit(pack);
     const found = await byUs(pack, expected ?? []);
-    // Where one id stands twice, git refuses some of the deltas against it.
+    // Where one id occurs twice, git refuses some of the deltas against it.
     if (expected === undefined && twice) continue;
     expect({ seed, found: found && [...found].sort() }).toEqual({ seed, found: expected?.sort() });
     if (expected !== undefined) taken++;

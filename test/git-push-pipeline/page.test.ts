@@ -20,7 +20,7 @@ describe('the page', () => {
     ['src/git-push-pipeline/contract.ts', 'PublishedDetail', 10],
     ['src/git-push-pipeline/contract.ts', 'FailedDetail', 7],
     ['src/git-push-pipeline/contract.ts', 'PushMessage', 8],
-  ])('tells every member of %s %s', (file, name, least) => {
+  ])('lists every member of %s %s', (file, name, least) => {
     const members = membersOf(file, name);
     expect(members.length).toBeGreaterThanOrEqual(least);
     expect(
@@ -28,7 +28,7 @@ describe('the page', () => {
     ).toEqual([]);
   });
 
-  test('tells every event, metric and attribute', () => {
+  test('lists every event, metric and attribute', () => {
     const names = [
       ...Object.values(EVENT),
       ...Object.values(METRIC),
@@ -51,7 +51,7 @@ describe('the page', () => {
   });
 });
 
-test('the runbook tells every code of a failure', () => {
+test('the runbook explains every failure code', () => {
   const types = /export type GitErrorCode =([^;]*);/.exec(
     read('lambda-src/git-push-pipeline/git/errors.ts'),
   )![1];

@@ -232,7 +232,7 @@ describe('with a hash key', () => {
 });
 
 describe('erasing', () => {
-  test('DELETE takes away what is stored, also under the key of the version before, and tells nobody what there was', async () => {
+  test('DELETE removes what is stored, even under the key of the previous version, and reveals to nobody what there was', async () => {
     const running = await startStack(stack => {
       const { url: address } = new BirthdayApi(stack, 'Erasable', {
         deletion: true,
@@ -253,7 +253,7 @@ describe('erasing', () => {
       expect(await erase('Morgan')).toEqual([204, '']);
       expect((await fetch(at('Morgan'))).status).toBe(404);
 
-      // The version before hashed a name with what is invisible in it.
+      // The previous version hashed a name with what is invisible in it.
       const invisible = 'Mor\u034Fgan';
       const dynamodb = new DynamoDBClient({ ...client, endpoint: system.endpoints.dynamodb });
       const Id = { S: createHash('sha256').update(invisible).digest('hex') };

@@ -130,7 +130,7 @@ async function pushNewBranch(name: string): Promise<void> {
   await push(`refs/heads/${name}`, sample.last);
 }
 
-test('a login that CodeCommit refuses is a failure at once, and tells nothing of the login', async () => {
+test('a login that CodeCommit refuses is a failure at once, and reveals nothing of the login', async () => {
   await pushNewBranch('allowed');
   const { authorization } = host.requests.at(-1)!;
   secretAccessKey = 'another';

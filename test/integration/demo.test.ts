@@ -63,7 +63,7 @@ async function until<T>(what: () => T | undefined | false): Promise<T> {
   }
 }
 
-/** A zombie, which waits for its parent to look, has ended too. */
+/** A zombie, which waits for its parent to collect it, has ended too. */
 function isRunning(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1][0] !== 'Z';
@@ -114,7 +114,7 @@ test('npm run demo prints one JSON line when ready, and SIGTERM leaves no proces
 
   const all = descendants(demo.child.pid!);
   expect(all.length).toBeGreaterThan(1);
-  // To all at once, as a terminal and `timeout` do; npm hands it on as well, so the demo hears it twice.
+  // To all at once, as a terminal and `timeout` do; npm passes it on as well, so the demo gets it twice.
   for (const pid of [demo.child.pid!, ...all]) process.kill(pid, 'SIGTERM');
   await demo.exited;
   await until(() => !all.some(isRunning));
@@ -154,7 +154,7 @@ test('--tour makes real requests, prints them with their answers, and exits 0', 
   expect(demo.stdout).toContain('The tour went as expected.');
 });
 
-test("--app --json prints every API of an app of one's own", async () => {
+test('--app --json prints every API of your own app', async () => {
   const assembly = synthesize(app => {
     const stack = new Stack(app, 'Mine');
     new BirthdayApi(stack, 'One');
@@ -184,7 +184,7 @@ test('a busy port is one clear line', async () => {
   server.close();
 });
 
-test('--env-file changes what a function is told', async () => {
+test('--env-file changes the environment of a function', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'serverless-blocks-test-'));
   const file = path.join(folder, 'env.json');
   writeFileSync(

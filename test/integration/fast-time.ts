@@ -3,7 +3,7 @@ import * as path from 'node:path';
 import type { Clock } from 'cdk-localhost/clock';
 import { ENV } from '../../src/webhook-runner/contract';
 
-/** So many seconds of the runner, its queues and its functions are one of this machine. */
+/** How many seconds of the runner, its queues and its functions are one of this machine's. */
 const SPEED = 40;
 const START = Date.now();
 interface Template {
@@ -20,8 +20,9 @@ export const fastClock: Clock = {
 };
 
 /**
- * Has the runner's functions live in that time, their bundles as they are: what reads the clock, sleeps between tries and renews a lease is faster.
- * Not so the timeouts of requests, and an invocation has the seconds that it is given of this machine's.
+ * Makes the runner's functions live in that time, with their bundles as they are: what reads the clock,
+ * sleeps between tries and renews a lease is faster. Not so the timeouts of requests, and an invocation has
+ * the seconds that it is given of this machine's.
  */
 export function quicken(folder: string, { Resources = {} }: Template): void {
   const file = path.join(folder, 'fast-time.cjs');

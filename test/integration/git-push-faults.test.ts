@@ -44,7 +44,7 @@ beforeAll(async () => {
 });
 afterAll(() => running?.stop());
 
-/** The first try fails and the second one follows; answers with what is told then. */
+/** The first try fails and the second one follows; returns what is then reported. */
 async function pushSpoilt(on: Running, ref: string, what: typeof fault) {
   fault = what;
   const goesBack = on.goesBack();
@@ -81,7 +81,7 @@ async function putToken({ stack }: Running, token: string): Promise<void> {
 test.each([
   ['truncate', /^(CORRUPT_PACK|CONNECT)$/],
   ['corrupt', /^CORRUPT_PACK$/],
-] as const)('a host that does "%s" is tried again, and then told', async (what, code) => {
+] as const)('a host that does "%s" is tried again, and then reported', async (what, code) => {
   const [{ type, detail }] = became[what];
   expect({ type, attempts: detail.attempts, code: detail.code }).toEqual({
     type: 'Git Push Failed',
@@ -90,7 +90,7 @@ test.each([
   });
 });
 
-test('a host that hangs is given up before the function is ended, tried again, and then told', async () => {
+test('a host that hangs is given up before the function is ended, tried again, and then reported', async () => {
   const hurried = await start(({ Resources = {} }) => {
     for (const { Type, Properties } of Object.values(Resources)) {
       if (Type === 'AWS::Lambda::Function' && Properties!.MemorySize === 1769) Properties!.Timeout = 4;
@@ -115,13 +115,13 @@ test('a host that shows another key than the known one gets neither login nor co
   expect({ code: detail.code, attempts: detail.attempts }).toEqual({ code: 'HOST_KEY', attempts: 1 });
 });
 
-test('a token that the host refuses is told at once, and not in the report', () => {
+test('a token that the host refuses is reported at once, and is not in the report', () => {
   const [{ detail }] = became.wrongToken;
   expect({ code: detail.code, attempts: detail.attempts }).toEqual({ code: 'AUTH', attempts: 1 });
   expect(JSON.stringify(detail) + running.stack.logs.join('\n')).not.toContain('the-wrong-token');
 });
 
-test('a repository that does not fit on the disk is told at once, before the disk is full', () => {
+test('a repository that does not fit on the disk is reported at once, before the disk is full', () => {
   expect(became.large[0].detail).toMatchObject({
     code: 'LIMIT',
     attempts: 1,
@@ -146,7 +146,7 @@ test('all failures lie among the dead letters with their reasons, and the redriv
   for (const ref of ['refs/heads/truncate', 'refs/heads/corrupt', 'refs/heads/wrong-token']) {
     expect((await running.outcomes(ref, 2))[1].type).toBe('Git Push Published');
   }
-  // What has still the same cause fails again, and is kept again.
+  // What still has the same cause fails again, and is kept again.
   expect((await running.outcomes('refs/heads/large', 2))[1].detail.code).toBe('LIMIT');
   expect((await running.outcomes('refs/tags/unknown-host', 2))[1].detail.code).toBe('HOST_KEY');
   await eventually(async () => (await running.deadLetter())?.code === 'LIMIT');

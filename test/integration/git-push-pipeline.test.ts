@@ -190,7 +190,7 @@ describe('through the real bundles', () => {
     expect(await running.versions(detail.key)).toBe(1);
   });
 
-  test('a worker that is killed between storing and telling is made up for by the next', async () => {
+  test('a worker that is killed between storing and publishing is made up for by the next', async () => {
     const ref = 'refs/heads/untold';
     const commit = await running.host.push(ref, { 'u.txt': '1' }, 'Untold');
     const wasKilled = killWorkersAt('events:PutEvents');
@@ -328,7 +328,7 @@ describe('through the real bundles', () => {
   });
 });
 
-test('out of memory on every try, the failure is told all the same', async () => {
+test('out of memory on every try, the failure is reported all the same', async () => {
   const running = await Running.start({
     transform: template => {
       for (const { Type, Properties } of Object.values(template.Resources!)) {

@@ -25,7 +25,7 @@ const faults = {
   },
 };
 
-/** All that was queued is done, whatever came of it. */
+/** Waits until all that was queued is done, whatever came of it. */
 async function done({ system }: Running): Promise<void> {
   await eventually(() => system.service(Sqs).queue('Pushes-Queue.fifo').contents.length === 0);
 }
@@ -196,7 +196,7 @@ describe('where any change is wanted', () => {
     await running.outcomes(told);
     const commit = await running.host.push(lost, { 'a.txt': '2' }, 'Lost');
     const client = new LambdaClient(clientFor(running.stack, 'lambda'));
-    // As EventBridge hands it over: schedules do not run here.
+    // As EventBridge sends it: schedules do not run here.
     const reconcile = async (id: string) => {
       const Payload = JSON.stringify({ reconcile: `${running.host.settings.https}/demo`, id });
       await client.send(new InvokeCommand({ FunctionName: 'Pushes-AcceptHandler', Payload }));

@@ -109,7 +109,7 @@ test.each([
   expect(failure?.stderr).toMatch(message);
 });
 
-test('a key that climbs out of the folder, a bucket that is not there and a ref that is not there are told; a commit by its id is there', async () => {
+test('a key that climbs out of the folder, a missing bucket and a missing ref are reported; a commit is found by its id', async () => {
   const tell = async (...args: string[]) =>
     pushCode('--ca', path.join(folder, 'ca.pem'), `https://${host.settings.https}/demo.git`, ...args).then(
       () => '',
@@ -129,7 +129,7 @@ test('a key that climbs out of the folder, a bucket that is not there and a ref 
   expect(readdirSync(path.join(folder, 'zips'))).toContain('by-id.zip');
 });
 
-test('--help tells all options', async () => {
+test('--help lists all options', async () => {
   const { stdout } = await pushCode('--help');
   for (const option of ['ref', 'ssh-key', 'known-hosts', 'ca', 'allow-private', 'minutes']) {
     expect(stdout).toContain(`--${option}`);

@@ -32,7 +32,7 @@ interface Detail {
 /** The example's stack with its own git host, and what tests ask of both. */
 export class Running {
   /**
-   * @param told what the stack is told of the host, where that is not what it is
+   * @param told what the stack is told about the host, where that is not the truth
    * @param faults of the host over HTTPS
    * @param more props of the pipeline
    */
@@ -74,7 +74,10 @@ export class Running {
     return this.stack.system;
   }
 
-  /** The processes that run the work function of this system: other test files run theirs beside it, in threads of one process. */
+  /**
+   * The processes that run the work function of this system: other test files run theirs beside it, in
+   * threads of one process.
+   */
   public get workers(): number[] {
     const own = [`AWS_LAMBDA_FUNCTION_NAME=${WORKER}`, `AWS_ENDPOINT_URL_SQS=${this.system.endpoints.sqs}`];
     return readdirSync('/proc')
@@ -122,7 +125,7 @@ export class Running {
       .filter(({ detail }) => detail.ref === ref);
   }
 
-  /** What became of the pushes to a ref, once there are so many outcomes. */
+  /** What became of the pushes to a ref, once there are that many outcomes. */
   public async outcomes(ref: string, count = 1): Promise<{ type: string; detail: Detail }[]> {
     await eventually(() => this.events(ref).length >= count);
     return this.events(ref);
@@ -132,7 +135,7 @@ export class Running {
     await eventually(() => this.stack.logs.filter(line => pattern.test(line)).length >= count);
   }
 
-  /** Settled once the next message goes back into the queue; to be called before it can. */
+  /** Settles once the next message goes back into the queue; to be called before it can. */
   public goesBack(): Promise<void> {
     const pattern = new RegExp(`${WORKER} \\| 1 of 1 messages go back`);
     return this.logged(pattern, this.stack.logs.filter(line => pattern.test(line)).length + 1);

@@ -45,7 +45,7 @@ async function invoke(event: unknown): Promise<Record<string, unknown>> {
   return JSON.parse(Buffer.from(Payload!).toString()) as Record<string, unknown>;
 }
 
-/** Runs jobs, so many at a time, until they are used up. */
+/** Runs jobs, a number of them at a time, until there are none left. */
 async function inParallel(workers: number, job: () => Promise<boolean>): Promise<void> {
   await Promise.all(
     Array.from({ length: workers }, async () => {
@@ -124,7 +124,10 @@ function metrics(): Record<string, unknown>[] {
 }
 
 describe('under load', () => {
-  /** Of 36 ** length codes that many are drawn: nearly half of them, so that hundreds of draws meet a code that is taken. */
+  /**
+   * Of 36 ** length codes that many are drawn: nearly half of them, so that hundreds of draws meet a code
+   * that is taken.
+   */
   const requests = Number(process.env.LOAD_REQUESTS ?? 320);
   const length = Number(process.env.LOAD_CODE_LENGTH ?? 2);
 

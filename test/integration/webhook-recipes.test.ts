@@ -195,7 +195,7 @@ test('Dataverse gets contacts to create or update by their key, a hundred in a r
 });
 
 describe('a function', () => {
-  test('puts the records of a file into Redshift, and those that are refused are told', async () => {
+  test('puts the records of a file into Redshift, and those that are refused are reported', async () => {
     redshift.refuse = ({ id }) => (id === 50 ? 'too long' : undefined);
     const end = await run(
       'RedshiftData',
@@ -213,7 +213,7 @@ describe('a function', () => {
     );
   });
 
-  test('sends each message once although the service throttles it, and tells which number it refused', async () => {
+  test('sends each message once although the service throttles it, and reports which number it refused', async () => {
     messaging.throttle = 2;
     const end = await run(
       'EndUserMessaging',

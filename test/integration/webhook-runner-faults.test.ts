@@ -15,7 +15,10 @@ let runners: RunnerStack;
 const fileOf = (kind: string, webhookId: string) => path.join(runners.folder, `${kind}-${webhookId}`);
 const kill = (webhookId: string) => writeFileSync(fileOf('kill', webhookId), '');
 
-/** Ends its own process as Lambda ends one that is out of memory: as soon as a file says so, or on every try where the request says so. */
+/**
+ * Ends its own process as Lambda ends one that is out of memory: as soon as a file says so, or on every try
+ * where the request says so.
+ */
 const mortal = (folder: string) => `
 const fs = require('node:fs');
 let latest;
@@ -55,7 +58,7 @@ afterAll(async () => {
 });
 beforeEach(() => runners.reset());
 
-/** What the runner does again when a message that nobody settled is seen again. */
+/** What the runner does again when an unfinished message becomes visible again. */
 async function redeliver(runner: string): Promise<void> {
   await runners.expireLeases(runner);
   runners.clock.turn(VISIBILITY_SECONDS);
@@ -158,7 +161,7 @@ test('a run that waits for its destination ends as cancelled when somebody says 
 });
 
 describe('a callback', () => {
-  test('that is down for a while hears everything', async () => {
+  test('that is down for a while gets every report', async () => {
     runners.host.callbackFailures = 2;
     const webhookId = await runners.run('Plain');
     await runners.end(webhookId);
@@ -179,7 +182,7 @@ describe('a callback', () => {
     expect([runners.host.batches, runners.host.statuses]).toEqual([[], []]);
   });
 
-  test('that takes no end is told minutes later, and nothing is delivered again', async () => {
+  test('that does not take the end gets it minutes later, and nothing is delivered again', async () => {
     runners.host.onBatch = () => {
       runners.host.callbackFailures = 1;
       runners.host.callbackStatus = 400;
@@ -198,7 +201,7 @@ describe('a callback', () => {
 });
 
 describe('messages', () => {
-  test('whose lease is lost to another one tell no end; the record is delivered again under the same key', async () => {
+  test('whose lease is lost to another one report no end; the record is delivered again under the same key', async () => {
     const message = runners.message();
     const { webhook_id: webhookId } = message.request;
     let taken: Promise<void> | undefined;
@@ -224,7 +227,10 @@ describe('a source', () => {
   const CUT_AT = Buffer.byteLength(`${lines.slice(0, BATCHES_BEFORE * BATCH).join('\n')}\n`);
   const content = samplePeople(allIds.length);
 
-  /** Gives the first batches and cuts the connection once the destination has them; what follows is the test's. */
+  /**
+   * Sends the first batches and cuts the connection once the destination has them; what follows is up to the
+   * test.
+   */
   function cutThen(next: (request: IncomingMessage, response: ServerResponse) => boolean): void {
     let requests = 0;
     let cut = () => {};

@@ -14,7 +14,10 @@ import { startRun } from '../../demo/tour/webhook-tour';
 import { RecordMapping, WebhookDestination } from '../../src';
 import type { RunAccepted, RunView } from '../../src/webhook-runner/contract';
 
-/** Sources that lie in S3: objects of buckets given at synth, and the failed records of another run. Through the real bundles. */
+/**
+ * Sources in S3: objects of buckets given at synth, and the failed records of another run. Through the real
+ * bundles.
+ */
 let runners: RunnerStack;
 let objects: S3Client;
 
@@ -65,7 +68,7 @@ describe('an object in S3', () => {
     expect(runners.idsReceived).toEqual(allIds);
   });
 
-  test('that is another one since the run began is noticed', async () => {
+  test('that was replaced since the run began is noticed', async () => {
     await put('exports/changing.ndjson', lines.join('\n'));
     const { request, ...message } = runners.message({ lastReportAt: Date.now(), etag: '"other"', size: 5 });
     await runners.send('FromBucket', {
@@ -165,7 +168,7 @@ describe('failed records are sent again', () => {
     expect(await replay('--run', runId)).toMatchObject({ code: 0 });
     await eventually(async () => (await runners.queued('Labelled')) === 0);
     expect(runners.host.batches).toHaveLength(1);
-    // The platform heard of the first run alone.
+    // The platform was sent reports of the first run alone.
     expect(runners.statesOf('wh-replay').filter(state => state !== 'running')).toEqual(['succeeded']);
   });
 
@@ -182,7 +185,7 @@ describe('failed records are sent again', () => {
     expect(runners.host.batches.at(-1)!.body).toBe('[{"id":7,"label":"Gold"},{"id":1234,"label":"Gold"}]');
   });
 
-  test('a run that is not there, or has none, is told', async () => {
+  test('a run that is not there, or has none, is refused with the reason', async () => {
     expect(await replay('--run', '0'.repeat(32))).toMatchObject({
       code: 2,
       err: expect.stringMatching(/answered 404/),

@@ -35,9 +35,9 @@ export const RECORDS = 3000;
 export const BATCH = 100;
 export const API_KEY = 'integration-key';
 export const TOKEN = 'destination-token';
-/** For so long the function hides its message: a killed run goes on no later. */
+/** How long the function hides its message: a killed run goes on no later. */
 export const VISIBILITY_SECONDS = 60;
-/** For so long nobody else works on a run whose function was killed. */
+/** How long nobody else works on a run whose function was killed. */
 export const LEASE_MS = 15_000;
 export const allIds = Array.from({ length: RECORDS }, (_, id) => id);
 export const lines = samplePeople(RECORDS).toString().trim().split('\n');
@@ -140,7 +140,7 @@ export class RunnerStack {
     return this.host.request(webhookId, { data_url: this.host.fileUrl('data.ndjson'), ...changes });
   }
 
-  /** `POST /run`; answers with the webhook id. */
+  /** `POST /run`; returns the webhook id. */
   public async run(runner: string, changes: Partial<RunRequest> = {}): Promise<string> {
     const webhookId = changes.webhook_id ?? `wh-${++this.runs}`;
     const { status, text } = await startRun(
@@ -156,7 +156,7 @@ export class RunnerStack {
     return webhookId;
   }
 
-  /** A message as a slice before would have left it. */
+  /** A message as an earlier slice would have left it. */
   public message(checkpoint: Partial<Checkpoint> = {}, hop = 0): RunMessage {
     return {
       request: this.request(`wh-${++this.runs}`),

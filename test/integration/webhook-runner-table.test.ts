@@ -12,7 +12,7 @@ import { startRun } from '../../demo/tour/webhook-tour';
 import { DestinationAuth, FailedRecords, RecordMapping, WebhookDestination } from '../../src';
 import type { RunEndedDetail, RunRequest } from '../../src/webhook-runner/contract';
 
-/** Fault x what holds: the real bundles on the local runner, in a time that is forty times as fast. */
+/** Fault x what holds: the real bundles on the local runner, in a time that runs forty times as fast. */
 const COUNT = 300;
 const SIZE = 50;
 const PEOPLE = samplePeople(COUNT).toString().trim().split('\n');
@@ -112,7 +112,10 @@ async function ended(webhookId: string, runner: string, toldAgain = false): Prom
   return detail;
 }
 
-/** Every record of the file up to `records` arrived, or is in the failed records, or was left out; and none of them twice. */
+/**
+ * Every record of the file up to `records` arrived, or is in the failed records, or was left out; and none of
+ * them twice.
+ */
 function expectAll({ records, skipped, leftOut, ...detail }: RunEndedDetail, once = true): void {
   const failed = runners.failedRecords({ records, skipped, leftOut, ...detail }).map(({ record }) => record);
   const ids = runners.idsReceived;
@@ -126,7 +129,7 @@ function expectAll({ records, skipped, leftOut, ...detail }: RunEndedDetail, onc
 
 describe('costs time and no record: a destination that', () => {
   test.each<[string, Refuse, Record<string, string>?]>([
-    ['is dead for a minute', ({ asked }) => (asked > 3 && asked < 11 ? 503 : undefined)],
+    ['is down for a minute', ({ asked }) => (asked > 3 && asked < 11 ? 503 : undefined)],
     ['cuts every second connection', ({ asked }) => (asked % 2 ? 'reset' : undefined)],
     ['answers 500', ({ asked }) => (asked === 2 ? 500 : undefined)],
     ['answers 408', ({ asked }) => (asked === 2 ? 408 : undefined)],
@@ -158,9 +161,9 @@ describe('costs time and no record: a destination that', () => {
 
 describe('ends the run as failed, with no record counted as failed, and where to go on: a destination that', () => {
   test.each<[string, string, Refuse, RegExp]>([
-    ['is dead for good', 'Short', ({ asked }) => (asked > 2 ? 503 : undefined), /unavailable since/],
+    ['is down for good', 'Short', ({ asked }) => (asked > 2 ? 503 : undefined), /unavailable since/],
     [
-      'is dead for longer than patience',
+      'is down for longer than patience',
       'Patient',
       ({ asked }) => (asked > 2 ? 'reset' : undefined),
       /since/,
@@ -181,7 +184,7 @@ describe('ends the run as failed, with no record counted as failed, and where to
   });
 });
 
-describe('are kept with their bytes, and told: records that', () => {
+describe('are kept with their bytes, and reported: records that', () => {
   test('the destination refuses, each of them alone', async () => {
     refuse(({ ids }) => (ids.some(id => id % 100 === 7) ? 422 : undefined));
     const detail = await run('Plain');
@@ -207,7 +210,7 @@ describe('are kept with their bytes, and told: records that', () => {
     expectAll(detail);
   });
 
-  test('have a number that a double does not hold, unless the runtime carries it through a module exactly', async () => {
+  test('have a number that a double cannot hold, unless the runtime carries it through a module exactly', async () => {
     const line = '{"id":0,"n":12345678901234567890,"d":1.797e309,"z":-0}';
     file(`${line}\n{"id":1}`);
     const detail = await run('Mapped');
@@ -354,7 +357,7 @@ test('a killed worker repeats what was in flight, and nothing that had its secon
   expect(new Set(keys).size).toBe(keys.length - 1);
 });
 
-test('the same start three times at once, and again after its end: one run, which is told again', async () => {
+test('the same start three times at once, and again after its end: one run, whose end is reported again', async () => {
   const webhookId = 'wh-same';
   await Promise.all(Array.from({ length: 3 }, () => runners.run('Plain', { webhook_id: webhookId })));
   const detail = await ended(webhookId, 'Plain', true);
@@ -367,7 +370,7 @@ test('the same start three times at once, and again after its end: one run, whic
   expectAll(detail);
 });
 
-test('messages that come twice, late and out of order make no second run, also over slices', async () => {
+test('messages that come twice, late and out of order make no second run, even across slices', async () => {
   const first = runners.message({ startedAt: fastClock.now() });
   const { webhook_id: webhookId } = first.request;
   const logged = (text: string, state = '') =>
@@ -410,7 +413,7 @@ test('four runs at once share one pace', async () => {
   expect(await runners.nextPlace('Paced')).toBeGreaterThanOrEqual(begin + requests * 200);
 });
 
-test('a cancelled run ends, says how far it came, and the platform hears failed', async () => {
+test('a cancelled run ends, says how far it got, and the platform is sent failed', async () => {
   const request = { webhook_id: 'wh-cancel' };
   let cancelled: Promise<Response> | undefined;
   runners.host.onBatch = (_, response) => {
@@ -430,7 +433,7 @@ test('a cancelled run ends, says how far it came, and the platform hears failed'
   });
 });
 
-test('a new API key counts at once, and one that was put away is refused within a minute', async () => {
+test('a new API key counts at once, and one that was removed is refused within a minute', async () => {
   const statusOf = async (key: string) =>
     (await startRun(runners.output('PlainUrl'), runners.request('wh-key'), key)).status;
   expect([await statusOf('new-key'), await statusOf(API_KEY)]).toEqual([401, 202]);

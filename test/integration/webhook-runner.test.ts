@@ -76,7 +76,7 @@ test('the command `webhook-run` starts a run of a file of its own, and follows i
 });
 
 describe('without faults', () => {
-  test('every record arrives exactly once, in order, byte by byte, and the platform hears running, then succeeded', async () => {
+  test('every record arrives exactly once, in order, byte by byte, and the platform is sent running, then succeeded', async () => {
     const webhookId = await run('Plain');
     expect(await end(webhookId)).toMatchObject({ state: 'succeeded', progress: 1, errors: [], reason: '' });
     expect(runners.statesOf(webhookId)).toEqual(['running', 'succeeded']);
@@ -90,7 +90,7 @@ describe('without faults', () => {
     expect(runners.idsReceived).toEqual(allIds.slice(2950));
   });
 
-  test('a batch that is refused once is taken in halves; a broken record is kept and told', async () => {
+  test('a batch that is refused once is taken in halves; a broken record is kept and reported', async () => {
     runners.host.behave({ status: 422, times: 1 });
     expect(await end(await run('Plain'))).toMatchObject({ state: 'succeeded', reason: '' });
     expect(runners.idsReceived).toEqual(allIds);
@@ -104,7 +104,7 @@ describe('without faults', () => {
 });
 
 describe('what cannot be done', () => {
-  test('is reported as failed, and lies in the dead-letter queue with its reason', async () => {
+  test('is reported as failed, and is in the dead-letter queue with its reason', async () => {
     const message = runners.message({ lastReportAt: Date.now() }, MAX_HOPS + 1);
     await runners.send('Plain', message);
     const reason = `The run was given up after ${MAX_HOPS} slices.`;
@@ -114,7 +114,7 @@ describe('what cannot be done', () => {
     expect(runners.host.batches).toEqual([]);
   });
 
-  test('a message that is no run goes straight there', async () => {
+  test('a message that is not a run goes straight there', async () => {
     await runners.send('Dry', 'nonsense');
     await eventually(async () => (await runners.queued('Dry')) === 0);
     expect(await runners.deadLetters('Dry')).toContainEqual({
@@ -174,7 +174,7 @@ describe('other destinations', () => {
     expect(Messages[0].MessageAttributes?.idempotency_key?.StringValue).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  test('a function is invoked with each batch, and the records it names as failed are told', async () => {
+  test('a function is invoked with each batch, and the records it names as failed are reported', async () => {
     const last = await end(await run('ToLambda'));
     expect(last).toMatchObject({ state: 'succeeded', reason: '3 of 3000 records failed.' });
     expect(last!.errors[0]).toMatch(/no seven/);
@@ -218,7 +218,7 @@ test('the end of a run is one event, with the counts and the queue of the runner
   expect(detail.failedRecords).toMatchObject({ prefix: expect.stringContaining(webhookId) });
 });
 
-test('what was granted is used: a run, and a message that is no run, need every action', async () => {
+test('what was granted is used: a run, and a message that is not a run, need every action', async () => {
   const { system } = runners.running;
   const broken = { data_url: runners.host.fileUrl('people-with-errors.ndjson') };
   const runId = runIdOf(runners.request(await run('Plain', { ...broken, webhook_id: 'wh-broken' }), broken));

@@ -21,7 +21,7 @@ describe('a log', () => {
     return lines;
   };
 
-  test('is one JSON object a line, with the fields of its requests', () => {
+  test('is one JSON object per line, with the fields of its requests', () => {
     expect(JSON.parse(write('INFO')[0])).toEqual({
       timestamp: expect.stringMatching(/Z$/),
       level: 'INFO',
@@ -72,7 +72,7 @@ describe('metrics', () => {
     return lines.map(line => JSON.parse(line) as Record<string, unknown>);
   };
 
-  test('are in the line that tells what they measure, of the same moment', () => {
+  test('are in the line that says what they measure, of the same moment', () => {
     const [line] = written('INFO');
     expect(line).toEqual({
       timestamp: expect.stringMatching(/Z$/),
@@ -102,7 +102,7 @@ test('values are described, never shown', () => {
   ]);
 });
 
-test('the system clock tells the time', () => {
+test('the system clock gives the time', () => {
   const before = Date.now();
   expect(systemClock.now()).toBeGreaterThanOrEqual(before);
 });

@@ -23,7 +23,7 @@ describe('printable', () => {
   });
 });
 
-test('what a log says of an error names no address', () => {
+test('what a log says about an error names no address', () => {
   expect(errorFields(new RangeError('GET HTTPS://host/x?token=1 failed'))).toEqual({
     error: 'RangeError',
     reason: 'GET a URL failed',

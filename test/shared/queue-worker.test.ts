@@ -63,7 +63,7 @@ describe('a queue worker', () => {
     });
   });
 
-  test('warns only, of what it was told to expect', async () => {
+  test('only warns about what it was told to expect', async () => {
     const { failed, lines } = worker({
       work: () => Promise.reject(new RangeError('taken over')),
       isExpected: error => error instanceof RangeError,
@@ -72,7 +72,7 @@ describe('a queue worker', () => {
     expect(lines[0]).toMatchObject({ level: 'WARN', error: 'RangeError' });
   });
 
-  test('hands over how often the message was received', async () => {
+  test('passes on how often the message was received', async () => {
     const attempts: number[] = [];
     const { failed } = worker({
       work: async (_, { attempt }) => (attempts.push(attempt), 'done' as Verdict),
@@ -81,7 +81,7 @@ describe('a queue worker', () => {
     expect(attempts).toEqual([3]);
   });
 
-  test('gives what is no message of ours to `unreadable`, never to `work`', async () => {
+  test('passes what is not a message of ours to `unreadable`, never to `work`', async () => {
     const seen: unknown[] = [];
     const { failed } = worker({
       work: async () => (seen.push('work'), 'done' as Verdict),
@@ -100,7 +100,7 @@ describe('a queue worker', () => {
     expect(lines[0]).toMatchObject({ level: 'ERROR', messageId: 'a', reason: 'no dead letters' });
   });
 
-  test('cleans up around every message, also where it fails', async () => {
+  test('cleans up around every message, even where it fails', async () => {
     const steps: string[] = [];
     const { failed } = worker({
       work: async (_, { record: { messageId } }) => {

@@ -1,4 +1,4 @@
-/** The one way in which handlers read secrets. */
+/** The one way that handlers read secrets. */
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { startStack } from 'cdk-localhost/testing/stack';
@@ -44,7 +44,7 @@ describe('a secret to show', () => {
     expect(await secret(true)).toBe('third');
   });
 
-  test('that cannot be read is asked for again, and the value from before counts for an hour', async () => {
+  test('that cannot be read is asked for again, and the last value counts for an hour', async () => {
     const failed = new Error('throttled');
     const { state, secret } = fixture([failed, 'value', failed, failed]);
     await expect(secret()).rejects.toThrow('throttled');

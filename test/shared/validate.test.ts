@@ -44,7 +44,7 @@ describe("a mistake in a block's props is one kind of error, wherever it is made
   });
 });
 
-describe('a wrong type, which JavaScript lets through, is told as such', () => {
+describe('a wrong type, which JavaScript lets through, is reported as such', () => {
   test.each<[string, () => unknown, RegExp]>([
     [
       'a text for a number',

@@ -300,7 +300,7 @@ describe('a code that expires', () => {
   });
 });
 
-describe('a record of the version before', () => {
+describe('a record of the previous version', () => {
   const old = (key: string, expires: number) =>
     client.send(
       new PutItemCommand({
@@ -323,7 +323,8 @@ describe('a record of the version before', () => {
     });
   });
 
-  // Written for a window of 100 s where codes live 40 s: it answered for 60 s with a code that was somebody else's by then.
+  // Written for a window of 100 s where codes live 40 s: it answered for 60 s with a code that was somebody
+  // else's by then.
   test('ends with its codes, although it was kept longer', async () => {
     await old('old2', NOW + 61);
     const shortLived = store({ expiring: true, oldRecordExcess: 60 });
@@ -342,7 +343,8 @@ describe('a record of the version before', () => {
   });
 });
 
-// The SDK's retries share a quota of 500 tokens a client, which drains: measured, 42 and 53 of 200 requests failed.
+// The SDK's retries share a quota of 500 tokens a client, which drains: measured, 42 and 53 of 200 requests
+// failed.
 test.each([0.1, 0.4])(
   'of 200 requests none fails, and none counts twice, where %d of all answers are lost',
   async share => {

@@ -60,7 +60,7 @@ const handle = (records: DynamoDBRecord[], withCodes = false, remaining = 60_000
 const types = () => put.flat().map(({ type }) => type);
 const ids = (...values: string[]) => ({ SS: values });
 
-describe('what the bus hears', () => {
+describe('what the bus gets', () => {
   test.each<[string, Item | undefined, Item | undefined, string[]]>([
     ['a new code', undefined, {}, ['CodeIssued']],
     ['a code that was brought in', undefined, { Imported: { BOOL: true } }, ['CodeImported']],
@@ -87,7 +87,7 @@ describe('what the bus hears', () => {
     expect(put[0][0].detail.expired).toBe(expired);
   });
 
-  test('a record that the CLI has printed is put again as the same event', async () => {
+  test('a record that the CLI has printed is published again as the same event', async () => {
     const given = record('ABC', undefined, {});
     await handle([given]);
     await handle([
@@ -144,7 +144,7 @@ describe('order, and what comes again', () => {
       log: createLog('INFO', () => undefined),
       rules: { maxRedemptions: 1, withCodes: false, sha256: text => text },
     })({ Records: records }, { ...lambdaContext, getRemainingTimeInMillis: () => answers.shift() ?? 1 });
-    expect(put).toHaveLength(1); // one call at least, or it would never get on
+    expect(put).toHaveLength(1); // at least one call, or it would never make progress
     expect(batchItemFailures).toEqual([{ itemIdentifier: records[10].dynamodb!.SequenceNumber }]);
   });
 
@@ -253,7 +253,7 @@ describe('the construct', () => {
     );
   });
 
-  test('a rule hears of this table only, also where another stack has made it', () => {
+  test('a rule gets events of this table only, even where another stack has made it', () => {
     const { stack, codes } = made();
     codes.onCodeEvent('Redeemed', { eventPattern: { detailType: ['CodeRedeemed'] } });
     Template.fromStack(stack).hasResourceProperties('AWS::Events::Rule', {

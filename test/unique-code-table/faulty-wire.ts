@@ -2,7 +2,10 @@ import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readBody } from 'cdk-localhost/server';
 
-/** The same numbers each time, so that a failure comes again. https://en.wikipedia.org/wiki/Linear_congruential_generator */
+/**
+ * The same numbers each time, so that a failure comes again.
+ * https://en.wikipedia.org/wiki/Linear_congruential_generator
+ */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -11,7 +14,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** Stands before the table and does to its answers what a test tells it. */
+/** Sits in front of the table and does to its answers what a test asks for. */
 export class FaultyWire {
   public fault?: (response: http.ServerResponse, forward: () => Promise<void>) => Promise<void>;
   /** Does so to every answer, as long as it is set. */

@@ -320,7 +320,7 @@ describe('a principal', () => {
     expect((await other('{}')).body).toEqual(second.body);
   });
 
-  test('whom the authorizer does not name cannot send a key: it would be shared', async () => {
+  test('a caller whom the authorizer does not name cannot send a key: it would be shared', async () => {
     const { status, body } = await as({ lambda: { plan: 'gold' } })('{}');
     expect([status, body]).toEqual([
       400,
@@ -350,14 +350,14 @@ describe('a repeated request', () => {
     expect(await headers()).toHaveProperty('idempotent-replayed', 'true');
   });
 
-  test('is judged by what was sent, also over a deployment that changed the default length', async () => {
+  test('is judged by what was sent, even across a deployment that changed the default length', async () => {
     const first = await http('{}', { 'idempotency-key': 'k' });
     ports = { ...ports, rules: { ...ports.rules, format: CodeFormat.of({ length: 12 })._format } };
     expect(await http('{}', { 'idempotency-key': 'k' })).toEqual(first);
     expect((await http('{"length":12}', { 'idempotency-key': 'k' })).status).toBe(422);
   });
 
-  test('of the version before is known, whatever the default length was then', async () => {
+  test('of the previous version is known, whatever the default length was then', async () => {
     const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
     const old = (length: number) => ({
       keyHash: sha256('old'),

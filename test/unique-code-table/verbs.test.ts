@@ -251,7 +251,7 @@ describe('redeem', () => {
 });
 
 describe('roll back', () => {
-  test('frees the code for another redemption, and that one counts never again', async () => {
+  test('frees the code for another redemption, and never counts again', async () => {
     const code = await newCode();
     const { redemptionId } = await call('redeem', { code, idempotencyKey: 'one' });
     const rolledBack = await post('rollBack', { code, redemptionId, reason: 'cancelled' });
@@ -291,7 +291,8 @@ describe('revoke and reinstate', () => {
   });
 });
 
-// 61 of them ended in a time-out, when the SDK's retries ran into each other. Here no deadline comes, as the clock stands still.
+// 61 of them ended in a time-out, when the SDK's retries ran into each other. Here no deadline comes, as the
+// clock stands still.
 test('a hundred requests that race with one key all get one answer', async () => {
   const answers = await Promise.all(
     Array.from({ length: 100 }, () => post('issue', {}, { 'idempotency-key': 'hundred' })),
@@ -438,7 +439,7 @@ describe('two verbs that race on one code', () => {
   const pairs = names.flatMap((one, index) => names.slice(index).map(other => [one, other] as const));
 
   test.each(pairs)('%s and %s: the outcome is that of one order of the two', async (one, other) => {
-    /** What both said and what is left in the item, for a code that was redeemed once of twice. */
+    /** What both said and what is left in the item, for a code that was redeemed once out of twice. */
     const run = async (parallel: boolean, order: readonly [string, string]): Promise<string> => {
       const code = await newCode({ maxRedemptions: 2 });
       const { redemptionId } = await call('redeem', { code, idempotencyKey: 'before' });
@@ -535,11 +536,11 @@ test('a code is live for one principal at any time, whatever expires, is used ag
   expect(owners.size).toBeGreaterThan(10);
 });
 
-describe('a table of the version before', () => {
+describe('a table of the previous version', () => {
   const put = (item: Record<string, { S: string } | { N: string }>) =>
     direct.send(new PutItemCommand({ TableName: TABLE_NAME, Item: item }));
 
-  test('works on: its codes are read, redeemed, revoked and listed', async () => {
+  test('keeps working: its codes are read, redeemed, revoked and listed', async () => {
     const end = String(Math.floor(now / 1000) + 600);
     const beside = {
       CreatedOn: { S: '2026-11-01T00:00:00.000Z' },

@@ -11,8 +11,9 @@ import { CodeFormat, CodeVerb, UniqueCodeTable } from '../../src';
 import { lambdaContext } from '../events';
 
 /**
- * The bundle of the version before and that of this one at one table, as while a deployment is rolled out or back. The old one is the
- * issuing handler of commit 6c76616, which `git archive` and esbuild made a file of (`--external:@aws-sdk/*`, as in Lambda's runtime).
+ * The bundle of the previous version and that of this one on one table, as while a deployment is rolled out
+ * or back. The old one is the issuing handler of commit 6c76616, which `git archive` and esbuild made a file
+ * of (`--external:@aws-sdk/*`, as in Lambda's runtime).
  */
 const OLD = path.join(__dirname, 'fixtures', 'issue-of-the-version-before.js.txt');
 

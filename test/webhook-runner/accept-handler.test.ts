@@ -1,4 +1,6 @@
-/** The API of runs: started, looked at, cancelled, replayed. The table, the queue and the clock are passed in. */
+/**
+ * The API of runs: started, looked at, cancelled, replayed. The table, the queue and the clock are passed in.
+ */
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createHandler, type Ports } from '../../lambda-src/webhook-runner/accept/handler';
@@ -71,7 +73,7 @@ describe('the key', () => {
     expect(sent).toEqual([]);
   });
 
-  test('of before a rotation is taken, and one that was changed a moment ago', async () => {
+  test('from before a rotation is taken, and one that was changed a moment ago', async () => {
     keys = async fresh => (fresh ? ['newest', 'new'] : ['new', 'key']);
     expect((await call(of(ROUTE.get))).status).toBe(404);
     expect((await call({ ...of(ROUTE.get), headers: { 'x-api-key': 'newest' } })).status).toBe(404);
@@ -98,7 +100,7 @@ describe('a start', () => {
     expect([...runs.keys()]).toEqual([first.body.run_id]);
   });
 
-  test('that is none is 400 with what to change, and no run', async () => {
+  test('that is invalid is 400 with what to change, and no run', async () => {
     expect(await call({ routeKey: ROUTE.start, body: '{}' })).toMatchObject({ status: 400 });
     expect([sent, runs.size]).toEqual([[], 0]);
   });

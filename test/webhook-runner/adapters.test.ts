@@ -35,7 +35,9 @@ import {
 } from '../../src/webhook-runner/contract';
 import { environmentAt, environmentOf } from '../shared/aws/environment';
 
-/** The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses. */
+/**
+ * The adapters to AWS: against the stand-ins, and against a server that answers as AWS does when it refuses.
+ */
 const SECRET = 'hunter2';
 const request: RunRequest = {
   webhook_id: 'wh-1',
@@ -299,7 +301,7 @@ describe('where AWS refuses', () => {
     ).toEqual({ kind, reason: `the event bus refused the batch: ${ErrorCode}` });
   });
 
-  test.each(destinations)('%s: an abort is no answer of the destination', async (_, destination) => {
+  test.each(destinations)('%s: an abort is not an answer of the destination', async (_, destination) => {
     answer = { status: 500, body: {} };
     await expect(
       deliverTo(
@@ -328,7 +330,7 @@ test('the pace in the table: places of all runs follow one another, none before 
   expect(await places().take(1, 200, Infinity)).toEqual({ at: now });
 });
 
-test('where a gzip file is taken up: kept beside the run, not written over by who has lost the lease, and forgotten', async () => {
+test('where a gzip file is resumed: kept beside the run, not overwritten by a holder that has lost the lease, and forgotten', async () => {
   const points = (epoch: number) =>
     dynamodbPoints(
       jsonClient(DYNAMODB, 'quick', environmentOf(stack, 'dynamodb')),
@@ -360,7 +362,7 @@ describe('a run in the table', () => {
   };
   const start = (hop = 0, startedAt = 5) => ({ hop, startedAt, webhookId: 'wh-1' });
 
-  test('is held by one at a time; who comes after its end goes on at the saved checkpoint', async () => {
+  test('is held by one at a time; the next holder goes on at the saved checkpoint', async () => {
     expect(await runs().acquire('run-1', start(), now + 1000)).toEqual({ epoch: 1, attempt: 0 });
     expect(await runs().acquire('run-1', start(), now + 1000)).toBe('busy');
     await runs().save('run-1', 1, checkpoint(7), now + 1000);
@@ -391,7 +393,7 @@ describe('a run in the table', () => {
     expect(await runs().acquire('run-2', start(2), now + 1000)).toBe('stale');
   });
 
-  test('that is started again is the same while it goes on, tells its end when it succeeded, and is begun anew when it failed', async () => {
+  test('that is started again is the same while it goes on, reports its end when it succeeded, and is started anew when it failed', async () => {
     await runs().acquire('run-4', start(), now + 1000);
     expect(await runs().acquire('run-4', start(0, 6), now + 1000)).toBe('same');
     await runs().end('run-4', 1, checkpoint(3), 'failed');

@@ -84,14 +84,14 @@ export class RedshiftDataStandIn extends StandIn {
   public rows: Row[] = [];
   /** Statements never end by themselves. */
   public hangs = false;
-  /** What the transactions end with, instead of being carried out. */
+  /** What the transactions end with, instead of being executed. */
   public failAll: string | undefined;
   public readonly cancelled: string[] = [];
   public transactions = 0;
   private readonly statements = new Map<string, Statement>();
   private readonly tokens = new Map<string, string>();
   private readonly described = new Set<string>();
-  /** Why a record is refused, as Redshift says it. */
+  /** Why a record is refused, in Redshift's words. */
   public refuse: (record: Record<string, unknown>) => string | undefined = () => undefined;
 
   protected answer(operation: string, input: Record<string, unknown>): object {
@@ -219,7 +219,10 @@ export interface SentMessage {
   readonly Context: Record<string, string>;
 }
 
-/** SendTextMessage of End User Messaging: numbers in E.164 format are sent to, others refused. No opt-outs, no spend limit, no delivery. */
+/**
+ * SendTextMessage of End User Messaging: numbers in E.164 format are sent to, others refused. No opt-outs, no
+ * spend limit, no delivery.
+ */
 export class EndUserMessagingStandIn extends StandIn {
   public readonly sent: SentMessage[] = [];
 
@@ -237,7 +240,10 @@ export class EndUserMessagingStandIn extends StandIn {
   }
 }
 
-/** PutProfileObject of Customer Profiles, for an object type whose UNIQUE key is `user_id`. Makes no profiles out of the objects. */
+/**
+ * PutProfileObject of Customer Profiles, for an object type whose UNIQUE key is `user_id`. Makes no profiles
+ * out of the objects.
+ */
 export class CustomerProfilesStandIn extends StandIn {
   public readonly objects = new Map<string, unknown>();
 

@@ -8,7 +8,7 @@ import type { Checkpoint } from '../../src/webhook-runner/contract';
 
 const KB = 1024;
 
-/** A host that delivers so many kilobytes a second, by the harness's clock. */
+/** A host that delivers a number of kilobytes a second, by the harness's clock. */
 function slowly(harness: Harness, kilobytes: number): { bytes: number } {
   const read = { bytes: 0 };
   harness.throughNetwork = ({ body, ...answer }) => {
@@ -82,7 +82,7 @@ describe('gzip', () => {
     });
   });
 
-  test('is passed over up to batch_offset in slices that get on as well', async () => {
+  test('is skipped up to batch_offset in slices that make progress as well', async () => {
     await use({ batchOffset: 5_990 }, async harness => {
       gzipped(harness);
       slowly(harness, 15);
@@ -93,7 +93,7 @@ describe('gzip', () => {
     });
   });
 
-  test('is taken up from a point that was kept before a kill', async () => {
+  test('is resumed from a point that was kept before a kill', async () => {
     await use({}, async harness => {
       const size = gzipped(harness);
       slowly(harness, 15);
@@ -206,7 +206,7 @@ describe('zstd', () => {
     ['cut off', Buffer.concat(FRAMES).subarray(0, -1)],
     ['followed by something else', Buffer.concat([...FRAMES, Buffer.from('and so on')])],
     ['damaged', Buffer.concat([FRAMES[0].map((byte, i) => (i === 60 ? 255 - byte : byte)), FRAMES[1]])],
-  ])('that is %s is no whole file', async (_what, content) => {
+  ])('that is %s is not a whole file', async (_what, content) => {
     await Harness.use({ content }, async harness => {
       harness.host.encoding = 'zstd';
       expect((await harness.toEnd()).outcome).toMatchObject({

@@ -12,7 +12,10 @@ import { createConnect } from '../../lambda-src/webhook-runner/adapters/connecti
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
 import { DEFAULT_SETTINGS, type DestinationSettings } from '../../src/webhook-runner/contract';
 
-/** Destinations that want to know who is asking: a real TLS server that demands a certificate, and one that checks signatures. */
+/**
+ * Destinations that want to know who is asking: a real TLS server that demands a certificate, and one that
+ * checks signatures.
+ */
 let server: http.Server;
 let url: string;
 let received: string[];
@@ -109,12 +112,12 @@ describe('a client certificate', () => {
     expect(received).toEqual(['client']);
   });
 
-  test('that is refused is read anew at once', async () => {
+  test('that is refused is read again at once', async () => {
     expect(await deliverWith(STRANGE, SECRET)).toEqual({ kind: 'delivered' });
     expect(received).toEqual(['client']);
   });
 
-  test('that a server cuts off without a word looks like an outage', async () => {
+  test('that a server cuts off silently looks like an outage', async () => {
     expect(await deliverWith(STRANGE)).toEqual({
       kind: 'unavailable',
       reason: expect.stringMatching(/^POST https:\/\/127\.0\.0\.1:\d+: (ECONNRESET|EPIPE)$/),

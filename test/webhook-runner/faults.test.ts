@@ -528,7 +528,7 @@ describe('a source', () => {
 });
 
 describe('batch_offset', () => {
-  test.each([0, 1, 4, 9, 10, 99])('%i starts at that record, over slices as well', async batchOffset => {
+  test.each([0, 1, 4, 9, 10, 99])('%i starts at that record, across slices as well', async batchOffset => {
     for (const perSlice of [1, Infinity]) {
       await Harness.use({ content: ndjson(10), settings: { batchSize: 3 }, batchOffset }, async harness => {
         const end = await harness.toEnd(perSlice);

@@ -11,7 +11,7 @@ interface Options {
   readonly spacing?: number;
 }
 
-/** As a source does it: pieces that are written over once they were handed out. */
+/** As a source does it: pieces that are overwritten once they have been returned. */
 function inflate(file: Buffer, { chunk = 65_536, point, onPoint = () => {}, spacing }: Options = {}): Buffer {
   const inflater = new Inflater(point, onPoint, spacing);
   const pieces: Buffer[] = [];
@@ -118,12 +118,12 @@ describe('members', () => {
     ['letters', Buffer.from('and so on')],
     ['another member that is damaged', Buffer.from([0x1f, 0x8c, 8, 0, 0, 0, 0, 0, 0, 3])],
     ['half a magic number', Buffer.from([0x1f])],
-  ])('behind which %s stand are no whole file', (_what, garbage) => {
+  ])('followed by %s are not a whole file', (_what, garbage) => {
     expect(() => inflate(Buffer.concat([zlib.gzipSync(RECORDS), garbage]))).toThrow(InflateError);
   });
 });
 
-test('a file that is cut off anywhere is no whole file', () => {
+test('a file that is cut off anywhere is not a whole file', () => {
   const content = Buffer.from(ndjson(20));
   for (const options of [{}, { level: 0 }, { strategy: zlib.constants.Z_FIXED }]) {
     const file = zlib.gzipSync(content, options);
@@ -167,7 +167,7 @@ test('content of any kind goes through, at any level', () => {
   }
 });
 
-test('noise is no gzip file', () => {
+test('noise is not a gzip file', () => {
   for (let i = 0; i < 300; i += 1) {
     const noise = Buffer.concat([Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]), seeded(i + 1, 500)]);
     expect(() => inflate(noise)).toThrow(InflateError);

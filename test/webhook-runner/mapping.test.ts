@@ -430,7 +430,7 @@ describe('records that are no good', () => {
   );
 });
 
-test('the memory of a batch is used again when it is released, not before', () => {
+test('the memory of a batch is reused when it is released, not before', () => {
   const assembler = new BatchAssembler(
     {
       batchSize: 3,

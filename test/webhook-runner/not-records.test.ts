@@ -5,7 +5,7 @@ import { lambdaDestination } from '../../lambda-src/webhook-runner/adapters/lamb
 import { BatchAssembler } from '../../lambda-src/webhook-runner/core/batch-assembler';
 import type { LambdaBatch, MappingStep } from '../../src/webhook-runner/contract';
 
-/** What is no record is kept from the destination, whatever becomes of records. */
+/** What is not a record is kept from the destination, whatever becomes of records. */
 const MAPPINGS: Record<string, Parameters<typeof Harness.create>[0]['mapping']> = {
   'no mapping': undefined,
   steps: [{ op: 'set', field: 'type', value: 'track' }] satisfies MappingStep[],
@@ -20,7 +20,7 @@ describe.each(Object.entries(MAPPINGS))('with %s', (_kind, mapping) => {
     ['a JSON array on one line', '[{"id":1},{"id":2}]'],
     ['one JSON text over several lines', '{\n  "id": 1,\n  "name": "n"\n}'],
     ['texts and numbers', '"a"\n1\ntrue\nnull\n'],
-  ])('%s ends the run as failed, says that it is no NDJSON, and nothing is sent', async (_, content) => {
+  ])('%s ends the run as failed, says that it is not NDJSON, and nothing is sent', async (_, content) => {
     await Harness.use({ content, mapping }, async harness => {
       await harness.toEnd();
       expect(harness.sink.received).toEqual([]);

@@ -33,7 +33,7 @@ function memoryPlaces(now: () => number): SharedPlaces {
   };
 }
 
-/** A whole run in simulated time, over slices of five minutes that hand their checkpoint on as JSON. */
+/** A whole run in simulated time, over slices of five minutes that pass their checkpoint on as JSON. */
 async function simulate(scene: Scene) {
   const time = new VirtualTime(scene.lateness);
   const line = Buffer.from('{"a":1}\n');
@@ -152,7 +152,7 @@ describe('the rate', () => {
     expect(checkpoint.outcome?.state).toBe('succeeded');
   });
 
-  test('is one for all runs, also where they come and go', async () => {
+  test('is one for all runs, even where they come and go', async () => {
     const time = new VirtualTime();
     const places = memoryPlaces(time.now);
     const begin = time.time;
@@ -177,7 +177,7 @@ describe('the rate', () => {
     }
   });
 
-  test('takes no place that lies beyond the end of the slice', async () => {
+  test('takes no slot beyond the end of the slice', async () => {
     let now = 1000;
     const pace = sharedPace(
       60,

@@ -54,7 +54,7 @@ interface Statement {
   readonly Condition?: unknown;
 }
 
-/** What the role of a destination function may, but for its own log. */
+/** What the role of a destination function may do, except for its own log. */
 function statementsOf(template: Template, role: string): Statement[] {
   const policies = Object.values(template.findResources('AWS::IAM::Policy')) as {
     Properties: { Roles: { Ref: string }[]; PolicyDocument: { Statement: Statement[] } };

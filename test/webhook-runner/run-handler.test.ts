@@ -235,7 +235,7 @@ describe('metrics', () => {
     expect(metrics).toEqual([expect.objectContaining({ RecordsDelivered: 1, RunsFailed: 0 })]);
   });
 
-  test('of many latencies a hundred are told, from the beginning of the slice to its end', () => {
+  test('of many latencies a hundred are reported, from the beginning of the slice to its end', () => {
     let seed = 1;
     const meter = new RunMeter(() => {
       seed = (seed * 16807) % 2147483647;
@@ -258,7 +258,7 @@ test('a slice that does not end sends its checkpoint on, and waits nine minutes 
   expect(reports.map(({ state }) => state)).toEqual(['running']);
 });
 
-test('who takes over begins at the saved checkpoint', async () => {
+test('an invocation that takes over begins at the saved checkpoint', async () => {
   lease = {
     epoch: 2,
     attempt: 0,
@@ -343,7 +343,7 @@ test('the last receive reports failed even where the leases are what is broken',
   expect(dead).toHaveLength(1);
 });
 
-test('who has lost the run to another one does not tell its end', async () => {
+test('an invocation that has lost the run to another one does not report its end', async () => {
   loseLeaseAt = 'save';
   expect(await handle()).toEqual(AGAIN);
   expect(reports.map(({ state }) => state)).toEqual(['running']);
@@ -355,7 +355,7 @@ test('a chain of too many slices is ended', async () => {
 });
 
 test.each(['nonsense', '{}', 'null', '{"request":{"webhook_id":"x"},"checkpoint":{"version":3},"hop":0}'])(
-  '%s is no run',
+  '%s is not a run',
   async body => {
     expect(await handle(body)).toEqual(DONE);
     expect(dead).toEqual([{ body, reason: 'The message is not a run.' }]);
@@ -367,7 +367,7 @@ test.each([
   ['rejects', 'late', 'late'],
   ['throws what has no text', Object.create(null), 'it threw'],
 ])(
-  'a mapping that %s when it is loaded ends the run at once: the platform hears why',
+  'a mapping that %s when it is loaded ends the run at once: the platform is told why',
   async (_, what, why) => {
     loadMapper = () => {
       if (what instanceof Promise) return what;

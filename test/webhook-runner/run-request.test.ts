@@ -71,7 +71,7 @@ describe('a refusal says what to change', () => {
     expect(parse(change)).toEqual({ message });
   });
 
-  test.each(['', '[]', 'null', '5', '{', '"x"'])('%j is no object', body => {
+  test.each(['', '[]', 'null', '5', '{', '"x"'])('%j is not an object', body => {
     expect(parseRunRequest(body, POLICY)).toEqual({ message: 'the body must be a JSON object' });
   });
 

@@ -32,7 +32,10 @@ export async function serve(handler: Handler): Promise<LocalServer> {
   };
 }
 
-/** A data host: one file with ETag, Range and If-Match, written in chunks of a given size, that can be told to fail. */
+/**
+ * A data host: one file with ETag, Range and If-Match, written in chunks of a given size, that can be made to
+ * fail.
+ */
 export class FileHost {
   public content: Buffer;
   public etag: string;

@@ -83,7 +83,7 @@ describe('a file whose end only the end of the connection shows', () => {
     },
   );
 
-  test('that is another one the second time does not end as succeeded', async () => {
+  test('that has changed the second time does not end as succeeded', async () => {
     await unframed(WHOLE, { useRange: false }, async harness => {
       harness.host.intercept = request => {
         if (request.headers.range !== undefined) harness.host.replace(ndjson(5));
@@ -97,7 +97,7 @@ describe('a file whose end only the end of the connection shows', () => {
     });
   });
 
-  test('that gets on no further ends the run, and says so', async () => {
+  test('that makes no further progress ends the run, and says so', async () => {
     await unframed(WHOLE, { cuts: [upTo(7), ...Array<number>(20).fill(0)] }, async harness => {
       const { outcome } = await harness.toEnd();
       expect(outcome).toMatchObject({

@@ -134,7 +134,7 @@ describe('roles', () => {
     });
   });
 
-  test('somebody may be let in to start runs', () => {
+  test('somebody may be allowed to start runs', () => {
     const { stack, runner, template } = create();
     runner.grantSend(new iam.Role(stack, 'Role', { assumedBy: new iam.AccountRootPrincipal() }));
     expect(actionsOf(template(), 'Role')).toContain('sqs:SendMessage');
@@ -301,10 +301,10 @@ describe('a mapping module', () => {
     [() => RecordMapping.all().set('x', undefined), /must be a JSON value/],
     [() => RecordMapping.all().pick(''), /must be a key or a JSON Pointer/],
     [() => RecordMapping.all().fromRequest('x', 'access_token'), /must not leave with the records/],
-  ])('what cannot be meant is refused (%#)', (make, message) => expect(make).toThrow(message));
+  ])('what makes no sense is refused (%#)', (make, message) => expect(make).toThrow(message));
 });
 
-describe('what cannot be meant is refused', () => {
+describe('what makes no sense is refused', () => {
   test.each<[Partial<WebhookRunnerProps>, RegExp]>([
     [{ batchSize: 0 }, /`batchSize` must be an integer from 1 to 10000, got 0/],
     [{ concurrency: 17 }, /`concurrency` must be an integer from 1 to 16/],

@@ -220,7 +220,7 @@ describe('an HTTP destination', () => {
     });
   });
 
-  test('that is not there asks for another try and names the origin only', async () => {
+  test('that is not there asks for another try and names only the origin', async () => {
     const answer = await deliver(request => request.socket.destroy(), {});
     expect(answer).toMatchObject({
       kind: 'unavailable',

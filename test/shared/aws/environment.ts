@@ -1,6 +1,6 @@
 import type { RunningStack } from 'cdk-localhost/testing/stack';
 
-/** What a function's process has for its AWS clients, of a service at this address. */
+/** What a function's environment holds for its AWS clients, for a service at this address. */
 export function environmentAt(address: string, secretAccessKey = 'local'): NodeJS.ProcessEnv {
   return {
     AWS_REGION: 'us-east-1',

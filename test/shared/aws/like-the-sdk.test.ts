@@ -272,15 +272,16 @@ describe('where ours is not like the SDK', () => {
   });
 
   test('only what a wrong clock explains is tried again while the clock is off', async () => {
-    // The SDK tries again when the difference of the clocks is another one than before, be it by a millisecond. So time stands still
-    // but while somebody waits, and passes by 100 ms then: in real time two answers may come within one millisecond.
+    // The SDK tries again when the difference of the clocks has changed, if only by a millisecond. So time
+    // stands still except while somebody waits, and then passes by 100 ms: in real time two answers may come
+    // within one millisecond.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     const script = [error('ValidationException', 400, {}, skewed(2))];
     expect((await ended(calls.get.sdk, script)).requests).toHaveLength(3);
     expect((await ended(calls.get.ours, script)).requests).toHaveLength(1);
   });
 
-  test('an answer tells the time too: what is sent after it is signed with the right one', async () => {
+  test('an answer gives the time too: what is sent after it is signed with the right one', async () => {
     const behind = (minutes: number) => skewed(minutes / 60);
     const signedAt = () => {
       const [, ...parts] = /^(....)(..)(..)T(..)(..)(..)Z$/.exec(
@@ -308,7 +309,8 @@ describe('where ours is not like the SDK', () => {
       return minutes;
     };
     expect(await offsets(() => ours.call('GetItem', GET))).toEqual([0, 120, 0, 0, -180, 5]);
-    // The SDK follows small differences too, which AWS does not mind and a Date header's seconds make of nothing.
+    // The SDK follows small differences too, which AWS does not mind and a Date header's seconds make of
+    // nothing.
     expect(await offsets(() => sdk.send(new GetItemCommand(GET)))).toEqual([0, 120, 3, 3, -180, 5]);
   });
 

@@ -14,7 +14,7 @@ const server = new ScriptedServer();
 let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
-  env = { ...environmentAt(await server.listen()), AWS_MAX_ATTEMPTS: '9' }; // nobody's setting beside ours counts
+  env = { ...environmentAt(await server.listen()), AWS_MAX_ATTEMPTS: '9' }; // no setting but ours counts
 });
 afterAll(() => server.close());
 beforeEach(() => {
@@ -50,12 +50,15 @@ describe.each([
     });
     expect(server.received).toHaveLength(attempts);
     expect(waits.filter(wait => wait === answerMs)).toHaveLength(attempts);
-    // A connection that stands is used again: only the first one is waited for.
+    // An established connection is reused: only the first one is waited for.
     expect(waits.filter(wait => wait === 1000).length).toBeGreaterThanOrEqual(1);
   });
 });
 
-/** Who waits how. Where a function keeps its own pace or deadline, no client tries again behind its back: `once`, `invoke`, `upload`. */
+/**
+ * Who waits how. Where a function keeps its own pace or deadline, no client tries again behind its back:
+ * `once`, `invoke`, `upload`.
+ */
 const KINDS: Readonly<Record<string, readonly string[]>> = {
   'birthday-api': ['DYNAMODB quick', 'SECRETS_MANAGER quick'],
   'deployment-check': ['CODEDEPLOY quick', 'lambda invoke'],

@@ -17,7 +17,7 @@ export interface Received {
   readonly body: string;
 }
 
-/** Answers with what it is given, in turn; the last one again and again. */
+/** Gives the listed answers in turn, and the last one again and again. */
 export class ScriptedServer {
   public readonly received: Received[] = [];
   public script: Answer[] = [];

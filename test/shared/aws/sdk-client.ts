@@ -1,6 +1,6 @@
 import { CALL_LIMITS, type CallKind, type CallLimits } from '../../../lambda-src/shared/aws/limits';
 
-/** What the SDK is told. */
+/** How the SDK is configured. */
 interface ClientOptions {
   readonly maxAttempts: number;
   readonly requestHandler: {

@@ -123,7 +123,7 @@ describe('S3', () => {
     },
   );
 
-  test('tells what is stored as the SDK tells it, and where nothing is', async () => {
+  test('reports what is stored as the SDK does, and where nothing is', async () => {
     const head = () => s3Client('quick', process.env).headObject('zips', 'k');
     server.play({
       status: 200,
@@ -157,7 +157,7 @@ describe('S3', () => {
     });
   });
 
-  test('tells an error by its XML', async () => {
+  test('names an error from its XML', async () => {
     server.play({
       status: 412,
       body: '<?xml?><Error><Code>PreconditionFailed</Code><Message>A &lt;key&gt; &amp; more</Message></Error>',
@@ -265,7 +265,7 @@ describe('a call', () => {
   const get = (signal?: AbortSignal) =>
     jsonClient(DYNAMODB, 'quick', process.env).call('GetItem', { TableName: 't', Key: {} }, { signal });
 
-  test('ends when its signal aborts, also while it waits to try again', async () => {
+  test('ends when its signal aborts, even while it waits to try again', async () => {
     const controller = new AbortController();
     server.play('silence');
     const call = get(controller.signal);

@@ -94,7 +94,7 @@ describe('connections', () => {
         open -= 1;
         response.end('{}');
       };
-      // The first 50 wait for each other: were there fewer connections, nothing would ever be answered.
+      // The first 50 wait for each other: with fewer connections, nothing would ever be answered.
       waiting.push(answer);
       if (requests >= 50) waiting.splice(0).forEach(each => each());
     });
