@@ -157,8 +157,6 @@ export async function firstHour(
     throw new Error(`The requests of docs/languages.md are not answered as it says:\n${answers}`);
   }
   writeFileSync(path.join(folder, 'printed.txt'), printed);
-  const told = printed
-    .split('\n')
-    .filter(line => /^\x01|warn|deprecat|end-of-life|error/i.test(line));
+  const told = printed.split('\n').filter(line => /^\x01|warn|deprecat|end-of-life|error/i.test(line));
   return [...told, `$ ${up} and its requests: answered`].join('\n').replaceAll('\x01', '');
 }

@@ -2,7 +2,7 @@
  * The Go part of the mutation check: one overlay holds all mutants behind switches (instrument.go), each package's tests are compiled
  * once, a first run finds which test comes by which mutant, and then only those run, the fast ones first.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
@@ -40,20 +40,31 @@ function run(
   limit: number,
 ): Promise<Run> {
   const started = performance.now();
-  return new Promise(resolve => {
-    execFile(
-      'sh',
-      ['-c', `ulimit -v ${MOST_MEMORY}; exec "$@"`, 'sh', test.binary, ...args],
-      {
-        cwd: test.cwd,
-        env: { ...process.env, ...env },
-        timeout: Math.ceil(limit),
-        killSignal: 'SIGKILL',
-        maxBuffer: 1e8,
-      },
-      (error, stdout, stderr) =>
-        resolve({ passed: !error, output: stdout + stderr, duration: performance.now() - started }),
-    );
+  return new Promise((resolve, reject) => {
+    // A group of its own, so that what a test has started ends with it.
+    const child = spawn('sh', ['-c', `ulimit -v ${MOST_MEMORY}; exec "$@"`, 'sh', test.binary, ...args], {
+      cwd: test.cwd,
+      env: { ...process.env, ...env },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const end = () => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL');
+      } catch {
+        // It has ended, and all that it started.
+      }
+    };
+    const timer = setTimeout(end, limit);
+    const output: Buffer[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => output.push(chunk));
+    child.once('error', reject);
+    child.once('exit', end);
+    child.once('close', code => {
+      clearTimeout(timer);
+      const passed = code === 0;
+      resolve({ passed, output: Buffer.concat(output).toString(), duration: performance.now() - started });
+    });
   });
 }
 
@@ -77,8 +88,10 @@ export async function mutateGo(
     const { tests, mutants } = await build(module, folder);
     await inParallel(tests, workers, test => baseline(test, folder));
     const outcomes = new Map<Mutant, Outcome>();
-    await inParallel(mutants.filter(({ file }) => chosen(file)).reverse(), workers, async mutant => {
+    const own = mutants.filter(({ file }) => chosen(file));
+    await inParallel(own.reverse(), workers, async mutant => {
       outcomes.set(mutant, Date.now() > until ? 'not run' : await outcomeOf(mutant, tests));
+      if (outcomes.size % 100 === 0) process.stderr.write(`Go: ${outcomes.size} of ${own.length}\n`);
     });
     return outcomes;
   } finally {

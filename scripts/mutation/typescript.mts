@@ -196,6 +196,9 @@ export async function mutateTypeScript(options: TypeScriptOptions): Promise<Map<
       }
       if (Object.keys(plan).length === 0) break;
       for (const id of await carryOut(children, plan, options.until)) killed.add(id);
+      process.stderr.write(
+        `TypeScript: ${killed.size} of ${all.length} are killed after round ${round + 1}\n`,
+      );
       meetings.forEach((list, id) => {
         if (list.length === round + 1 && !killed.has(id)) outcomes.set(all[id - 1], 'survived');
       });
