@@ -139,7 +139,8 @@ class Child {
         const size = text().length;
         silent = size === seen ? silent + 1000 : 0;
         seen = size;
-        if (silent >= (plan ? LONGEST_SILENCE : 20 * LONGEST_SILENCE)) finish(false);
+        // Before its first word it loads packages; while it records, a test file has no word in between.
+        if (silent >= (plan && size > 0 ? LONGEST_SILENCE : 20 * LONGEST_SILENCE)) finish(false);
       }, 1000);
       const finish = (end: boolean) => {
         clearInterval(timer);
@@ -260,6 +261,7 @@ async function carryOut(
   const queue = Object.entries(plan).sort(([, a], [, b]) => a.length - b.length);
   await Promise.all(
     children.map(async child => {
+      let tries = 0;
       while (queue.length > 0 && Date.now() < until) {
         // Many at a time, as a run loads its packages again.
         const taken = queue.splice(-Math.max(1, Math.ceil(queue.length / 6)));
@@ -272,7 +274,8 @@ async function carryOut(
           );
           const { decided, dirty } = judge(lines, ended);
           if (dirty) child.stop();
-          if (decided.size === 0) throw new Error('The mutation check makes no progress');
+          tries = decided.size === 0 ? tries + 1 : 0;
+          if (tries === 3) throw new Error('The mutation check makes no progress');
           for (const [id, isKilled] of decided) if (isKilled) killed.add(id);
           rest = new Map(open.map(([file, list]) => [file, list.filter(({ id }) => !decided.has(id))]));
         }
