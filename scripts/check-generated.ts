@@ -73,7 +73,7 @@ function compilePages(copy: string, pages: string[]): number {
       include: ['*.ts'],
     }),
   );
-  run(bin('tsc'), ['-p', folder], copy);
+  run(process.execPath, [path.join(ROOT, 'node_modules/typescript-native/bin/tsc'), '-p', folder], copy);
   return count;
 }
 
