@@ -523,9 +523,9 @@ const NOT_UNIT = [
   'test/scripts/**',
   'test/*.test.ts',
   'test/crash-reporter-layer/{layer,publish-layer,scenarios,transport}.test.ts',
-  'test/git-push-pipeline/{fetch-and-zip,hostile-packs,wiring,zip-writer}.test.ts',
-  'test/webhook-runner/{recipe-functions,wiring}.test.ts',
-  'packages/local/test/{aws-cli,event-bridge,event-source-mappings,extensions,lambda}.test.ts',
+  'test/git-push-pipeline/{fetch-and-zip,hostile-packs,pack-fuzz,partial-fetch,wiring,zip-writer}.test.ts',
+  'test/webhook-runner/{mapping-module,recipe-functions,wiring}.test.ts',
+  'packages/local/test/{aws-cli,event-bridge,event-source-mappings,extensions,lambda,package,rest-apis}.test.ts',
 ];
 const unitTests = `--exclude '${NOT_UNIT.join("' --exclude '")}'`;
 project.addTask('test:unit', {

@@ -15,14 +15,18 @@ const constructTests = [
   'test/crash-reporter-layer/attach.test.ts',
 ];
 
-/**
- * What starts functions and waits for them goes first: begun last, it would make one worker wait for the
- * other.
- */
+/** The files that take longest, most of them because they start other programs. */
+const LONG = [
+  /\/test\/(integration|demo|scripts)\//,
+  /\/(dynamodb-writer|faults|fetch-and-zip|layer|lint|mapping-module|model|pack-fuzz|package)\.test\.ts$/,
+  /\/(partial-fetch|recipes|scenarios|template|verbs)\.test\.ts$/,
+];
+
+/** Begun last, a long one would make one worker wait for the other. */
 class LongestFirst extends BaseSequencer {
   public override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const isLong = ({ moduleId }: TestSpecification) => /\/test\/(integration|demo|scripts)\//.test(moduleId);
+    const isLong = ({ moduleId }: TestSpecification) => LONG.some(long => long.test(moduleId));
     return [...sorted.filter(isLong), ...sorted.filter(file => !isLong(file))];
   }
 }
