@@ -65,4 +65,43 @@ func TestLimits(t *testing.T) {
 	for value, want := range map[string]bool{"a1b2c3d4e5f6g7h8": true, "a1b2c3d4e5f6g7h": false, "abcdefghijklmnop": false, "1234567890123456": false, "a1a1a1a1b2b2b2b2": false, "A1B2C3D4E5F6G7H8": true} {
 		redacted(New([]string{"SIGN_KEY=" + value}, nil, nil), "it is "+value, want)
 	}
+
+	// One letter is enough, and it may be the first or the last of its alphabet.
+	for _, letter := range []string{"A", "Z", "a", "z"} {
+		redacted(New([]string{"SIGN_KEY=" + letter + "12345678901234"}, nil, nil), "it is "+letter+"12345678901234", false)
+		redacted(New([]string{"SIGN_KEY=" + letter + "123456789012345"}, nil, nil), "it is "+letter+"123456789012345", true)
+	}
+
+	// Twenty digits are no card, whatever their check digit says.
+	redacted(r, "card 63040000000000000000 was", false)
+
+	// A token of three parts has twelve characters and four.
+	redacted(r, "eyJhbGciOiJI.abcd.ef", true)
+	redacted(r, "eyJhbGciOiJ.abcd.ef", false)
+	redacted(r, "eyJhbGciOiJI.abc.ef", false)
+
+	// The kind of a key stands within the 64 characters that it begins with.
+	for filler, want := range map[int]bool{37: true, 38: false} {
+		redacted(r, "-----BEGIN "+strings.Repeat("X", filler)+"PRIVATE KEY-----\nMIIB\n", want)
+	}
+}
+
+// A text may begin and end anywhere, also in the middle of a secret; and what is redacted stays as it is.
+func TestATextMayEndAnywhere(t *testing.T) {
+	r := New([]string{"MY_TOKEN=cleartxt"}, nil, nil)
+	for _, text := range []string{
+		`{"password" : "hunter22", 'token'=> 'hunter22x'} apiKey==hunter33x secret: {"a": ["hunter44x"]}`, `\"password\":\"hunter22\"`,
+		"Authorization: Bearer abcdefg8 and eyJhbGciOiJI.abcd.ef and https://user:hunter22@host/path?x=1",
+		"4111-1111-1111-1111 and 3782 822463 10005 and cleartxt and AKIAABCDEFGHIJKLMNOP",
+		"-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY----- after", "Cookie: a=b; c=d\r\nnext: line",
+	} {
+		for end := range text {
+			for _, cut := range []string{text[:end], text[end:]} {
+				once := r.Text(cut)
+				if twice := r.Text(once); twice != once {
+					t.Errorf("%q: %q and then %q", cut, once, twice)
+				}
+			}
+		}
+	}
 }
