@@ -46,7 +46,7 @@ test('the report has the layout of vegeta', () => {
   const samples = Array.from({ length: 100 }, (_, n) => sample(n * 10, n + 1));
   expect(textReport(figuresOf([...samples, sample(1000, 30_000, 0, 'no answer')], ok))).toBe(
     [
-      'Requests      [total, rate, throughput]         101, 100.00, 3.23',
+      'Requests      [total, rate, throughput]         101, 101.00, 3.23',
       'Duration      [total, attack, wait]             31s, 1s, 30s',
       'Latencies     [min, mean, 50, 90, 95, 99, max]  1ms, 347.03ms, 51ms, 91ms, 96ms, 100ms, 30s',
       'Bytes In      [total, mean]                     1010, 10.00',
@@ -58,6 +58,25 @@ test('the report has the layout of vegeta', () => {
       '',
     ].join('\n'),
   );
+});
+
+test('the report of what vegeta measured is the one that vegeta wrote', () => {
+  const { samples, report } = JSON.parse(readFileSync(path.join(__dirname, 'vegeta.json'), 'utf8')) as {
+    samples: [number, number, number, number, number][];
+    report: string[];
+  };
+  const ours = samples.map(([due, latency, code, bytesIn, bytesOut]) => ({
+    ...sample(due, latency, code),
+    bytesIn,
+    bytesOut,
+  }));
+  const lines = textReport(figuresOf(ours, ok)).split('\n');
+  const isLatency = (line: string) => line.startsWith('Latencies');
+  expect(lines.filter(line => !isLatency(line))).toEqual(report.filter(line => !isLatency(line)));
+  // Percentiles are exact here, and estimates there.
+  const [label, ...values] = lines.find(isLatency)!.split(/(?<=\]\s+)|, (?=\d)/);
+  const [theirLabel, ...theirs] = report.find(isLatency)!.split(/(?<=\]\s+)|, (?=\d)/);
+  expect([label, values[0], values[1], values[6]]).toEqual([theirLabel, theirs[0], theirs[1], theirs[6]]);
 });
 
 test.each([

@@ -1,4 +1,5 @@
 /** The figures of an attack, in the layout of vegeta's text report. https://github.com/tsenart/vegeta#report */
+import { STATUS_CODES } from 'node:http';
 import type { Sample } from './attack';
 
 export interface Figures {
@@ -35,10 +36,12 @@ export function figuresOf(samples: readonly Sample[], isSuccess: (code: number) 
   const codes: Record<string, number> = {};
   for (const { code } of samples) codes[code] = (codes[code] ?? 0) + 1;
   const failures = samples.filter(({ code, error }) => error !== undefined || !isSuccess(code));
-  const errors = new Set(failures.map(({ code, error }) => error ?? `status ${code}`));
+  const errors = new Set(
+    failures.map(({ code, error }) => error ?? `${code} ${STATUS_CODES[code] ?? ''}`.trim()),
+  );
   return {
     requests: samples.length,
-    rate: attack > 0 ? ((samples.length - 1) * 1000) / attack : samples.length,
+    rate: attack > 0 ? (samples.length * 1000) / attack : samples.length, // as vegeta counts it
     throughput: attack + wait > 0 ? (successes * 1000) / (attack + wait) : 0,
     attack,
     wait,
