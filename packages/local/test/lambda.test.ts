@@ -28,6 +28,7 @@ const FUNCTIONS: Record<string, string> = {
   Uncaught:
     'exports.handler = () => new Promise(() => setTimeout(() => { throw new RangeError("out of the loop") }, 1))',
   NoModule: 'require("not-there"); exports.handler = async () => 1',
+  NoSdk: 'require("@aws-sdk/client-not-there"); exports.handler = async () => 1',
   NoHandler: 'exports.other = async () => 1',
   Syntax: 'exports.handler = async () => {',
   InitThrows: 'throw new Error("cannot start")',
@@ -174,6 +175,13 @@ describe('a function', () => {
     const { isError, value } = await invoke(name);
     expect(isError).toBe(true);
     expect(value).toMatchObject({ errorType, errorMessage: expect.stringMatching(message) });
+  });
+
+  test('that asks for a part of the SDK that is not here is told how to get it', async () => {
+    expect((await invoke('NoSdk')).isError).toBe(true);
+    expect(running.logs.filter(line => line.includes('npm install'))).toEqual([
+      "NoSdk | Lambda's runtime has @aws-sdk/client-not-there, node_modules here does not: npm install --save-dev @aws-sdk/client-not-there",
+    ]);
   });
 
   test('may answer by callback', async () => expect((await invoke('Callback')).value).toBe('called back'));

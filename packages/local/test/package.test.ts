@@ -116,6 +116,7 @@ describe('every command', () => {
     };
     expect(words('cdk-localhost')).toMatch(/\bup\b.*\binvoke\b.*\bwebhook-run\b/);
     expect(words('cdk-localhost up')).toMatch(/--app\b.*--stack\b/);
+    expect(run(['completion', 'fish']).stdout).toContain("-n __fish_use_subcommand -f -a 'up invoke ");
   });
 
   test.each([

@@ -52,6 +52,7 @@ ${Object.entries(COMMANDS)
   .join('\n')}
 
   completion        prints a completion script for bash and zsh: source <(cdk-localhost completion)
+                    and for fish: cdk-localhost completion fish | source
 `;
 
 const completion = () => `_cdk_localhost() {
@@ -62,13 +63,21 @@ const completion = () => `_cdk_localhost() {
 complete -F _cdk_localhost cdk-localhost
 `;
 
+const fishCompletion = () => `function __cdk_localhost_options
+  set -l words (commandline -opc)
+  cdk-localhost $words[2] --help 2>/dev/null | string match -ra -- '--[a-z-]+' | sort -u
+end
+complete -c cdk-localhost -n __fish_use_subcommand -f -a '${Object.keys(COMMANDS).join(' ')}'
+complete -c cdk-localhost -n 'not __fish_use_subcommand' -a '(__cdk_localhost_options)'
+`;
+
 export async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(usage());
     return name === undefined ? 2 : 0;
   }
   if (name === 'completion') {
-    process.stdout.write(completion());
+    process.stdout.write(args[0] === 'fish' ? fishCompletion() : completion());
     return 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;

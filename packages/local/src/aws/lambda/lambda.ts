@@ -89,6 +89,10 @@ export const ACCOUNT_CONCURRENCY = 1000;
 
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
+/** What Lambda's runtime brings along, and the app has to. */
+const MISSING_SDK =
+  /"Runtime\.ImportModuleError".*Cannot find (?:module|package) '(@(?:aws-sdk|smithy)\/[\w-]+)'/s;
+
 export class Lambda implements Service {
   public readonly types = [
     EVENT_INVOKE_CONFIG,
@@ -194,6 +198,11 @@ export class Lambda implements Service {
     found.running++;
     try {
       const result = await found.pool.invoke(event, cause, requestId);
+      const [, missing] = result.isError ? (MISSING_SDK.exec(result.payload) ?? []) : [];
+      if (missing !== undefined) {
+        const hint = `Lambda's runtime has ${missing}, node_modules here does not: npm install --save-dev ${missing}`;
+        this.context.log(config.name, hint);
+      }
       return { ...result, invocation: requestId };
     } finally {
       found.running--;
