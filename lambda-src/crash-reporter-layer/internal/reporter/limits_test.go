@@ -2,13 +2,16 @@ package reporter
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"cdk-serverless-blocks/crash-reporter/internal/crash"
 	. "cdk-serverless-blocks/crash-reporter/internal/harness"
 	"cdk-serverless-blocks/crash-reporter/internal/sentry"
+	"cdk-serverless-blocks/crash-reporter/internal/stack"
 )
 
 // A failed delivery is tried again after 1, 2, 4 … s, at most a minute, and after 1 s again once one has
@@ -98,5 +101,49 @@ func TestDroppedRecordsAreCounted(t *testing.T) {
 	}
 	if len(told) != 2 || told[0] != 7.0 || told[1] != nil {
 		t.Errorf("told %v", told)
+	}
+}
+
+// The same text is logged once, and no more than sixteen different ones: a log line for each try would cost the user more than it tells.
+func TestWhatIsLoggedIsBounded(t *testing.T) {
+	b := newBench(t.TempDir())
+	var lines []string
+	b.o.Log = func(text string) { lines = append(lines, text) }
+	for n := range 17 {
+		b.logOnce(fmt.Sprint("line ", string(rune('a'+n))))
+		b.logOnce("line a")
+	}
+	if len(lines) != 16 {
+		t.Errorf("%d lines: %v", len(lines), lines)
+	}
+}
+
+func TestAFingerprintIsOfWhatIsKnown(t *testing.T) {
+	of := func(exceptions ...stack.Exception) string {
+		return fingerprintOf("f", crash.Report{Type: "T", Value: "v", Exceptions: exceptions})
+	}
+	frame := func(line int) []stack.Frame { return []stack.Frame{{Path: "p", Line: line, Function: "g"}} }
+	if of() != of(stack.Exception{}) || of() == of(stack.Exception{Frames: frame(1)}) || of(stack.Exception{Frames: frame(1)}) == of(stack.Exception{Frames: frame(2)}) {
+		t.Error("two places have one fingerprint, or one has two")
+	}
+}
+
+// A stored DSN is read anew five minutes after the last time at the earliest.
+func TestAStoredDSNIsReadAnewAfterFiveMinutes(t *testing.T) {
+	b := newBench(t.TempDir())
+	b.o.DSNIsStored = true
+	reads := 0
+	b.o.DSN = func(context.Context) (sentry.DSN, error) { reads++; return sentry.DSN{}, nil }
+	b.dsn = &sentry.DSN{}
+	b.rotated(context.Background())
+	b.pass(5*time.Minute - 1)
+	b.rotated(context.Background())
+	if reads != 1 {
+		t.Errorf("%d reads before five minutes", reads)
+	}
+	b.pass(1)
+	b.rotated(context.Background())
+	if reads != 2 {
+		t.Errorf("%d reads after five minutes", reads)
 	}
 }
