@@ -2,8 +2,11 @@
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { type Lives, livesOn } from './lives-on-engine';
 import { writeZip } from './zip';
 import { synthesizeExamples } from '../demo/example/synth';
+import { LocalGitHost } from '../demo/hosts/git/git-host';
+import { WebhookHost } from '../demo/hosts/webhook/webhook-host';
 import { clientOf } from '../packages/local/test/calls/run';
 
 export interface Deployed {
@@ -11,6 +14,7 @@ export interface Deployed {
   readonly text: string;
   /** What must not happen. */
   readonly problems: string[];
+  readonly lives: Lives;
 }
 
 const STACK = 'Demo';
@@ -46,8 +50,15 @@ const all = (xml: string, tag: string) =>
   [...xml.matchAll(new RegExp(`<${tag}>([^<]*)</${tag}>`, 'g'))].map(([, text]) => text);
 
 export async function deployExamples(endpoint: string): Promise<Deployed> {
-  const assembly = synthesizeExamples();
+  const ends: (() => unknown)[] = [];
   try {
+    const gitHost = await LocalGitHost.start();
+    ends.push(() => gitHost.stop());
+    const webhookHost = await WebhookHost.start();
+    ends.push(() => webhookHost.stop());
+    const hosts = { gitHost: gitHost.settings, webhookHosts: webhookHost.settings };
+    const assembly = synthesizeExamples(hosts);
+    ends.push(() => rmSync(assembly, { recursive: true, force: true }));
     const template = await putAssets(endpoint, assembly);
     await call(endpoint, 'CreateStack', {
       StackName: STACK,
@@ -63,13 +74,28 @@ export async function deployExamples(endpoint: string): Promise<Deployed> {
       ...(status === 'CREATE_COMPLETE' ? [] : [`The examples' stack is ${status}`]),
       ...(complete === wanted ? [] : [`${complete} of the examples' ${wanted} resources are made`]),
     ];
+    const stacks = await call(endpoint, 'DescribeStacks', { StackName: STACK });
+    const pairs = (xml: string, name: string, value: string) => {
+      const values = all(xml, value);
+      return Object.fromEntries(all(xml, name).map((each, index) => [each, values[index]]));
+    };
+    const lives = await livesOn(
+      {
+        endpoint,
+        outputs: pairs(stacks, 'OutputKey', 'OutputValue'),
+        resources: pairs(resources, 'LogicalResourceId', 'PhysicalResourceId'),
+      },
+      gitHost,
+      webhookHost,
+    );
     return {
+      lives,
       text: `MiniStack's CloudFormation makes ${complete} of ${wanted} resources of the example stack (every block); the stack is ${status}. It
 proves references and order, not IAM and not quotas.`,
       problems,
     };
   } finally {
-    rmSync(assembly, { recursive: true, force: true });
+    for (const end of ends.reverse()) await end();
   }
 }
 

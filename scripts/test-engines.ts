@@ -16,6 +16,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import * as net from 'node:net';
 import * as path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { BUGSINK, crashesOnBugsink } from './crashes-on-bugsink';
 import { deployExamples, type Deployed } from './deploy-on-engine';
 import { CASES, QUEUES, RESOURCES } from '../packages/local/test/calls/cases';
 import { clientOf, difference, type ServiceName, SERVICES } from '../packages/local/test/calls/run';
@@ -26,6 +27,14 @@ const PYTHON = path.join(TOOLS, 'venv/bin');
 const PAGE = path.join(ROOT, 'docs/engines.md');
 const KNOWN = path.join(ROOT, 'docs/engines.json');
 const PIP = ['ministack==1.5.33', 'moto[server]==5.2.5'];
+/** Each in an environment of its own: they want other versions of the same packages. */
+const ENVIRONMENTS: Readonly<Record<string, readonly string[]>> = {
+  venv: PIP,
+  'venv-bugsink': [BUGSINK],
+  'venv-runtime': ['awslambdaric==4.2.2'],
+};
+/** The client's native part is built where it is installed; it wants a Node.js that AWS runs. */
+const NPM = ['aws-lambda-ric@4.0.2', 'node@24.21.0'];
 const { DYNAMODB_LOCAL } = process.env;
 const PATIENCE_MS = 60_000;
 
@@ -49,7 +58,12 @@ const ENGINES: Engine[] = [
   {
     name: 'MiniStack',
     services: SERVICES,
-    start: port => python('ministack', [], { BIND_HOST: '127.0.0.1', GATEWAY_PORT: String(port) }),
+    start: port =>
+      python('ministack', [], {
+        BIND_HOST: '127.0.0.1',
+        GATEWAY_PORT: String(port),
+        MINISTACK_ACCOUNT_ID: '123456789012', // whose APIs a request without a signature finds
+      }),
   },
   {
     name: 'moto',
@@ -95,15 +109,52 @@ interface Known {
 function install(): void {
   mkdirSync(TOOLS, { recursive: true });
   const run = (command: string, args: string[]) =>
-    execFileSync(command, args, { cwd: TOOLS, stdio: ['ignore', 'ignore', 'inherit'], timeout: 400_000 });
-  const stamp = path.join(TOOLS, 'installed.json');
-  const wanted = JSON.stringify(PIP);
+    execFileSync(command, args, { cwd: TOOLS, stdio: ['ignore', 'ignore', 'inherit'], timeout: 580_000 });
+  for (const [name, packages] of Object.entries(ENVIRONMENTS)) {
+    once(name, packages, () => {
+      rmSync(path.join(TOOLS, name), { recursive: true, force: true });
+      run('python3', ['-m', 'venv', name]);
+      run(path.join(TOOLS, name, 'bin/pip'), ['install', '-q', '--disable-pip-version-check', ...packages]);
+    });
+  }
+  once('npm', NPM, () => {
+    mkdirSync(path.join(TOOLS, 'npm'), { recursive: true });
+    writeFileSync(path.join(TOOLS, 'npm/package.json'), '{"private":true}');
+    run('npm', ['install', '--prefix', 'npm', '--no-audit', '--no-fund', ...NPM]);
+  });
+}
+
+function once(name: string, packages: readonly string[], run: () => void): void {
+  const stamp = path.join(TOOLS, `${name}.json`);
+  const wanted = JSON.stringify(packages);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  process.stderr.write(`Installing ${PIP.join(', ')} …\n`);
-  rmSync(path.join(TOOLS, 'venv'), { recursive: true, force: true });
-  run('python3', ['-m', 'venv', 'venv']);
-  run(path.join(PYTHON, 'pip'), ['install', '-q', '--disable-pip-version-check', ...PIP]);
+  process.stderr.write(`Installing ${packages.join(', ')} …\n`);
+  run();
   writeFileSync(stamp, wanted);
+}
+
+/** AWS's own runtime clients, as `test:runtimes` runs them. @returns what it says, by line */
+function runtimes(): { lines: string[]; problems: string[] } {
+  const npm = path.join(TOOLS, 'npm/node_modules');
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', 'test/crash-reporter-layer/runtimes.ts'],
+    {
+      cwd: ROOT,
+      encoding: 'utf8',
+      timeout: 400_000,
+      env: {
+        ...process.env,
+        PYTHON: path.join(TOOLS, 'venv-runtime/bin/python'),
+        AWS_LAMBDA_RIC: path.join(npm, 'aws-lambda-ric'),
+        NODE_PROGRAM: path.join(npm, 'node/bin/node'),
+      },
+    },
+  );
+  const lines = stdout.trim().split('\n');
+  const isWhole =
+    status === 0 && lines.length === 2 && lines.every(line => line.includes(' functions ran with '));
+  return { lines, problems: isWhole ? [] : [`The runtime clients: ${stdout}${stderr.slice(0, 2000)}`] };
 }
 
 async function ask({ services }: Engine, url: string): Promise<Answers> {
@@ -183,7 +234,13 @@ function compare(results: Map<string, Answers>, known: readonly Known[]): string
   return problems;
 }
 
-function page(results: Map<string, Answers>, deployed: Deployed): string {
+interface More {
+  readonly deployed: Deployed;
+  readonly bugsink: string;
+  readonly runtimes: readonly string[];
+}
+
+function page(results: Map<string, Answers>, { deployed, bugsink, runtimes: clients }: More): string {
   const engines = [...results.keys()];
   const lines = CASES.map(each => {
     const name = `${each.service}: ${each.name}`;
@@ -210,7 +267,7 @@ Written by \`npx projen test:engines\`, which tries other engines with ${CASES.l
 runner answers as AWS's pages say. No engine is an oracle: "differs" means that its answer is not what the page says. What is known to
 differ is in [engines.json](engines.json); the task fails on anything else, and on what differs no longer.
 
-Versions: ${PIP.join(', ')}. DynamoDB Local comes under AWS's own terms and was ${DYNAMODB_LOCAL === undefined ? 'not ' : ''}asked: \`DYNAMODB_LOCAL\` names the
+Versions: ${[...Object.values(ENVIRONMENTS).flat(), ...NPM].join(', ')}. DynamoDB Local comes under AWS's own terms and was ${DYNAMODB_LOCAL === undefined ? 'not ' : ''}asked: \`DYNAMODB_LOCAL\` names the
 folder of an installed one.
 
 | engine | cases as AWS |
@@ -220,6 +277,33 @@ ${engines.map(engine => `| ${engine} | ${count(engine)} |`).join('\n')}
 ## The examples, deployed
 
 ${deployed.text}
+
+Then requests are sent to the stack, those of the demo's tour among them; the functions are the real bundles, which MiniStack runs as
+processes. moto runs functions in Docker only, so it is asked nothing here. MiniStack starts no extensions, and answers 502 where an HTTP
+API answers 500 for a function that fails.
+
+| request | MiniStack |
+|---|---|
+${Object.entries(deployed.lives)
+  .map(
+    ([name, found]) =>
+      `| ${text(name)} | ${found === undefined ? 'as on localhost' : `**differs**: ${text(found)}`} |`,
+  )
+  .join('\n')}
+
+## Crashes, at Bugsink
+
+${bugsink}
+
+Bugsink is under PolyForm Shield 1.0.0, which allows any use but a product that competes with it; it is installed for this task only, and
+nothing of it is shipped.
+
+## Crashes, under AWS's own runtime clients
+
+\`npx projen test:runtimes\` runs functions that fail under the clients that Lambda itself runs, and the extension beside them; in both
+log formats, what is reported is compared.
+
+${clients.map(line => `- ${line}`).join('\n')}
 
 ## Cases
 
@@ -244,8 +328,7 @@ ${engines
 ## What no engine here can say
 
 IAM: none of them was asked for permissions, which the local runner checks and test/attacker.test.ts attacks. Quotas in time (requests a
-second), eventual consistency, and what CloudFormation does when it rolls back. Lambda's runtime clients are asked by
-\`npx projen test:runtimes\`.
+second), eventual consistency, and what CloudFormation does when it rolls back.
 `;
 }
 
@@ -271,9 +354,23 @@ async function main(): Promise<void> {
       });
     }
   }
-  writeFileSync(PAGE, page(results, deployed!));
+  process.stderr.write('Bugsink …\n');
+  const bugsink = await crashesOnBugsink(
+    path.join(TOOLS, 'bugsink'),
+    path.join(TOOLS, 'venv-bugsink'),
+    await freePort(),
+  );
+  process.stderr.write("AWS's runtime clients …\n");
+  const clients = runtimes();
+  writeFileSync(PAGE, page(results, { deployed: deployed!, bugsink: bugsink.text, runtimes: clients.lines }));
+  const compared = new Map(results);
+  const lives = Object.entries(deployed!.lives).map(([name, found]) => [`request: ${name}`, found]);
+  compared.set('MiniStack', {
+    ...results.get('MiniStack'),
+    ...(Object.fromEntries(lives) as Answers),
+  });
   if (process.argv.includes('--accept')) {
-    const known = [...results].flatMap(([engine, answers]) =>
+    const known = [...compared].flatMap(([engine, answers]) =>
       Object.entries(answers).flatMap(([name, found]) =>
         found === undefined ? [] : [{ engine, case: name, difference: found } satisfies Known],
       ),
@@ -281,7 +378,12 @@ async function main(): Promise<void> {
     writeFileSync(KNOWN, `${JSON.stringify(known, null, 2)}\n`);
   }
   const known = JSON.parse(readFileSync(KNOWN, 'utf8')) as Known[];
-  const problems = [...compare(results, known), ...deployed!.problems];
+  const problems = [
+    ...compare(compared, known),
+    ...deployed!.problems,
+    ...bugsink.problems,
+    ...clients.problems,
+  ];
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   process.stdout.write(`${path.relative(ROOT, PAGE)} is written\n`);
   process.exitCode = problems.length > 0 ? 1 : 0;

@@ -12,8 +12,8 @@ import {
 import { UserPool } from 'aws-cdk-lib/aws-cognito';
 import { Code, Function, FunctionUrlAuthType, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type RunningStack, startStack } from '../src/testing/stack';
 import { Lambda } from '../src/aws/lambda/lambda';
+import { type RunningStack, startStack } from '../src/testing/stack';
 import { TurnedClock } from '../src/testing/stand-ins';
 
 const addFunction = (stack: Stack, id: string, body: string, props = {}) =>
