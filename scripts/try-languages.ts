@@ -129,7 +129,12 @@ const LANGUAGES: Record<string, Language> = {
     heading: 'Java',
     instead: packages => {
       installJava(packages);
-      return [['<version>[1,2)</version>', `<version>${packageVersion()}</version>`]];
+      // Of what Maven Central has: `cdk init` writes the CDK of npm, hours or days ahead of it.
+      const { cdk } = newestFor('java', versionsFrom('test/current-cdk/package.json', 'dependencies'));
+      return [
+        ['<version>[1,2)</version>', `<version>${packageVersion()}</version>`],
+        ['--language java', `--language java && mkdir .mvn && echo -Dcdk.version=${cdk} > .mvn/maven.config`],
+      ];
     },
     environment: packages => ({ MAVEN_OPTS: mavenRepository(packages) }),
     has: cdk => [
@@ -328,7 +333,8 @@ async function main(): Promise<void> {
     // What cannot be compiled here is still generated: jsii-pacmak stops at a name that such a language
     // cannot have.
     pack(names, packages);
-    for (const name of ['typescript', ...there]) {
+    const walked = chosen.length === 0 || chosen.includes('typescript') ? ['typescript', ...there] : there;
+    for (const name of walked) {
       const { heading, instead, environment } = LANGUAGES[name];
       const folderOf = path.join(folder, `first-hour-${name}`);
       const localhost = `npx --package=${only(packages, 'localhost')} cdk-localhost`;
