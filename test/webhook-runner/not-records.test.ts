@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
 import { Harness, ndjson } from './harness';
 import type { Lambda } from '../../lambda-src/shared/aws/lambda';
@@ -85,4 +86,35 @@ test("no line overrides a member of a function's event, and members given twice 
   expect(payload).toContain(`"records":[${lines[1]}]}`);
   expect(Object.keys(event)).toEqual(['webhook_id', 'request', 'idempotency_key', 'first_record', 'records']);
   expect(rejected).toMatchObject([{ record: 0, raw: Buffer.from(lines[0]) }]);
+});
+
+test('what is not UTF-8 is found in every line, and nowhere else, however the file is cut into chunks', () => {
+  let state = 5;
+  const next = (limit: number) => (state = (state * 48_271) % 2_147_483_647) % limit;
+  const pieces = ['a', '\u00e9', '\u20ac', '\u{1f600}'].map(text => Buffer.from(text));
+  const broken = [[0xff], [0xc3], [0xe2, 0x82], [0xed, 0xa0, 0x80], [0xc0, 0x80], [0xf4, 0x90, 0x80, 0x80]];
+  for (let i = 0; i < 200; i += 1) {
+    const lines = Array.from({ length: 1 + next(12) }, () => {
+      const text = Array.from({ length: next(6) }, () =>
+        next(12) === 0 ? Buffer.from(broken[next(broken.length)]) : pieces[next(4)],
+      );
+      return Buffer.concat([Buffer.from('{"s":"'), ...text, Buffer.from('"}')]);
+    });
+    const content = Buffer.concat(lines.flatMap(line => [line, Buffer.from('\n')]));
+    const assembler = new BatchAssembler(
+      { batchSize: 100, maxBatchBytes: 10_000, maxLineBytes: 1000, overheadBytes: 2 },
+      { records: 0, offset: 0, skip: 0 },
+    );
+    for (let at = 0; at < content.length; ) {
+      const size = 1 + next(60);
+      assembler.push(Buffer.from(content.subarray(at, at + size)));
+      at += size;
+    }
+    assembler.finish();
+    const { parts, rejected } = assembler.shift()!;
+    expect(Buffer.concat(parts)).toEqual(Buffer.from(lines.filter(isUtf8).map(String).join()));
+    expect(rejected.map(({ raw, reason }) => [raw, reason])).toEqual(
+      lines.filter(line => !isUtf8(line)).map(line => [line, 'is not valid UTF-8']),
+    );
+  }
 });

@@ -78,7 +78,9 @@ export class BatchAssembler {
     this.begin = this.end = offset;
     this.toSkip = skip;
     this.unreadable = offset === 0 && skip === 0 ? 0 : undefined;
-    this.reader = new LineReader(offset, (bytes, from, to, next) => this.line(bytes, from, to, next));
+    this.reader = new LineReader(offset, (bytes, from, to, next, utf8) =>
+      this.line(bytes, from, to, next, utf8),
+    );
   }
 
   /** Takes ownership of a chunk: its bytes are changed. */
@@ -113,7 +115,7 @@ export class BatchAssembler {
     return this.ready.shift();
   }
 
-  private line(bytes: Buffer, from: number, to: number, next: number): void {
+  private line(bytes: Buffer, from: number, to: number, next: number, utf8: boolean): void {
     this.checkLength(to - from);
     this.next = next;
     if (bytes[from] <= 0x20 && isBlank(bytes, from, to)) {
@@ -123,7 +125,7 @@ export class BatchAssembler {
       this.skipped += 1;
       this.passed();
     } else {
-      this.record(bytes, from, to);
+      this.record(bytes, from, to, utf8);
     }
     this.end = next;
     if (
@@ -135,14 +137,14 @@ export class BatchAssembler {
     }
   }
 
-  private record(bytes: Buffer, from: number, to: number): void {
+  private record(bytes: Buffer, from: number, to: number, utf8: boolean): void {
     const { byteMapping, transform } = this.options;
     const { scanner } = this;
     if (!scanner.scan(bytes, from, to, byteMapping !== undefined, transform !== undefined)) {
       this.unreadableLine(bytes, from, to);
       return;
     }
-    if (!isUtf8(bytes.subarray(from, to))) {
+    if (!utf8 && !isUtf8(bytes.subarray(from, to))) {
       this.reject(bytes, from, to, 'is not valid UTF-8');
       return;
     }

@@ -1,8 +1,13 @@
+import { isUtf8 } from 'node:buffer';
+
 const NEWLINE = 0x0a;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 
-/** Takes one line [from, to) of `bytes`, with a line feed at `to`; `next` is the offset in the source behind it. */
-export type OnLine = (bytes: Buffer, from: number, to: number, next: number) => void;
+/**
+ * Takes one line [from, to) of `bytes`, with a line feed at `to`; `next` is the offset in the source behind it. Where `utf8` is not
+ * true, a line may still be UTF-8.
+ */
+export type OnLine = (bytes: Buffer, from: number, to: number, next: number, utf8: boolean) => void;
 
 /** Cuts a byte stream into lines. A line within a chunk stays where it is; one over several chunks is joined. */
 export class LineReader {
@@ -59,6 +64,7 @@ export class LineReader {
 
   private read(chunk: Buffer): void {
     let position = 0;
+    let utf8 = false;
     for (;;) {
       const lineFeed = chunk.indexOf(NEWLINE, position);
       if (lineFeed < 0) {
@@ -66,8 +72,12 @@ export class LineReader {
       }
       if (this.carryBytes > 0) {
         this.join(chunk, lineFeed, this.offset + lineFeed + 1);
+        utf8 = isUtf8(chunk.subarray(lineFeed, chunk.lastIndexOf(NEWLINE)));
       } else {
-        this.onLine(chunk, position, lineFeed, this.offset + lineFeed + 1);
+        if (position === 0) {
+          utf8 = isUtf8(chunk.subarray(0, chunk.lastIndexOf(NEWLINE)));
+        }
+        this.onLine(chunk, position, lineFeed, this.offset + lineFeed + 1, utf8);
       }
       position = lineFeed + 1;
     }
@@ -82,6 +92,6 @@ export class LineReader {
     const line = Buffer.concat([...this.carry, chunk.subarray(0, lineFeed + 1)]);
     this.carry = [];
     this.carryBytes = 0;
-    this.onLine(line, 0, line.length - 1, next);
+    this.onLine(line, 0, line.length - 1, next, isUtf8(line));
   }
 }
