@@ -175,8 +175,13 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
             ? { 'content-length': request.body.reduce((sum, part) => sum + part.byteLength, 0) }
             : {}),
         },
-        signal: request.signal,
       });
+      const abort = () => outgoing.destroy(new Error('aborted'));
+      if (request.signal?.aborted) {
+        abort();
+      }
+      // By hand: the option `signal` watches the whole stream for it, at each request.
+      request.signal?.addEventListener('abort', abort, { once: true });
       const timeout = (code: string) => () => outgoing.destroy(Object.assign(new Error(code), { code }));
       const connecting = setTimeout(timeout('ERR_CONNECT_TIMEOUT'), options.connectTimeoutMs ?? 10_000);
       outgoing.on('socket', (socket: net.Socket) => {
@@ -187,7 +192,10 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         }
       });
       outgoing.setTimeout(options.idleTimeoutMs ?? 30_000, timeout('ERR_IDLE_TIMEOUT'));
-      outgoing.once('close', () => clearTimeout(connecting));
+      outgoing.once('close', () => {
+        clearTimeout(connecting);
+        request.signal?.removeEventListener('abort', abort);
+      });
       outgoing.on('error', reject);
       outgoing.once('response', response => {
         clearTimeout(connecting);
@@ -338,17 +346,25 @@ async function bodySent(outgoing: http.ClientRequest, response: http.IncomingMes
   });
 }
 
-async function capture(response: http.IncomingMessage, limit: number): Promise<Buffer> {
-  const kept: Buffer[] = [];
-  let size = 0;
-  let seen = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    kept.push(chunk.subarray(0, limit - size));
-    size = Math.min(limit, size + chunk.length);
-    seen += chunk.length;
-    if (seen > limit + MAX_DRAINED_BYTES) {
-      break;
-    }
-  }
-  return Buffer.concat(kept);
+function capture(response: http.IncomingMessage, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const kept: Buffer[] = [];
+    let size = 0;
+    let seen = 0;
+    const done = () => resolve(Buffer.concat(kept));
+    response.on('data', (chunk: Buffer) => {
+      kept.push(chunk.subarray(0, limit - size));
+      size = Math.min(limit, size + chunk.length);
+      seen += chunk.length;
+      if (seen > limit + MAX_DRAINED_BYTES) {
+        done();
+        response.destroy();
+      }
+    });
+    response.once('end', done);
+    response.once('error', reject);
+    response.once('close', () =>
+      reject(Object.assign(new Error('closed'), { code: 'ERR_STREAM_PREMATURE_CLOSE' })),
+    );
+  });
 }
