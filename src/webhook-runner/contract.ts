@@ -361,8 +361,14 @@ export type HttpAuthSettings =
   | { readonly kind: 'basic' }
   | { readonly kind: 'bearer' }
   | { readonly kind: 'apiKey'; readonly header: string }
-  /** Signed with the run function's role; there is no secret. Default region: the function's. */
-  | { readonly kind: 'sigV4'; readonly service: string; readonly region?: string }
+  /** Signed with the run function's role, or one that it assumes; there is no secret. Default region: the function's. */
+  | {
+      readonly kind: 'sigV4';
+      readonly service: string;
+      readonly region?: string;
+      readonly roleArn?: string;
+      readonly externalId?: string;
+    }
   | {
       readonly kind: 'oauth2';
       readonly tokenUrl: string;

@@ -57,6 +57,22 @@ export interface SigV4Options {
    * @default - the run function's
    */
   readonly region?: string;
+
+  /**
+   * A role that the run function assumes, and signs with: one of another account, say. It gets the permission for exactly this role; the
+   * role's owner has it trust the run function's role. When STS refuses, no record is counted as failed: the run is ended as after a
+   * refused login.
+   *
+   * @default - the run function's own role
+   */
+  readonly role?: iam.IRole;
+
+  /**
+   * What the trust policy of `role` has as `sts:ExternalId`, 2 to 1,224 characters. It is no secret, and stands in the template.
+   *
+   * @default - none
+   */
+  readonly externalId?: string;
 }
 
 /**
@@ -120,14 +136,13 @@ export class DestinationAuth {
 
   /**
    * Each request is signed (AWS Signature Version 4) with the run function's role: for API Gateway with IAM, OpenSearch and other services
-   * of AWS. What the role may do there is yours to grant, to
-   * `runner.runFunction`.
+   * of AWS. What that role may do there is yours to grant, to `runner.runFunction`; or give the `role` that the function assumes.
    *
    * @param options which service the signature is for
    */
   public static sigV4(options: SigV4Options): DestinationAuth {
     validateTypes(undefined, 'DestinationAuth.sigV4', { options });
-    const { service, region } = options;
+    const { service, region, role, externalId } = options;
     if (!Token.isUnresolved(service) && !/^[a-z0-9-]{1,64}$/.test(service)) {
       throw new InvalidPropError(
         undefined,
@@ -140,7 +155,28 @@ export class DestinationAuth {
         `\`region\` must be a region such as "eu-central-1", got ${JSON.stringify(region)}`,
       );
     }
-    return new DestinationAuth({ kind: 'sigV4', service, region });
+    if (role !== undefined && !Token.isUnresolved(role.roleArn) && /[*?]/.test(role.roleArn)) {
+      throw new InvalidPropError(undefined, `\`role\` must be one role, got ${JSON.stringify(role.roleArn)}`);
+    }
+    if (externalId !== undefined) {
+      if (role === undefined) {
+        throw new InvalidPropError(undefined, '`externalId` must go with a `role` that is assumed with it');
+      }
+      if (!Token.isUnresolved(externalId) && !/^[\w+=,.@:/-]{2,1224}$/.test(externalId)) {
+        throw new InvalidPropError(
+          undefined,
+          `\`externalId\` must be 2 to 1,224 letters, digits or any of +=,.@:/-_, got ${JSON.stringify(externalId)}`,
+        );
+      }
+    }
+    return new DestinationAuth(
+      { kind: 'sigV4', service, region, roleArn: role?.roleArn, externalId },
+      undefined,
+      grantee => {
+        if (role === undefined) return;
+        iam.Grant.addToPrincipal({ grantee, actions: ['sts:AssumeRole'], resourceArns: [role.roleArn] });
+      },
+    );
   }
 
   private constructor(
@@ -148,6 +184,8 @@ export class DestinationAuth {
     public readonly _settings: HttpAuthSettings,
     /** @internal */
     public readonly _secret?: secretsmanager.ISecret,
+    /** @internal */
+    public readonly _grant: (grantee: iam.IGrantable) => void = () => undefined,
   ) {}
 }
 
@@ -268,7 +306,7 @@ export class WebhookDestination {
     }
     return new WebhookDestination(
       { kind: 'http', url, method, headers, auth: auth?._settings, dataKey, successStatus, retryStatus },
-      () => undefined,
+      grantee => auth?._grant(grantee),
       auth?._secret,
       clientCertificate,
     );

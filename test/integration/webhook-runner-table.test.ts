@@ -2,6 +2,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import * as path from 'node:path';
 import { Duration } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { fastClock } from './fast-time';
@@ -16,7 +17,7 @@ import type { RunEndedDetail, RunRequest } from '../../src/webhook-runner/contra
 const COUNT = 300;
 const SIZE = 50;
 const PEOPLE = samplePeople(COUNT).toString().trim().split('\n');
-const RUNNERS = ['Plain', 'Short', 'Patient', 'Strict', 'Paced', 'Mapped'];
+const RUNNERS = ['Plain', 'Short', 'Patient', 'Strict', 'Paced', 'Mapped', 'Assuming'];
 let runners: RunnerStack;
 
 /** An ES module. It ends its own process as soon as a file is there, and leaves record 9 out. */
@@ -44,6 +45,17 @@ beforeAll(async () => {
     add('Strict', { failureThreshold: 0, failedRecords: FailedRecords.none() });
     add('Paced', { requestsPerMinute: 300, batchSize: 15, concurrency: 4 });
     add('Mapped', { mapping: RecordMapping.module(module) });
+    const role = new iam.Role(stack, 'Partner', {
+      assumedBy: new iam.AccountRootPrincipal(),
+      externalIds: ['agreed'],
+    });
+    const signed = (externalId: string) =>
+      WebhookDestination.http({
+        url: started.host.urls.destinationUrl,
+        auth: DestinationAuth.sigV4({ service: 'execute-api', role, externalId }),
+      });
+    add('Assuming', { destination: signed('agreed') });
+    add('Untrusted', { destination: signed('other') });
   }, true);
 });
 afterAll(async () => {
@@ -181,6 +193,31 @@ describe('ends the run as failed, with no record counted as failed, and where to
     const rest = await run(runner, { batch_offset: detail.resumeFrom });
     expect(rest).toMatchObject({ state: 'succeeded', skipped: detail.resumeFrom });
     expect(runners.idsReceived).toEqual(PEOPLE.map((_line, id) => id));
+  });
+});
+
+describe('a role that is assumed', () => {
+  test('signs every request, also after its credentials were refused', async () => {
+    const callers = new Set<string>();
+    refuse(({ asked, authorization }) => {
+      const { roleArn = '', name = '' } = runners.running.system.iam.callerOf({ authorization }) ?? {};
+      callers.add(`${roleArn.split('/')[1]} ${name}`);
+      return asked === 3 ? 403 : undefined; // as when they were revoked: they are asked for anew
+    });
+    const detail = await run('Assuming');
+    expect(detail).toMatchObject({ state: 'succeeded', delivered: COUNT, reason: '' });
+    expectAll(detail);
+    expect([...callers]).toEqual([expect.stringMatching(/^Partner Assuming-RunHandler/)]);
+    const assumed = runners.running.system.iam.calls.filter(({ action }) => action === 'sts:AssumeRole');
+    expect(new Set(assumed.map(({ resource }) => resource.split('/')[1]))).toEqual(new Set(['Partner']));
+  });
+
+  test('that refuses fails no record: the run says so, and where to go on', async () => {
+    const detail = await run('Untrusted');
+    expect(detail).toMatchObject({ state: 'failed', failed: 0, delivered: 0, resumeFrom: 0 });
+    expect(detail.reason).toMatch(/the role cannot be assumed: AccessDenied: .*batch_offset 0/);
+    expect(runners.host.batches).toEqual([]);
+    expectAll(detail);
   });
 });
 

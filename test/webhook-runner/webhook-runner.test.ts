@@ -36,6 +36,10 @@ function create(props: Partial<WebhookRunnerProps> = {}, stack = new Stack(new A
   return { stack, runner, template: () => Template.fromStack(stack) };
 }
 
+function anyRole(name: string): iam.IRole {
+  return iam.Role.fromRoleArn(new Stack(), 'Any', `arn:aws:iam::210987654321:role/${name}`);
+}
+
 function settingsOf(template: Template): RunnerSettings {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')) as {
     Properties: { Environment: { Variables: Record<string, string> } };
@@ -130,6 +134,22 @@ describe('roles', () => {
             Resource: { 'Fn::GetAtt': [Match.stringLikeRegexp('^Taken'), 'Arn'] },
           }),
         ]),
+      },
+    });
+  });
+
+  test('a role that signs is the one that may be assumed, and no other', () => {
+    const stack = new Stack(new App(), 'Test');
+    const roleArn = 'arn:aws:iam::210987654321:role/Partner';
+    const role = iam.Role.fromRoleArn(stack, 'Partner', roleArn);
+    const auth = DestinationAuth.sigV4({ service: 'execute-api', role, externalId: 'agreed' });
+    const destination = WebhookDestination.http({ url: 'https://api.example.com', auth });
+    const { template } = create({ destination }, stack);
+    expect(actionsOf(template(), 'RunHandlerRole')).toEqual([...RUN_ACTIONS, 'sts:AssumeRole'].sort());
+    expect(actionsOf(template(), 'AcceptHandlerRole')).not.toContain('sts:AssumeRole');
+    template().hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([{ Action: 'sts:AssumeRole', Effect: 'Allow', Resource: roleArn }]),
       },
     });
   });
@@ -337,6 +357,12 @@ describe('what makes no sense is refused', () => {
       /`successStatus` must be/,
     ],
     [() => WebhookDestination.http({ url: 'https://a.example', dataKey: '' }), /`dataKey` must not be empty/],
+    [() => DestinationAuth.sigV4({ service: 'es', externalId: 'agreed' }), /must go with a `role`/],
+    [
+      () => DestinationAuth.sigV4({ service: 'es', role: anyRole('x'), externalId: '!' }),
+      /`externalId` must be/,
+    ],
+    [() => DestinationAuth.sigV4({ service: 'es', role: anyRole('*') }), /`role` must be one role/],
     [() => StatusProtocol.of({ method: 'GET' }), /`method` must be PUT/],
     [() => StatusProtocol.of({ tenantHeader: 'X Tenant' }), /`tenantHeader` must be a header/],
   ])('of a destination or a protocol (%#)', (make, message) => expect(make).toThrow(message));

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createSigner } from './signer';
+import { type Credentials, createSigner } from './signer';
 import type { HttpClient, HttpRequest } from '../guarded-http';
 
 /** Headers that say which request it is, and none that a proxy may change. */
@@ -11,8 +11,9 @@ export function signedHttp(
   service: string,
   region: string,
   env: NodeJS.ProcessEnv,
+  credentials?: () => Promise<Credentials>,
 ): HttpClient {
-  const signer = createSigner(service, region, env, service !== 's3');
+  const signer = createSigner(service, region, env, service !== 's3', credentials);
 
   async function signed(request: HttpRequest): Promise<HttpRequest> {
     const url = new URL(request.url);

@@ -42,17 +42,21 @@ export function credentialsFrom(env: NodeJS.ProcessEnv): Credentials {
   return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
 }
 
-/** @param escapePath twice over, as every service but S3 wants it */
+/**
+ * @param escapePath twice over, as every service but S3 wants it
+ * @param credentials default: those of the function's role
+ */
 export function createSigner(
   service: string,
   region: string,
   env: NodeJS.ProcessEnv,
   escapePath: boolean,
+  credentials: () => Promise<Credentials> = async () => credentialsFrom(env),
 ): SignatureV4 {
   return new SignatureV4({
     service,
     region,
-    credentials: async () => credentialsFrom(env),
+    credentials,
     sha256: Sha256,
     uriEscapePath: escapePath,
   });

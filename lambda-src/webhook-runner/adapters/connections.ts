@@ -1,5 +1,6 @@
 import { certifiedHttp } from './certified-http';
 import { eventBridgeDestination } from './event-bridge-destination';
+import { AuthorizationError } from './http-auth';
 import { createHttpDestination, createNoDestination } from './http-destination';
 import { createHttpSource } from './http-source';
 import { lambdaDestination } from './lambda-destination';
@@ -13,9 +14,13 @@ import type {
   RunnerSettings,
 } from '../../../src/webhook-runner/contract';
 import { createAddressGuard } from '../../shared/address-guard';
+import type { Credentials } from '../../shared/aws/signer';
+import type { AssumedRole } from '../../shared/aws/sts';
 import type { Timing } from '../../shared/clock';
 import { createHttpClient, type HttpClient } from '../../shared/guarded-http';
+import { printable } from '../../shared/printable';
 import type { Cached } from '../../shared/secret';
+import { isTransient } from '../../shared/transient';
 import { type HttpAuth, authOf } from '../core/auth-secret';
 import { sharedPace, type SharedPlaces, unlimitedPace } from '../core/pace';
 import {
@@ -43,10 +48,18 @@ export interface ConnectOptions {
   /** Where an object in S3 is. */
   readonly objectUrl: (bucket: string, key: string) => string;
   /**
-   * Signs requests to a service of AWS with the role of the function. @param region default: the function's
-   * own
+   * Signs requests to a service of AWS with the role of the function, or with other credentials.
+   *
+   * @param region default: the function's own
    */
-  readonly signed: (client: HttpClient, service: string, region?: string) => HttpClient;
+  readonly signed: (
+    client: HttpClient,
+    service: string,
+    region?: string,
+    credentials?: () => Promise<Credentials>,
+  ) => HttpClient;
+  /** The role with which requests to the destination are signed, where it is another one. */
+  readonly assumedRole?: AssumedRole;
   readonly clients: {
     lambda(): Parameters<typeof lambdaDestination>[0];
     eventBridge(): Parameters<typeof eventBridgeDestination>[0];
@@ -167,7 +180,9 @@ function destinationOf({ request }: RunMessage, options: ConnectOptions, client:
       const { auth: settings, ...http } = destination;
       if (settings?.kind === 'sigV4') {
         const { service, region } = settings;
-        return createHttpDestination(http, options.signed(client, service, region), timing.now);
+        const { assumedRole: role } = options;
+        const signed = options.signed(client, service, region, role && credentialsOf(role));
+        return createHttpDestination({ ...http, renew: role && (() => role.forget()) }, signed, timing.now);
       }
       const auth = settings && secret ? credentials(text => authOf(settings, text), secret) : undefined;
       return createHttpDestination({ ...http, auth }, client, timing.now);
@@ -181,6 +196,16 @@ function destinationOf({ request }: RunMessage, options: ConnectOptions, client:
     case 'none':
       return createNoDestination();
   }
+}
+
+/** A role that cannot be assumed is no failure of the destination: it is the credentials, or passes. */
+function credentialsOf(role: AssumedRole): () => Promise<Credentials> {
+  return () =>
+    role.credentials().catch((error: unknown) => {
+      const { name, message } = error as Error;
+      const reason = printable(`the role cannot be assumed: ${name}: ${message}`, 300);
+      throw new AuthorizationError(reason, isTransient(error));
+    });
 }
 
 /** The same credentials for as long as the secret's text is the same. */

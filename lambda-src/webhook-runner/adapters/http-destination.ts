@@ -14,6 +14,8 @@ export interface HttpDestinationOptions {
    * compared by identity.
    */
   readonly auth?: (fresh: boolean) => Promise<HttpAuth>;
+  /** Of requests that the client signs: the next ones are signed with new credentials. */
+  readonly renew?: () => void;
   /** The records go as `{"<dataKey>":[…]}` instead of `[…]`. */
   readonly dataKey?: string;
   /** Default: 200 to 299. */
@@ -105,6 +107,7 @@ export function createHttpDestination(
     signal: AbortSignal | undefined,
   ): Promise<Delivery> {
     try {
+      if (fresh) options.renew?.();
       const authorizer = await authorizerOf(fresh);
       return read(await send(batch, authorizer, signal), authorizer);
     } catch (error) {
@@ -122,7 +125,8 @@ export function createHttpDestination(
     overheadBytes: open.length + close.length,
     deliver: async (batch, signal) => {
       const result = await attempt(batch, false, signal);
-      return result.kind === 'unauthorized' && options.auth ? attempt(batch, true, signal) : result;
+      const renewable = options.auth !== undefined || options.renew !== undefined;
+      return result.kind === 'unauthorized' && renewable ? attempt(batch, true, signal) : result;
     },
   };
 }

@@ -18,6 +18,7 @@ import { objectUrl, s3Client } from '../../shared/aws/s3';
 import { SECRETS_MANAGER } from '../../shared/aws/secrets-manager';
 import { signedHttp } from '../../shared/aws/signed-http';
 import { SQS } from '../../shared/aws/sqs';
+import { type AssumedRole, assumedRole, sessionNameOf, stsClient } from '../../shared/aws/sts';
 import { systemTiming } from '../../shared/clock';
 import { requireEnv } from '../../shared/env';
 import { createLog, toStdout } from '../../shared/log';
@@ -38,6 +39,8 @@ import { mappingRequest } from '../core/run-request';
 
 const { env } = process;
 const settings = JSON.parse(requireEnv(env, ENV.settings)) as RunnerSettings;
+const destination = JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings;
+const auth = destination.kind === 'http' ? destination.auth : undefined;
 const secretArn = env[ENV.destinationSecretArn];
 const certificateArn = env[ENV.clientCertificateSecretArn];
 const eventBusName = env[ENV.eventBusName];
@@ -59,6 +62,11 @@ function secretOf(arn: string): Cached<string> {
   return cachedSecret(jsonClient(SECRETS_MANAGER, 'quick', env), arn, Date.now);
 }
 
+function roleOf(roleArn: string, externalId: string | undefined): AssumedRole {
+  const input = { roleArn, externalId, sessionName: sessionNameOf(env) };
+  return assumedRole(stsClient('quick', env), input, Date.now);
+}
+
 export const handler = createHandler({
   ...systemTiming,
   every: (ms, call) => {
@@ -67,7 +75,7 @@ export const handler = createHandler({
   },
   connect: createConnect({
     settings,
-    destination: JSON.parse(requireEnv(env, ENV.destination)) as DestinationSettings,
+    destination,
     timing: systemTiming,
     secret: secretArn ? secretOf(secretArn) : undefined,
     clientCertificate: certificateArn ? secretOf(certificateArn) : undefined,
@@ -79,7 +87,12 @@ export const handler = createHandler({
         : undefined,
     replaySource: bucket ? replay => createReplaySource(downloads, bucket, replay, Date.now) : undefined,
     objectUrl: (name, key) => objectUrl(name, key, env),
-    signed: (client, service, region = regionOf(env)) => signedHttp(client, service, region, env),
+    signed: (client, service, region = regionOf(env), credentials = undefined) =>
+      signedHttp(client, service, region, env, credentials),
+    assumedRole:
+      auth?.kind === 'sigV4' && auth.roleArn !== undefined
+        ? roleOf(auth.roleArn, auth.externalId)
+        : undefined,
     // The core retries by itself, within its rate limit.
     clients: {
       lambda: () => lambdaClient('invoke', env),

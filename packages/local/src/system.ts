@@ -16,6 +16,7 @@ import { Lambda, type LambdaOptions } from './aws/lambda/lambda';
 import { S3 } from './aws/s3/s3';
 import { SecretsManager } from './aws/secrets-manager/secrets-manager';
 import { Sqs } from './aws/sqs/sqs';
+import { Sts } from './aws/sts/sts';
 import { Journal } from './journal';
 import type { Context, Resource, Service } from './service';
 import { type Assembly, readAssembly, type Stack } from './template/assembly';
@@ -220,6 +221,7 @@ export class System {
     this.services.push(
       new DynamoDb(context, this.options.ttlDelaySeconds),
       new SecretsManager(context),
+      new Sts(context),
       new S3(context),
       new Sqs(context),
       new CodeDeploy(context),

@@ -95,6 +95,13 @@ export class Iam {
     return this.principals.get(accessKeyId)?.credentials;
   }
 
+  /** Who signed a request; undefined where it was the developer. */
+  public callerOf(
+    headers: IncomingHttpHeaders,
+  ): { readonly name: string; readonly roleArn: string } | undefined {
+    return this.principals.get(accessKeyOf(headers) ?? '');
+  }
+
   /** From now on, calls with this key belong to that invocation. */
   public setInvocation(accessKeyId: string, invocation: string): void {
     const principal = this.principals.get(accessKeyId);
