@@ -25,7 +25,7 @@ export function unknownNames(sources: string): string[] {
   const page = readFileSync(path.join(ROOT, 'docs/languages.md'), 'utf8');
   const [, printed = ''] = /^```csharp\n([\s\S]*?)^```$/m.exec(page) ?? [];
   const example = readFileSync(path.join(ROOT, 'examples/csharp/Program.cs'), 'utf8');
-  const ours = `${printed}\n${example}`.replaceAll(/\/\/.*$/gm, '').replaceAll(/"[^"]*"/g, '');
+  const ours = `${printed}\n${example}`.replaceAll(/"[^"]*"/g, '').replaceAll(/\/\/.*$/gm, '');
   return [...new Set([...ours.matchAll(/\b[A-Z]\w+/g)].map(([name]) => name))].filter(
     name => !known.has(name),
   );
