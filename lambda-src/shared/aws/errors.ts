@@ -28,7 +28,7 @@ export class AwsError extends Error {
   }
 }
 
-export function requestIdOf({ headers }: WireAnswer): string | undefined {
+function requestIdOf({ headers }: WireAnswer): string | undefined {
   return headers['x-amzn-requestid'] ?? headers['x-amz-request-id'];
 }
 

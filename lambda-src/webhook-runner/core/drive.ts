@@ -59,7 +59,7 @@ export function cancelled(checkpoint: Checkpoint, replay: boolean): Checkpoint {
  * Reports the end to the platform. When that is not possible now, the checkpoint asks to be tried again while
  * the run has time.
  */
-export async function reportEnd(
+async function reportEnd(
   options: Pick<SliceOptions, 'settings' | 'signal'>,
   checkpoint: Checkpoint,
   ports: SlicePorts,

@@ -85,7 +85,7 @@ const MAX_ASYNCHRONOUS_BYTES = 1024 * 1024;
 
 const EVENT_INVOKE_CONFIG = 'AWS::Lambda::EventInvokeConfig';
 /** An account's quota, where nobody has asked for more. */
-export const ACCOUNT_CONCURRENCY = 1000;
+const ACCOUNT_CONCURRENCY = 1000;
 
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 

@@ -39,7 +39,7 @@ export function confineRequire(root: string, layers: readonly string[]): void {
  *
  * @param runtimeModules the folder that holds the runtime's `node_modules`
  */
-export function confineImport(root: string, runtimeModules: string): void {
+function confineImport(root: string, runtimeModules: string): void {
   const data = {
     root: `${pathToFileURL(root).href}/`,
     runtime: pathToFileURL(path.join(runtimeModules, 'x.js')).href,
