@@ -80,7 +80,7 @@ interface Run {
   readonly seconds: number;
   readonly loadBefore: number;
   readonly loadAfter: number;
-  /** Why there are no figures of it, its older ones stay. */
+  /** Why there are no figures of it; its older ones stay. */
   readonly failed?: string;
   /** How it ended although its figures are there. */
   readonly ended?: string;

@@ -29,7 +29,7 @@ export const USAGE = `Runs the example system on localhost: the real bundles, no
   --help            this page
 `;
 
-/** Throws an error whose message tells the user what to change. */
+/** Throws an error whose message says what to change. */
 export function parseOptions(args: string[]): DemoOptions {
   const { values } = parseArgs({
     args,

@@ -44,7 +44,7 @@ interface Options {
   readonly verbose: boolean;
 }
 
-/** Throws an error whose message tells the user what to change. */
+/** Throws an error whose message says what to change. */
 export function parseRunOptions(args: string[]): Options | 'help' {
   const { values } = parseArgs({
     args,

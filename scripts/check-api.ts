@@ -55,7 +55,7 @@ function main(): void {
         `${problems.join('\n')}\nThis breaks users of ${lastTag}. Keep it, or name it in the footer \`BREAKING CHANGE: …\` of a commit that is marked with \`!\`.`,
       );
     }
-    process.stdout.write(`The API breaks nobody who has ${lastTag} without saying so.\n`);
+    process.stdout.write(`The API breaks no user of ${lastTag} without saying so.\n`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

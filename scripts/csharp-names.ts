@@ -1,12 +1,13 @@
 /**
- * The names that our C# code (examples/csharp, docs/languages.md) uses, looked up in the sources that jsii-pacmak writes for .NET: all that
- * can be checked of it without a .NET SDK. It says nothing of types, only that no member is misspelled or gone.
+ * The names that our C# code (examples/csharp, docs/languages.md) uses, looked up in the sources that
+ * jsii-pacmak writes for .NET: all that can be checked without a .NET SDK. It says nothing about types, only
+ * that no member is misspelled or gone.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import * as path from 'node:path';
 
 const ROOT = path.resolve(__dirname, '..');
-/** What is C#'s own, the CDK's, or the app's. */
+/** Names of C# itself, of the CDK, or of the app. */
 const FOREIGN =
   'Amazon AWS Alarm Algorithm App CDK CfnOutput CfnOutputProps CloudWatch Construct Constructs CreateAlarm CreateAlarmOptions ' +
   'EvaluationPeriods Greetings GreetingsStack IStackProps Secret SecretsManager Stack Synth Threshold Value';

@@ -1,7 +1,8 @@
 /**
- * Walks docs/languages.md in one language as somebody new would: in an empty folder, each command and each file as it is printed there, from
- * `cdk init` to the answers of the API on this machine. Only where a registry would be asked for a package of ours, the line names the
- * file that the registry would get. Says how many seconds each line took, and what it printed about warnings.
+ * Walks through docs/languages.md in one language as somebody new would: in an empty folder, each command
+ * and each file as it is printed there, from `cdk init` to the answers of the API on this machine. Only
+ * where a registry would be asked for a package of ours does the line name the file that the registry would
+ * get. Says how many seconds each line took, and which warnings it printed.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,7 +15,7 @@ export type Step =
   | { readonly commands: string }
   | { readonly file: string; readonly inside?: string; readonly text: string };
 
-/** What takes the place of a registry: the text as it is printed, and that which the registry would have given. */
+/** What takes the place of a registry: the text as it is printed, and what the registry would have served. */
 export type Instead = readonly (readonly [printed: string, instead: string])[];
 
 /** The commands and files of one part of the page, in their order. */
@@ -34,7 +35,10 @@ export function stepsOf(page: string, heading: string): Step[] {
   });
 }
 
-/** A shell script that does the steps, with a line before each command and its seconds after it, both marked by \x01. */
+/**
+ * A shell script that does the steps, with a line before each command and its seconds after it, both marked
+ * by \x01.
+ */
 export function scriptOf(steps: readonly Step[], instead: Instead): string {
   const used = new Set<string>();
   const replaced = (text: string) =>
@@ -66,7 +70,7 @@ export function scriptOf(steps: readonly Step[], instead: Instead): string {
 const WRITE = `
   const fs = require('fs');
   const [file, inside, text] = process.argv.slice(1);
-  if (!fs.existsSync(file)) throw new Error(file + ' is not there: cdk init names it otherwise now');
+  if (!fs.existsSync(file)) throw new Error(file + ' is not there: cdk init now has another name for it');
   const before = fs.readFileSync(file, 'utf8');
   const end = '</' + inside + '>';
   if (inside && !before.includes(end)) throw new Error(file + ' has no ' + end);
@@ -120,7 +124,7 @@ async function start(
 /**
  * @param folder an empty one
  * @param instead what stands for the registries; `npx cdk-localhost` among them
- * @returns what was printed, a line a command
+ * @returns what was printed, a line per command
  */
 export async function firstHour(
   heading: string,

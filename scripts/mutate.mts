@@ -1,7 +1,7 @@
 /**
- * `npm run test:mutation`: changes one limit, time or comparison at a time and looks whether a test fails. The report goes to
- * coverage/mutation.md. It fails when one lives ("survivor") for which scripts/mutation-accepted.json has no reason, and when it did not
- * come to its end.
+ * `npm run test:mutation`: changes one limit, time or comparison at a time and checks whether a test fails.
+ * The report goes to coverage/mutation.md. It fails when one lives ("survivor") for which
+ * scripts/mutation-accepted.json has no reason, and when it did not come to its end.
  *
  *     npm run test:mutation                                  everything
  *     npm run test:mutation -- --minutes 5 --tests test/shared lambda-src/shared/http.ts
@@ -20,7 +20,10 @@ const ACCEPTED = path.join(ROOT, 'scripts', 'mutation-accepted.json');
 const REPORT = path.join(ROOT, 'coverage', 'mutation.md');
 const WORKERS = 2;
 
-/** Why a mutant may live. It is recognized by its line's text, wherever that is in the file, so that other lines may move. */
+/**
+ * Why a mutant may live. It is recognized by its line's text, wherever that is in the file, so that other
+ * lines may move.
+ */
 interface Accepted {
   /** A file, or a folder with everything in it. */
   readonly file: string;

@@ -137,7 +137,7 @@ for (const [fqn, { kind, name, methods = [] }] of Object.entries(types)) {
 for (const fqn of structs) table[shortName(fqn)] = tableOf(fieldsOf(fqn)); // grows while it is walked through
 const sorted = Object.fromEntries(Object.entries(table).sort(([a], [b]) => a.localeCompare(b)));
 
-const text = `/** Written by \`npx projen prop-types\` from the types of the library: what each prop, and each argument of a static, must be. */
+const text = `/** Written by \`npx projen prop-types\`: what each prop, and each argument of a static, must be. */
 export const PROP_TYPES: Record<string, Record<string, string>> = ${JSON.stringify(sorted, undefined, 2)};
 `;
 if (process.argv.includes('--check')) {

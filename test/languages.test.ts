@@ -1,4 +1,4 @@
-/** The page of the first hour can be walked by a program; `npx projen test:languages` does it. */
+/** A program can walk through the page of the first hour; `npx projen test:languages` does it. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
 /**
- * Everything that a run puts into the system's folder for temporary files lies in one folder, which is
+ * Everything that a run puts into the system's folder for temporary files is in one folder, which is
  * removed when the run ends: the CDK makes one for each `new App()`, thousands in all, and deletes none.
  */
 import { mkdtempSync, rmSync } from 'node:fs';

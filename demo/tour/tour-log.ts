@@ -1,5 +1,5 @@
 /**
- * The functions' log for somebody who reads along: a long line is cut, an error that Lambda's second try
+ * The functions' log for somebody who follows it live: a long line is cut, an error that Lambda's second try
  * repeats is shown once, and of what an engine prints when it dies the beginning is enough.
  */
 

@@ -1,6 +1,6 @@
 /**
  * The Go part of the mutation check: one overlay holds all mutants behind switches (instrument.go), each package's tests are compiled
- * once, a first run finds which test comes by which mutant, and then only those run, the fast ones first.
+ * once, a first run finds which test reaches which mutant, and then only those run, the fast ones first.
  */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import type { Mutant, Outcome } from '../mutants.js';
 
-/** A test that takes longer is asked only about mutants that no other comes by. */
+/** A test that takes longer is asked only about mutants that no other test reaches. */
 const LONGEST_TEST = 3000;
 /** Those below run in one process; the others one by one, as most mutants are dead by then. */
 const FAST_TEST = 250;
-/** Of address space, in KiB: a mutant that fills the memory ends before the machine does. */
+/** Address space, in KiB: a mutant that fills the memory ends before the machine does. */
 const MOST_MEMORY = 6_000_000;
 
 /** It builds the module again, without a mutant. */
@@ -73,7 +73,9 @@ const only = (tests: readonly GoTest[]): string[] => [
   '-test.failfast',
 ];
 
-/** What tests may take before they count as hanging: generous, as the machine may be busy with other things. */
+/**
+ * What tests may take before they count as hanging: generous, as the machine may be busy with other things.
+ */
 const limitOf = (tests: readonly GoTest[]): number =>
   3000 + 5 * tests.reduce((sum, { duration }) => sum + duration, 0);
 
@@ -170,13 +172,16 @@ async function outcomeOf(mutant: Mutant, tests: readonly GoTest[]): Promise<Outc
   for (const group of groups(short.length > 0 ? short : all, mutant)) {
     const fails = async () =>
       !(await run(group[0], only(group), { MUTANT: String(mutant.id) }, limitOf(group))).passed;
-    // What starts processes may fail because the machine is busy: it has to say it twice.
+    // What starts processes may fail because the machine is busy: it has to fail twice.
     if ((await fails()) && (group[0].package !== 'main.go' || (await fails()))) return 'killed';
   }
   return 'survived';
 }
 
-/** The tests of its own package first, then those of others; the fast ones of a package together, then the others one by one. */
+/**
+ * The tests of its own package first, then those of others; the fast ones of a package together, then the
+ * others one by one.
+ */
 function groups(tests: readonly GoTest[], mutant: Mutant): GoTest[][] {
   const isOwn = (test: GoTest) => mutant.file.includes(test.package);
   const sorted = [...tests].sort(

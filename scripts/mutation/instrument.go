@@ -1,9 +1,13 @@
-// Instrument writes an overlay of a Go module in which every limit and every comparison has a switch, so that one build holds all
-// mutants: `go run instrument.go <module> <folder>` leaves overlay.json and mutants.json in the folder. MUTANT in the environment of a
-// test binary says which one is alive; with MUTATION_REACHED, a file, it notes each one that it comes by.
+// Instrument writes an overlay of a Go module in which every limit and every comparison has a switch, so that
+// one build holds all
+// mutants: `go run instrument.go <module> <folder>` leaves overlay.json and mutants.json in the folder.
+// MUTANT in the environment of a
+// test binary says which one is alive; with MUTATION_REACHED, a file, it notes each one that it reaches.
 //
-// A constant stays one: each use of it outside of constants becomes a call that returns the original or what the mutated declaration
-// would give, in the tests too, which would otherwise compare the changed limit with the one they know from the same name.
+// A constant stays one: each use of it outside of constants becomes a call that returns the original or what
+// the mutated declaration
+// would give, in the tests too, which would otherwise compare the changed limit with the one they know from
+// the same name.
 package main
 
 import (
@@ -252,7 +256,8 @@ func (in *instrumenter) declarations(file *ast.File) {
 	})
 }
 
-// find gives a mutant to each comparison, and to each number that stands for a limit: in a declaration, beside `<`, as a time, as the
+// find gives a mutant to each comparison, and to each number that stands for a limit: in a declaration,
+// beside `<`, as a time, as the
 // size of what is made, or in a field of its own. An index, a step, a base and a shift are none.
 func (in *instrumenter) find(file *ast.File) {
 	var parents []ast.Node

@@ -1,6 +1,7 @@
 /**
- * The vitest runner of the mutation check. It either notes which test comes by which mutant, or runs the tests of a file once for each
- * mutant of its plan, in the same thread: packages stay loaded, the project's own modules are evaluated anew.
+ * The vitest runner of the mutation check. It either notes which test reaches which mutant, or runs the
+ * tests of a file once for each mutant of its plan, in the same thread: packages stay loaded, the project's
+ * own modules are evaluated anew.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { inject, TestRunner, vi } from 'vitest';
@@ -33,7 +34,7 @@ export type Line =
 
 /** A loop that a mutant never ends is ended here. */
 const MOST_CALLS = 2_000_000;
-/** The tests run without a mutant as often as this, to see that none has left anything behind. */
+/** How often the tests run without a mutant, to see that none has left anything behind. */
 const CONTROL_EVERY = 25;
 
 const state = { active: 0, calls: 0, reached: new Set<number>(), unhandled: false };
@@ -58,7 +59,10 @@ interface Module {
   readonly importers: Set<string>;
 }
 
-/** What vitest gives to its own runner only; the module graph is reset as vitest does it between isolated files. */
+/**
+ * What vitest gives to its own runner only; the module graph is reset as vitest does it between isolated
+ * files.
+ */
 const internals = (runner: TestRunner) =>
   runner as unknown as {
     readonly _otel: unknown;

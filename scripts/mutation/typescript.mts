@@ -1,6 +1,7 @@
 /**
- * The TypeScript part of the mutation check: all mutants of a file are in it at once, each behind a switch. A first run finds which test
- * comes by which mutant; then each mutant meets the tests of one file after the other, the quickest first, until one fails.
+ * The TypeScript part of the mutation check: all mutants of a file are in it at once, each behind a switch.
+ * A first run finds which test reaches which mutant; then each mutant meets the tests of one file after the
+ * other, the quickest first, until one fails.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,11 +29,17 @@ const NOT_RUN = [
   'test/shared/prop-types.test.ts',
   'packages/**',
 ];
-/** Milliseconds without a word from a run, after which its mutant goes round in circles, which is a way to notice it. */
+/**
+ * Milliseconds of silence from a run, after which its mutant is taken to be in an endless loop, which counts
+ * as noticing it.
+ */
 const LONGEST_SILENCE = 30_000;
-/** What waits longer for a condition under a mutant waits for what never comes. */
+/** A wait for a condition that takes longer under a mutant waits for what never comes. */
 const TEST_TIMEOUT = 8_000;
-/** Milliseconds of tests that a mutant meets at most: what only a test far away would see has none that is its own. */
+/**
+ * The most milliseconds of tests that a mutant meets: what only a distant test would notice has no test of
+ * its own.
+ */
 const MOST_TESTING = 10_000;
 
 export interface TypeScriptOptions {
@@ -53,7 +60,7 @@ function mutantsOf(files: readonly string[]): Map<string, ReturnType<typeof muta
   );
 }
 
-/** In a child process: one vitest, asked for a run again and again. */
+/** In a child process: one vitest, asked for one run after another. */
 async function serve(jobFile: string, files: readonly string[], tests?: string): Promise<void> {
   const all = mutantsOf(files);
   const vitest = await createVitest(
@@ -101,7 +108,7 @@ async function serve(jobFile: string, files: readonly string[], tests?: string):
   process.send!(specifications.map(({ moduleId }) => moduleId));
 }
 
-/** A child process that runs vitest, and is started again when a mutant has it hang or die. */
+/** A child process that runs vitest, and is started again when a mutant makes it hang or die. */
 class Child {
   public testFiles: string[] = [];
   private process?: ChildProcess;
@@ -125,7 +132,7 @@ class Child {
     this.process = child;
   }
 
-  /** What the run has written; whether it came to its end. */
+  /** What the run has written, and whether it reached its end. */
   public async run<T>(files: readonly string[], plan?: Job['plan']): Promise<{ lines: T[]; ended: boolean }> {
     if (!this.process) await this.start();
     const child = this.process!;
@@ -215,7 +222,7 @@ export async function mutateTypeScript(options: TypeScriptOptions): Promise<Map<
   }
 }
 
-/** Which test comes by which mutant. */
+/** Which test reaches which mutant. */
 async function record(children: Child[]): Promise<Reached[]> {
   await Promise.all(children.map(child => child.start()));
   const halves = children.map((_, part) =>
@@ -230,7 +237,9 @@ async function record(children: Child[]): Promise<Reached[]> {
   return reached;
 }
 
-/** The tests that come by a mutant, file by file and the quickest first, as far as the time for one mutant goes. */
+/**
+ * The tests that reach a mutant, file by file and the quickest first, as far as the time for one mutant goes.
+ */
 function meetingsOf(id: number, reached: readonly Reached[]): Meeting[] {
   const found: Meeting[] = [];
   for (const { file, always, tests } of reached) {
@@ -251,7 +260,7 @@ function quickest<T extends { readonly duration: number }>(all: readonly T[], mo
     .filter(({ duration }, index) => (sum += duration) <= most || index === 0);
 }
 
-/** Has each mutant of a plan meet its file, shared among the children; the ids of the killed ones. */
+/** Makes each mutant of a plan meet its file, shared among the children; the ids of the killed ones. */
 async function carryOut(
   children: readonly Child[],
   plan: NonNullable<Job['plan']>,

@@ -132,7 +132,7 @@ function requireSameStack(resource: IResource, fn: lambda.Function, name: string
   if (made || inOtherRegions(resource.env.region, own.region)) {
     throw new InvalidPropError(
       fn,
-      `The DSN lies in ${its.node.path}${made ? '' : ` (${resource.env.region})`}, this function in another stack or region: use SentryDsn.${name}`,
+      `The DSN is in ${its.node.path}${made ? '' : ` (${resource.env.region})`}, this function in another stack or region: use SentryDsn.${name}`,
     );
   }
 }

@@ -130,7 +130,7 @@ export interface FailedDetail {
 }
 
 /**
- * Message attributes of what lies in the dead-letter queue; the body is the message itself, so that it can be
+ * Message attributes of what is in the dead-letter queue; the body is the message itself, so that it can be
  * sent again.
  */
 export const DEAD_LETTER_ATTRIBUTE = { code: 'code', reason: 'reason' } as const;

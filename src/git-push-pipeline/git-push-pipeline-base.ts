@@ -98,7 +98,7 @@ export interface IGitPushPipeline extends IConstruct {
   metricQueueAge(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many pushes lie in the dead-letter queue.
+   * How many pushes are in the dead-letter queue.
    *
    * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
@@ -291,7 +291,7 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   }
 
   /**
-   * How many pushes lie in the dead-letter queue.
+   * How many pushes are in the dead-letter queue.
    *
    * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes

@@ -133,7 +133,7 @@ export function deadLetterRule(metric: cloudwatch.Metric, runbook: string): Alar
     metric: metric.with({ period: ONE_MINUTE }),
     threshold: 1,
     datapoints: [1, 1],
-    why: 'A message lies in the dead-letter queue.',
+    why: 'A message is in the dead-letter queue.',
     runbook,
   };
 }

@@ -1,7 +1,4 @@
-/**
- * Written by `npx projen prop-types` from the types of the library: what each prop, and each argument of a
- * static, must be.
- */
+/** Written by `npx projen prop-types`: what each prop, and each argument of a static, must be. */
 export const PROP_TYPES: Record<string, Record<string, string>> = {
   AlarmOptions: {
     'actions?': 'list of object aws_cloudwatch.IAlarmAction with bind',

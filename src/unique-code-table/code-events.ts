@@ -26,8 +26,8 @@ export interface CodeEvents {
 }
 
 /**
- * The function that tells a bus what happens to codes, behind the table's stream, so that no crash anywhere
- * loses an event.
+ * The function that publishes on a bus what happens to codes, behind the table's stream, so that no crash
+ * anywhere loses an event.
  */
 export function createCodeEvents(
   scope: Construct,
@@ -41,7 +41,7 @@ export function createCodeEvents(
     scope,
     'EventsHandler',
     {
-      description: 'Tells an event bus what happens to codes',
+      description: 'Publishes on an event bus what happens to codes',
       asset: 'unique-code-table/events',
       export: 'handler',
       timeout: Duration.seconds(30),

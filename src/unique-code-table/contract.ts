@@ -239,7 +239,7 @@ export function isWellFormed(code: string, format: Format): boolean {
   return codeOf(body, format) === code;
 }
 
-/** Longer texts are no codes: prefix, characters and separators do not add up to that. */
+/** Longer texts are not codes: prefix, characters and separators do not add up to that. */
 const MAX_TYPED_LENGTH = 1024;
 /** Characters that people mistake for one another, where the alphabet has only the second. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = { O: '0', o: '0', I: '1', i: '1', L: '1', l: '1' };

@@ -307,7 +307,7 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   }
 
   /**
-   * How many messages lie in the dead-letter queue. Throws without `eventBus`.
+   * How many messages are in the dead-letter queue. Throws without `eventBus`.
    *
    * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes

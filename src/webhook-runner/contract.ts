@@ -64,7 +64,7 @@ export const LEASE_TABLE = {
   /** The key of that item. */
   paceKey: 'pace',
   /**
-   * Of the item that says where a gzip file can be taken up again, behind the run's id; its point as JSON,
+   * Of the item that says where a gzip file can be resumed, behind the run's id; its point as JSON,
    * and the window, deflated.
    */
   pointSuffix: '#point',
@@ -467,7 +467,9 @@ export interface RunMessage {
   readonly hop: number;
   /** Sends the failed records of another run again. */
   readonly replay?: Replay;
-  /** Of a message that only wakes a cancelled run: its request is not whole, and does not tell which run it is. */
+  /**
+   * Of a message that only wakes a cancelled run: its request is not whole, and does not say which run it is.
+   */
   readonly runId?: string;
 }
 

@@ -297,7 +297,7 @@ export class WebhookDestination {
       if (!Number.isInteger(status) || status < 400 || status > 599 || successStatus?.includes(status)) {
         throw new InvalidPropError(
           undefined,
-          `\`retryStatus\` must be statuses from 400 to 599 that are no \`successStatus\`, got ${status}`,
+          `\`retryStatus\` must be statuses from 400 to 599 that are not a \`successStatus\`, got ${status}`,
         );
       }
     }

@@ -121,7 +121,7 @@ export interface IWebhookRunner extends IConstruct {
   metricRunDuration(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many messages lie in the dead-letter queue.
+   * How many messages are in the dead-letter queue.
    *
    * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes
@@ -342,7 +342,7 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   }
 
   /**
-   * How many messages lie in the dead-letter queue.
+   * How many messages are in the dead-letter queue.
    *
    * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes

@@ -242,14 +242,14 @@ describe('the group', () => {
   });
 });
 
-describe('a DSN that lies in one stack', () => {
+describe('a DSN in one stack', () => {
   test('is refused for a function of another, with what to use instead', () => {
     const app = new App();
     const stack = new Stack(app, 'Secrets');
     const other = new Stack(app, 'Other');
     const dsn = SentryDsn.fromSecret(new secretsmanager.Secret(stack, 'Dsn'));
     expect(() => new CrashReporterLayer(other, 'Crashes', { dsn }).addTo(fn(other, 'Fn'))).toThrow(
-      'The DSN lies in Secrets, this function in another stack or region: use SentryDsn.fromSecretName',
+      'The DSN is in Secrets, this function in another stack or region: use SentryDsn.fromSecretName',
     );
   });
 
@@ -259,7 +259,7 @@ describe('a DSN that lies in one stack', () => {
     const other = new Stack(app, 'There', { env: { region: 'us-east-1', account: ACCOUNT } });
     const dsn = SentryDsn.fromSecret(secretsmanager.Secret.fromSecretNameV2(stack, 'Dsn', 'sentry/dsn'));
     expect(() => new CrashReporterLayer(other, 'Crashes', { dsn }).addTo(fn(other, 'Fn'))).toThrow(
-      'The DSN lies in Here (eu-west-1)',
+      'The DSN is in Here (eu-west-1)',
     );
   });
 

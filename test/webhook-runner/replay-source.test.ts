@@ -67,7 +67,7 @@ describe('says what is wrong', () => {
 
   test('where an object is none of ours, or S3 does not give it', async () => {
     const strange = { [`${PREFIX}a.ndjson`]: Buffer.from('{"no":"record"}\n') };
-    await expect(fixture(strange).read()).rejects.toThrow(/a\.ndjson is no file of failed records/);
+    await expect(fixture(strange).read()).rejects.toThrow(/a\.ndjson is not a file of failed records/);
     const { state, read } = fixture(objects());
     state.broken = Object.assign(new Error('of AWS'), { name: 'SlowDown' });
     await expect(read()).rejects.toThrow('The failed records cannot be read: SlowDown');

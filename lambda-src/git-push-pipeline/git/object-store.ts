@@ -315,7 +315,7 @@ export class ObjectStore {
       if (this.offsets[middle] < offset) low = middle + 1;
       else high = middle - 1;
     }
-    throw new GitError('CORRUPT_PACK', 'the pack holds a delta whose base is no object');
+    throw new GitError('CORRUPT_PACK', 'the pack holds a delta whose base is not an object');
   }
 
   private sideFile(): ScratchFile {

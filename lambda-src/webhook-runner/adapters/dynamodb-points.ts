@@ -7,8 +7,9 @@ import type { Points } from '../core/ports';
 const KEPT_SECONDS = 7 * 24 * 3600;
 
 /**
- * Where a run's gzip file can be taken up again, in an item of its own: its window takes some kilobytes, and the run's item is written
- * every second. A holder that has lost the lease does not overwrite what its successor has kept.
+ * Where a run's gzip file can be resumed, in an item of its own: its window takes some kilobytes, and the
+ * run's item is written every second. A holder that has lost the lease does not overwrite what its successor
+ * has kept.
  */
 export function dynamodbPoints(
   client: DynamoDb,

@@ -88,7 +88,7 @@ class ReplayStream implements SourceStream {
     const lines: Buffer[] = [];
     const reader = new LineReader(0, (bytes, from, to) => {
       const line = readFailedRecordLine(bytes.subarray(from, to));
-      if (!line) throw new SourceError('unavailable', `${key} is no file of failed records`);
+      if (!line) throw new SourceError('unavailable', `${key} is not a file of failed records`);
       if (!this.seen.has(line.record)) lines.push(line.raw, LINE_FEED);
       this.seen.add(line.record);
     });

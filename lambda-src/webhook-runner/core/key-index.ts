@@ -15,7 +15,10 @@ export class KeyIndex {
   /** Where each key's member is, by `id`; -1 where there is none. */
   public readonly found: number[] = [];
   private readonly keys: Key[] = [];
-  /** By a key's length in bytes, one more than the `id` of the first that is so long; others follow in `next`. */
+  /**
+   * By a key's length in bytes, one more than the `id` of the first key of that length; others follow in
+   * `next`.
+   */
   private first = new Uint16Array(0);
   private readonly next: number[] = [];
 
@@ -39,7 +42,7 @@ export class KeyIndex {
     return key;
   }
 
-  /** Answers whether no key is there twice. No key of the object may be written with a backslash. */
+  /** Returns whether no key is there twice. No key of the object may be written with a backslash. */
   public look(line: Uint8Array, spans: Int32Array, size: number): boolean {
     const { first, found, keys, next } = this;
     for (let id = 0; id < found.length; id += 1) {

@@ -176,8 +176,8 @@ export interface Lease {
 }
 
 /**
- * What the end of a waiting run can be told with before its next slice is due: its message, without what only
- * a delivery needs.
+ * What the end of a waiting run can be reported with before its next slice is due: its message, without what
+ * only a delivery needs.
  */
 export type WakeMessage = Pick<RunMessage, 'request' | 'replay' | 'runId'>;
 

@@ -445,7 +445,7 @@ class Slice {
     this.ledger.end('failed', neverBegun ? 'Failed to download file.' : error.message);
   }
 
-  /** Where what this run leaves undone can be taken up. */
+  /** Where what this run leaves undone can be resumed. */
   private goOn(state: Checkpoint): string {
     return this.options.replay ? replayAgainText(state) : resumeText(state);
   }

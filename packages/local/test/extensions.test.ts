@@ -49,7 +49,7 @@ async function serveApi(
 }
 
 describe('the Extensions API', () => {
-  test('registers by file name, and tells about the function', async () => {
+  test('registers by file name, and learns about the function', async () => {
     const { register, api } = await serveApi({ names: ['one'] });
     const { status, headers, body } = await register('one', ['INVOKE', 'SHUTDOWN'], {
       'Lambda-Extension-Accept-Feature': 'accountId',
@@ -275,7 +275,7 @@ describe('the way of telemetry', () => {
     queue.stop();
   });
 
-  test('drops logs that nobody takes, never what the platform says, and tells how many', async () => {
+  test('drops logs that nobody takes, never what the platform says, and reports how many', async () => {
     let taken = false;
     const { queue, posts, log, arrived } = await queueTo(() => (taken ? 200 : 500));
     for (let index = 0; index < 100; index++) log('z'.repeat(200_000));
@@ -324,7 +324,7 @@ describe('log frames', () => {
     expect(read(...[...bytes].map(byte => Buffer.from([byte])))).toEqual(['one\ntwo', 'three']);
   });
 
-  test('that are none are told as they came', () =>
+  test('that are not frames are passed on as they came', () =>
     expect(read(Buffer.from('no frame, but long enough'))).toEqual(['no frame, but long enough']));
 });
 

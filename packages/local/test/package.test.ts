@@ -80,7 +80,8 @@ test('depends on nothing, is small, and holds nothing that may not be shipped', 
     expect(thirdParty).toContain(`\n${name} `);
     expect(components.map(component => component.name)).toContain(name);
   }
-  // A part without a licence file of its own gets the text of the licence that it names; without either the build stops.
+  // A part without a licence file of its own gets the text of the licence that it names; without either the
+  // build stops.
   expect(
     thirdParty
       .split(/^={80}$/m)
@@ -173,7 +174,7 @@ async function whileUp(
   return stderr;
 }
 
-test('up runs until it is told to stop; invoke and logs speak to it', async () => {
+test('up runs until it is stopped; invoke and logs talk to it', async () => {
   const log = await whileUp(app, [], async ({ page }) => {
     expect(await (await fetch(page)).text()).toContain('<title>cdk-localhost</title>');
     expect(run(['invoke']).stdout).toBe('Hello\n');

@@ -108,7 +108,7 @@ test('a request goes to an API of the app only', async () => {
   expect((await post('/api/request', { url, method: 'GET', path: '@example.com/' })).status).toBe(400);
 });
 
-test('what lies in a queue is shown, and moves back from a dead-letter queue', async () => {
+test('what is in a queue is shown, and moves back from a dead-letter queue', async () => {
   const queue = (name: string) => running.system.service(Sqs).queue(name);
   queue('Jobs').send({ body: 'broken' });
   queue('Jobs').receive(1, 0);

@@ -103,7 +103,7 @@ describe('a REST API', () => {
   test('has its address on this machine in the outputs, with the stage', () =>
     expect(output('Api')).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/));
 
-  test('hands a function the event of a Lambda proxy', async () => {
+  test('passes a function the event of a Lambda proxy', async () => {
     const answer = await get('/items/a%20b?x=1&x=2&y=', { headers: { 'X-Mine': 'yes', 'user-agent': 'me' } });
     expect(answer.headers.get('content-type')).toBe('application/json');
     expect(await answer.json()).toMatchObject({
@@ -127,7 +127,7 @@ describe('a REST API', () => {
     });
   });
 
-  test('of one function takes every path, and bytes of the types that it names only', async () => {
+  test('of one function takes every path, and bytes only of the types that it names', async () => {
     const send = async (type: string) => {
       const body = Buffer.from([0x68, 0x69]);
       const answer = await fetch(`${output('Proxy')}/a/b`, {
@@ -201,7 +201,7 @@ describe('a REST API', () => {
 });
 
 describe('the URL of a function', () => {
-  test('hands it the event of an HTTP API', async () => {
+  test('passes it the event of an HTTP API', async () => {
     expect(output('OpenUrl')).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     const answer = await fetch(`${output('OpenUrl')}/a/b?x=1`, {
       headers: { origin: 'https://shop.example' },

@@ -17,7 +17,10 @@ import { Sqs } from '../src/aws/sqs/sqs';
 import { type RunningStack, startStack } from '../src/testing/stack';
 import { clientFor, eventually, TurnedClock } from '../src/testing/stand-ins';
 
-/** Says what it got. A record whose id begins with `fail` fails alone the first time, `poison` always breaks the whole batch. */
+/**
+ * Says what it got. A record whose id begins with `fail` fails alone the first time, `poison` always breaks
+ * the whole batch.
+ */
 const HANDLER = `
 const seen = new Set();
 exports.handler = async ({ Records }) => {
@@ -96,7 +99,7 @@ function historyOf(id: string): unknown[] {
 }
 
 describe('the stream of a table', () => {
-  test('tells every change with both images, in order, and nothing of a write that changed nothing', async () => {
+  test('has every change with both images, in order, and nothing of a write that changed nothing', async () => {
     const Key = { Id: { S: 'a' } };
     const value = (V: string) => ({ V: { N: V } });
     await put('unwanted');

@@ -17,12 +17,12 @@ describe('the error of a JSON protocol', () => {
     },
   );
 
-  test('has the text of its message only, whatever else stands there', () => {
+  test('has only the text of its message, whatever else is there', () => {
     expect(jsonError(answer('{"message":"m"}'), false).message).toBe('m');
     expect(jsonError(answer('{"Message":{"a":1}}'), false).message).toBe('UnknownError');
   });
 
-  test('has a code where the service gives the older one, and else its own', () => {
+  test('has the older code where the service sends one, otherwise its own', () => {
     expect(jsonError(answer('{"code":"own"}'), false).code).toBe('own');
     expect(jsonError(answer('{"code":"own"}', { 'x-amzn-query-error': 'Older;Sender' }), false).code).toBe(
       'Older',

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	tagsOf := func(raw string) int {
 		c, _, _ := load(t, map[string]string{"SENTRY_DSN": "https://k@host/1", "CRASH_REPORTER_TAGS": raw})

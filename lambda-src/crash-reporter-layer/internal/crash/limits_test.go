@@ -9,7 +9,7 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/telemetry"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	const exit = "Runtime.ExitError"
 	crumbs := func(lines ...string) []Crumb {
@@ -59,7 +59,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("a first line of %d: %d", length, got)
 		}
 	}
-	// An initialization's crash waits for 150 ms, any for half a second.
+	// A crash during the initialization waits for 150 ms, any other for half a second.
 	for later, want := range map[time.Duration]int{149 * time.Millisecond: 0, 150 * time.Millisecond: 1} {
 		tr := New(Options{})
 		feed(tr, now, telemetry.Event{Type: "platform.initStart", Phase: PhaseInit}, telemetry.Event{Type: "platform.initRuntimeDone", Phase: PhaseInit, Status: "error", ErrorType: exit})

@@ -165,7 +165,7 @@ func TestAnErrorThatIsLoggedAfterTheEndOfItsRequestIsStillReported(t *testing.T)
 			t.Errorf("handler errors %v: %v, want %s", errors, kinds(reports), want)
 		}
 		if len(reports) == 1 && !reports[0].Exception {
-			t.Error("it is told as a crash")
+			t.Error("it is reported as a crash")
 		}
 	}
 }
@@ -296,7 +296,8 @@ const printedGroup = `2026-01-01T00:00:00.000Z	r1	ERROR	AggregateError
 }
 `
 
-// What it is made of is in the log only where the code printed it: the runtime's own line has neither message nor members.
+// What it is made of is in the log only where the code printed it: the runtime's own line has neither message
+// nor members.
 func TestAnAggregateErrorShowsItsMembers(t *testing.T) {
 	members := "Error: connect ECONNREFUSED ::1:1 (net.js:4); TypeError: second (net.js:5); Error: third (net.js:6)"
 	thrown := func(more string) string {

@@ -39,7 +39,7 @@ func (a *API) Register(ctx context.Context, events []string) (Registration, erro
 	}
 }
 
-// Handler is told what Lambda says.
+// Handler receives what Lambda says.
 type Handler interface {
 	// Invoke returns before the deadline.
 	Invoke(ctx context.Context, requestID string)

@@ -303,7 +303,7 @@ func checkOthers(event map[string]any) error {
 	contexts, _ := event["contexts"].(map[string]any)
 	for name, context := range contexts {
 		if _, ok := context.(map[string]any); !ok {
-			return fmt.Errorf("the context %s is no object", name)
+			return fmt.Errorf("the context %s is not an object", name)
 		}
 	}
 	if trace, has := contexts["trace"]; has && (Dig(trace, "trace_id") == nil || Dig(trace, "span_id") == nil) {

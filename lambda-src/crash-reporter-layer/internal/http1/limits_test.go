@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	for length, want := range map[int]int{64 << 10: 64 << 10, 64<<10 + 1: 64 << 10} {
 		resp, err := answerWith(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, strings.Repeat("x", length)))
@@ -29,7 +29,8 @@ func TestLimits(t *testing.T) {
 			t.Errorf("a head of %d bytes: %v", length, err)
 		}
 	}
-	// Where a head has its limit's length and no end, it is too long; where it breaks off before, that is the error.
+	// Where a head has its limit's length and no end, it is too long; where it breaks off before, that is the
+	// error.
 	if _, err := answerWith(t, line+"X: "+strings.Repeat("x", 32<<10)); err != errHeaderTooLarge {
 		t.Errorf("a head without an end: %v", err)
 	}

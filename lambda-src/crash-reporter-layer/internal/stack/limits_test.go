@@ -9,7 +9,7 @@ import (
 	"cdk-serverless-blocks/crash-reporter/internal/wire"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	of := func(n int, one func(i int) string) (list []string) {
 		for i := range n {

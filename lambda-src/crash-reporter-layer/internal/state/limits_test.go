@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	item := func(length int) []byte { return []byte(`"` + strings.Repeat("x", length-2) + `"`) }
 	name := func(i int) string { return fmt.Sprintf("%032x", i) }

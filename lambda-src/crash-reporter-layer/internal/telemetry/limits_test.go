@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	for length, want := range map[int]int{512: 512, 513: 512} {
 		event, _ := Decode([]byte(`{"type":"platform.start","record":{"requestId":"` + strings.Repeat("x", length) + `"}}`))
@@ -53,7 +53,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("after %v: %d events", late, len(got.events))
 		}
 	}
-	// What stands before a record may have 80 bytes.
+	// What comes before a record may have 80 bytes.
 	const before = `{"time":"T",`
 	for length, want := range map[int]int{80: 2, 81: 1} {
 		first := strings.Replace(before, "T", strings.Repeat("T", length-len(before)+1), 1) + `"type":"function","record":`

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each limit from both sides: nobody would see it change otherwise.
+// Each limit from both sides: otherwise nobody would see it change.
 func TestLimits(t *testing.T) {
 	for depth, want := range map[int]bool{512: true, 513: false} {
 		// The innermost value is one deeper than its lists.

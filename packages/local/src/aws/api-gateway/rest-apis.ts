@@ -2,7 +2,8 @@
  * API Gateway's REST APIs: methods that are Lambda proxies, and the preflights that the CDK answers by a mock.
  * https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
  *
- * Authorizers, API keys, models, validators and other integrations are not run; the run says so at start, and such a method answers 501.
+ * Authorizers, API keys, models, validators and other integrations are not run; the run says so at the
+ * start, and such a method answers 501.
  */
 import { randomUUID } from 'node:crypto';
 import type * as http from 'node:http';
@@ -63,7 +64,7 @@ interface Route {
   readonly pathParameters: Record<string, string>;
 }
 
-/** https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html; more has to be asked for */
+/** https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html; more has to be requested */
 const INTEGRATION_TIMEOUT_MS = 29_000;
 
 export class RestApis implements Service {
@@ -153,7 +154,10 @@ export class RestApis implements Service {
     }
   }
 
-  /** Methods name resources and functions that may come later in the template, so they are joined when everything is made. */
+  /**
+   * Methods name resources and functions that may come later in the template, so they are joined when
+   * everything is made.
+   */
   public connect(methods: Resource[]): void {
     for (const { name, properties, resolve } of methods) {
       const method = resolve(properties) as Method;
@@ -278,7 +282,7 @@ export class RestApis implements Service {
   }
 }
 
-/** The ARN of the function that a method hands its requests to. */
+/** The ARN of the function that a method passes its requests to. */
 function proxied({ Integration }: Method): string | undefined {
   return Integration?.Type === 'AWS_PROXY' ? functionOf(Integration.Uri) : undefined;
 }
