@@ -95,7 +95,8 @@ test('the day at a place is that of a date formatter, in every time zone', () =>
     for (const timeZone of zones) {
       process.env.TZ = timeZone;
       const formatter = new Intl.DateTimeFormat('en-u-ca-iso8601', { timeZone, year: 'numeric', month: 'numeric', day: 'numeric' });
-      for (let hours = 0; hours < 24 * 800; hours += 97) {
+      // A year with all its changes of the clock, at every hour of the day.
+      for (let hours = 0; hours < 24 * 400; hours += 97) {
         const instant = new Date(Date.UTC(2025, 11, 31) + hours * 3_600_000);
         const parts = Object.fromEntries(formatter.formatToParts(instant).map(({ type, value }) => [type, Number(value)]));
         const { year, month, day } = localDate(instant);
