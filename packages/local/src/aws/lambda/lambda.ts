@@ -505,6 +505,9 @@ export class Lambda implements Service {
   }
 }
 
+/** As esbuild built it, once for all systems of this process: that starts a program. */
+let builtRuntime: Uint8Array | undefined;
+
 /**
  * The runtime of functions: built beforehand in the package, and by esbuild where this repository runs it.
  */
@@ -512,16 +515,17 @@ async function writeRuntime(file: string): Promise<void> {
   const built = path.join(__dirname, 'node-runtime.js');
   if (existsSync(built)) return copyFileSync(built, file);
   const { buildSync } = await import('esbuild');
-  buildSync({
+  builtRuntime ??= buildSync({
     entryPoints: [path.join(__dirname, 'runtime', 'node-runtime.ts')],
-    outfile: file,
+    write: false,
     bundle: true,
     platform: 'node',
     target: 'node20',
     format: 'cjs',
     logLevel: 'error',
     tsconfigRaw: {},
-  });
+  }).outputFiles[0].contents;
+  writeFileSync(file, builtRuntime);
 }
 
 /**
