@@ -725,11 +725,8 @@ project.addTask('test:page', {
 });
 project.addTask('test:engines', {
   description:
-    'Makes the test calls of the local runner to other engines, deploys the examples there, and writes docs/engines.md (needs Python, Java, Maven; -- --accept keeps what differs)',
-  steps: [
-    { exec: 'tsx scripts/bundle.ts --without-go' },
-    { exec: 'tsx scripts/test-engines.ts', receiveArgs: true },
-  ],
+    "Makes the test calls of the local runner to other engines, deploys the examples there, sends crashes to Bugsink, runs AWS's runtime clients, and writes docs/engines.md (needs Go, Python and a C++ compiler; -- --accept keeps what differs)",
+  steps: [{ exec: 'tsx scripts/bundle.ts' }, { exec: 'tsx scripts/test-engines.ts', receiveArgs: true }],
   env: { TSX_TSCONFIG_PATH: 'tsconfig.dev.json' }, // the current CDK
 });
 project.addTask('bench:localhost', {

@@ -260,6 +260,7 @@ function page(results: Map<string, Answers>, { deployed, bugsink, runtimes: clie
   const text = (found: string) =>
     found
       .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '…')
+      .replace(/\/tmp\/[^ :,'"\\]+/g, '/tmp/…')
       .replace(/[|<>]/g, character => `&#${character.charCodeAt(0)};`);
   return `# Other engines
 
@@ -280,7 +281,8 @@ ${deployed.text}
 
 Then requests are sent to the stack, those of the demo's tour among them; the functions are the real bundles, which MiniStack runs as
 processes. moto runs functions in Docker only, so it is asked nothing here. MiniStack starts no extensions, and answers 502 where an HTTP
-API answers 500 for a function that fails.
+API answers 500 for a function that fails. A push is taken and its function starts, but the process that MiniStack gives it did not
+resolve the name \`localhost\`, where the task's git host is (ENOTFOUND in MiniStack's log): no engine confirms that a push becomes a zip.
 
 | request | MiniStack |
 |---|---|

@@ -1,8 +1,7 @@
 /**
  * `npx projen test:runtimes`: real functions under AWS's own runtime clients, which write the log lines that are parsed. The clients
- * must be installed (`pip install awslambdaric`, `npm install aws-lambda-ric`, of which version 4 wants
- * Node.js 22: NODE_PROGRAM), so this is not part of `npm test`; it says how many functions it ran, and what
- * it left out.
+ * must be installed (`pip install awslambdaric`, `npm install aws-lambda-ric`; version 4 of that wants Node.js 22, see NODE_PROGRAM), so
+ * this is no part of `npm test`; it says how many functions it ran, and what it left out. `test:engines` installs them and runs it.
  */
 import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
