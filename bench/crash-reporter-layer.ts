@@ -1,8 +1,8 @@
 /**
- * What the crash reporter's extension costs a function, through the emulated Lambda with the layer as it ships. Its own calls of the
- * Extensions API are timed where Lambda sees them, so starting a process by Node.js is included. CPU is that
- * of the extension alone. Then the same extension beside others, see crash-reporter-peers.ts: ratios within
- * one run, which a loaded machine does not spoil.
+ * What the crash reporter's extension costs a function, through the emulated Lambda with the layer as it
+ * ships. Its own calls of the Extensions API are timed where Lambda sees them, so starting a process by
+ * Node.js is included. CPU is that of the extension alone. Then the same extension beside others, see
+ * crash-reporter-peers.ts: ratios within one run, which a loaded machine does not spoil.
  *
  *   npx projen bench:crash-reporter-layer
  */

@@ -1,7 +1,7 @@
 /**
- * The extension beside two others, started in turns by the same fake of Lambda (internal/harness of the Go module): the shape of work
- * of the original in Rust (tokio, rustls, stripped), and an extension in Go as a first version would be
- * written (net/http, encoding/json, TLS).
+ * The extension beside two others, started in turns by the same fake of Lambda (internal/harness of the Go
+ * module): the shape of work of the original in Rust (tokio, rustls, stripped), and an extension in Go as a
+ * first version would be written (net/http, encoding/json, TLS).
  */
 import { spawnSync } from 'node:child_process';
 import {

@@ -1,6 +1,7 @@
 /**
- * `npx projen bench:localhost`: how long the demo and `up` take until they are ready, as whole processes, in wall time and in CPU time
- * of the process and what it has waited for. The first start of the demo builds what later ones take from the cache: it is not counted.
+ * `npx projen bench:localhost`: how long the demo and `up` take until they are ready, as whole processes, in
+ * wall time and in CPU time of the process and what it has waited for. The first start of the demo builds
+ * what later ones take from the cache: it is not counted.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

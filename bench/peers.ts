@@ -1,4 +1,7 @@
-/** What the benchmarks compare with, and the Node.js that functions are deployed with: in a folder that is neither committed nor shipped. */
+/**
+ * What the benchmarks compare with, and the Node.js that functions are deployed with: in a folder that is
+ * neither committed nor shipped.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -33,7 +36,10 @@ export function installPeers(): string | undefined {
   });
 }
 
-/** `BENCH_NODE`, or the release of the deployed line that bench/peers/versions.json names, or the one that runs this. */
+/**
+ * `BENCH_NODE`, or the release of the deployed line that bench/peers/versions.json names, or the one that
+ * runs this.
+ */
 export function deployedNode(): string {
   const named = process.env.BENCH_NODE;
   if (named) return named;

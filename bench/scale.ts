@@ -1,7 +1,7 @@
 /**
- * What docs/scale.md cannot say by arithmetic: what a sudden load meets in Lambda, and how long pushes wait. Nothing is measured: a
- * model of the documented rules, with numbers drawn from a fixed seed, so that every run gives the same tables. They are written into
- * the page.
+ * What docs/scale.md cannot say by arithmetic: what a sudden load meets in Lambda, and how long pushes wait.
+ * Nothing is measured: a model of the documented rules, with numbers drawn from a fixed seed, so that every
+ * run gives the same tables. They are written into the page.
  *
  *   npx tsx bench/scale.ts
  */

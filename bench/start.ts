@@ -1,6 +1,7 @@
 /**
- * What the small handlers cost to start and to serve: as shipped, and as they would be otherwise. Ratios of medians of interleaved
- * rounds; CPU (user + system) and not wall time. Their log goes to a pipe, as in Lambda, and its bytes are counted.
+ * What the small handlers cost to start and to serve: as shipped, and as they would be otherwise. Ratios of
+ * medians of interleaved rounds; CPU (user + system) and not wall time. Their log goes to a pipe, as in
+ * Lambda, and its bytes are counted.
  *
  *   npm run bench -- start        BENCH_ROUNDS=21 npm run bench -- start
  */
@@ -32,7 +33,9 @@ interface Row {
   readonly name: string;
   readonly bytes: number;
   readonly coldMs: { readonly median: number; readonly low: number; readonly high: number };
-  /** To the reference; none for another language, whose start has another floor, nor for the reference itself. */
+  /**
+   * To the reference; none for another language, whose start has another floor, nor for the reference itself.
+   */
   readonly coldRatio?: Ratio;
   readonly warmUs?: number;
   readonly warmRatio?: Ratio;

@@ -19,7 +19,10 @@ export interface Ratio {
 
 const RESAMPLES = 1000;
 
-/** Of the medians of two series whose values were measured in turn: rounds are drawn again in pairs (bootstrap). */
+/**
+ * Of the medians of two series whose values were measured in turn: rounds are drawn again in pairs
+ * (bootstrap).
+ */
 export function ratioOf(values: readonly number[], reference: readonly number[]): Ratio {
   let state = 1;
   const next = (below: number): number => {

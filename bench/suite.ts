@@ -5,8 +5,8 @@
  *
  *   npm run bench [-- start synth …] [-- --short] [-- --page]
  *
- * `--short` proves that every part runs, in a few minutes and in another folder; `--page` only writes the page.
- * BENCH_NODE, BENCH_PYTHON (with `requests`) and GO name other programs than those on the PATH.
+ * `--short` proves that every part runs, in a few minutes and in another folder; `--page` only writes the
+ * page. BENCH_NODE, BENCH_PYTHON (with `requests`) and GO name other programs than those on the PATH.
  */
 import { spawn } from 'node:child_process';
 import {

@@ -1,7 +1,8 @@
 /**
- * CPU per million records, peak memory and DynamoDB writes of the webhook runner's core, beside a plain Python `requests` loop that does the
- * same work in the same run: stream NDJSON, batches of 500, POST. The servers run in a process of their own; what is
- * counted is the client's CPU time. Python: `python3 -m venv V && V/bin/pip install requests`, then `--python V/bin/python`.
+ * CPU per million records, peak memory and DynamoDB writes of the webhook runner's core, beside a plain
+ * Python `requests` loop that does the same work in the same run: stream NDJSON, batches of 500, POST. The
+ * servers run in a process of their own; what is counted is the client's CPU time. Python: `python3 -m venv V
+ * && V/bin/pip install requests`, then `--python V/bin/python`.
  *
  *   tsx bench/webhook-runner.ts [--mb 200] [--record-bytes 1196] [--repeat 3] [--python python3] [--node node] [--json file]
  *   2 GB, and whether memory grows with the file: --mb 2048 --repeat 1 --only '^python(, mapped)?$|^runner'
@@ -44,7 +45,9 @@ const { values: args } = parseArgs({
   },
 });
 
-/** Customer records as a marketing platform sends them: some thirty fields, a few numbers and nested values. */
+/**
+ * Customer records as a marketing platform sends them: some thirty fields, a few numbers and nested values.
+ */
 function writeFile(file: string, bytes: number, recordBytes: number): { records: number; bytes: number } {
   const out = fs.openSync(file, 'w');
   let seed = 1;
@@ -216,7 +219,10 @@ async function main(): Promise<void> {
   }
 }
 
-/** Of the run's item: accepted, taken, checkpoints, leases renewed, ended; and 8 units for each place in a gzip file. */
+/**
+ * Of the run's item: accepted, taken, checkpoints, leases renewed, ended; and 8 units for each place in a
+ * gzip file.
+ */
 function writesOf({ saves = 0, points = 0, wallSeconds }: Result): number {
   return 3 + saves + Math.floor(wallSeconds / 5) + 8 * points;
 }

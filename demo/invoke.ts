@@ -1,4 +1,7 @@
-/** `npm run invoke -- <function> -e event.json`: runs one function of the example app once and prints its answer. */
+/**
+ * `npm run invoke -- <function> -e event.json`: runs one function of the example app once and prints its
+ * answer.
+ */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Lambda } from 'cdk-localhost/lambda';

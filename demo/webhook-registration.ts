@@ -30,8 +30,8 @@ export function kindOf({ host }: RepositoryAddress): HostKind | undefined {
 }
 
 /**
- * The line that registers the webhook at the host. The secret and the token stay in the variables `WEBHOOK_SECRET` and `GIT_HOST_TOKEN`,
- * so that neither is shown, nor kept in the shell's history.
+ * The line that registers the webhook at the host. The secret and the token stay in the variables
+ * `WEBHOOK_SECRET` and `GIT_HOST_TOKEN`, so that neither is shown, nor kept in the shell's history.
  *
  * @param url of the webhook
  */

@@ -25,7 +25,8 @@ export interface DemoProps extends StackProps {
 }
 
 /**
- * Every block in one stack: what `npm run demo` runs on localhost. In an app of your own, import from 'cdk-serverless-blocks'.
+ * Every block in one stack: what `npm run demo` runs on localhost. In an app of your own, import from
+ * 'cdk-serverless-blocks'.
  *
  * An output's name is the block and a property: that is how the demo learns where to reach it.
  */

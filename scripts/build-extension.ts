@@ -1,6 +1,7 @@
 /**
- * Builds the layers of CrashReporterLayer: one static Go binary per architecture, each alone in a zip that is the same, byte for
- * byte, wherever it is built. A zip and not a folder, because the CDK's asset hash does not see that a file is executable.
+ * Builds the layers of CrashReporterLayer: one static Go binary per architecture, each alone in a zip that is
+ * the same, byte for byte, wherever it is built. A zip and not a folder, because the CDK's asset hash does
+ * not see that a file is executable.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,5 +1,6 @@
 /**
- * Builds `assets/`: one folder with an `index.js` for each function's bundle, and the zips of the Lambda extension.
+ * Builds `assets/`: one folder with an `index.js` for each function's bundle, and the zips of the Lambda
+ * extension.
  *
  * The result must be the same, byte for byte, wherever it is built, because the CDK's asset hashes are made
  * from it: so esbuild is pinned, runs from the repository's root, reads no tsconfig and starts from an empty

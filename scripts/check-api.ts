@@ -1,7 +1,8 @@
 /**
- * Compares the public API with that of the last release, by jsii-diff, in every language at once. What breaks users must be named in the
- * `BREAKING CHANGE:` footer of a commit since then. The last release is compiled from its tag, so nothing is fetched; before the first
- * one, and in a clone without tags, there is nothing to compare and this says so.
+ * Compares the public API with that of the last release, by jsii-diff, in every language at once. What breaks
+ * users must be named in the `BREAKING CHANGE:` footer of a commit since then. The last release is compiled
+ * from its tag, so nothing is fetched; before the first one, and in a clone without tags, there is nothing to
+ * compare and this says so.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';

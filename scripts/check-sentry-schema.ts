@@ -1,5 +1,6 @@
 /**
- * Validates every event that the extension's tests make against Sentry's event schema, which the PyPI package `bugsink` ships:
+ * Validates every event that the extension's tests make against Sentry's event schema, which the PyPI package
+ * `bugsink` ships:
  *
  *   pip install bugsink, then PYTHON=/path/of/that/python npx projen test:sentry-schema
  */

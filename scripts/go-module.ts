@@ -1,11 +1,12 @@
 /**
- * The Go module of the library, written by jsii-pacmak into the folder of the argument (dist/go), asks for a CDK that it compiles with,
- * and is compiled.
+ * The Go module of the library, written by jsii-pacmak into the folder of the argument (dist/go), asks for a
+ * CDK that it compiles with, and is compiled.
  *
- * What is compiled with constructs 10.5 (its `With`) does not compile in Go beside a CDK that was compiled with an older one: "ambiguous
- * selector". CDKs from 2.239.0 on ask for constructs 10.5 themselves; 2.240.0 is the lowest of them that test:languages compiles. Go
- * takes the highest version that any module asks for, so this line is all that a user needs. The other languages have no such limit, see
- * LOWEST_CDK in .projenrc.ts.
+ * What is compiled with constructs 10.5 (its `With`) does not compile in Go beside a CDK that was compiled
+ * with an older one: "ambiguous selector". CDKs from 2.239.0 on ask for constructs 10.5 themselves; 2.240.0
+ * is the lowest of them that test:languages compiles. Go takes the highest version that any module asks for,
+ * so this line is all that a user needs. The other languages have no such limit, see LOWEST_CDK in
+ * .projenrc.ts.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';

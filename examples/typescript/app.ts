@@ -1,4 +1,7 @@
-/** Every block in one app: the same in each language, see `npx projen test:languages`. In an app of your own, import from 'cdk-serverless-blocks'. */
+/**
+ * Every block in one app: the same in each language, see `npx projen test:languages`. In an app of your own,
+ * import from 'cdk-serverless-blocks'.
+ */
 import { App, CfnOutput, Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import {

@@ -14,10 +14,11 @@ export interface DataverseOptions extends RecipeOptions {
 }
 
 /**
- * Creates or updates a contact for each record, a hundred in a request, by an alternate key of the table (dataverse/map.js names it).
+ * Creates or updates a contact for each record, a hundred in a request, by an alternate key of the table
+ * (dataverse/map.js names it).
  *
- * Put `clientId` and `clientSecret` of an app registration into the secret; its application user needs the privileges to create and
- * write contacts, no others.
+ * Put `clientId` and `clientSecret` of an app registration into the secret; its application user needs the
+ * privileges to create and write contacts, no others.
  *
  * @see https://learn.microsoft.com/power-apps/developer/data-platform/bulk-operations
  * @see https://learn.microsoft.com/power-apps/developer/data-platform/api-limits

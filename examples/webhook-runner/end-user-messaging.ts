@@ -10,7 +10,8 @@ export interface EndUserMessagingOptions extends RecipeOptions {
 }
 
 /**
- * A text message to each record's `phone` (in E.164 format), with the text that the platform's settings hold as `message`.
+ * A text message to each record's `phone` (in E.164 format), with the text that the platform's settings hold
+ * as `message`.
  *
  * @see https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
  */

@@ -18,7 +18,8 @@ export interface RedshiftDataOptions extends RecipeOptions {
  *
  *     CREATE TABLE audience.members (batch_key VARCHAR(64), record_number BIGINT, record SUPER) SORTKEY (batch_key);
  *
- * Put `username` and `password` of a database user into the secret; it needs SELECT, INSERT and DELETE on that table, nothing else.
+ * Put `username` and `password` of a database user into the secret; it needs SELECT, INSERT and DELETE on
+ * that table, nothing else.
  *
  * @see https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
  */

@@ -11,7 +11,10 @@ import { createLog } from '../shared/log';
 import { cachedSecret } from '../shared/secret';
 
 const timeZone = requireEnv(process.env, ENV.timeZone);
-/** From here on local time is the time there. Lambda's own is UTC, and everything else here is in UTC whatever this says. */
+/**
+ * From here on local time is the time there. Lambda's own is UTC, and everything else here is in UTC whatever
+ * this says.
+ */
 process.env.TZ = timeZone;
 
 const hashKeySecretArn = process.env[ENV.hashKeySecretArn];

@@ -1,9 +1,10 @@
 /**
  * Keeps a host name that came from outside from leading the handler into its own network (SSRF).
  *
- * The check sits in the socket's `lookup`, so the address that was checked is the address that is connected to: a name that
- * answers differently the second time (DNS rebinding) gains nothing. Node.js skips `lookup` for literal addresses; those are
- * covered by `checkHost`, which has to be called for every URL, redirects included.
+ * The check sits in the socket's `lookup`, so the address that was checked is the address that is connected
+ * to: a name that answers differently the second time (DNS rebinding) gains nothing. Node.js skips `lookup`
+ * for literal addresses; those are covered by `checkHost`, which has to be called for every URL, redirects
+ * included.
  */
 import * as dns from 'node:dns';
 import * as net from 'node:net';

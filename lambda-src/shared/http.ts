@@ -28,8 +28,9 @@ export function noContent(): HttpResponse {
 export type HttpHandler = (event: APIGatewayProxyEventV2, context: Context) => Promise<HttpResponse>;
 
 /**
- * Makes a Lambda handler out of a route: a caller's mistake becomes an answer, anything else is thrown, so that it counts as
- * an error of the function (alarms and rollbacks look at that); API Gateway then answers 500.
+ * Makes a Lambda handler out of a route: a caller's mistake becomes an answer, anything else is thrown, so
+ * that it counts as an error of the function (alarms and rollbacks look at that); API Gateway then answers
+ * 500.
  */
 export function httpHandler(
   log: Log,

@@ -5,7 +5,8 @@
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\uFFFE\uFFFF]+/gu;
 
 /**
- * One line of at most `maxLength` UTF-16 units: texts from outside end up in logs, reports and message attributes.
+ * One line of at most `maxLength` UTF-16 units: texts from outside end up in logs, reports and message
+ * attributes.
  * @param secrets are blanked, wherever they occur
  */
 export function printable(text: string, maxLength: number, secrets: readonly string[] = []): string {

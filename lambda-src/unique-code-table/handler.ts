@@ -26,8 +26,8 @@ export interface Answer {
 }
 
 /**
- * One verb: reads its input, does its one thing, answers. Refusals are thrown; what is to be counted although something is thrown
- * goes to `measure`.
+ * One verb: reads its input, does its one thing, answers. Refusals are thrown; what is to be counted although
+ * something is thrown goes to `measure`.
  */
 export type VerbHandler = (
   input: unknown,

@@ -55,8 +55,8 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
 
   /**
    * The KMS key of the new table. With an imported `table`: the key that it is encrypted with.
-   * Adds `kms:Decrypt` and `kms:DescribeKey` on that key to both functions' roles, and `kms:Encrypt`, `kms:GenerateDataKey*` and
-   * `kms:ReEncrypt*` to the writer's.
+   * Adds `kms:Decrypt` and `kms:DescribeKey` on that key to both functions' roles, and `kms:Encrypt`,
+   * `kms:GenerateDataKey*` and `kms:ReEncrypt*` to the writer's.
    *
    * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
    * @default - the key that DynamoDB owns
@@ -107,8 +107,9 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly hashKey?: secretsmanager.ISecret;
 
   /**
-   * Whether a birthday can be erased: `DELETE /hello/{user}`, by a function that may do nothing else. Needs an `authorizer`: without
-   * one, anybody could erase anybody. Point-in-time recovery keeps the erased value for up to 35 days.
+   * Whether a birthday can be erased: `DELETE /hello/{user}`, by a function that may do nothing else. Needs
+   * an `authorizer`: without one, anybody could erase anybody. Point-in-time recovery keeps the erased value
+   * for up to 35 days.
    *
    * @default false
    */
@@ -125,9 +126,10 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
   readonly gradualDeployment?: codedeploy.ILambdaDeploymentConfig;
 
   /**
-   * Whether a new version of a function is invoked once before it gets any traffic: with a request that changes nothing, by a function
-   * that CodeDeploy calls and that may invoke this version alone. Where it does not answer as a healthy
-   * version does, the deployment is rolled back before any caller has met it. Needs `gradualDeployment`.
+   * Whether a new version of a function is invoked once before it gets any traffic: with a request that
+   * changes nothing, by a function that CodeDeploy calls and that may invoke this version alone. Where it
+   * does not answer as a healthy version does, the deployment is rolled back before any caller has met it.
+   * Needs `gradualDeployment`.
    *
    * @default false
    */
@@ -145,8 +147,8 @@ export interface BirthdayApiProps extends HandlerProps, ApiOptions {
 /**
  * A birthday greeter: PUT a date of birth, GET a greeting.
  *
- * An HTTP API with one Lambda function per endpoint and a DynamoDB table. The reader may only read from the table, the writer
- * only write to it. User names are not stored, only their hash.
+ * An HTTP API with one Lambda function per endpoint and a DynamoDB table. The reader may only read from the
+ * table, the writer only write to it. User names are not stored, only their hash.
  *
  *     PUT /hello/{user}   {"dateOfBirth":"YYYY-MM-DD"}   204
  *     GET /hello/{user}                                  200 {"message":"Hello, {user}! Your birthday is in N day(s)"}

@@ -129,8 +129,8 @@ export function groupOf(fn: IConstruct): string {
 }
 
 /**
- * The log group that the function was given. `fn.logGroup` would make a custom resource where there is none, and the one that
- * Lambda makes is the extension's own default.
+ * The log group that the function was given. `fn.logGroup` would make a custom resource where there is none,
+ * and the one that Lambda makes is the extension's own default.
  */
 export function logGroupOf(fn: lambda.Function): string | undefined {
   const { loggingConfig } = fn.node.defaultChild as lambda.CfnFunction;

@@ -33,7 +33,8 @@ export interface ICrashReporterLayer extends IWatchable {
   addToAll(scope: IConstruct, options?: CrashReporterScopeOptions): void;
 
   /**
-   * The functions that `addToAll` left out because they cannot have the extension. Complete after the synthesis.
+   * The functions that `addToAll` left out because they cannot have the extension. Complete after the
+   * synthesis.
    */
   skipped(): CrashReporterSkippedFunction[];
 
@@ -63,7 +64,8 @@ export interface ICrashReporterLayer extends IWatchable {
   metricNotReported(fn: lambda.IFunction, options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
+   * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept
+   * too long, lost.
    *
    * @param fn a function that is attached
    * @param options overrides of the metric's properties; by default the sum over five minutes

@@ -105,8 +105,9 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Attaches the reporter to a function: the layer of its architecture, environment variables that begin with `CRASH_REPORTER_` and no
-   * other, and the permission to read the DSN. A second call for the same function does nothing.
+   * Attaches the reporter to a function: the layer of its architecture, environment variables that begin with
+   * `CRASH_REPORTER_` and no other, and the permission to read the DSN. A second call for the same function
+   * does nothing.
    *
    * @param fn a function with room for a layer; a container image has none, and the error says what to write
    * in its Dockerfile
@@ -158,7 +159,8 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * The functions that `addToAll` left out because they cannot have the extension. Complete after the synthesis.
+   * The functions that `addToAll` left out because they cannot have the extension. Complete after the
+   * synthesis.
    */
   public skipped(): CrashReporterSkippedFunction[] {
     return [...this.skippedFunctions].map(([{ node }, reason]) => ({ path: node.path, reason }));
@@ -219,7 +221,8 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept too long, lost.
+   * How many crashes of a function Sentry should have got and will not: refused, over its rate limit, kept
+   * too long, lost.
    *
    * @param fn a function that is attached
    * @param options overrides of the metric's properties; by default the sum over five minutes
@@ -298,7 +301,8 @@ export class CrashReporterLayer extends Construct implements ICrashReporterLayer
   }
 
   /**
-   * Lets another account, or all accounts of an organization, use the layers of the reporter's own stack: `lambda:GetLayerVersion`.
+   * Lets another account, or all accounts of an organization, use the layers of the reporter's own stack:
+   * `lambda:GetLayerVersion`.
    *
    * @param id tells this permission from others
    * @param permission the account (`*` with an `organizationId` for all of its accounts)

@@ -7,8 +7,8 @@ import type { SentryDsn } from './sentry-dsn';
  */
 export enum CrashReporterMode {
   /**
-   * Every way in which a function can die: it cannot be loaded, exits, is killed, runs out of memory or time. Adds no time to any
-   * invocation.
+   * Every way in which a function can die: it cannot be loaded, exits, is killed, runs out of memory or time.
+   * Adds no time to any invocation.
    */
   CRASH = 'CRASH',
   /**
@@ -47,7 +47,8 @@ export interface CrashReporterSkippedFunction {
 }
 
 /**
- * Crashes that are counted and not sent. Both texts must match where both are given; a `*` at an end stands for anything.
+ * Crashes that are counted and not sent. Both texts must match where both are given; a `*` at an end stands
+ * for anything.
  */
 export interface CrashReporterIgnoreRule {
   /**
@@ -135,8 +136,9 @@ export interface CrashReporterFunctionOptions {
   readonly sampleRate?: number;
 
   /**
-   * Whether reports show lines of code: frames of bundled Node.js code are mapped by the source maps in the function's package, and
-   * Python, Ruby and JavaScript show the lines around. Only files below the function's own folder are read, and only at a crash.
+   * Whether reports show lines of code: frames of bundled Node.js code are mapped by the source maps in the
+   * function's package, and Python, Ruby and JavaScript show the lines around. Only files below the
+   * function's own folder are read, and only at a crash.
    *
    * @default true
    */
@@ -205,8 +207,9 @@ export interface CrashReporterLayerProps extends CrashReporterFunctionOptions {
   readonly ignore?: CrashReporterIgnoreRule[];
 
   /**
-   * Whether each function's log has the CloudWatch metrics `Crashes`, `NotReported` and `Undelivered`, for alarms without Sentry. Custom
-   * metrics are billed: three for each function that crashes and three for the reporter.
+   * Whether each function's log has the CloudWatch metrics `Crashes`, `NotReported` and `Undelivered`, for
+   * alarms without Sentry. Custom metrics are billed: three for each function that crashes and three for the
+   * reporter.
    *
    * @default - true as soon as a metric, an alarm or a graph of the reporter is asked for
    */

@@ -15,18 +15,20 @@ import { validateTypes } from '../shared/validate-types';
 const DSN = /^https?:\/\/[^@/\s]+@[^@/\s]+(\/[^@\s]*)?\/[^@/\s]+$/;
 
 /**
- * Where crashes are reported: the DSN (client key) of a project in Sentry, GlitchTip or Bugsink, and where it is kept.
+ * Where crashes are reported: the DSN (client key) of a project in Sentry, GlitchTip or Bugsink, and where it
+ * is kept.
  *
  * @see https://docs.sentry.io/concepts/key-terms/dsn-explainer/
  */
 export abstract class SentryDsn {
   /**
-   * The DSN is the value of a secret. It is read at the first crash of an execution environment, so it costs healthy starts nothing.
-   * Adds `secretsmanager:GetSecretValue` on that secret, and `kms:Decrypt` on its key where it has one of its own, to each
-   * function's role.
+   * The DSN is the value of a secret. It is read at the first crash of an execution environment, so it costs
+   * healthy starts nothing. Adds `secretsmanager:GetSecretValue` on that secret, and `kms:Decrypt` on its key
+   * where it has one of its own, to each function's role.
    *
    * @param secret the secret
-   * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the DSN
+   * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the
+   * DSN
    */
   public static fromSecret(secret: secretsmanager.ISecret, field?: string): SentryDsn {
     validateTypes(undefined, 'SentryDsn.fromSecret', { secret, field });
@@ -39,7 +41,8 @@ export abstract class SentryDsn {
    * with a KMS key of its own needs `fromSecret`.
    *
    * @param name for instance `sentry/dsn`
-   * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the DSN
+   * @param field the member of the secret's JSON object that holds the DSN; without it the whole text is the
+   * DSN
    */
   public static fromSecretName(name: string, field?: string): SentryDsn {
     validateTypes(undefined, 'SentryDsn.fromSecretName', { name, field });
@@ -69,11 +72,12 @@ export abstract class SentryDsn {
   }
 
   /**
-   * The DSN is the value of an SSM parameter, of type String or SecureString. It is read at the first crash of an execution
-   * environment. Adds `ssm:GetParameter` on that parameter, and `kms:Decrypt` on its key where it has one of its own, to each
-   * function's role.
+   * The DSN is the value of an SSM parameter, of type String or SecureString. It is read at the first crash
+   * of an execution environment. Adds `ssm:GetParameter` on that parameter, and `kms:Decrypt` on its key
+   * where it has one of its own, to each function's role.
    *
-   * @param parameter the parameter; a SecureString comes from `StringParameter.fromSecureStringParameterAttributes`
+   * @param parameter the parameter; a SecureString comes from
+   * `StringParameter.fromSecureStringParameterAttributes`
    */
   public static fromParameter(parameter: ssm.IStringParameter): SentryDsn {
     validateTypes(undefined, 'SentryDsn.fromParameter', { parameter });
@@ -81,8 +85,8 @@ export abstract class SentryDsn {
   }
 
   /**
-   * The DSN as it is, readable in the template and in the functions' environment. Whoever reads it can send events to the project,
-   * not read them. A warning at synth says so.
+   * The DSN as it is, readable in the template and in the functions' environment. Whoever reads it can send
+   * events to the project, not read them. A warning at synth says so.
    *
    * @param dsn for instance `https://key@o1.ingest.sentry.io/2`
    */

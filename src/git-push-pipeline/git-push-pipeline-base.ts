@@ -35,7 +35,8 @@ export interface IGitPushPipeline extends IConstruct {
   grantRead(grantee: iam.IGrantable): iam.Grant;
 
   /**
-   * Lets somebody put pushes into the queue, for instance an accept function of your own. The block's page has the message's shape.
+   * Lets somebody put pushes into the queue, for instance an accept function of your own. The block's page
+   * has the message's shape.
    *
    * @param grantee who may send
    */
@@ -212,7 +213,8 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
   }
 
   /**
-   * Lets somebody put pushes into the queue, for instance an accept function of your own. The block's page has the message's shape.
+   * Lets somebody put pushes into the queue, for instance an accept function of your own. The block's page
+   * has the message's shape.
    *
    * @param grantee who may send
    */

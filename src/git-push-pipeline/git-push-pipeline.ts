@@ -56,7 +56,8 @@ const DEFAULT_MAX_RECEIVE_COUNT = 2;
 const KEPT_VERSIONS = 20;
 
 /**
- * A push becomes a zip in S3: a git host's webhook in, the repository where its ref now stands out, ready for CodePipeline or CodeBuild.
+ * A push becomes a zip in S3: a git host's webhook in, the repository where its ref now stands out, ready for
+ * CodePipeline or CodeBuild.
  *
  * An HTTP API with an accept function that checks the webhook's signature, a FIFO queue, and a work function
  * that asks where the ref stands, fetches that commit, and stores it unless it is stored already. Failures
@@ -246,7 +247,8 @@ export class GitPushPipeline extends GitPushPipelineBase implements ec2.IConnect
   }
 
   /**
-   * A source action for CodePipeline. The published event starts the pipeline: nothing polls, and CloudTrail is not needed.
+   * A source action for CodePipeline. The published event starts the pipeline: nothing polls, and CloudTrail
+   * is not needed.
    *
    * @param output the artifact that the action makes of the zip
    * @param ref a branch's name such as `main`, or a ref in full such as `refs/tags/v1`

@@ -95,7 +95,8 @@ function keySegment(part: string): string {
 }
 
 /**
- * The keys that pushes of the listed repositories can have, as resource patterns of IAM, where `*` stands for anything.
+ * The keys that pushes of the listed repositories can have, as resource patterns of IAM, where `*` stands for
+ * anything.
  */
 export function keyPatterns(
   template: string,

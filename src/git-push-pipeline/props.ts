@@ -10,12 +10,13 @@ import type { ApiOptions } from '../shared/api-options';
 import type { HandlerProps } from '../shared/handler-props';
 
 /**
- * Properties of a `GitPushPipeline`. Of `HandlerProps`, `memorySize` and `timeout` are the accept function's; the work function has
- * `workMemorySize` and `workTimeout`.
+ * Properties of a `GitPushPipeline`. Of `HandlerProps`, `memorySize` and `timeout` are the accept function's;
+ * the work function has `workMemorySize` and `workTimeout`.
  */
 export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   /**
-   * The repositories whose pushes are taken, and the only places that the work function ever connects to: `github.com/acme/*`.
+   * The repositories whose pushes are taken, and the only places that the work function ever connects to:
+   * `github.com/acme/*`.
    *
    * The host is exact, with its port where that is not the usual one. In the path `*` stands for any characters of one directory,
    * `**` for any number of directories. `https://…`, `ssh://git@…` and `git@host:…` allow only that way,
@@ -41,8 +42,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly credentials?: Record<string, GitCredentials>;
 
   /**
-   * CodeCommit repositories of this region whose pushes are taken over EventBridge. Adds `codecommit:GitPull` on them to the work
-   * function's role.
+   * CodeCommit repositories of this region whose pushes are taken over EventBridge. Adds `codecommit:GitPull`
+   * on them to the work function's role.
    *
    * @default - none
    */
@@ -72,18 +73,19 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly paths?: string[];
 
   /**
-   * A pattern of directories such as `services/*`: each gets a zip, a key and an event of its own, and only those that changed are
-   * fetched. `keyTemplate` must have `{dir}`, the directory's path, and no `{commit}`. At most 200 directories; the zip of one that
-   * is removed from the repository stays. Cannot be combined with `paths` or `fetchSubmodules`.
+   * A pattern of directories such as `services/*`: each gets a zip, a key and an event of its own, and only
+   * those that changed are fetched. `keyTemplate` must have `{dir}`, the directory's path, and no `{commit}`.
+   * At most 200 directories; the zip of one that is removed from the repository stays. Cannot be combined
+   * with `paths` or `fetchSubmodules`.
    *
    * @default - one zip holds the whole repository
    */
   readonly splitBy?: string;
 
   /**
-   * How often the refs of the `repositories` that are named without a wildcard, and of `codeCommitRepositories`, are compared with
-   * what is stored, so that a webhook that was lost or never sent does no harm for longer than that. Adds
-   * `sqs:SendMessage` on the queue to the work function's role.
+   * How often the refs of the `repositories` that are named without a wildcard, and of
+   * `codeCommitRepositories`, are compared with what is stored, so that a webhook that was lost or never sent
+   * does no harm for longer than that. Adds `sqs:SendMessage` on the queue to the work function's role.
    *
    * @default - never
    */
@@ -114,8 +116,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly serverAccessLogsBucket?: s3.IBucket;
 
   /**
-   * The key of a push's zip. `{host}`, `{path}`, `{ref}` (`heads/main`, `tags/v1`) `{dir}` (with `splitBy`) and `{commit}` are filled in.
-   * With `{commit}` an object is written once and never again.
+   * The key of a push's zip. `{host}`, `{path}`, `{ref}` (`heads/main`, `tags/v1`) `{dir}` (with `splitBy`)
+   * and `{commit}` are filled in. With `{commit}` an object is written once and never again.
    *
    * @default '{host}/{path}/{ref}.zip'
    */
@@ -144,7 +146,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly deadLetterQueue?: sqs.IQueue;
 
   /**
-   * How many pushes are worked on at once, from 2 to 1,000; others wait in the queue. Not above `reservedConcurrentExecutions`.
+   * How many pushes are worked on at once, from 2 to 1,000; others wait in the queue. Not above
+   * `reservedConcurrentExecutions`.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html#events-sqs-max-concurrency
    * @default - `reservedConcurrentExecutions` where it is set, otherwise 10
@@ -159,8 +162,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly maxReceiveCount?: number;
 
   /**
-   * The disk of the work function, from 512 MiB to 10 GiB. It holds the pack and the zip of one push at a time; what does not fit
-   * ends in a failure that says so.
+   * The disk of the work function, from 512 MiB to 10 GiB. It holds the pack and the zip of one push at a
+   * time; what does not fit ends in a failure that says so.
    *
    * @default - 2 GiB
    */
@@ -188,7 +191,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly eventBus?: events.IEventBus;
 
   /**
-   * Whether `commit-id` and `build-info.json` are put into the zip. A file of that name in the repository is kept instead.
+   * Whether `commit-id` and `build-info.json` are put into the zip. A file of that name in the repository is
+   * kept instead.
    *
    * @default true
    */
@@ -204,7 +208,8 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly windowsSafeNames?: boolean;
 
   /**
-   * Whether submodules are fetched. Their repositories must be among `repositories`. Otherwise their directories are empty.
+   * Whether submodules are fetched. Their repositories must be among `repositories`. Otherwise their
+   * directories are empty.
    *
    * @default false
    */
@@ -227,8 +232,9 @@ export interface GitPushPipelineProps extends HandlerProps, ApiOptions {
   readonly proxyUrl?: string;
 
   /**
-   * Lets a git host be at a private or loopback address, for one within the VPC. Link-local and metadata addresses stay refused.
-   * Whoever controls the DNS of an allowed host can then lead the work function into your network, with the host's credentials.
+   * Lets a git host be at a private or loopback address, for one within the VPC. Link-local and metadata
+   * addresses stay refused. Whoever controls the DNS of an allowed host can then lead the work function into
+   * your network, with the host's credentials.
    *
    * @default false
    */

@@ -183,7 +183,8 @@ export interface RepositoryPattern {
 
 /**
  * Reads one entry of the allow-list: `host/path`, `https://host/path`, `ssh://git@host/path` or `git@host:path`.
- * In the path `*` stands for any characters of one segment and `**` for any number of segments; the host is exact.
+ * In the path `*` stands for any characters of one segment and `**` for any number of segments; the host is
+ * exact.
  */
 export function parsePattern(text: string): RepositoryPattern {
   try {

@@ -6,8 +6,8 @@ import { validateTypes } from '../shared/validate-types';
  */
 export class WebhookSecret {
   /**
-   * A secret whose value is the text that the git host was given too: the webhook's secret, token, signing token (`whsec_…`), or
-   * with Azure DevOps the password.
+   * A secret whose value is the text that the git host was given too: the webhook's secret, token, signing
+   * token (`whsec_…`), or with Azure DevOps the password.
    *
    * The value from before a rotation is accepted as well: put the new value into Secrets Manager first, then
    * into the git host. Adds `secretsmanager:GetSecretValue` on that secret to the accept function's role.
@@ -33,8 +33,10 @@ export class GitCredentials {
   /**
    * A private key for clone addresses by SSH.
    *
-   * @param secret its value is the key in OpenSSH, PEM or PPK form, or JSON such as `{"privateKey": "…", "passphrase": "…"}`
-   * @param knownHosts lines as in a `known_hosts` file: the host must show one of these keys, there is no trust at first sight
+   * @param secret its value is the key in OpenSSH, PEM or PPK form, or JSON such as `{"privateKey": "…",
+   * "passphrase": "…"}`
+   * @param knownHosts lines as in a `known_hosts` file: the host must show one of these keys, there is no
+   * trust at first sight
    */
   public static sshKey(secret: secretsmanager.ISecret, knownHosts: string): GitCredentials {
     validateTypes(undefined, 'GitCredentials.sshKey', { secret, knownHosts });

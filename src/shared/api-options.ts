@@ -39,7 +39,8 @@ export interface ApiDomain {
   readonly existing?: apigwv2.IDomainName;
 
   /**
-   * The path below the domain that leads to this API, without a slash at either end, for instance `codes` or `codes/v1`.
+   * The path below the domain that leads to this API, without a slash at either end, for instance `codes` or
+   * `codes/v1`.
    *
    * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html
    * @default - the domain leads to this API alone
@@ -107,7 +108,8 @@ export interface ApiOptions {
   readonly throttle?: apigwv2.ThrottleSettings;
 
   /**
-   * Limits of single routes beside `throttle`, by route key, for instance `PUT /hello/{user}` (`basePath` included).
+   * Limits of single routes beside `throttle`, by route key, for instance `PUT /hello/{user}` (`basePath`
+   * included).
    *
    * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
    * @default - `throttle` alone
@@ -115,8 +117,8 @@ export interface ApiOptions {
   readonly routeThrottle?: Record<string, apigwv2.ThrottleSettings>;
 
   /**
-   * An existing log group for the API's access log. Outside of `/aws/vendedlogs/` it counts towards the limit of the resource policy
-   * that API Gateway writes for the account.
+   * An existing log group for the API's access log. Outside of `/aws/vendedlogs/` it counts towards the limit
+   * of the resource policy that API Gateway writes for the account.
    *
    * @default - a new one below `/aws/vendedlogs/http-api/`, kept for `logRetention`
    */

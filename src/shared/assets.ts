@@ -7,7 +7,8 @@ const ASSETS = path.resolve(__dirname, '..', '..', 'assets');
 /**
  * The path of a prebuilt bundle, for instance `assetPath('birthday-api')`.
  *
- * Bundles are made when this library is built, so a user's synth needs neither esbuild nor Docker nor a network.
+ * Bundles are made when this library is built, so a user's synth needs neither esbuild nor Docker nor a
+ * network.
  */
 export function assetPath(name: string): string {
   const asset = path.join(ASSETS, name);

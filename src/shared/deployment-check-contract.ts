@@ -1,4 +1,7 @@
-/** What the hook before a deployment's traffic and its handler agree on. Nothing is imported here: both sides import this file. */
+/**
+ * What the hook before a deployment's traffic and its handler agree on. Nothing is imported here: both sides
+ * import this file.
+ */
 
 /** Names of the environment variables that the construct sets and the handler reads. */
 export const CHECK_ENV = {

@@ -23,7 +23,8 @@ export interface DeploymentTarget {
 }
 
 /**
- * What callers should call: the function itself, or an alias of it where traffic is shifted or environments are kept warm.
+ * What callers should call: the function itself, or an alias of it where traffic is shifted or environments
+ * are kept warm.
  *
  * CodeDeploy rolls back to the old version when the function fails during the shift, so the alarm for that
  * is made here.

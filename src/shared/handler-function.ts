@@ -53,9 +53,9 @@ const VPC_ACTIONS = [
 const SOURCE_FUNCTION = 'lambda:SourceFunctionArn';
 
 /**
- * For Lambda alone: the code in the function is denied what Lambda may do, or it could delete any interface of the account. A Deny,
- * so that it stands whatever else is attached to the role; on the key's presence and not on the function's ARN, because the role
- * serves this one function and the function needs the role first.
+ * For Lambda alone: the code in the function is denied what Lambda may do, or it could delete any interface
+ * of the account. A Deny, so that it stands whatever else is attached to the role; on the key's presence and
+ * not on the function's ARN, because the role serves this one function and the function needs the role first.
  * https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
  */
 function grantNetworkInterfaces(role: iam.Role): void {
@@ -102,7 +102,8 @@ export function validateHandlerProps(scope: Construct, props: HandlerProps): voi
 /**
  * Makes one of a block's functions: the only place in this library that does.
  *
- * The role is our own, because the role that `lambda.Function` makes may write to every log group of the account.
+ * The role is our own, because the role that `lambda.Function` makes may write to every log group of the
+ * account.
  */
 export function createHandlerFunction(
   scope: Construct,

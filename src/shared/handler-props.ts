@@ -7,8 +7,9 @@ import type * as logs from 'aws-cdk-lib/aws-logs';
 /**
  * Settings of the Lambda functions inside every block.
  *
- * With none of these set, a function's role may write to its own log group and use the resources of its block, nothing else.
- * `tracing`, `vpc`, `lambdaInsights` and `environmentEncryption` add exactly what AWS demands for them; each says what that is.
+ * With none of these set, a function's role may write to its own log group and use the resources of its
+ * block, nothing else. `tracing`, `vpc`, `lambdaInsights` and `environmentEncryption` add exactly what AWS
+ * demands for them; each says what that is.
  */
 export interface HandlerProps {
   /**
@@ -36,8 +37,8 @@ export interface HandlerProps {
   readonly timeout?: Duration;
 
   /**
-   * X-Ray tracing. `ACTIVE` and `PASS_THROUGH` add `xray:PutTraceSegments` and `xray:PutTelemetryRecords` on `*`:
-   * X-Ray has no resource to narrow them to.
+   * X-Ray tracing. `ACTIVE` and `PASS_THROUGH` add `xray:PutTraceSegments` and `xray:PutTelemetryRecords` on
+   * `*`: X-Ray has no resource to narrow them to.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
    * @default - lambda.Tracing.DISABLED
@@ -45,8 +46,9 @@ export interface HandlerProps {
   readonly tracing?: lambda.Tracing;
 
   /**
-   * CloudWatch Lambda Insights. Adds AWS's layer and the managed policy `CloudWatchLambdaInsightsExecutionRolePolicy`.
-   * In a stack without a fixed region use `LambdaInsightsVersion.fromInsightVersionArn`, which needs no table of regions.
+   * CloudWatch Lambda Insights. Adds AWS's layer and the managed policy
+   * `CloudWatchLambdaInsightsExecutionRolePolicy`. In a stack without a fixed region use
+   * `LambdaInsightsVersion.fromInsightVersionArn`, which needs no table of regions.
    *
    * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Lambda-Insights.html
    * @default - off
@@ -96,9 +98,9 @@ export interface HandlerProps {
   readonly logRemovalPolicy?: RemovalPolicy;
 
   /**
-   * The VPC in which the functions run. Adds the six `ec2` actions on network interfaces that Lambda demands, on `*`, and denies
-   * them to the functions' own code.
-   * The subnets need a NAT gateway, or an endpoint for each service that the block's page names.
+   * The VPC in which the functions run. Adds the six `ec2` actions on network interfaces that Lambda demands,
+   * on `*`, and denies them to the functions' own code. The subnets need a NAT gateway, or an endpoint for
+   * each service that the block's page names.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
    * @default - no VPC
@@ -128,8 +130,9 @@ export interface HandlerProps {
   readonly reservedConcurrentExecutions?: number;
 
   /**
-   * A KMS key for the functions' environment variables. Adds `kms:Decrypt` on that key, for Lambda and not for the functions' own
-   * code. No block keeps a secret there. The owner of an imported key lets the roles in by its key policy.
+   * A KMS key for the functions' environment variables. Adds `kms:Decrypt` on that key, for Lambda and not
+   * for the functions' own code. No block keeps a secret there. The owner of an imported key lets the roles
+   * in by its key policy.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
    * @default - the key that Lambda owns

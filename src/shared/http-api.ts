@@ -29,7 +29,8 @@ const OF_NEW_API = ['domain', 'corsPreflight', 'throttle', 'routeThrottle', 'acc
 const taken = new WeakMap<apigwv2.IHttpApi, Set<string>>();
 
 /**
- * The HTTP API in front of a block: a new one with its throttles, access log and domain, or one that exists; and its routes.
+ * The HTTP API in front of a block: a new one with its throttles, access log and domain, or one that exists;
+ * and its routes.
  *
  * The access log names the route and never the path: a path may hold a person's name.
  */

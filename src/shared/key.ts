@@ -7,7 +7,8 @@ import { InvalidPropError } from './validate';
 export type KeyUser = 'dynamodb' | 's3' | 'secretsmanager' | 'sqs' | 'ssm';
 
 /**
- * Lets somebody use a key through one service, and only through it: a call of theirs to KMS itself stays denied.
+ * Lets somebody use a key through one service, and only through it: a call of theirs to KMS itself stays
+ * denied.
  *
  * The condition's value leaves the region and the suffix open, which makes it right in every partition: KMS
  * sets it and no caller can, and the key's own ARN already pins region and account.
@@ -57,7 +58,8 @@ function checkAccount(key: kms.IKey, { grantPrincipal }: iam.IGrantable): void {
 /** What DynamoDB demands of whoever reads a table that has a key of its own, and of whoever writes to it. */
 const KEY_ACTIONS_TO_READ = ['kms:Decrypt', 'kms:DescribeKey'];
 /**
- * AWS documents `kms:ReEncrypt*` and `kms:GenerateDataKey*`: these are their members that a symmetric key has.
+ * AWS documents `kms:ReEncrypt*` and `kms:GenerateDataKey*`: these are their members that a symmetric key
+ * has.
  * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
  */
 const KEY_ACTIONS_TO_WRITE = [

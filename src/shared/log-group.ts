@@ -30,9 +30,9 @@ export function createLogGroup(
 /**
  * A name for an access log below `/aws/vendedlogs/`, and only for that one.
  *
- * API Gateway writes every other group that it logs to into one resource policy of the account, and past 5,120 characters no stage
- * can be made: "Policy document length breaking Cloudwatch Logs Constraints". The part of the stack's id makes a second deployment
- * possible where the group of the first was retained.
+ * API Gateway writes every other group that it logs to into one resource policy of the account, and past
+ * 5,120 characters no stage can be made: "Policy document length breaking Cloudwatch Logs Constraints". The
+ * part of the stack's id makes a second deployment possible where the group of the first was retained.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
  */
 export function accessLogGroupName(scope: Construct): string {

@@ -55,8 +55,8 @@ export interface AlarmOptions {
   readonly actions?: cloudwatch.IAlarmAction[];
 
   /**
-   * Single alarms, by their id as the block's page lists them, for instance `{ ServerErrorRate: { threshold: 1 } }`.
-   * An id that the block does not have is an error.
+   * Single alarms, by their id as the block's page lists them, for instance `{ ServerErrorRate: { threshold:
+   * 1 } }`. An id that the block does not have is an error.
    *
    * @default - every alarm as the block has it
    */

@@ -26,9 +26,9 @@ export interface QueueWithDeadLetters {
 }
 
 /**
- * Beyond the function's timeout, for what lies between its end and the poller's answer to the queue. Not six times the timeout, which
- * AWS advises to leave room for throttled receives: `pollerConcurrency` below leaves none, and a message
- * held by a killed function would wait for all of it.
+ * Beyond the function's timeout, for what lies between its end and the poller's answer to the queue. Not six
+ * times the timeout, which AWS advises to leave room for throttled receives: `pollerConcurrency` below leaves
+ * none, and a message held by a killed function would wait for all of it.
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-queueconfig
  */
 const VISIBILITY_MARGIN_SECONDS = 30;
@@ -99,7 +99,8 @@ export interface ConsumerConcurrency {
  * again. Grants what Lambda's poller needs:
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
  *
- * Not `SqsEventSource`: that one also grants `sqs:GetQueueUrl` and `sqs:ChangeMessageVisibility`, which the poller never calls.
+ * Not `SqsEventSource`: that one also grants `sqs:GetQueueUrl` and `sqs:ChangeMessageVisibility`, which the
+ * poller never calls.
  */
 export function consumeQueue(
   scope: Construct,
@@ -122,8 +123,9 @@ export function consumeQueue(
 }
 
 /**
- * A poller that receives more than the function may run is throttled, and each throttled receive counts as a try: messages that
- * nobody looked at end in the dead-letter queue as failures. So the poller's own limit is never above the function's.
+ * A poller that receives more than the function may run is throttled, and each throttled receive counts as a
+ * try: messages that nobody looked at end in the dead-letter queue as failures. So the poller's own limit is
+ * never above the function's.
  * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html#events-sqs-max-concurrency
  */
 function pollerConcurrency(scope: Construct, { prop, ...limits }: ConsumerConcurrency): number | undefined {

@@ -68,14 +68,16 @@ export interface CodeFormatOptions {
   readonly alphabet?: CodeAlphabet;
 
   /**
-   * How many random characters a code has, from 1 to 256. A caller may ask for a longer one, and down to `minLength` for a shorter one.
+   * How many random characters a code has, from 1 to 256. A caller may ask for a longer one, and down to
+   * `minLength` for a shorter one.
    *
    * @default 8
    */
   readonly length?: number;
 
   /**
-   * The fewest random characters that a caller may ask for, from 1 to `length`. A shorter code is guessed sooner.
+   * The fewest random characters that a caller may ask for, from 1 to `length`. A shorter code is guessed
+   * sooner.
    *
    * @default - `length`; a table without a `format` takes 1
    */
@@ -97,7 +99,8 @@ export interface CodeFormatOptions {
   readonly groupSize?: number;
 
   /**
-   * What stands between groups: one printable ASCII character that the alphabet does not hold. Needs `groupSize`.
+   * What stands between groups: one printable ASCII character that the alphabet does not hold. Needs
+   * `groupSize`.
    *
    * @default '-'
    */
@@ -210,8 +213,8 @@ export class CodeFormat {
   }
 
   /**
-   * Whether a text is a code of this format to the letter, with the right check character where there is one. It does not say whether
-   * the code was ever handed out. What somebody typed goes through `normalize` first.
+   * Whether a text is a code of this format to the letter, with the right check character where there is one.
+   * It does not say whether the code was ever handed out. What somebody typed goes through `normalize` first.
    *
    * In a function of your own, where the CDK has no place, import the same check from
    * `cdk-serverless-blocks/lib/unique-code-table/contract` as `isWellFormed(code, format)`.
@@ -227,7 +230,8 @@ export class CodeFormat {
    * Case, blanks, dashes, full-width forms and look-alikes that the alphabet lacks (`O` for `0`, `I` and `L`
    * for `1`) do not matter.
    *
-   * In a function of your own import it from `cdk-serverless-blocks/lib/unique-code-table/contract` as `normalizeCode(text, format)`.
+   * In a function of your own import it from `cdk-serverless-blocks/lib/unique-code-table/contract` as
+   * `normalizeCode(text, format)`.
    *
    * @param text what somebody typed, scanned or pasted
    */

@@ -1,7 +1,8 @@
 import type { IndexName, Verb } from './contract';
 
 /**
- * What can be done with a code. Each verb is a function of its own, with a role of its own that may do one thing to the table.
+ * What can be done with a code. Each verb is a function of its own, with a role of its own that may do one
+ * thing to the table.
  */
 export enum CodeVerb {
   /** Draws new codes: `POST /codes`. Every table has it. */

@@ -102,8 +102,8 @@ export const MAX_TRANSACTION_ITEMS = 100;
  */
 export const MAX_REDEMPTIONS = 100;
 /**
- * Seconds that an expired code rests before it is handed out again: the clocks of two execution environments differ by less, so no
- * environment still takes it for the code that it was.
+ * Seconds that an expired code rests before it is handed out again: the clocks of two execution environments
+ * differ by less, so no environment still takes it for the code that it was.
  */
 export const REUSE_GRACE = 300;
 
@@ -229,8 +229,8 @@ export function formatCode(random: string, format: Format): string {
 }
 
 /**
- * Whether a text is a code of this format to the letter, of any length that can be asked for, with the right check character where
- * there is one.
+ * Whether a text is a code of this format to the letter, of any length that can be asked for, with the right
+ * check character where there is one.
  */
 export function isWellFormed(code: string, format: Format): boolean {
   if (!code.startsWith(format.prefix)) return false;
@@ -294,8 +294,9 @@ function codeOf(body: string, format: Format): string | undefined {
 }
 
 /**
- * The check character of ISO/IEC 7064, hybrid system MOD N+1,N (for 36 characters: MOD 37,36). It finds every wrong character and
- * nearly every pair of exchanged neighbours. N must be even: 2 has to have an inverse modulo N+1.
+ * The check character of ISO/IEC 7064, hybrid system MOD N+1,N (for 36 characters: MOD 37,36). It finds every
+ * wrong character and nearly every pair of exchanged neighbours. N must be even: 2 has to have an inverse
+ * modulo N+1.
  */
 export function checkCharacter(text: string, alphabet: string): string {
   const n = alphabet.length;

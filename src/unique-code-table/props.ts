@@ -14,7 +14,8 @@ import type { TableBilling } from '../shared/table-billing';
  */
 export interface CodeApiOptions extends ApiOptions {
   /**
-   * Whether anybody may call every route of the API, issuing and redeeming among them. Cannot be combined with `authorizer`.
+   * Whether anybody may call every route of the API, issuing and redeeming among them. Cannot be combined
+   * with `authorizer`.
    *
    * @default false
    */
@@ -59,16 +60,17 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly indexes?: CodeIndex[];
 
   /**
-   * How many codes there will be at a time. Nothing is reserved: where they fill half of the format's space or more, a warning at synth
-   * says what issuing then costs, and where they are more than it has, an error.
+   * How many codes there will be at a time. Nothing is reserved: where they fill half of the format's space
+   * or more, a warning at synth says what issuing then costs, and where they are more than it has, an error.
    *
    * @default - no check
    */
   readonly expectedCodes?: number;
 
   /**
-   * An existing table. Its partition key must be the string attribute `Code`, it must have no sort key, and its time to live
-   * attribute must be `TimeToExist`. Cannot be combined with `billing`, `removalPolicy` and `pointInTimeRecovery`.
+   * An existing table. Its partition key must be the string attribute `Code`, it must have no sort key, and
+   * its time to live attribute must be `TimeToExist`. Cannot be combined with `billing`, `removalPolicy` and
+   * `pointInTimeRecovery`.
    *
    * @default - a new table
    */
@@ -82,8 +84,9 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly billing?: TableBilling;
 
   /**
-   * The KMS key of the new table. With an imported `table`: the key that it is encrypted with. Adds `kms:Decrypt`, `kms:DescribeKey`,
-   * `kms:Encrypt`, `kms:GenerateDataKey*` and `kms:ReEncrypt*` on that key to the function's role.
+   * The KMS key of the new table. With an imported `table`: the key that it is encrypted with. Adds
+   * `kms:Decrypt`, `kms:DescribeKey`, `kms:Encrypt`, `kms:GenerateDataKey*` and `kms:ReEncrypt*` on that key
+   * to the function's role.
    *
    * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
    * @default - the key that DynamoDB owns
@@ -106,11 +109,12 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly pointInTimeRecovery?: boolean;
 
   /**
-   * How long a code lives, at least one second. After that it is expired for every verb, whether DynamoDB has deleted its item yet or
-   * not, which takes up to a few days. A request may ask for a shorter life by `expiresOn`.
+   * How long a code lives, at least one second. After that it is expired for every verb, whether DynamoDB has
+   * deleted its item yet or not, which takes up to a few days. A request may ask for a shorter life by
+   * `expiresOn`.
    *
-   * The code is still never handed out again, unless `reuseExpiredCodes`: a second, small item remembers it for ever. Batches are then
-   * limited to 50 codes (49 with an idempotency key).
+   * The code is still never handed out again, unless `reuseExpiredCodes`: a second, small item remembers it
+   * for ever. Batches are then limited to 50 codes (49 with an idempotency key).
    *
    * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
    * @default - for ever
@@ -125,15 +129,16 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly reuseExpiredCodes?: boolean;
 
   /**
-   * How long a repeated request with the same idempotency key gets the same answer, at least one second, and never longer than its
-   * codes live.
+   * How long a repeated request with the same idempotency key gets the same answer, at least one second, and
+   * never longer than its codes live.
    *
    * @default Duration.hours(24)
    */
   readonly idempotencyWindow?: Duration;
 
   /**
-   * An HTTP API with the route `POST /codes`, and one for each of `verbs`. It needs an `authorizer`, or says `allowAnonymous: true`.
+   * An HTTP API with the route `POST /codes`, and one for each of `verbs`. It needs an `authorizer`, or says
+   * `allowAnonymous: true`.
    *
    * @default - no API: the functions are invoked directly
    */
@@ -151,7 +156,8 @@ export interface UniqueCodeTableProps extends HandlerProps {
   readonly eventBus?: events.IEventBus;
 
   /**
-   * Whether events name the code itself. Whoever reads the bus, its archives and its rules' targets can then use codes. Needs `eventBus`.
+   * Whether events name the code itself. Whoever reads the bus, its archives and its rules' targets can then
+   * use codes. Needs `eventBus`.
    *
    * @default false - they have its SHA-256
    */
@@ -210,9 +216,11 @@ export interface CodeBindingOptions {
   readonly verb?: CodeVerb;
 
   /**
-   * The name of the environment variable that names the verb's function. A function that uses two tables needs two.
+   * The name of the environment variable that names the verb's function. A function that uses two tables
+   * needs two.
    *
-   * @default - `UNIQUE_CODE_FUNCTION_NAME` for issuing, `UNIQUE_CODE_REDEEM_FUNCTION_NAME` for redeeming, and so on
+   * @default - `UNIQUE_CODE_FUNCTION_NAME` for issuing, `UNIQUE_CODE_REDEEM_FUNCTION_NAME` for redeeming, and
+   * so on
    */
   readonly variable?: string;
 }

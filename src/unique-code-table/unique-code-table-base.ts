@@ -33,7 +33,8 @@ export interface IUniqueCodeTable extends IConstruct {
   functionFor(verb: CodeVerb): lambda.IFunction;
 
   /**
-   * Lets somebody do one thing with codes: `lambda:InvokeFunction` on the verb's function. Throws where the table has no such verb.
+   * Lets somebody do one thing with codes: `lambda:InvokeFunction` on the verb's function. Throws where the
+   * table has no such verb.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
    * @param grantee who may do it
@@ -64,9 +65,10 @@ export interface IUniqueCodeTable extends IConstruct {
   grantRead(grantee: iam.IGrantable): iam.Grant;
 
   /**
-   * Lets somebody export all codes into a bucket: `dynamodb:ExportTableToPointInTime` and `dynamodb:DescribeExport` on the table,
-   * `s3:PutObject`, `s3:PutObjectAcl` and `s3:AbortMultipartUpload` on the bucket's objects, and the use of
-   * their KMS keys where they have some. Needs the table's point-in-time recovery.
+   * Lets somebody export all codes into a bucket: `dynamodb:ExportTableToPointInTime` and
+   * `dynamodb:DescribeExport` on the table, `s3:PutObject`, `s3:PutObjectAcl` and `s3:AbortMultipartUpload`
+   * on the bucket's objects, and the use of their KMS keys where they have some. Needs the table's
+   * point-in-time recovery.
    *
    * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport_Requesting.html
    * @param grantee who may export
@@ -75,7 +77,8 @@ export interface IUniqueCodeTable extends IConstruct {
   grantExport(grantee: iam.IGrantable, bucket: s3.IBucket): iam.Grant;
 
   /**
-   * Lets a function do one thing with codes, and names the function that it invokes for that in an environment variable.
+   * Lets a function do one thing with codes, and names the function that it invokes for that in an
+   * environment variable.
    *
    * @param fn a function of yours
    * @param options which verb, and the name of the variable. Default: issuing
@@ -86,7 +89,8 @@ export interface IUniqueCodeTable extends IConstruct {
    * Adds a rule for what happens to this table's codes. Needs `eventBus`.
    *
    * @param id of the rule
-   * @param options its target, and what the event must match, such as `{ eventPattern: { detailType: ['CodeRedeemed'] } }`
+   * @param options its target, and what the event must match, such as `{ eventPattern: { detailType:
+   * ['CodeRedeemed'] } }`
    */
   onCodeEvent(id: string, options?: events.OnEventOptions): events.Rule;
 
@@ -198,7 +202,8 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   }
 
   /**
-   * Lets somebody do one thing with codes: `lambda:InvokeFunction` on the verb's function. Throws where the table has no such verb.
+   * Lets somebody do one thing with codes: `lambda:InvokeFunction` on the verb's function. Throws where the
+   * table has no such verb.
    *
    * @param verb one of `verbs`, or `CodeVerb.ISSUE`
    * @param grantee who may do it
@@ -255,7 +260,8 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
   }
 
   /**
-   * Lets a function do one thing with codes, and names the function that it invokes for that in an environment variable.
+   * Lets a function do one thing with codes, and names the function that it invokes for that in an
+   * environment variable.
    *
    * @param fn a function of yours
    * @param options which verb, and the name of the variable. Default: issuing
@@ -281,7 +287,8 @@ export abstract class UniqueCodeTableBase extends Construct implements IUniqueCo
    * Adds a rule for what happens to this table's codes. Needs `eventBus`.
    *
    * @param id of the rule
-   * @param options its target, and what the event must match, such as `{ eventPattern: { detailType: ['CodeRedeemed'] } }`
+   * @param options its target, and what the event must match, such as `{ eventPattern: { detailType:
+   * ['CodeRedeemed'] } }`
    */
   public onCodeEvent(id: string, options: events.OnEventOptions = {}): events.Rule {
     if (!this.eventBus) {

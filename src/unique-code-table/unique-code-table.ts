@@ -47,12 +47,13 @@ import { validateTypes } from '../shared/validate-types';
 const CROWDED = 0.5;
 
 /**
- * Codes that are never handed out twice, and what happens to them: a DynamoDB table, and a function for each thing that can be done
- * with a code.
+ * Codes that are never handed out twice, and what happens to them: a DynamoDB table, and a function for each
+ * thing that can be done with a code.
  *
- * The issuing function draws a code and writes it down on the condition that it is new. It takes `{"usedBy"?, "length"?, "reference"?,
- * "description"?, "count"?, "idempotencyKey"?}` and answers `{"code":"…"}`, or `{"codes":["…"]}` where `count` was given. The functions
- * are invoked directly, by Step Functions, or behind an API Gateway.
+ * The issuing function draws a code and writes it down on the condition that it is new. It takes `{"usedBy"?,
+ * "length"?, "reference"?, "description"?, "count"?, "idempotencyKey"?}` and answers `{"code":"…"}`, or
+ * `{"codes":["…"]}` where `count` was given. The functions are invoked directly, by Step Functions, or behind
+ * an API Gateway.
  *
  * @example
  * import { App, CfnOutput, Stack } from 'aws-cdk-lib';
@@ -296,7 +297,8 @@ export class UniqueCodeTable extends UniqueCodeTableBase implements ec2.IConnect
   }
 
   /**
-   * How old the last record of the stream was when the function got it, in milliseconds. Throws without `eventBus`.
+   * How old the last record of the stream was when the function got it, in milliseconds. Throws without
+   * `eventBus`.
    *
    * @param options overrides of the metric's properties, such as its period or label
    * @default - the maximum over 5 minutes

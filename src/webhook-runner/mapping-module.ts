@@ -38,8 +38,8 @@ import(process.argv[2]).then(({ default: byDefault, map }) => {
 const tried = new Map<string, string>();
 
 /**
- * Reads a mapping, and loads it as the function will: alone in a folder, in a process of its own without this one's environment.
- * Throws an error that says what to change, with file and line.
+ * Reads a mapping, and loads it as the function will: alone in a folder, in a process of its own without this
+ * one's environment. Throws an error that says what to change, with file and line.
  *
  * @param scope the construct that the error names
  * @param file a path

@@ -19,7 +19,8 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly destination: WebhookDestination;
 
   /**
-   * The hosts that a request's `data_url` and `callback_url` may name: `files.example.com`, or `*.example.com` for every name below it.
+   * The hosts that a request's `data_url` and `callback_url` may name: `files.example.com`, or
+   * `*.example.com` for every name below it.
    */
   readonly allowedHosts: string[];
 
@@ -32,10 +33,10 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly sources?: S3Source[];
 
   /**
-   * A secret whose text is the value that callers send as `x-api-key`. Required where there is no `authorizer`.
-   * The value from before a rotation is accepted as well; a new one counts at once. To cut off an old value,
-   * put the new one twice. Adds `secretsmanager:GetSecretValue` on that secret to the accept function's
-   * role.
+   * A secret whose text is the value that callers send as `x-api-key`. Required where there is no
+   * `authorizer`. The value from before a rotation is accepted as well; a new one counts at once. To cut off
+   * an old value, put the new one twice. Adds `secretsmanager:GetSecretValue` on that secret to the accept
+   * function's role.
    *
    * @default - no key, the authorizer decides
    */
@@ -122,15 +123,16 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly eventBus?: events.IEventBus;
 
   /**
-   * Whether a batch that the destination refuses is sent again in halves, until the guilty records stand alone. Turn it off for a
-   * destination that keeps part of a batch which it refuses.
+   * Whether a batch that the destination refuses is sent again in halves, until the guilty records stand
+   * alone. Turn it off for a destination that keeps part of a batch which it refuses.
    *
    * @default true
    */
   readonly bisect?: boolean;
 
   /**
-   * How long the destination may be unavailable before the run is ended as failed. The run waits without compute.
+   * How long the destination may be unavailable before the run is ended as failed. The run waits without
+   * compute.
    *
    * @default - until `maxRunDuration`
    */
@@ -153,7 +155,8 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly maxRunDuration?: Duration;
 
   /**
-   * How many runs are worked on at once, from 2 to 1,000; others wait in the queue. Not above `reservedConcurrentExecutions`.
+   * How many runs are worked on at once, from 2 to 1,000; others wait in the queue. Not above
+   * `reservedConcurrentExecutions`.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html#events-sqs-max-concurrency
    * @default - `reservedConcurrentExecutions` where it is set, otherwise the account's limit
@@ -161,8 +164,9 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly maxConcurrentRuns?: number;
 
   /**
-   * Lets the runner connect to private and loopback addresses, and by plain `http`, for sources inside a VPC. The hosts must still be in
-   * `allowedHosts`. Whoever may start a run can then make the runner read from these hosts: a warning at synth says so.
+   * Lets the runner connect to private and loopback addresses, and by plain `http`, for sources inside a VPC.
+   * The hosts must still be in `allowedHosts`. Whoever may start a run can then make the runner read from
+   * these hosts: a warning at synth says so.
    *
    * @default false
    */
@@ -191,8 +195,8 @@ export interface WebhookRunnerProps extends HandlerProps, ApiOptions {
   readonly deadLetterQueue?: sqs.IQueue;
 
   /**
-   * A KMS key for the queues, whose messages hold the request with its access token, for the table of leases, and for the bucket of
-   * failed records.
+   * A KMS key for the queues, whose messages hold the request with its access token, for the table of leases,
+   * and for the bucket of failed records.
    *
    * @default - keys that the services own
    */

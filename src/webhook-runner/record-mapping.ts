@@ -118,7 +118,8 @@ export class RecordMapping {
   }
 
   /**
-   * Sets a value of the request that started the run, for instance `label_name` or `/settings/audience`. Never the credentials.
+   * Sets a value of the request that started the run, for instance `label_name` or `/settings/audience`.
+   * Never the credentials.
    *
    * @param field key or JSON Pointer in the record
    * @param member key or JSON Pointer in the request

@@ -32,7 +32,8 @@ export interface IWebhookRunner extends IConstruct {
   grantSend(grantee: iam.IGrantable): iam.Grant;
 
   /**
-   * Adds a rule for the events of ended runs, `Run Ended`: state, reason, counts, and where the failed records are.
+   * Adds a rule for the events of ended runs, `Run Ended`: state, reason, counts, and where the failed
+   * records are.
    *
    * @param id of the rule
    * @param options its target, and what else the event must match, such as `{ detail: { state: ['failed'] }
@@ -221,7 +222,8 @@ export abstract class WebhookRunnerBase extends Construct implements IWebhookRun
   }
 
   /**
-   * Adds a rule for the events of ended runs, `Run Ended`: state, reason, counts, and where the failed records are.
+   * Adds a rule for the events of ended runs, `Run Ended`: state, reason, counts, and where the failed
+   * records are.
    *
    * @param id of the rule
    * @param options its target, and what else the event must match, such as `{ detail: { state: ['failed'] }

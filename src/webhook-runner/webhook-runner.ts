@@ -60,9 +60,9 @@ const MAX_SETTINGS_LENGTH = 3000;
 /**
  * A webhook hands over a file, and every record reaches its destination.
  *
- * An HTTP API whose `POST /run` answers at once, a queue, and a function that streams the NDJSON file behind `data_url`, delivers it in
- * batches at the destination's pace, reports to `callback_url`, and goes on in another invocation where one
- * is too short.
+ * An HTTP API whose `POST /run` answers at once, a queue, and a function that streams the NDJSON file behind
+ * `data_url`, delivers it in batches at the destination's pace, reports to `callback_url`, and goes on in
+ * another invocation where one is too short.
  *
  * @example
  * import { App, Stack } from 'aws-cdk-lib';

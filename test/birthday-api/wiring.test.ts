@@ -4,7 +4,10 @@ import type { HttpHandler } from '../../lambda-src/shared/http';
 import { lambdaContext, sampleEvent } from '../events';
 import { type RunningExample, startExample } from '../integration/example';
 
-/** The bundle's own index.ts, in this process: what it reads from the environment, and the real DynamoDB adapter. */
+/**
+ * The bundle's own index.ts, in this process: what it reads from the environment, and the real DynamoDB
+ * adapter.
+ */
 const ENVIRONMENT = [
   'TABLE_NAME',
   'TIME_ZONE',

@@ -13,7 +13,10 @@ import {
 } from './environment';
 import { SentrySink, type SinkAnswer } from '../../demo/hosts/sentry/sentry-sink';
 
-/** What Sentry can do to the extension, what the extension can do to its function, and what a function can do to Sentry. */
+/**
+ * What Sentry can do to the extension, what the extension can do to its function, and what a function can do
+ * to Sentry.
+ */
 
 let workbench: Workbench;
 beforeAll(() => {

@@ -1,9 +1,9 @@
 /**
- * The page of the demo in a real browser, by `npx projen test:page`: it is used as a person uses it, by mouse and by keyboard, in light
- * and dark. Pictures go to docs/images with --pictures, else to a temporary folder.
+ * The page of the demo in a real browser, by `npx projen test:page`: it is used as a person uses it, by mouse
+ * and by keyboard, in light and dark. Pictures go to docs/images with --pictures, else to a temporary folder.
  *
- * The browser is $CHROMIUM_PATH, else one of the system, else @sparticuz/chromium (Linux on x64), which is installed into an ignored
- * folder as playwright-core is. Where there is none the task fails.
+ * The browser is $CHROMIUM_PATH, else one of the system, else @sparticuz/chromium (Linux on x64), which is
+ * installed into an ignored folder as playwright-core is. Where there is none the task fails.
  */
 import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';

@@ -1,4 +1,7 @@
-/** CodeCommit's side of a fetch: its name behind a proxy on loopback, its login checked as AWS checks it, and real git behind. */
+/**
+ * CodeCommit's side of a fetch: its name behind a proxy on loopback, its login checked as AWS checks it, and
+ * real git behind.
+ */
 import * as crypto from 'node:crypto';
 import * as http from 'node:http';
 import * as net from 'node:net';

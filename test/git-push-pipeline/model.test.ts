@@ -10,9 +10,10 @@ import type { PushMessage } from '../../src/git-push-pipeline/contract';
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 /*
- * Every order in which pushes, webhooks, workers and crashes can follow one another, tried out on the very code of the work
- * function: each of its questions to git and S3 is a step, and between any two steps anything else may happen. What was searched
- * once is not searched again (a state is the world, and what each worker has been answered so far).
+ * Every order in which pushes, webhooks, workers and crashes can follow one another, tried out on the very
+ * code of the work function: each of its questions to git and S3 is a step, and between any two steps
+ * anything else may happen. What was searched once is not searched again (a state is the world, and what each
+ * worker has been answered so far).
  */
 
 /** A commit, and what the wanted files hold at it. */

@@ -1,6 +1,7 @@
 /**
- * Fetches from OpenSSH's own server, with keys that ssh-keygen made and known hosts that ssh-keyscan wrote: `npx projen test:openssh`.
- * Each connection gets an `sshd -i` of its own, so there is no port to choose, no daemon to end, and no account but the caller's.
+ * Fetches from OpenSSH's own server, with keys that ssh-keygen made and known hosts that ssh-keyscan wrote:
+ * `npx projen test:openssh`. Each connection gets an `sshd -i` of its own, so there is no port to choose, no
+ * daemon to end, and no account but the caller's.
  */
 import * as assert from 'node:assert/strict';
 import * as childProcess from 'node:child_process';

@@ -14,8 +14,9 @@ import { receivePack } from '../../lambda-src/git-push-pipeline/git/receive-pack
 import { ScratchFile } from '../../lambda-src/git-push-pipeline/git/scratch-file';
 
 /*
- * Packs made at random, good and bad, against `git index-pack`: what git takes is taken, with the same ids and bytes, and what git
- * refuses is refused. `npm run test:pack-fuzz` makes many more of them. A seed that fails is printed: PACK_FUZZ_SEED repeats it.
+ * Packs made at random, good and bad, against `git index-pack`: what git takes is taken, with the same ids
+ * and bytes, and what git refuses is refused. `npm run test:pack-fuzz` makes many more of them. A seed that
+ * fails is printed: PACK_FUZZ_SEED repeats it.
  */
 const PACKS = Number(process.env.PACK_FUZZ_PACKS ?? 120);
 const FIRST_SEED = Number(process.env.PACK_FUZZ_SEED ?? 1);

@@ -11,8 +11,8 @@ import { GitClient, type ZipOptions } from '../../lambda-src/git-push-pipeline/g
 import { parseAddress } from '../../src/git-push-pipeline/repository-address';
 
 /*
- * What is asked without its files: of real git that can leave them out (`uploadpack.allowFilter`, as large hosts are set up), of git as
- * it is by default, which cannot, and of one that gives commits only.
+ * What is asked without its files: of real git that can leave them out (`uploadpack.allowFilter`, as large
+ * hosts are set up), of git as it is by default, which cannot, and of one that gives commits only.
  */
 describe('what is wanted of a commit', () => {
   const servers = useServers();

@@ -20,7 +20,10 @@ import type { GitCredentials } from '../../lambda-src/git-push-pipeline/git/tran
 
 export const TOKEN = 's3cret-t0ken';
 
-/** Git hosts on loopback that each test starts as it needs them, closed after it. To be called within a `describe`. */
+/**
+ * Git hosts on loopback that each test starts as it needs them, closed after it. To be called within a
+ * `describe`.
+ */
 export function useServers() {
   let root: string;
   let sample: ReturnType<typeof createSampleRepository>;

@@ -22,7 +22,10 @@ import { LocalGitHost } from '../../demo/hosts/git/git-host';
 import { addPushes } from '../../examples/git-push-pipeline/app';
 import { lambdaContext } from '../events';
 
-/** Both bundles' own index.ts, in this process, with what the construct sets; and official samples through the accept bundle. */
+/**
+ * Both bundles' own index.ts, in this process, with what the construct sets; and official samples through the
+ * accept bundle.
+ */
 const AUTHORIZATION = { accessKeyId: 'AWS_ACCESS_KEY_ID', secretAccessKey: 'AWS_SECRET_ACCESS_KEY' } as const;
 
 let host: LocalGitHost;

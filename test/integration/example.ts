@@ -9,7 +9,8 @@ export interface RunningExample {
 }
 
 /**
- * Runs the example app with the real bundles. `LOCAL_NODE` names another Node.js for the functions, see the task test:node24.
+ * Runs the example app with the real bundles. `LOCAL_NODE` names another Node.js for the functions, see the
+ * task test:node24.
  */
 export async function startExample(options: Partial<SystemOptions> = {}): Promise<RunningExample> {
   const logs: string[] = [];

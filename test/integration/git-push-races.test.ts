@@ -10,8 +10,9 @@ import { Running, WORKER } from './running-pushes';
 /** What happens between a push and its zip, through the real bundles and against real git. */
 
 /**
- * What happens at the requests for refs and packs to come. Without `paths` the first of a push asks where the ref stands, the second for
- * the commit, the third where the ref stands before the zip is stored, and the fourth after it.
+ * What happens at the requests for refs and packs to come. Without `paths` the first of a push asks where the
+ * ref stands, the second for the commit, the third where the ref stands before the zip is stored, and the
+ * fourth after it.
  */
 let meanwhile: ((() => Promise<unknown>) | undefined)[] = [];
 const at = (request: 1 | 2 | 3 | 4, act: () => Promise<unknown>) => {

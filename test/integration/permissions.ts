@@ -3,12 +3,16 @@ import type { System } from 'cdk-localhost/system';
 import { expect } from 'vitest';
 import { USED } from './used-grants';
 
-/** What AWS itself does with a function's role: the wire never shows it, so each of these needs a reason instead. */
+/**
+ * What AWS itself does with a function's role: the wire never shows it, so each of these needs a reason
+ * instead.
+ */
 const MADE_BY_AWS = /^(logs:(CreateLogStream|PutLogEvents)|xray:.*)$/;
 
 /**
- * Fails where the synthesized role of a function allows an action that the function never called, and where it called others than
- * test/integration/used-grants.ts says, from which docs/permissions.md has what was seen.
+ * Fails where the synthesized role of a function allows an action that the function never called, and where
+ * it called others than test/integration/used-grants.ts says, from which docs/permissions.md has what was
+ * seen.
  *
  * @param role as docs/permissions.md calls it, `Block/Role`
  * @param by the test file, and what is special about the function

@@ -1,4 +1,7 @@
-/** The actions that integration tests see a role use, by test: `expectAllUsed` compares, docs/permissions.md shows it. */
+/**
+ * The actions that integration tests see a role use, by test: `expectAllUsed` compares, docs/permissions.md
+ * shows it.
+ */
 export const USED: Record<string, Record<string, string[]>> = {
   'BirthdayApi/PutHandlerRole': {
     'birthday-api': ['dynamodb:PutItem'],

@@ -1,4 +1,7 @@
-/** JavaScript lets a value of a wrong type through: every prop and every argument of a static says so itself, wherever it is given. */
+/**
+ * JavaScript lets a value of a wrong type through: every prop and every argument of a static says so itself,
+ * wherever it is given.
+ */
 import { App, Duration, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
@@ -99,7 +102,8 @@ describe('every static', () => {
   test.each(statics)('%s names the argument and what it must be', shape => {
     const [className, method] = shape.split('.');
     const fields = Object.keys(PROP_TYPES[shape]).map(key => key.replace('?', ''));
-    // Others than the wrong one are not right either: the first wrong one is named, so each is tried in its place.
+    // Others than the wrong one are not right either: the first wrong one is named, so each is tried in its
+    // place.
     const make = (field: string, value: unknown) => {
       const right: Record<string, unknown> = Object.fromEntries(
         fields.map(name => [name, rightFor(shape, name)]),

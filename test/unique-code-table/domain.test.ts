@@ -11,7 +11,8 @@ const parse = (input: unknown, more: Partial<IssueRules> = {}) =>
   parseIssue(input, { ...rules, ...more }, false, NOW);
 
 describe('a drawn text', () => {
-  // The 99.99 % point of chi-squared with 35 degrees of freedom is 76; biased as byte % 36 would be, 360,000 characters give over 700.
+  // The 99.99 % point of chi-squared with 35 degrees of freedom is 76; biased as byte % 36 would be, 360,000
+  // characters give over 700.
   test('has every character equally often', () => {
     const counts = new Map<string, number>();
     const sample = 360_000;

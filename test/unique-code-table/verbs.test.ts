@@ -28,7 +28,8 @@ import { lambdaContext, sampleEvent } from '../events';
 import { environmentAt } from '../shared/aws/environment';
 
 /**
- * Every verb over its real adapters and an engine that speaks DynamoDB's protocol: the runner's, or with `DYNAMODB_ENDPOINT` another.
+ * Every verb over its real adapters and an engine that speaks DynamoDB's protocol: the runner's, or with
+ * `DYNAMODB_ENDPOINT` another.
  */
 const TABLE_NAME = 'Verbs';
 const credentials = { accessKeyId: 'developer', secretAccessKey: 'local' };

@@ -1,6 +1,7 @@
 /**
- * The three services that recipes talk to, as much of them as their functions call. None of them looks at signatures or permissions.
- * They take and refuse what the API pages say that the services do; what they were not told to know they answer with an error.
+ * The three services that recipes talk to, as much of them as their functions call. None of them looks at
+ * signatures or permissions. They take and refuse what the API pages say that the services do; what they were
+ * not told to know they answer with an error.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -77,8 +78,9 @@ interface Statement {
 }
 
 /**
- * The Redshift Data API over one table. Of SQL it knows the recipe's DELETE and INSERT. A batch is one transaction; transactions never
- * meet. It does not wait in DescribeStatement: each statement is described as STARTED once.
+ * The Redshift Data API over one table. Of SQL it knows the recipe's DELETE and INSERT. A batch is one
+ * transaction; transactions never meet. It does not wait in DescribeStatement: each statement is described as
+ * STARTED once.
  */
 export class RedshiftDataStandIn extends StandIn {
   public rows: Row[] = [];

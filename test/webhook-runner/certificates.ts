@@ -1,6 +1,7 @@
 /**
- * A private authority for tests and what it signed, valid for a hundred years; the keys protect nothing. `stranger` is signed by nobody else.
- * openssl ecparam -name prime256v1 -genkey; openssl x509 -req -days 36500, with subjectAltName=IP:127.0.0.1
+ * A private authority for tests and what it signed, valid for a hundred years; the keys protect nothing.
+ * `stranger` is signed by nobody else. openssl ecparam -name prime256v1 -genkey; openssl x509 -req -days
+ * 36500, with subjectAltName=IP:127.0.0.1
  */
 export const CA = {
   certificate: pem(

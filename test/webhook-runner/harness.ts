@@ -104,7 +104,9 @@ export class Harness {
     );
   }
 
-  /** Slices until the run is over; with `batchesPerSlice` a slice's deadline comes after that many deliveries. */
+  /**
+   * Slices until the run is over; with `batchesPerSlice` a slice's deadline comes after that many deliveries.
+   */
   public async toEnd(batchesPerSlice = Infinity, options: Partial<SliceOptions> = {}): Promise<Checkpoint> {
     let checkpoint = this.newCheckpoint();
     for (let slices = 0; !isOver(checkpoint); slices += 1) {

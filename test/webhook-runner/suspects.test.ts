@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import { Harness, ndjson } from './harness';
 import type { Checkpoint } from '../../src/webhook-runner/contract';
 
-/** A destination that never answers a batch with a certain record in it: it is found, and everything else arrives. */
+/**
+ * A destination that never answers a batch with a certain record in it: it is found, and everything else
+ * arrives.
+ */
 const POISON = /"id":5,/;
 const SETTINGS = { batchSize: 8, heartbeatMs: 1e9, maxRunDurationMs: 24 * 3_600_000 };
 

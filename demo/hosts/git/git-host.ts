@@ -126,8 +126,8 @@ export class LocalGitHost {
   }
 
   /**
-   * Commits files on top of what was pushed to the ref before, and pushes the commit over HTTPS with git itself, as a developer
-   * does. Each ref has its own history.
+   * Commits files on top of what was pushed to the ref before, and pushes the commit over HTTPS with git
+   * itself, as a developer does. Each ref has its own history.
    *
    * @param ref in full
    * @returns the commit's id

@@ -1,4 +1,7 @@
-/** The Sentry sink as a part of a local run. No resource makes it: functions reach it by the DSN that they are given. */
+/**
+ * The Sentry sink as a part of a local run. No resource makes it: functions reach it by the DSN that they are
+ * given.
+ */
 import { type Resource, type Service, unknownAttribute } from 'cdk-localhost/service';
 import { SentrySink } from './sentry-sink';
 

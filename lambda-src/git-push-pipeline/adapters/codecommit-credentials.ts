@@ -9,8 +9,8 @@ export interface AwsCredentials {
 }
 
 /**
- * The login that CodeCommit takes from an IAM identity over HTTPS: Signature Version 4 of a made-up "GIT" request, as
- * AWS's own git-remote-codecommit makes it. Good for some minutes.
+ * The login that CodeCommit takes from an IAM identity over HTTPS: Signature Version 4 of a made-up "GIT"
+ * request, as AWS's own git-remote-codecommit makes it. Good for some minutes.
  */
 export function codeCommitCredentials(
   address: RepositoryAddress,

@@ -15,7 +15,8 @@ export interface KnownCredential {
 }
 
 /**
- * What is configured for a repository, by the most specific pattern; read anew for each push: a rotated secret is in use with the next.
+ * What is configured for a repository, by the most specific pattern; read anew for each push: a rotated
+ * secret is in use with the next.
  *
  * @param readSecret by ARN
  * @param appCredentials what a GitHub App opens the repository with

@@ -20,12 +20,12 @@ import {
 import type { Measurements } from '../../shared/metrics';
 
 /*
- * A webhook says only that a ref moved. What is published is where the ref stands when its turn comes, and it is published
- * where the object does not hold it already. Two rules keep an older tip from replacing a newer one, whatever was reordered,
- * doubled, lost or done by two workers at a time (test/git-push-pipeline/model.test.ts searches all of it):
- * the tip is asked for again between reading the object and replacing it, and it is replaced only in the
- * version that was read. A third one keeps a tip from being taken for stored while an older one is on its
- * way: after replacing, the tip is asked for once more.
+ * A webhook says only that a ref moved. What is published is where the ref stands when its turn comes, and it
+ * is published where the object does not hold it already. Two rules keep an older tip from replacing a newer
+ * one, whatever was reordered, doubled, lost or done by two workers at a time
+ * (test/git-push-pipeline/model.test.ts searches all of it): the tip is asked for again between reading the
+ * object and replacing it, and it is replaced only in the version that was read. A third one keeps a tip from
+ * being taken for stored while an older one is on its way: after replacing, the tip is asked for once more.
  */
 
 export interface PublishPorts {

@@ -1,7 +1,9 @@
 import * as crypto from 'node:crypto';
 import type { WebhookRequest } from './webhook-request';
 
-/** Ways of proving that a sender knows a secret. All secrets are always tried, and compared in constant time. */
+/**
+ * Ways of proving that a sender knows a secret. All secrets are always tried, and compared in constant time.
+ */
 
 const MAX_CLOCK_DIFFERENCE_S = 300;
 

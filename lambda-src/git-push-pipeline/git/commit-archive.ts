@@ -164,8 +164,8 @@ class ArchiveWalk {
   }
 
   /**
-   * A system that takes a backslash for a slash would unpack `a\b` into `a`: no link may be there. Checked at the end,
-   * when all links are known.
+   * A system that takes a backslash for a slash would unpack `a\b` into `a`: no link may be there. Checked at
+   * the end, when all links are known.
    */
   public checkLinks(): void {
     for (const path of this.backslashed) {

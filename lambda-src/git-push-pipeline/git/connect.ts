@@ -17,8 +17,9 @@ export interface NetworkOptions {
 export const DEFAULT_STALL_TIMEOUT_MS = 30_000;
 
 /**
- * A TCP connection to host and port, directly or through the proxy. Directly, the guard's lookup hands the socket the
- * very address that it checked. Through a proxy it is the proxy that resolves: only the name is checked here.
+ * A TCP connection to host and port, directly or through the proxy. Directly, the guard's lookup hands the
+ * socket the very address that it checked. Through a proxy it is the proxy that resolves: only the name is
+ * checked here.
  */
 export async function connectTo(
   host: string,

@@ -13,8 +13,8 @@ const MAX_DIRECTORIES = 200;
 const MODES = { file: '100644', executable: '100755', symlink: '120000', submodule: '160000' } as const;
 
 /**
- * Of the files that the patterns select: equal for two commits exactly where the selected files have the same names, modes and
- * contents. Needs trees only.
+ * Of the files that the patterns select: equal for two commits exactly where the selected files have the same
+ * names, modes and contents. Needs trees only.
  */
 export async function fingerprintOf(
   store: ObjectStore,

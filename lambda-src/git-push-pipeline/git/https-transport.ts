@@ -72,8 +72,8 @@ export class HttpsTransport implements Transport {
   }
 
   /**
-   * Sends a request. A host may close a connection that it kept open just as the next request goes out on it: then, and only then, it
-   * is sent once more, on a new one. Every request here only reads.
+   * Sends a request. A host may close a connection that it kept open just as the next request goes out on it:
+   * then, and only then, it is sent once more, on a new one. Every request here only reads.
    */
   private async request(method: string, resource: string, body?: string): Promise<http.IncomingMessage> {
     try {

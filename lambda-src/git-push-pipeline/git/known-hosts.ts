@@ -5,7 +5,10 @@ export interface KnownHostKeys {
   readonly revoked: readonly Buffer[];
 }
 
-/** The keys that known_hosts lines give a host, sshd(8) "SSH_KNOWN_HOSTS FILE FORMAT". Certificate authorities are not used. */
+/**
+ * The keys that known_hosts lines give a host, sshd(8) "SSH_KNOWN_HOSTS FILE FORMAT". Certificate authorities
+ * are not used.
+ */
 export function keysForHost(knownHosts: string, host: string, port: number): KnownHostKeys {
   const name = port === 22 ? host : `[${host}]:${port}`;
   const trusted: Buffer[] = [];
@@ -49,7 +52,10 @@ function wildcard(pattern: string, name: string): boolean {
   return new RegExp(`^${expression}$`).test(name);
 }
 
-/** The signature algorithms to ask the host for, so that it shows a key that is known and not another of its keys. */
+/**
+ * The signature algorithms to ask the host for, so that it shows a key that is known and not another of its
+ * keys.
+ */
 export function hostKeyAlgorithms(keys: readonly Buffer[]): string[] {
   const algorithms = new Set<string>();
   for (const key of keys) {

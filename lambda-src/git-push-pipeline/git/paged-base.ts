@@ -4,7 +4,10 @@ const PAGE = 4096;
 const PAGES = 4096;
 const NONE = -1;
 
-/** Part of a scratch file that is read at random places: a delta may hold millions of copies out of a base too large to hold. */
+/**
+ * Part of a scratch file that is read at random places: a delta may hold millions of copies out of a base too
+ * large to hold.
+ */
 export class PagedBase {
   private readonly pages = Buffer.allocUnsafe(PAGE * PAGES);
   /** Which page of the file is where: each has one place only. */

@@ -5,8 +5,9 @@ import { fileError } from './errors';
 import type { DiskBudget } from './limits';
 
 /**
- * A file that only grows and is read at any place. Its name is removed at once, so that its space comes back when it
- * is closed, even by a killed process: a Lambda environment keeps /tmp from one invocation to the next.
+ * A file that only grows and is read at any place. Its name is removed at once, so that its space comes back
+ * when it is closed, even by a killed process: a Lambda environment keeps /tmp from one invocation to the
+ * next.
  */
 export class ScratchFile {
   public size = 0;

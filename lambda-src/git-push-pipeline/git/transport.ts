@@ -25,9 +25,9 @@ export type GitCredentials =
   | { readonly kind: 'https'; readonly username?: string; readonly password: string };
 
 /**
- * The stream's bytes for as long as they keep coming. Ends with an error, and destroys the stream, when none came for
- * too long or the signal fired. It does not rely on the stream for that: an SSH channel is only closed when the host
- * agrees.
+ * The stream's bytes for as long as they keep coming. Ends with an error, and destroys the stream, when none
+ * came for too long or the signal fired. It does not rely on the stream for that: an SSH channel is only
+ * closed when the host agrees.
  */
 export async function* flowing(
   stream: Readable,

@@ -4,10 +4,12 @@
  * call outlives its limit, not even one whose body stalls. Region, endpoint and credentials come from the
  * environment of the function, as they do in the SDK.
  *
- * - Adapters call `client.call('PutItem', input)` of a `JsonClient` (`dynamodb.ts`, `sqs.ts`, `secrets-manager.ts`, `event-bridge.ts`),
+ * - Adapters call `client.call('PutItem', input)` of a `JsonClient` (`dynamodb.ts`, `sqs.ts`,
+ * `secrets-manager.ts`, `event-bridge.ts`),
  *   or the functions of `lambda.ts` and `s3.ts`; inputs and outputs are the SDK's types.
  * - Errors are told apart by `error.name`; their `$metadata` is the SDK's.
- * - `index.ts` makes clients with `jsonClient(DYNAMODB, 'quick', env)`: what the kinds mean is said in limits.ts.
+ * - `index.ts` makes clients with `jsonClient(DYNAMODB, 'quick', env)`: what the kinds mean is said in
+ * limits.ts.
  */
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';

@@ -9,8 +9,8 @@ export interface CallMetadata {
 }
 
 /**
- * What a service answered instead. Told apart by `name`, such as `ConditionalCheckFailedException`; has the members of the answer too
- * (`Item`, `CancellationReasons`).
+ * What a service answered instead. Told apart by `name`, such as `ConditionalCheckFailedException`; has the
+ * members of the answer too (`Item`, `CancellationReasons`).
  */
 export class AwsError extends Error {
   public readonly $metadata: CallMetadata;

@@ -34,8 +34,8 @@ export interface EventRules {
 }
 
 /**
- * What happened to a code, in order. An event says what changed and what a consumer needs to find the code again; who uses it, the
- * description, notes and reasons stay in the table.
+ * What happened to a code, in order. An event says what changed and what a consumer needs to find the code
+ * again; who uses it, the description, notes and reasons stay in the table.
  */
 export function eventsOf(change: CodeChange, rules: EventRules): CodeEvent[] {
   const { before, after } = change;

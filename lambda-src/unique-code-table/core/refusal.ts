@@ -1,4 +1,7 @@
-/** What the caller has to know, and can do something about: over HTTP an answer, to a direct caller an error of this name. */
+/**
+ * What the caller has to know, and can do something about: over HTTP an answer, to a direct caller an error
+ * of this name.
+ */
 export class Refusal extends Error {
   public constructor(
     /** For a `Catch` of Step Functions and for a program that reads the answer. */

@@ -7,7 +7,9 @@ import type { Destination } from '../core/ports';
 /** Around the records: key, number and punctuation, beside the request. */
 const FRAME_BYTES = 300;
 
-/** Each batch is one synchronous invocation: the event is a `LambdaBatch`, the answer a `LambdaBatchAnswer`. */
+/**
+ * Each batch is one synchronous invocation: the event is a `LambdaBatch`, the answer a `LambdaBatchAnswer`.
+ */
 export function lambdaDestination(
   client: Lambda,
   functionArn: string,

@@ -19,8 +19,8 @@ export async function replayedRequest(
 }
 
 /**
- * The failed records of another run as if they were a file: the lines that they were, each once, in the order of the objects' names.
- * A slice rereads what comes before its place: there are few.
+ * The failed records of another run as if they were a file: the lines that they were, each once, in the order
+ * of the objects' names. A slice rereads what comes before its place: there are few.
  */
 export function createReplaySource(
   client: S3Reader,

@@ -2,7 +2,10 @@ import type { Sqs } from '../../shared/aws/sqs';
 import { failedCall, NO_OWN_BODY, recordsText } from '../core/batch-text';
 import type { Destination } from '../core/ports';
 
-/** Each batch is one message: a JSON array, with webhook id and idempotency key as attributes (a FIFO queue deduplicates by the latter). */
+/**
+ * Each batch is one message: a JSON array, with webhook id and idempotency key as attributes (a FIFO queue
+ * deduplicates by the latter).
+ */
 export function sqsDestination(client: Sqs, queueUrl: string, webhookId: string): Destination {
   const fifo = queueUrl.endsWith('.fifo');
   return {

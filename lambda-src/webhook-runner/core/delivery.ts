@@ -95,8 +95,8 @@ interface Part {
 }
 
 /**
- * Brings one batch to the destination. It is given up, in whole or in part, only when the destination has answered: an outage costs
- * time and no record.
+ * Brings one batch to the destination. It is given up, in whole or in part, only when the destination has
+ * answered: an outage costs time and no record.
  *
  *     send ─┬─ delivered ──────────────────────────────▶ done
  *           ├─ refused, too large ─▶ halves, in order ─▶ down to the records that are to blame
@@ -222,8 +222,8 @@ export class BatchDelivery {
   }
 
   /**
-   * Finds the records for which the destination does not answer. A record is given up when another part or batch was answered after
-   * it had been tried alone; until then the batch stays where it is.
+   * Finds the records for which the destination does not answer. A record is given up when another part or
+   * batch was answered after it had been tried alone; until then the batch stays where it is.
    */
   private async isolate(whole: Part): Promise<boolean> {
     const { lane } = this;

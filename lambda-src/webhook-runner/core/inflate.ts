@@ -54,8 +54,8 @@ type State = 'header' | 'block' | 'stored' | 'codes' | 'trailer';
  *     header ─▶ block ─┬─ stored ─┬─▶ the next block, or trailer ─▶ the next header, or the end
  *                      └─ codes ──┘
  *
- * A step begins when all its input is there (`HEAD_BYTES`, `SYMBOL_BYTES`); at the end of the file zeros are put behind it, and what
- * reads into them is truncated. So no step ever has to be undone.
+ * A step begins when all its input is there (`HEAD_BYTES`, `SYMBOL_BYTES`); at the end of the file zeros are
+ * put behind it, and what reads into them is truncated. So no step ever has to be undone.
  */
 export class Inflater {
   private state: State = 'header';

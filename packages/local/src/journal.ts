@@ -1,6 +1,7 @@
 /**
- * What happens in a run, for whoever is watching: the page, `logs`, tests. It observes only. A record is written once, and the oldest ones go
- * when there are too many, so that a run of days needs no more memory than one of minutes.
+ * What happens in a run, for whoever is watching: the page, `logs`, tests. It observes only. A record is
+ * written once, and the oldest ones go when there are too many, so that a run of days needs no more memory
+ * than one of minutes.
  */
 export type Happening =
   | {

@@ -46,8 +46,8 @@ export interface Context {
 }
 
 /**
- * One service. The run opens every port first (`start`), so that resources may name each other's addresses in any order; then it
- * makes the resources (`create`), in the order in which the services are listed.
+ * One service. The run opens every port first (`start`), so that resources may name each other's addresses in
+ * any order; then it makes the resources (`create`), in the order in which the services are listed.
  */
 export interface Service {
   /** The resource types that it runs. */

@@ -1,6 +1,7 @@
 /**
- * The lines for the AWS CLI in the README, run with the CLI itself: `npx projen test:aws-cli`. With `-- --record`, what the CLI sent and
- * was answered goes to aws-cli-requests.json, which aws-cli.test.ts replays without a CLI.
+ * The lines for the AWS CLI in the README, run with the CLI itself: `npx projen test:aws-cli`. With `--
+ * --record`, what the CLI sent and was answered goes to aws-cli-requests.json, which aws-cli.test.ts replays
+ * without a CLI.
  */
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -20,8 +20,9 @@ interface Verdict extends Request {
 }
 
 /**
- * 200 requests that are allowed and 200 that are denied, of 6,000 random ones about which @cloud-copilot/iam-simulate 0.1.173 and this
- * evaluator agreed without an exception. They are recorded because that package is AGPL and no part of this repository.
+ * 200 requests that are allowed and 200 that are denied, of 6,000 random ones about which
+ * @cloud-copilot/iam-simulate 0.1.173 and this evaluator agreed without an exception. They are recorded
+ * because that package is AGPL and no part of this repository.
  */
 test('agrees with the recorded verdicts of another evaluator', () => {
   const lines = readFileSync(path.join(__dirname, 'policy-verdicts.jsonl'), 'utf8').trim().split('\n');

@@ -8,7 +8,10 @@ import { writeZip } from '../../../scripts/zip';
 import { Lambda } from '../src/aws/lambda/lambda';
 import { System } from '../src/system';
 
-/** An app whose `cdk.out` lies below its node_modules, as everybody's does: nothing of those is deployed with a function. */
+/**
+ * An app whose `cdk.out` lies below its node_modules, as everybody's does: nothing of those is deployed with
+ * a function.
+ */
 const folder = mkdtempSync(path.join(tmpdir(), 'cdk-localhost-modules-'));
 let system: System;
 

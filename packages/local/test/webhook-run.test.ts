@@ -7,7 +7,10 @@ import { UsageError } from '../src/cli/command';
 import { webhookRun } from '../src/cli/webhook-run';
 import { listen, readBody, type RunningServer } from '../src/util/server';
 
-/** The command against an API of a few lines; test/integration/webhook-runner.test.ts has it against the real one. */
+/**
+ * The command against an API of a few lines; test/integration/webhook-runner.test.ts has it against the real
+ * one.
+ */
 const folder = mkdtempSync(path.join(tmpdir(), 'webhook-run-'));
 const data = path.join(folder, 'data.ndjson');
 writeFileSync(data, '{"id":1}\n{"id":2}\n');

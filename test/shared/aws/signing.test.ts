@@ -66,7 +66,10 @@ const TEXTS = [
   'long'.repeat(50),
 ];
 
-/** More of them, and others: SIGNED_REQUESTS=10000 SIGNED_SEED=7 npx vitest run test/shared/aws/signing.test.ts */
+/**
+ * More of them, and others: SIGNED_REQUESTS=10000 SIGNED_SEED=7 npx vitest run
+ * test/shared/aws/signing.test.ts
+ */
 const REQUESTS = Number(process.env.SIGNED_REQUESTS ?? 200);
 const SEED = Number(process.env.SIGNED_SEED ?? 1);
 

@@ -3,8 +3,8 @@ import { type Delivery, type Unwanted, ZERO_ID } from '../delivery';
 import { Payload } from '../payload';
 
 /**
- * Reads an EventBridge event "CodeCommit Repository State Change". No secret here: only EventBridge can invoke the
- * function with it, which the caller has to make sure of (an HTTP event never gets here).
+ * Reads an EventBridge event "CodeCommit Repository State Change". No secret here: only EventBridge can
+ * invoke the function with it, which the caller has to make sure of (an HTTP event never gets here).
  *
  * @param urlSuffix the partition's, from the construct
  */

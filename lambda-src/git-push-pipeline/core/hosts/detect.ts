@@ -10,7 +10,10 @@ import type { Delivery, Unwanted } from '../delivery';
 import { Payload, PayloadError } from '../payload';
 import type { WebhookRequest } from '../webhook-request';
 
-/** In the order in which they are asked: Gitea and Forgejo send GitHub's header as well, and Azure DevOps none of its own. */
+/**
+ * In the order in which they are asked: Gitea and Forgejo send GitHub's header as well, and Azure DevOps none
+ * of its own.
+ */
 const HOSTS: readonly GitHost[] = [
   gitea,
   gitlab,

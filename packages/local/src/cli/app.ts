@@ -12,8 +12,8 @@ export interface App {
 }
 
 /**
- * @param app a folder with a manifest.json, or a command, which gets what `cdk` gives an app (CDK_OUTDIR); by default `cdk.out` where there
- * is one, else `npx cdk synth`
+ * @param app a folder with a manifest.json, or a command, which gets what `cdk` gives an app (CDK_OUTDIR); by
+ * default `cdk.out` where there is one, else `npx cdk synth`
  */
 export async function openApp(app: string | undefined, print: (line: string) => void): Promise<App> {
   const chosen =

@@ -1,4 +1,7 @@
-/** Where a running `up` is found by other commands: its page and the token of its API. Only this user can read the file. */
+/**
+ * Where a running `up` is found by other commands: its page and the token of its API. Only this user can read
+ * the file.
+ */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { UsageError } from './command';

@@ -1,6 +1,7 @@
 /**
- * Requests at a constant rate, whatever the answers do. Request i is due at `start + i / rate` and its latency counts from then, so
- * that neither a late generator nor a queue for connections hides what a caller would have waited for (coordinated omission).
+ * Requests at a constant rate, whatever the answers do. Request i is due at `start + i / rate` and its
+ * latency counts from then, so that neither a late generator nor a queue for connections hides what a caller
+ * would have waited for (coordinated omission).
  */
 import * as http from 'node:http';
 import * as https from 'node:https';

@@ -13,7 +13,8 @@ export interface Target {
 const REQUEST = /^([A-Z]+) (\S+)$/;
 
 /**
- * @param text `PUT /hello/nando`, then header lines and `@file` for a body; a blank line between targets, `#` begins a comment
+ * @param text `PUT /hello/nando`, then header lines and `@file` for a body; a blank line between targets, `#`
+ * begins a comment
  * @param base what paths are relative to
  * @param folder what files are relative to
  */

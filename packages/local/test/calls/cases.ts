@@ -1,4 +1,7 @@
-/** What AWS answers to calls that blocks and common apps make, as data: names, inputs, answers, and the page of AWS that says so. */
+/**
+ * What AWS answers to calls that blocks and common apps make, as data: names, inputs, answers, and the page
+ * of AWS that says so.
+ */
 import type { Call, Case, ServiceName } from './run';
 
 const API = 'https://docs.aws.amazon.com';

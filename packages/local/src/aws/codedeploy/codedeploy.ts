@@ -1,7 +1,7 @@
 /**
- * The little of CodeDeploy that the hooks of a Lambda deployment call. Nothing is deployed here: every version is the newest code and
- * traffic is always at it. A hook runs when it is invoked, and what it reports is shown, as the reason for
- * or against traffic.
+ * The little of CodeDeploy that the hooks of a Lambda deployment call. Nothing is deployed here: every
+ * version is the newest code and traffic is always at it. A hook runs when it is invoked, and what it reports
+ * is shown, as the reason for or against traffic.
  * https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_PutLifecycleEventHookExecutionStatus.html
  */
 import type * as http from 'node:http';

@@ -1,9 +1,9 @@
 /**
  * DynamoDB: dynalite, behind a server that checks each caller's permissions.
  *
- * dynalite speaks the real protocol. Transactions and `ReturnValuesOnConditionCheckFailure`, which it lacks, are added here
- * (transactions.ts), and so are streams (streams.ts). There are no backups; tags, encryption, deletion protection and
- * capacity are accepted by a template and have no effect.
+ * dynalite speaks the real protocol. Transactions and `ReturnValuesOnConditionCheckFailure`, which it lacks,
+ * are added here (transactions.ts), and so are streams (streams.ts). There are no backups; tags, encryption,
+ * deletion protection and capacity are accepted by a template and have no effect.
  */
 import { randomUUID } from 'node:crypto';
 import * as http from 'node:http';

@@ -1,5 +1,6 @@
 /**
- * The streams of tables: each change of an item with its old and new image, in order, for as long as the run lasts.
+ * The streams of tables: each change of an item with its old and new image, in order, for as long as the run
+ * lasts.
  *
  * One shard per table, which is never split and forgets nothing. A write that changes nothing leaves no
  * record, as on AWS. Lambda's poller reads them here; the API of DynamoDB Streams itself is not served.

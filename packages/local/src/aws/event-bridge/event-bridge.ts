@@ -2,8 +2,9 @@
  * A stand-in for EventBridge: PutEvents on the default bus or one of the template's, and rules that send
  * events to the template's functions and queues.
  *
- * Other targets get nothing: what they would have got is recorded (`deliveries`). Rules with a schedule do not run. There are no
- * archives, pipes, schemas, resource policies, retries or dead-letter queues of targets; deliveries are logged where they fail.
+ * Other targets get nothing: what they would have got is recorded (`deliveries`). Rules with a schedule do
+ * not run. There are no archives, pipes, schemas, resource policies, retries or dead-letter queues of
+ * targets; deliveries are logged where they fail.
  */
 import { randomUUID } from 'node:crypto';
 import type * as http from 'node:http';

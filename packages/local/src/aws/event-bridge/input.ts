@@ -2,7 +2,8 @@
  * Which part of an event a target gets: `InputPath`, `Input` and `InputTransformer`.
  * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
  *
- * Paths are `$`, members and indices (`$.detail.items[0]`); anything else in a path is refused when a rule is made.
+ * Paths are `$`, members and indices (`$.detail.items[0]`); anything else in a path is refused when a rule is
+ * made.
  */
 
 export interface TargetInput {

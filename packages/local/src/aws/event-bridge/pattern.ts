@@ -2,8 +2,8 @@
  * Event patterns: which events a rule wants.
  * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
  *
- * Exact values, prefix, suffix, equals-ignore-case, anything-but, exists and numeric, at any depth. `$or`, wildcard and cidr are
- * refused by name when a rule is made.
+ * Exact values, prefix, suffix, equals-ignore-case, anything-but, exists and numeric, at any depth. `$or`,
+ * wildcard and cidr are refused by name when a rule is made.
  */
 
 type Matcher = (value: unknown, exists: boolean) => boolean;

@@ -1,6 +1,6 @@
 /**
- * Whether identity policies allow a request: AWS's evaluation logic for a principal of one account, without resource policies,
- * boundaries and organization policies.
+ * Whether identity policies allow a request: AWS's evaluation logic for a principal of one account, without
+ * resource policies, boundaries and organization policies.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
  *
  * What it cannot decide it refuses with `UndecidedPolicy`, because a wrong guess would go unnoticed: policy

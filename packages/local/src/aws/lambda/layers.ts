@@ -1,6 +1,6 @@
 /**
- * AWS::Lambda::LayerVersion: unpacked once, for the extensions in it and for modules of Node.js. /opt itself does not exist here: a
- * child process has no file system of its own.
+ * AWS::Lambda::LayerVersion: unpacked once, for the extensions in it and for modules of Node.js. /opt itself
+ * does not exist here: a child process has no file system of its own.
  */
 import { closeSync, existsSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
 import * as path from 'node:path';

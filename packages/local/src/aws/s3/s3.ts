@@ -1,11 +1,11 @@
 /**
- * A stand-in for S3, addressed by path: buckets, objects with versions and metadata, listings, multipart uploads, copies, presigned
- * URLs. Uploads are verified against every checksum that they carry.
+ * A stand-in for S3, addressed by path: buckets, objects with versions and metadata, listings, multipart
+ * uploads, copies, presigned URLs. Uploads are verified against every checksum that they carry.
  *
- * It has no access control lists, object lock, encryption with a customer's key, bucket policies, lifecycle, replication,
- * website or notifications, and it verifies no signature: a request for what it does not do is refused by
- * name, and the run says at the start which of a bucket's properties have no effect. KMS keys are named in
- * answers only. All of it is gone when the run ends.
+ * It has no access control lists, object lock, encryption with a customer's key, bucket policies, lifecycle,
+ * replication, website or notifications, and it verifies no signature: a request for what it does not do is
+ * refused by name, and the run says at the start which of a bucket's properties have no effect. KMS keys are
+ * named in answers only. All of it is gone when the run ends.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

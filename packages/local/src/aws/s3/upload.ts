@@ -1,4 +1,7 @@
-/** Receives the body of an upload: streamed to a file, and verified against everything that the request says about it. */
+/**
+ * Receives the body of an upload: streamed to a file, and verified against everything that the request says
+ * about it.
+ */
 import { createWriteStream, rmSync } from 'node:fs';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';

@@ -44,7 +44,9 @@ export interface XmlElement {
   text: string;
 }
 
-/** Elements and their text; attributes and namespaces are skipped, entities beyond XML's own five are refused. */
+/**
+ * Elements and their text; attributes and namespaces are skipped, entities beyond XML's own five are refused.
+ */
 export function readXml(source: string, root: string): XmlElement {
   const top: XmlElement = { name: '', children: [], text: '' };
   const open = [top];

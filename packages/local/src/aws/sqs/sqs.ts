@@ -3,8 +3,9 @@
  * FIFO queues with visibility, long polls, delays, deduplication, batches, message attributes and
  * dead-letter queues.
  *
- * It has no queue policies, encryption, tags or quotas of messages in flight, always delivers in order and never twice, moves messages
- * at once, counts exactly where SQS says `Approximate`, and does not know the older query protocol. ReceiveRequestAttemptId has no effect.
+ * It has no queue policies, encryption, tags or quotas of messages in flight, always delivers in order and
+ * never twice, moves messages at once, counts exactly where SQS says `Approximate`, and does not know the
+ * older query protocol. ReceiveRequestAttemptId has no effect.
  */
 import type * as http from 'node:http';
 import { type MessageAttributes, md5OfAttributes, messageSize } from './attributes';

@@ -1,5 +1,6 @@
 /**
- * One execution environment of a function without extensions: a child process, and the Runtime API that it talks to.
+ * One execution environment of a function without extensions: a child process, and the Runtime API that it
+ * talks to.
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
 import { randomUUID } from 'node:crypto';

@@ -1,6 +1,7 @@
 /**
- * An execution environment with extensions. It outlives the crashes of its runtime: after one it is reset, which ends all processes
- * and keeps its /tmp, and the next event starts them again (a "suppressed" init phase).
+ * An execution environment with extensions. It outlives the crashes of its runtime: after one it is reset,
+ * which ends all processes and keeps its /tmp, and the next event starts them again (a "suppressed" init
+ * phase).
  * https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
 import { randomUUID } from 'node:crypto';

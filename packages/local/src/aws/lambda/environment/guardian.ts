@@ -1,6 +1,7 @@
 /**
- * Ends frozen processes when this one is gone without having done so: a stopped process does not notice that its pipes have closed.
- * A shell waits for the end of its input, and knows meanwhile which processes there are.
+ * Ends frozen processes when this one is gone without having done so: a stopped process does not notice that
+ * its pipes have closed. A shell waits for the end of its input, and knows meanwhile which processes there
+ * are.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 

@@ -1,5 +1,6 @@
 /**
- * The platform events of telemetry, derived as Lambda derives them: from its Runtime Interface Emulator's source and its schema,
+ * The platform events of telemetry, derived as Lambda derives them: from its Runtime Interface Emulator's
+ * source and its schema,
  * https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
  */
 import type { FunctionConfig } from '../function-config';

@@ -1,5 +1,6 @@
 /**
- * The Telemetry API for one life of an execution environment: extensions subscribe, Lambda posts batches to them.
+ * The Telemetry API for one life of an execution environment: extensions subscribe, Lambda posts batches to
+ * them.
  * https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api.html
  */
 import type * as http from 'node:http';

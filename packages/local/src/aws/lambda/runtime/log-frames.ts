@@ -1,6 +1,6 @@
 /**
- * The frames in which Lambda's own runtimes write log records to `_LAMBDA_TELEMETRY_LOG_FD`, so that a record may have several
- * lines: four bytes of type, four of length, eight of time, then the text; all big-endian.
+ * The frames in which Lambda's own runtimes write log records to `_LAMBDA_TELEMETRY_LOG_FD`, so that a record
+ * may have several lines: four bytes of type, four of length, eight of time, then the text; all big-endian.
  * https://github.com/aws/aws-lambda-python-runtime-interface-client (FramedTelemetryLogSink)
  */
 const HEADER_BYTES = 16;

@@ -3,8 +3,8 @@ import * as path from 'node:path';
 import type { FunctionConfig } from '../function-config';
 
 /**
- * The paths become those that code and runtime have on Lambda, so that an extension can tell them apart. In the JSON log format a
- * record is an object, where the line is one.
+ * The paths become those that code and runtime have on Lambda, so that an extension can tell them apart. In
+ * the JSON log format a record is an object, where the line is one.
  *
  * @param command the program and arguments of the runtime
  */

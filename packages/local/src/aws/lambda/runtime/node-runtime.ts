@@ -1,5 +1,6 @@
 /**
- * The Node.js side of an execution environment: loads a handler and serves the Runtime API's loop, as Lambda's own runtime does.
+ * The Node.js side of an execution environment: loads a handler and serves the Runtime API's loop, as
+ * Lambda's own runtime does.
  * https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
  *
  * It runs alone in the child process of a function, with nothing but Node.js.
