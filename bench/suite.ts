@@ -57,7 +57,7 @@ const SUITE: Readonly<Record<string, Part>> = {
   },
   'webhook-runner': {
     title: 'Runs, beside a Python loop',
-    what: "A file of records delivered in batches by WebhookRunner's core, beside a loop over Python's `requests` that does the same work in the same run. Servers have a process of their own.",
+    what: "A file of records delivered in batches by WebhookRunner's core, beside a loop over Python's `requests` that does the same work in the same run. Servers have a process of their own. What no core can save: of the 6 µs a record that is passed on as it is, 1.4 are reading with node:http alone, 1.2 writing with it, 0.6 the body's SHA-256 and 1.0 the scan (each measured by itself, on a loaded machine). A file of 2.2 GB keeps to the memory of one of 200 MB: peak RSS 113 MB as they are, 107 MB mapped by steps, 113 MB by a module, on the same machine.",
     minutes: 8,
     arguments: [],
     shortArguments: ['--mb', '10', '--repeat', '1'],
