@@ -171,7 +171,7 @@ const LANGUAGES: Record<string, Language> = {
     instead: packages => [
       [
         `go get ${GO_PACKAGE}`,
-        `go mod edit -replace ${GO_PACKAGE}=${path.join(packages, 'go', 'cdkserverlessblocks')} && go get ${GO_PACKAGE}`,
+        `go mod edit -require=${GO_PACKAGE}@v0.0.0 -replace=${GO_PACKAGE}=${path.join(packages, 'go', 'cdkserverlessblocks')}`,
       ],
     ],
     lowest: LOWEST_GO_CDK,
