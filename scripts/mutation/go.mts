@@ -1,5 +1,5 @@
 /**
- * The Go part of the mutation check: one overlay holds all mutants behind switches (instrument.go), each package's tests are compiled
+ * The Go part of the mutation check: one overlay holds all mutants behind switches (instrument/), each package's tests are compiled
  * once, a first run finds which test reaches which mutant, and then only those run, the fast ones first.
  */
 import { execFile, spawn } from 'node:child_process';
@@ -108,7 +108,8 @@ async function build(module: string, folder: string): Promise<{ tests: GoTest[];
         error ? reject(new Error(stderr)) : resolve(),
       );
     });
-  await go(['run', path.join(import.meta.dirname, 'instrument.go'), module, folder]);
+  const instrument = path.join(import.meta.dirname, 'instrument');
+  await go(['run', path.join(instrument, 'main.go'), path.join(instrument, 'values.go'), module, folder]);
   const bin = path.join(folder, 'bin');
   mkdirSync(bin);
   await go([

@@ -1,20 +1,18 @@
 // Instrument writes an overlay of a Go module in which every limit and every comparison has a switch, so that
-// one build holds all
-// mutants: `go run instrument.go <module> <folder>` leaves overlay.json and mutants.json in the folder.
-// MUTANT in the environment of a
-// test binary says which one is alive; with MUTATION_REACHED, a file, it notes each one that it reaches.
+// one build holds all mutants: `go run *.go <module> <folder>` leaves overlay.json and mutants.json in the
+// folder. MUTANT in the environment of a test binary says which one is alive; with MUTATION_REACHED, a file, it
+// notes each one that it reaches.
 //
 // A constant stays one: each use of it outside of constants becomes a call that returns the original or what
-// the mutated declaration
-// would give, in the tests too, which would otherwise compare the changed limit with the one they know from
-// the same name.
+// the mutated declaration would give, in the tests too, which would otherwise compare the changed limit with
+// the one they know from the same name.
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"go/ast"
-	"go/constant"
 	"go/importer"
 	"go/parser"
 	"go/token"
@@ -30,91 +28,10 @@ import (
 	"strings"
 )
 
-const runtime = `// Package mutate chooses the mutant of a run.
-package mutate
-
-import (
-	"cmp"
-	"os"
-	"strconv"
-	"sync"
-)
-
-// A loop that a mutant never ends is ended before it has all memory.
-const mostCalls = 30_000_000
-
-var (
-	active, _ = strconv.Atoi(os.Getenv("MUTANT"))
-	calls     int
-	reached   = os.Getenv("MUTATION_REACHED")
-	lock      sync.Mutex
-	seen      = map[int]bool{}
-)
-
-func is(id int) bool {
-	if reached != "" {
-		note(id)
-	}
-	if id != active {
-		return false
-	}
-	if calls++; calls > mostCalls {
-		println("mutant: this loop has no end")
-		os.Exit(3)
-	}
-	return true
-}
-
-func note(id int) {
-	lock.Lock()
-	defer lock.Unlock()
-	if seen[id] {
-		return
-	}
-	seen[id] = true
-	if file, err := os.OpenFile(reached, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
-		file.WriteString(strconv.Itoa(id) + "\n")
-		file.Close()
-	}
-}
-
-func Value[T any](original T, id int, other T) T {
-	if is(id) {
-		return other
-	}
-	return original
-}
-
-func Flip(id int, value bool) bool { return value != is(id) }
-
-func Less[T cmp.Ordered](id int, a, b T) bool {
-	if is(id) {
-		return a <= b
-	}
-	return a < b
-}
-
-func AtMost[T cmp.Ordered](id int, a, b T) bool {
-	if is(id) {
-		return a < b
-	}
-	return a <= b
-}
-
-func More[T cmp.Ordered](id int, a, b T) bool {
-	if is(id) {
-		return a >= b
-	}
-	return a > b
-}
-
-func AtLeast[T cmp.Ordered](id int, a, b T) bool {
-	if is(id) {
-		return a > b
-	}
-	return a >= b
-}
-`
+// runtime is the package that the instrumented sources import.
+//
+//go:embed switches.go.txt
+var runtime []byte
 
 var (
 	ordered = map[token.Token]string{token.LSS: "Less", token.LEQ: "AtMost", token.GTR: "More", token.GEQ: "AtLeast"}
@@ -330,11 +247,6 @@ func callee(call *ast.CallExpr) string {
 	return ""
 }
 
-func other(literal *ast.BasicLit) constant.Value {
-	value := constant.MakeFromLiteral(literal.Value, literal.Kind, 0)
-	return constant.BinaryOp(constant.BinaryOp(value, token.MUL, constant.MakeInt64(2)), token.ADD, constant.MakeInt64(1))
-}
-
 func (in *instrumenter) add(pos token.Pos, from, to string) int {
 	place := in.fset.Position(pos)
 	line := strings.Split(string(in.texts[place.Filename]), "\n")[place.Line-1]
@@ -360,142 +272,10 @@ func (in *instrumenter) edit(from, to token.Pos, text string, order int) {
 	in.edits[start.Filename] = append(in.edits[start.Filename], edit{start.Offset, in.fset.Position(to).Offset, text, order})
 }
 
-// values gives a switch to each constant expression that a mutated literal is part of, at its use.
-func (in *instrumenter) values(own string, file *ast.File) {
-	ast.Inspect(file, func(node ast.Node) bool {
-		switch node := node.(type) {
-		case *ast.GenDecl:
-			return node.Tok != token.CONST && node.Tok != token.IMPORT
-		case *ast.ArrayType:
-			return false
-		case ast.Expr:
-			value := in.info.Types[node]
-			if value.Value == nil || value.Value.Kind() != constant.Int && value.Value.Kind() != constant.Float {
-				return true
-			}
-			ids := map[int]bool{}
-			in.literalsOf(node, ids)
-			if len(ids) == 0 {
-				return false
-			}
-			typ := types.Default(value.Type)
-			name := in.fset.Position(node.Pos()).Filename
-			typeName := types.TypeString(typ, func(pkg *types.Package) string {
-				if pkg.Path() == own {
-					return ""
-				}
-				return in.imported(name, pkg.Path())
-			})
-			before, after := "", ""
-			for _, id := range slices.Sorted(maps.Keys(ids)) {
-				mutated := in.evaluate(node, id)
-				if !fits(mutated, typ) {
-					continue
-				}
-				before += fmt.Sprintf("__m.Value[%s](", typeName)
-				after += fmt.Sprintf(", %d, %s)", id, print(mutated, typ))
-			}
-			in.edit(node.Pos(), node.Pos(), before, 0)
-			in.edit(node.End(), node.End(), after, -2_000_000)
-			return false
-		}
-		return true
-	})
-}
-
-func (in *instrumenter) imported(file, path string) string {
-	if in.imports[file] == nil {
-		in.imports[file] = map[string]string{}
-	}
-	if in.imports[file][path] == "" {
-		in.imports[file][path] = "__t" + strconv.Itoa(len(in.imports[file]))
-	}
-	return in.imports[file][path]
-}
-
-func (in *instrumenter) literalsOf(expr ast.Expr, ids map[int]bool) {
-	ast.Inspect(expr, func(node ast.Node) bool {
-		switch node := node.(type) {
-		case *ast.BasicLit:
-			if id := in.literals[node.Pos()]; id != 0 {
-				ids[id] = true
-			}
-		case *ast.Ident:
-			if value := in.constants[in.info.Uses[node]]; value != nil {
-				in.literalsOf(value, ids)
-			}
-		}
-		return true
-	})
-}
-
-// evaluate is the value of a constant expression where one literal in it is another.
-func (in *instrumenter) evaluate(expr ast.Expr, id int) constant.Value {
-	switch node := expr.(type) {
-	case *ast.BasicLit:
-		if in.literals[node.Pos()] == id {
-			return other(node)
-		}
-	case *ast.ParenExpr:
-		return in.evaluate(node.X, id)
-	case *ast.Ident:
-		if value := in.constants[in.info.Uses[node]]; value != nil {
-			return in.evaluate(value, id)
-		}
-	case *ast.SelectorExpr:
-		return in.evaluate(node.Sel, id)
-	case *ast.UnaryExpr:
-		return constant.UnaryOp(node.Op, in.evaluate(node.X, id), 0)
-	case *ast.BinaryExpr:
-		left, right := in.evaluate(node.X, id), in.evaluate(node.Y, id)
-		if node.Op == token.SHL || node.Op == token.SHR {
-			count, _ := constant.Uint64Val(right)
-			return constant.Shift(constant.ToInt(left), node.Op, uint(count))
-		}
-		if node.Op == token.QUO && left.Kind() == constant.Int && right.Kind() == constant.Int {
-			return constant.BinaryOp(left, token.QUO_ASSIGN, right)
-		}
-		return constant.BinaryOp(left, node.Op, right)
-	case *ast.CallExpr:
-		if in.info.Types[node.Fun].IsType() {
-			return in.evaluate(node.Args[0], id)
-		}
-	}
-	if ident, ok := expr.(*ast.Ident); ok {
-		return in.info.Uses[ident].(*types.Const).Val()
-	}
-	return in.info.Types[expr].Value
-}
-
-func fits(value constant.Value, typ types.Type) bool {
-	basic, ok := typ.Underlying().(*types.Basic)
-	if !ok {
-		return false
-	}
-	sizes := map[types.BasicKind]uint{
-		types.Uint8: 8, types.Int8: 7, types.Uint16: 16, types.Int16: 15, types.Int32: 31, types.Uint32: 32,
-		types.Int: 63, types.Int64: 63, types.Uint: 64, types.Uint64: 64,
-	}
-	size, limited := sizes[basic.Kind()]
-	if !limited {
-		return true
-	}
-	limit := constant.Shift(constant.MakeInt64(1), token.SHL, size)
-	return constant.Compare(value, token.LSS, limit)
-}
-
-func print(value constant.Value, typ types.Type) string {
-	if value.Kind() == constant.Float && typ.Underlying().(*types.Basic).Info()&types.IsInteger == 0 {
-		float, _ := constant.Float64Val(value)
-		return strconv.FormatFloat(float, 'g', -1, 64)
-	}
-	return constant.ToInt(value).ExactString()
-}
-
 func (in *instrumenter) write(folder string) {
 	path := filepath.Join(in.module, "internal", "mutate", "mutate.go")
 	replace := map[string]string{path: filepath.Join(folder, "mutate.go.txt")}
-	must(os.WriteFile(replace[path], []byte(runtime), 0o600))
+	must(os.WriteFile(replace[path], runtime, 0o600))
 	for name, edits := range in.edits {
 		sort.SliceStable(edits, func(i, j int) bool {
 			if edits[i].at != edits[j].at {
