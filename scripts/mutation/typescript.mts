@@ -4,6 +4,7 @@
  * other, the quickest first, until one fails.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
@@ -173,8 +174,11 @@ class Child {
     this.process = undefined;
   }
 
-  public end(): void {
+  /** Waits for its end, which is when its CPU time counts. */
+  public async end(): Promise<void> {
+    const ended = this.process && once(this.process, 'exit');
     this.stop();
+    await ended;
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -218,7 +222,7 @@ export async function mutateTypeScript(options: TypeScriptOptions): Promise<Map<
     }
     return outcomes;
   } finally {
-    for (const child of children) child.end();
+    await Promise.all(children.map(child => child.end()));
   }
 }
 
