@@ -108,3 +108,13 @@ func TestShutdownWithNothingPendingIsImmediate(t *testing.T) {
 	within(t, "SHUTDOWN to exit", lambda.Shutdown("spindown"), 250*time.Millisecond)
 	none(t, sink)
 }
+
+// What Lambda holds back before it delivers: least delay that it offers, and as much as it takes.
+func TestTheSubscriptionSaysWhatIsHeldBack(t *testing.T) {
+	lambda, _ := environment(t)
+	lambda.Shutdown("spindown")
+	list := lambda.Subscriptions()
+	if len(list) == 0 || Dig(list[0], "buffering", "maxItems") != 1000.0 || Dig(list[0], "buffering", "maxBytes") != 262144.0 || Dig(list[0], "buffering", "timeoutMs") != 25.0 {
+		t.Errorf("%v", list)
+	}
+}

@@ -31,4 +31,18 @@ func TestLimits(t *testing.T) {
 			t.Errorf("a rate of %s: %v", rate, warnings)
 		}
 	}
+	for name, most := range map[string]int{"SENTRY_ENVIRONMENT": 64, "SENTRY_RELEASE": 200} {
+		for length, want := range map[int]int{most: 0, most + 1: 1} {
+			if _, warnings, _ := load(t, map[string]string{"SENTRY_DSN": "https://k@host/1", name: strings.Repeat("x", length)}); len(warnings) != want {
+				t.Errorf("%s of %d: %v", name, length, warnings)
+			}
+		}
+	}
+	for text, want := range map[string]int{"1": 0, "0": 1, "9": 0, "10": 1} {
+		warned := 0
+		integer(func(string) string { return text }, "N", 5, 1, 9, func(string, string) { warned++ })
+		if warned != want {
+			t.Errorf("%s of 1 to 9: warned %d times", text, warned)
+		}
+	}
 }
