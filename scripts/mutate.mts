@@ -3,7 +3,7 @@
  * The report goes to coverage/mutation.md. It fails when one lives ("survivor") for which
  * scripts/mutation-accepted.json has no reason, and when it did not come to its end.
  *
- *     npm run test:mutation                                  everything
+ *     npm run test:mutation                                  everything, for 30 minutes at most
  *     npm run test:mutation -- --minutes 5 --tests test/shared lambda-src/shared/http.ts
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -138,7 +138,7 @@ function cpuSeconds(): string {
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { minutes: { type: 'string', default: '120' }, tests: { type: 'string' } },
+    options: { minutes: { type: 'string', default: '30' }, tests: { type: 'string' } },
   });
   process.chdir(ROOT);
   const started = Date.now();
