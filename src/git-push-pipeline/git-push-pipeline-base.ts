@@ -91,6 +91,22 @@ export interface IGitPushPipeline extends IConstruct {
   metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
+   * How many refs `reconcile` found not stored: their webhooks were lost. Not counted with `splitBy`.
+   *
+   * @param options overrides of the metric's properties, such as its period or label
+   * @default - the sum over 5 minutes
+   */
+  metricRefsReconciled(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
+   * How many directories of `splitBy` pushes removed: their zips stay.
+   *
+   * @param options overrides of the metric's properties, such as its period or label
+   * @default - the sum over 5 minutes
+   */
+  metricDirectoriesGone(options?: cloudwatch.MetricOptions): cloudwatch.Metric;
+
+  /**
    * How long the oldest push has been waiting, in seconds.
    *
    * @param options overrides of the metric's properties, such as its period or label
@@ -280,6 +296,26 @@ export abstract class GitPushPipelineBase extends Construct implements IGitPushP
    */
   public metricPushesUnchanged(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
     return handlerMetric(this._worker, METRIC_NAMESPACE, METRIC.pushesUnchanged, options);
+  }
+
+  /**
+   * How many refs `reconcile` found not stored: their webhooks were lost. Not counted with `splitBy`.
+   *
+   * @param options overrides of the metric's properties, such as its period or label
+   * @default - the sum over 5 minutes
+   */
+  public metricRefsReconciled(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this._worker, METRIC_NAMESPACE, METRIC.refsReconciled, options);
+  }
+
+  /**
+   * How many directories of `splitBy` pushes removed: their zips stay.
+   *
+   * @param options overrides of the metric's properties, such as its period or label
+   * @default - the sum over 5 minutes
+   */
+  public metricDirectoriesGone(options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return handlerMetric(this._worker, METRIC_NAMESPACE, METRIC.directoriesGone, options);
   }
 
   /**

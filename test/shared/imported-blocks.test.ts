@@ -70,6 +70,8 @@ test('a pipeline of pushes: its zips, its queue, its events, its metrics', () =>
   expect(stack.resolve(block.metricPushesFailed().dimensions)).toEqual(dimensions);
   expect(stack.resolve(block.metricPushesSuperseded().dimensions)).toEqual(dimensions);
   expect(stack.resolve(block.metricPushesUnchanged().dimensions)).toEqual(dimensions);
+  expect(block.metricRefsReconciled().metricName).toBe('RefsReconciled');
+  expect(block.metricDirectoriesGone().metricName).toBe('DirectoriesGone');
   expect(stack.resolve(block.metricQueueAge().dimensions)).toEqual({ QueueName: 'Pushes.fifo' });
   expect(stack.resolve(block.metricDeadLetters().dimensions)).toEqual({ QueueName: 'Dead.fifo' });
   expect(stack.resolve(block.metricClientErrors().dimensions)).toEqual({ ApiId: 'abc' });
