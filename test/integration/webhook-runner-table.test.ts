@@ -82,7 +82,7 @@ function file(content: string): void {
 /** What the destination does with a batch: a status instead of taking it, or nothing. */
 type Refuse = (
   batch: ReceivedBatch & { readonly ids: number[]; readonly asked: number; readonly authorization?: string },
-) => number | 'reset' | undefined;
+) => number | 'reset' | 'half an answer' | 'early hints' | undefined;
 
 function refuse(what: Refuse, headers: Record<string, string> = {}): void {
   let asked = 0;
@@ -91,7 +91,12 @@ function refuse(what: Refuse, headers: Record<string, string> = {}): void {
     const { authorization } = response.req.headers;
     const answer = what({ ...batch, ids: idsOf(batch.body), asked, authorization });
     if (answer === 'reset') response.req.socket.destroy();
-    else if (answer !== undefined) response.writeHead(answer, headers).end('no');
+    else if (answer === 'early hints') {
+      response.writeEarlyHints({ link: '</a>; rel=preload' });
+      return false; // and then it takes it
+    } else if (answer === 'half an answer') {
+      response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy());
+    } else if (answer !== undefined) response.writeHead(answer, headers).end('no');
     return answer !== undefined;
   };
 }
@@ -148,6 +153,8 @@ describe('costs time and no record: a destination that', () => {
     ['answers 425', ({ asked }) => (asked === 2 ? 425 : undefined)],
     ['answers 529', ({ asked }) => (asked === 2 ? 529 : undefined)],
     ['answers 429 and when', ({ asked }) => (asked === 2 ? 429 : undefined), { 'retry-after': '30' }],
+    ['breaks off in the middle of a 200', ({ asked }) => (asked === 2 ? 'half an answer' : undefined)],
+    ['says 103 before it answers', () => 'early hints'],
     ['takes no more than 30 records', ({ ids }) => (ids.length > 30 ? 413 : undefined)],
   ])('%s', async (_, what, headers) => {
     refuse(what, headers);
@@ -232,8 +239,8 @@ describe('are kept with their bytes, and reported: records that', () => {
     expectAll(detail);
   });
 
-  test('the destination refuses, which are all of them', async () => {
-    refuse(() => 422);
+  test.each([422, 302, 501])('the destination refuses by %i, which are all of them', async status => {
+    refuse(() => status, status === 302 ? { location: runners.host.urls.destinationUrl } : {});
     const detail = await run('Plain');
     expect(detail).toMatchObject({ state: 'failed', delivered: 0 });
     expectAll(detail);
