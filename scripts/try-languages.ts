@@ -143,7 +143,9 @@ const LANGUAGES: Record<string, Language> = {
       '-B',
       '-U',
       `${MAVEN_DEPENDENCY}:get`,
-      `-Dartifact=software.amazon.awscdk:aws-cdk-lib:${cdk}:pom`,
+      // The jar and not the pom: Maven Central may have the one before the other.
+      `-Dartifact=software.amazon.awscdk:aws-cdk-lib:${cdk}`,
+      '-Dtransitive=false',
     ],
     synth(folder, { cdk, constructs }, packages) {
       cpSync(path.join(EXAMPLES, 'java'), folder, { recursive: true });
@@ -276,7 +278,7 @@ function newestFor(name: string, newest: Versions): Versions {
   const all = JSON.parse(
     execFileSync('npm', ['view', 'aws-cdk-lib', 'versions', '--json'], { encoding: 'utf8' }),
   ) as string[];
-  const older = all.slice(0, all.indexOf(newest.cdk)).reverse().slice(0, 12);
+  const older = all.slice(0, all.indexOf(newest.cdk)).reverse().slice(0, 24);
   const cdk = older.find(version => isThere(has(version)));
   if (!cdk) {
     throw new Error(`The registry of ${name} has none of aws-cdk-lib ${newest.cdk}, ${older.join(', ')}`);
