@@ -271,8 +271,16 @@ function versionsFrom(file: string, kind: 'dependencies' | 'peerDependencies'): 
   return { cdk: exact('aws-cdk-lib'), constructs: exact('constructs') };
 }
 
-/** The newest CDK, up to that of the tests, that the language's registry has. */
+const newestOf = new Map<string, Versions>();
+
+/** The newest CDK, up to that of the tests, that the language's registry has; asked once. */
 function newestFor(name: string, newest: Versions): Versions {
+  const known = newestOf.get(name) ?? askedNewest(name, newest);
+  newestOf.set(name, known);
+  return known;
+}
+
+function askedNewest(name: string, newest: Versions): Versions {
   const has = LANGUAGES[name].has?.bind(LANGUAGES[name]);
   if (!has || isThere(has(newest.cdk))) return newest;
   const all = JSON.parse(
