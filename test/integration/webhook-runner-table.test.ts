@@ -3,6 +3,9 @@ import type { ServerResponse } from 'node:http';
 import * as path from 'node:path';
 import { Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import { EventBridge } from 'cdk-localhost/event-bridge';
+import { S3 } from 'cdk-localhost/s3';
+import { Sqs } from 'cdk-localhost/sqs';
 import { eventually } from 'cdk-localhost/testing/stand-ins';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { fastClock } from './fast-time';
@@ -355,6 +358,18 @@ describe('a source that', () => {
     expect(detail.reason).toContain('data_url is not NDJSON');
     expect(runners.host.batches).toEqual([]);
   });
+});
+
+test('a bucket of failed records, a bus and a queue that fail for a while cost no record', async () => {
+  refuse(({ ids }) => (ids.includes(42) ? 422 : undefined));
+  const { system } = runners.running;
+  system.service(S3).failNext('PutObject', 2, 503);
+  system.service(EventBridge).failNext('PutEvents', 4, 500);
+  system.service(Sqs).failNext('ChangeMessageVisibility', 4, 503);
+  // The end may be told twice: it is the event after it that the bus did not take.
+  const detail = await ended(await runners.run('Plain'), 'Plain', true);
+  expect(detail).toMatchObject({ state: 'succeeded', delivered: COUNT - 1, failed: 1 });
+  expectAll(detail, false);
 });
 
 test('a killed worker: everything arrives or is kept, what comes again has its key, and all is counted once', async () => {
