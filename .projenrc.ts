@@ -501,9 +501,16 @@ project.addTask('test:extension', {
   description: 'Vets, tests and briefly fuzzes the extension',
   exec: 'tsx scripts/test-extension.ts',
 });
-project.addTask('test:vitest', {
-  description: 'All tests of the TypeScript, with coverage (after bundle and compile)',
+project.addTask('test:library', {
+  description: 'The tests of the library, with coverage (after bundle and compile)',
   exec: 'vitest run --coverage --reporter=default --reporter=./scripts/count-reporter.mts',
+  env: { TEST_PART: 'library' },
+  receiveArgs: true,
+});
+project.addTask('test:systems', {
+  description: 'The tests that run whole systems, and those of the runner (after bundle and compile)',
+  exec: 'vitest run --reporter=default --reporter=./scripts/count-reporter.mts',
+  env: { TEST_PART: 'systems' },
   receiveArgs: true,
 });
 project.addTask('test:lowest-constructs', {

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import * as path from 'node:path';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { CURRENT_CDK, installCurrentCdk } from './scripts/current-cdk.mjs';
 
@@ -14,6 +14,11 @@ const constructTests = [
   ...readdirSync('src').map(name => `test/${name}/${name}.test.ts`),
   'test/crash-reporter-layer/attach.test.ts',
 ];
+
+/** What starts functions, the demo or other programs, and the runner: none of it is what coverage is measured of. */
+const SYSTEMS = ['test/{integration,demo,scripts}/**/*.test.ts', 'packages/*/test/**/*.test.ts'];
+/** `npm test` runs two parts side by side, each with a processor of its own. */
+const part = process.env.TEST_PART;
 
 /** The files that take longest, most of them because they start other programs. */
 const LONG = [
@@ -43,13 +48,14 @@ export default defineConfig({
         ],
   },
   test: {
-    include: lowest ? constructTests : ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
+    include: lowest ? constructTests : part === 'systems' ? SYSTEMS : ['test/**/*.test.ts', ...SYSTEMS],
+    exclude: [...configDefaults.exclude, ...(part === 'library' ? SYSTEMS : [])],
     globalSetup: 'test/temporary-folder.ts',
     // Loading aws-cdk-lib costs more than all tests do, so files share one module graph: no vi.mock, no
     // changed globals.
     pool: 'threads',
     isolate: false,
-    maxWorkers: 2,
+    maxWorkers: part === undefined ? 2 : 1,
     sequence: process.argv.some(arg => arg.startsWith('--sequence.shuffle'))
       ? undefined
       : { sequencer: LongestFirst },
