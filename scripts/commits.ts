@@ -11,7 +11,15 @@ export const FIRST_COMMIT = '6c7661679817ea2444c6eb420689f7d128dfbd5c';
  * Commits whose first line is too long, which nobody saw before they were in the shared history. No other
  * problem of theirs is excused.
  */
-const TOO_LONG: readonly string[] = ['563b7df', '4be3a57', '23ef0cf', '85124f4', 'd75a4b3', 'a44ba1f', '3bf85fb'];
+const TOO_LONG: readonly string[] = [
+  '563b7df',
+  '4be3a57',
+  '23ef0cf',
+  '85124f4',
+  'd75a4b3',
+  'a44ba1f',
+  '3bf85fb',
+];
 
 /**
  * A type and the heading that its commits get in CHANGELOG.md, or none if a user of the library does not
