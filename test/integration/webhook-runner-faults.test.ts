@@ -207,7 +207,9 @@ describe('messages', () => {
     let taken: Promise<void> | undefined;
     runners.host.onBatch = (_, response) => {
       if (taken) return false;
-      taken = runners.expireLease('Plain', message, true).finally(() => response.writeHead(503).end());
+      taken = runners
+        .expireLease('Plain', message, true)
+        .finally(() => response.writeHead(503, { 'retry-after': '1' }).end()); // a wait, before which it saves
       return true;
     };
     await runners.send('Plain', message);
