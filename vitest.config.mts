@@ -18,7 +18,7 @@ const constructTests = [
 /** What starts functions, the demo or other programs, and the runner: none of it is what coverage is measured of. */
 const SYSTEMS = ['test/{integration,demo,scripts}/**/*.test.ts', 'packages/*/test/**/*.test.ts'];
 /** `npm test` runs two parts side by side, each with a processor of its own. */
-const part = process.env.TEST_PART;
+const part = process.env.TEST_PART || undefined;
 
 /** The files that take longest, most of them because they start other programs. */
 const LONG = [
@@ -55,7 +55,7 @@ export default defineConfig({
     // changed globals.
     pool: 'threads',
     isolate: false,
-    maxWorkers: part === undefined ? 2 : 1,
+    maxWorkers: part === 'library' ? 1 : 2,
     sequence: process.argv.some(arg => arg.startsWith('--sequence.shuffle'))
       ? undefined
       : { sequencer: LongestFirst },
@@ -64,6 +64,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     expect: { poll: { timeout: 120_000, interval: 10 } },
     env: {
+      TEST_PART: '', // a vitest that a test starts runs what it is asked for
       CDK_VALIDATION: 'false', // a second per synth; test/template.test.ts has it on
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
       TSX_TSCONFIG_PATH: 'tsconfig.dev.json', // programs that tests start find the current CDK by it

@@ -38,7 +38,7 @@ interface TestEvent {
  * packages said.
  */
 function countedTest(): void {
-  const { status, stdout } = spawnSync(command, ['test', '-json', './...'], {
+  const { status, stdout } = spawnSync(command, ['test', '-trimpath', '-json', './...'], {
     cwd: GO_MODULE,
     env: environment(),
     encoding: 'utf8',
@@ -76,6 +76,6 @@ if (values.fuzz) {
     './internal/reporter',
   );
 } else {
-  go('vet', './...');
+  go('vet', '-trimpath', './...');
   countedTest(); // a bounded run of each fuzz target is among its tests; what has not changed comes from Go's cache
 }

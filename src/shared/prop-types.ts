@@ -372,7 +372,9 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
     name: 'string',
   },
   SigV4Options: {
+    'externalId?': 'string',
     'region?': 'string',
+    'role?': 'object aws_iam.IRole with roleArn',
     service: 'string',
   },
   'StatusProtocol.of': {
@@ -476,7 +478,7 @@ export const PROP_TYPES: Record<string, Record<string, string>> = {
     'concurrency?': 'number',
     'corsPreflight?': 'struct aws_apigatewayv2.CorsPreflightOptions',
     'deadLetterQueue?': 'object aws_sqs.IQueue with fifo',
-    destination: 'object WebhookDestination with _settings from eventBus http lambda none queue',
+    destination: 'object WebhookDestination with _grant from eventBus http lambda none queue',
     'domain?': 'struct ApiDomain',
     'encryptionKey?': 'object aws_kms.IKey with keyArn',
     'environmentEncryption?': 'object aws_kms.IKey with keyArn',

@@ -93,13 +93,16 @@ function refuse(what: Refuse, headers: Record<string, string> = {}): void {
     asked += 1;
     const { authorization } = response.req.headers;
     const answer = what({ ...batch, ids: idsOf(batch.body), asked, authorization });
-    if (answer === 'reset') {response.req.socket.destroy();}
-    else if (answer === 'early hints') {
+    if (answer === 'reset') {
+      response.req.socket.destroy();
+    } else if (answer === 'early hints') {
       response.writeEarlyHints({ link: '</a>; rel=preload' });
       return false; // and then it takes it
     } else if (answer === 'half an answer') {
       response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy());
-    } else if (answer !== undefined) {response.writeHead(answer, headers).end('no');}
+    } else if (answer !== undefined) {
+      response.writeHead(answer, headers).end('no');
+    }
     return answer !== undefined;
   };
 }

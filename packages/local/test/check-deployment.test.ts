@@ -110,7 +110,7 @@ describe('targets', () => {
     ['', /holds no target/],
     ['X: 1', /line 1: a target must come first/],
     ['GET /\nwhat is this', /line 2: neither/],
-    ['GET ftp://x', /line 1: "ftp:\/\/x" is no path/],
+    ['GET ftp://x', /line 1: "ftp:\/\/x" is neither a path/],
     ['GET /\n@absent', /line 2: the body cannot be read/],
   ])('%j are refused', (text, message) =>
     expect(() => parseTargets(text, 'http://a', folder)).toThrow(message),
