@@ -123,7 +123,9 @@ class Slice {
       }
       this.circuit.changed();
       await this.drain();
-      await this.keepPoint();
+      if (!finished) {
+        await this.keepPoint();
+      }
       this.conclude(finished);
     } catch (error) {
       await this.fail(error);

@@ -289,7 +289,11 @@ async function endOrHandOver(
   const { records, delivered, leftOut, failedRecords, outcome } = end;
   const counts = { records, delivered, leftOut, failedRecords };
   if (isOver(end) || last) {
-    await tellOthers(input, end);
+    await tellOthers(input, end).catch(async (error: unknown) => {
+      // The platform has taken the end: the next try must not report it again.
+      await runs.save(runId, lease.epoch, end, ports.now() + LEASE_MS).catch(() => undefined);
+      throw error;
+    });
     await runs.end(runId, lease.epoch, end, outcome?.state ?? 'failed');
     if (end.encoding === 'gzip') await ports.pointsOf?.(runId, lease.epoch).forget();
     log[outcome?.reported ? 'info' : 'error']('run ended', { ...outcome, ...counts }, metrics);
