@@ -11,6 +11,7 @@ import { DemoStack } from '../examples/app';
 import { BirthdayStack } from '../examples/birthday-api/app';
 import { CrashReporterStack } from '../examples/crash-reporter-layer/app';
 import { PushStack } from '../examples/git-push-pipeline/app';
+import { MonorepoStack } from '../examples/git-push-pipeline/monorepo';
 import { WebhookRunnerStack } from '../examples/webhook-runner/app';
 import { addCustomerProfiles } from '../examples/webhook-runner/customer-profiles';
 import { addDataverse } from '../examples/webhook-runner/dataverse';
@@ -168,6 +169,7 @@ describe('the example app', () => {
     ['all blocks', DemoStack],
     ['BirthdayApi', BirthdayStack],
     ['GitPushPipeline', PushStack],
+    ['GitPushPipeline, of many services', MonorepoStack],
     ['CrashReporterLayer', CrashReporterStack],
     ['WebhookRunner', WebhookRunnerStack],
     ['the recipes of WebhookRunner', RecipesStack],
