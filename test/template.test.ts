@@ -146,6 +146,10 @@ class RecipesStack extends Stack {
 const ACKNOWLEDGED: Record<string, string> = {
   'AwsSolutions-IAM5[Resource::<PushesBucketE241D661.Arn>/github.com/acme/*/*.zip]':
     'The keys of all refs of the repositories that are listed, no others.',
+  'AwsSolutions-IAM5[Resource::<ServicesBucket7C5CBC97.Arn>/acme/shop/*/services/*.zip]':
+    'The keys of all refs of the repositories that are listed, no others.',
+  'AwsSolutions-IAM5[Resource::<SiteBucket978D4AEB.Arn>/github.com/acme/shop/*.zip]':
+    'The keys of all refs of the repositories that are listed, no others.',
   'AwsSolutions-S1':
     'The zips can be made again from git; whoever wants to know their readers passes a `bucket` with access logs.',
   'AwsSolutions-SMG4': 'A git host, or Sentry, sets the value: only its owner can rotate it.',
