@@ -1,6 +1,8 @@
 /**
- * The Go part of the mutation check: one overlay holds all mutants behind switches (instrument/), each package's tests are compiled
- * once, a first run finds which test reaches which mutant, and then only those run, the fast ones first.
+ * The Go part of the mutation check: one overlay holds all mutants behind switches (instrument/), each
+ * package's tests are compiled once, a first run finds which test reaches which mutant, and then only those
+ * run, the fast ones first. The tests of the module's root start processes and take minutes: they are asked
+ * only about what no package's test reaches, and not even recorded where there is no such mutant.
  */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -14,6 +16,9 @@ const LONGEST_TEST = 3000;
 const FAST_TEST = 250;
 /** Address space, in KiB: a mutant that fills the memory ends before the machine does. */
 const MOST_MEMORY = 6_000_000;
+
+/** What the tests of the module's root are tests of. */
+const ROOT_PACKAGE = 'main.go';
 
 /** It builds the module again, without a mutant. */
 const NOT_RUN = new Set(['TestBothArchitecturesAreStaticAndReproducible']);
@@ -88,13 +93,21 @@ export async function mutateGo(
   const folder = mkdtempSync(path.join(tmpdir(), 'mutation-go-'));
   try {
     const { tests, mutants } = await build(module, folder);
-    await inParallel(tests, workers, test => baseline(test, folder));
     const outcomes = new Map<Mutant, Outcome>();
-    const own = mutants.filter(({ file }) => chosen(file));
-    await inParallel(own.reverse(), workers, async mutant => {
-      outcomes.set(mutant, Date.now() > until ? 'not run' : await outcomeOf(mutant, tests));
-      if (outcomes.size % 100 === 0) process.stderr.write(`Go: ${outcomes.size} of ${own.length}\n`);
-    });
+    let left = mutants.filter(({ file }) => chosen(file)).reverse();
+    const ofPackages = tests.filter(test => test.package !== ROOT_PACKAGE);
+    const ofRoot = tests.filter(test => test.package === ROOT_PACKAGE);
+    for (const asked of [ofPackages, ofRoot]) {
+      const isInTime = () => Date.now() <= until;
+      if (left.length > 0 && isInTime()) {
+        await inParallel(asked, workers, async test => isInTime() && (await baseline(test, folder)));
+      }
+      await inParallel(left, workers, async mutant => {
+        outcomes.set(mutant, isInTime() ? await outcomeOf(mutant, asked) : 'not run');
+        if (outcomes.size % 100 === 0) process.stderr.write(`Go: ${outcomes.size}\n`);
+      });
+      left = left.filter(mutant => outcomes.get(mutant) === 'not reached');
+    }
     return outcomes;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -133,7 +146,7 @@ async function build(module: string, folder: string): Promise<{ tests: GoTest[];
     const own = {
       binary: path.join(bin, file),
       cwd: isInternal ? path.join(module, 'internal', name) : module,
-      package: isInternal ? `internal/${name}/` : 'main.go',
+      package: isInternal ? `internal/${name}/` : ROOT_PACKAGE,
     };
     const { output } = await run(own, ['-test.list=^(Test|Fuzz)'], {}, 60_000);
     for (const test of output.split('\n').filter(line => /^(Test|Fuzz)/.test(line) && !NOT_RUN.has(line))) {
@@ -152,8 +165,7 @@ async function build(module: string, folder: string): Promise<{ tests: GoTest[];
 
 async function baseline(test: GoTest, folder: string): Promise<void> {
   const notes = path.join(folder, `${path.basename(test.binary)}-${test.name}`);
-  await passing(test, { MUTATION_REACHED: notes });
-  test.duration = (await passing(test, {})).duration;
+  test.duration = (await passing(test, { MUTATION_REACHED: notes })).duration;
   test.reached = new Set(existsSync(notes) ? readFileSync(notes, 'utf8').split('\n').map(Number) : []);
 }
 
@@ -174,7 +186,7 @@ async function outcomeOf(mutant: Mutant, tests: readonly GoTest[]): Promise<Outc
     const fails = async () =>
       !(await run(group[0], only(group), { MUTANT: String(mutant.id) }, limitOf(group))).passed;
     // What starts processes may fail because the machine is busy: it has to fail twice.
-    if ((await fails()) && (group[0].package !== 'main.go' || (await fails()))) return 'killed';
+    if ((await fails()) && (group[0].package !== ROOT_PACKAGE || (await fails()))) return 'killed';
   }
   return 'survived';
 }
