@@ -100,7 +100,9 @@ export async function mutateGo(
     for (const asked of [ofPackages, ofRoot]) {
       const isInTime = () => Date.now() <= until;
       if (left.length > 0 && isInTime()) {
-        await inParallel(asked, workers, async test => isInTime() && (await baseline(test, folder)));
+        await inParallel(asked, workers, async test => {
+          if (isInTime()) await baseline(test, folder);
+        });
       }
       await inParallel(left, workers, async mutant => {
         outcomes.set(mutant, isInTime() ? await outcomeOf(mutant, asked) : 'not run');

@@ -96,7 +96,7 @@ func (b *logbook) close() {
 }
 
 // record files a finding. The runtime's own report beats what code logged; of two
-// equals the later one counts. Facts about memory and exit add up.
+// equals the later one counts. Facts about memory and exit add up. What is filed as the runtime's has exceptions.
 func (b *logbook) record(scope string, f stack.Finding) {
 	if f.Empty() {
 		return

@@ -86,7 +86,7 @@ func (t *Tracker) scopeOf(line stack.Line) string {
 	switch {
 	case len(active) == 1:
 		return active[0].id
-	case len(active) > 1:
+	case len(active) > 0: // several
 		return scopeShared
 	case len(t.pending) > 0:
 		return t.pending[len(t.pending)-1].scope // a late line of the crash that is waiting

@@ -179,7 +179,7 @@ func (t *Tracker) requestSignal(e telemetry.Event, now time.Time, runtimeDone bo
 // succeeded: to the platform an error thrown by the handler is a success.
 func (t *Tracker) succeeded(r *request, e telemetry.Event, now time.Time) {
 	found := t.logs.finding(r.id)
-	if t.options.HandlerErrors && found.Runtime && len(found.Exceptions) > 0 {
+	if t.options.HandlerErrors && found.Runtime {
 		r.reported = true
 		t.signal(r.id, PhaseInvoke, e, now, 0)
 		return
@@ -194,7 +194,7 @@ func (t *Tracker) lateError(scope string, e telemetry.Event, now time.Time) {
 	if !t.options.HandlerErrors || r == nil || !r.done || r.reported {
 		return
 	}
-	if found := t.logs.finding(r.id); found.Runtime && len(found.Exceptions) > 0 {
+	if t.logs.finding(r.id).Runtime {
 		r.reported = true
 		t.signal(r.id, PhaseInvoke, telemetry.Event{Time: e.Time, Status: "success"}, now, 0)
 	}
