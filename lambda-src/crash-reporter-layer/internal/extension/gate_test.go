@@ -93,9 +93,9 @@ func TestALostEndHoldsTheEnvironmentOnceAndForTenSeconds(t *testing.T) {
 		if got := fmt.Sprint(held); got != "[10s 100ms 0s 0s 0s]" || r.lines != 1 {
 			t.Errorf("held %s, %d lines", got, r.lines)
 		}
-		for i := 0; i < heardToClose; i++ {
-			if held := r.invoke(0, true); held != 0 {
-				t.Errorf("held %v while open", held)
+		for i := 0; i < 10; i++ {
+			if held := r.invoke(0, true); held != 0 || !r.gate.open {
+				t.Errorf("held %v while open: %v", held, r.gate.open)
 			}
 		}
 		r.invoke(0, true) // by now ten in a row were heard
@@ -183,6 +183,16 @@ func TestAHealthyInvocationIsHeldForItsDeliveryOnly(t *testing.T) {
 			if held := r.invoke(time.Second, true); held != 20*time.Millisecond {
 				t.Errorf("held %v", held)
 			}
+		}
+	})
+}
+
+func TestALostEndHoldsForTwiceTheLongestInvocationWhereThatIsMoreThanTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.invoke(8*time.Second, true)
+		if held := r.invoke(0, false); held != 16*time.Second {
+			t.Errorf("held %v", held)
 		}
 	})
 }

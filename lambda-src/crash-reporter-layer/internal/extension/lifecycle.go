@@ -84,8 +84,8 @@ func (a *API) Run(ctx context.Context, handler Handler, log func(string)) {
 // shutdownBudget: deadlines have been seen that are not a time of day; then it is the documented limit.
 func shutdownBudget(deadlineMs float64, now time.Time) time.Duration {
 	left := time.UnixMilli(int64(deadlineMs)).Sub(now)
-	if left <= 0 || left > shutdownLimit {
+	if left <= 0 {
 		return shutdownLimit
 	}
-	return left
+	return min(left, shutdownLimit)
 }

@@ -94,9 +94,9 @@ func TestPlainHTTPThroughAProxy(t *testing.T) {
 func TestTLSThroughAProxy(t *testing.T) {
 	origin := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "secured "+r.RequestURI) }))
 	defer origin.Close()
-	var connected string
+	var connected, auth string
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		connected = r.Method + " " + r.Host
+		connected, auth = r.Method+" "+r.Host, r.Header.Get("Proxy-Authorization")
 		up, err := net.Dial("tcp", origin.Listener.Addr().String())
 		if err != nil {
 			return
@@ -112,11 +112,27 @@ func TestTLSThroughAProxy(t *testing.T) {
 		_, _ = io.Copy(down, up)
 	}))
 	defer proxy.Close()
-	via, _ := url.Parse(proxy.URL)
-	client := &Client{Proxy: func(*url.URL) *url.URL { return via }, TLS: testTLS(origin)}
-	resp, err := client.Do(ctx(t), Request{Method: "GET", URL: "https://example.com/a"})
-	if err != nil || string(resp.Body) != "secured /a" || connected != "CONNECT example.com:443" {
-		t.Errorf("%v %v %s", resp, err, connected)
+	for user, want := range map[string]string{"": "", "user:pass@": "Basic dXNlcjpwYXNz"} {
+		via, _ := url.Parse(strings.Replace(proxy.URL, "://", "://"+user, 1))
+		client := &Client{Proxy: func(*url.URL) *url.URL { return via }, TLS: testTLS(origin)}
+		resp, err := client.Do(ctx(t), Request{Method: "GET", URL: "https://example.com/a"})
+		if err != nil || string(resp.Body) != "secured /a" || connected != "CONNECT example.com:443" || auth != want {
+			t.Errorf("%v %v %s %q", resp, err, connected, auth)
+		}
+	}
+}
+
+func TestTLSWithoutAProxy(t *testing.T) {
+	origin := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "secured "+r.RequestURI) }))
+	client := &Client{TLS: testTLS(origin)}
+	get := Request{Method: "GET", URL: origin.URL + "/a"}
+	resp, err := client.Do(ctx(t), get)
+	if err != nil || string(resp.Body) != "secured /a" {
+		t.Errorf("%v %v", resp, err)
+	}
+	origin.Close()
+	if resp, err := client.Do(ctx(t), get); err == nil {
+		t.Errorf("nobody listens, and it was answered: %v", resp)
 	}
 }
 
@@ -132,6 +148,15 @@ func TestProxyVariables(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s goes through %q, want %q", target, got, want)
+		}
+	}
+	for variable, want := range map[string]string{"https://p:1": "p:1", "http://p:2": "p:2", "ftp://p:3": "", "http://": "", "http://[": ""} {
+		got := ""
+		if p := ProxyFromEnv(func(name string) string { return map[string]string{"HTTPS_PROXY": variable}[name] })(&url.URL{Scheme: "https", Host: "a"}); p != nil {
+			got = p.Host
+		}
+		if got != want {
+			t.Errorf("HTTPS_PROXY=%s: %q", variable, got)
 		}
 	}
 	if ProxyFromEnv(func(string) string { return "*" })(&url.URL{Scheme: "https", Host: "a"}) != nil {

@@ -91,10 +91,7 @@ func (c *chunkedReader) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
-	if int64(len(p)) > c.left {
-		p = p[:c.left]
-	}
-	n, err := c.br.Read(p)
+	n, err := c.br.Read(p[:min(int64(len(p)), c.left)])
 	c.left -= int64(n)
 	if c.left == 0 && err == nil {
 		_, err = c.br.Discard(2) // CRLF after the chunk
