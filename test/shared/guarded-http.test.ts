@@ -230,6 +230,22 @@ describe('bounds', () => {
     await expect.poll(() => cut).toBe(true);
   });
 
+  test('behind what is kept of an answer 1 MiB is read, so that its connection lives, and no byte more', async () => {
+    const sockets = new Set<unknown>();
+    const local = await server((request, response) => {
+      sockets.add(request.socket);
+      response.end(Buffer.alloc(Number(request.url!.slice(1))));
+    });
+    const made = client({ maxResponseBytes: 10 });
+    const connectionsFor = async (bytes: number) => {
+      sockets.clear();
+      for (let n = 0; n < 2; n++) await get(made, `${local.url}/${bytes}`);
+      return sockets.size;
+    };
+    expect(await connectionsFor(10 + 1024 * 1024)).toBe(1);
+    expect(await connectionsFor(11 + 1024 * 1024)).toBe(2);
+  });
+
   test('an abort ends a request and a stream', async () => {
     const silent = await server((request, response) => {
       if (request.url === '/stream') response.write('x');
@@ -369,4 +385,21 @@ test('connections are kept, used again without adding listeners, and ended by cl
   } finally {
     process.off('warning', onWarning);
   }
+});
+
+test.each([
+  ['16 where nobody sets it', undefined, 16],
+  ['what is set', 2, 2],
+])('as many connections to an origin: %s', async (_, maxSockets, expected) => {
+  const sockets = new Set<unknown>();
+  const held: http.ServerResponse[] = [];
+  const local = await server((request, response) => {
+    sockets.add(request.socket);
+    held.push(response);
+    // The first that it can hold at once come together; then each makes room for one more.
+    if (sockets.size >= expected) for (const each of held.splice(0)) each.end();
+  });
+  const made = client({ maxSockets });
+  await Promise.all(Array.from({ length: expected + 3 }, () => get(made, local.url)));
+  expect(sockets.size).toBe(expected);
 });
