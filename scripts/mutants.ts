@@ -55,6 +55,8 @@ const SHIFTS = new Set([
 /** A number stands for a limit in a declaration, beside `<`, in a field or default of its own, and as a time; an index and a step do not. */
 function isLimit(node: ts.Node): boolean {
   const { parent } = node;
+  // -1 says that there is none, and so would every number below 0.
+  if (ts.isPrefixUnaryExpression(parent) && parent.getText() === '-1') return false;
   if (
     ts.isParenthesizedExpression(parent) ||
     ts.isPrefixUnaryExpression(parent) ||

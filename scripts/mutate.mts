@@ -106,6 +106,10 @@ ${unused.map(entry => `- ${JSON.stringify(entry)}`).join('\n')}
 ## Reached by no unit test
 
 ${of('not reached').map(line).join('\n')}
+
+## Not run, or not with every test, as time was up
+
+${of('not run').map(line).join('\n')}
 `;
   return { text, unexplained: unexplained.length, whole: of('not run').length === 0 };
 }

@@ -1,7 +1,7 @@
 /**
  * The TypeScript part of the mutation check: all mutants of a file are in it at once, each behind a switch.
  * A first run finds which test reaches which mutant; then each mutant meets the tests of one file after the
- * other, the quickest first, until one fails.
+ * other, first those that are quick and have noticed others of its file, until one fails.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -42,6 +42,8 @@ const TEST_TIMEOUT = 8_000;
  * its own.
  */
 const MOST_TESTING = 10_000;
+/** Milliseconds that a meeting costs besides its tests: the project's modules are evaluated anew. */
+const OVERHEAD = 100;
 
 export interface TypeScriptOptions {
   readonly files: readonly string[];
@@ -197,27 +199,32 @@ export async function mutateTypeScript(options: TypeScriptOptions): Promise<Map<
   try {
     const reached = await record(children);
     const meetings = new Map(all.map(mutant => [mutant.id, meetingsOf(mutant.id, reached)]));
+    const reachable = new Set(all.map(({ id }) => id).filter(id => meetings.get(id)!.length > 0));
     const killed = new Set<number>();
-    for (let round = 0; Date.now() < options.until; round++) {
+    const past = new TrackRecord();
+    for (let round = 1; Date.now() < options.until; round++) {
       const plan: Record<string, { id: number; tests?: string[] }[]> = {};
-      for (const { id } of all) {
-        const meeting = meetings.get(id)![round];
-        if (!meeting || killed.has(id)) continue;
+      for (const { id, file } of all) {
+        const left = meetings.get(id)!;
+        if (left.length === 0 || killed.has(id)) continue;
+        const [meeting] = left.splice(past.best(left, file), 1);
         plan[meeting.file] ??= [];
         plan[meeting.file].push({ id, tests: meeting.tests });
       }
       if (Object.keys(plan).length === 0) break;
-      for (const id of await carryOut(children, plan, options.until)) killed.add(id);
-      process.stderr.write(
-        `TypeScript: ${killed.size} of ${all.length} are killed after round ${round + 1}\n`,
-      );
-      meetings.forEach((list, id) => {
-        if (list.length === round + 1 && !killed.has(id)) outcomes.set(all[id - 1], 'survived');
-      });
+      const { decided, kills } = await carryOut(children, plan, options.until);
+      for (const id of kills) killed.add(id);
+      for (const [file, list] of Object.entries(plan)) {
+        for (const { id } of list) past.add(file, all[id - 1].file, kills.has(id));
+      }
+      process.stderr.write(`TypeScript: ${killed.size} of ${all.length} are killed after round ${round}\n`);
+      for (const id of decided) {
+        if (meetings.get(id)!.length === 0 && !killed.has(id)) outcomes.set(all[id - 1], 'survived');
+      }
     }
     for (const mutant of all) {
       if (killed.has(mutant.id)) outcomes.set(mutant, 'killed');
-      else if (meetings.get(mutant.id)!.length === 0) outcomes.set(mutant, 'not reached');
+      else if (!reachable.has(mutant.id)) outcomes.set(mutant, 'not reached');
       else if (!outcomes.has(mutant)) outcomes.set(mutant, 'not run');
     }
     return outcomes;
@@ -264,13 +271,37 @@ function quickest<T extends { readonly duration: number }>(all: readonly T[], mo
     .filter(({ duration }, index) => (sum += duration) <= most || index === 0);
 }
 
-/** Makes each mutant of a plan meet its file, shared among the children; the ids of the killed ones. */
+/** How often a test file has noticed mutants of a source file: the next ones meet first what did so. */
+class TrackRecord {
+  private readonly found = new Map<string, { meetings: number; kills: number }>();
+
+  public add(testFile: string, file: string, isKilled: boolean): void {
+    const { meetings, kills } = this.of(testFile, file);
+    this.found.set(`${testFile} ${file}`, { meetings: meetings + 1, kills: kills + Number(isKilled) });
+  }
+
+  /** The index of the meeting that is most likely to kill for the time that it takes. */
+  public best(meetings: readonly Meeting[], file: string): number {
+    const worth = meetings.map(meeting => {
+      const { meetings: met, kills } = this.of(meeting.file, file);
+      return (kills + 1) / (met + 3) / (meeting.duration + OVERHEAD);
+    });
+    return worth.indexOf(Math.max(...worth));
+  }
+
+  private of(testFile: string, file: string): { meetings: number; kills: number } {
+    return this.found.get(`${testFile} ${file}`) ?? { meetings: 0, kills: 0 };
+  }
+}
+
+/** Makes each mutant of a plan meet its file, shared among the children. */
 async function carryOut(
   children: readonly Child[],
   plan: NonNullable<Job['plan']>,
   until: number,
-): Promise<Set<number>> {
-  const killed = new Set<number>();
+): Promise<{ decided: Set<number>; kills: Set<number> }> {
+  const all = new Set<number>();
+  const kills = new Set<number>();
   const queue = Object.entries(plan).sort(([, a], [, b]) => a.length - b.length);
   await Promise.all(
     children.map(async child => {
@@ -289,13 +320,16 @@ async function carryOut(
           if (dirty) child.stop();
           tries = decided.size === 0 ? tries + 1 : 0;
           if (tries === 3) throw new Error('The mutation check makes no progress');
-          for (const [id, isKilled] of decided) if (isKilled) killed.add(id);
+          for (const [id, isKilled] of decided) {
+            all.add(id);
+            if (isKilled) kills.add(id);
+          }
           rest = new Map(open.map(([file, list]) => [file, list.filter(({ id }) => !decided.has(id))]));
         }
       }
     }),
   );
-  return killed;
+  return { decided: all, kills };
 }
 
 /**
