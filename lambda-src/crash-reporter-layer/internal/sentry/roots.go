@@ -24,11 +24,7 @@ var TLSConfig = sync.OnceValues(func() (*tls.Config, error) {
 		if err != nil {
 			continue
 		}
-		if root.Constraint == nil {
-			config.RootCAs.AddCert(cert)
-		} else {
-			config.RootCAs.AddCertWithConstraint(cert, root.Constraint)
-		}
+		config.RootCAs.AddCertWithConstraint(cert, root.Constraint) // nil for most
 	}
 	return config, nil
 })

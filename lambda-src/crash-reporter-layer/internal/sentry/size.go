@@ -67,9 +67,7 @@ func shortenStacks(event map[string]any) {
 
 func shortenTexts(event map[string]any) {
 	values := valuesOf(event)
-	if extra := len(values) - maxChain; extra > 0 {
-		values = values[extra:] // the first cause comes first, the error itself last
-	}
+	values = values[max(0, len(values)-maxChain):] // the first cause comes first, the error itself last
 	kept := make([]any, 0, len(values))
 	for _, value := range values {
 		if text, ok := value["value"].(string); ok {
