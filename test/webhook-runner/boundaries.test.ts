@@ -4,6 +4,7 @@ import type { DynamoDb } from '../../lambda-src/shared/aws/dynamodb';
 import { dynamodbPlaces } from '../../lambda-src/webhook-runner/adapters/dynamodb-pace';
 import { dynamodbPoints } from '../../lambda-src/webhook-runner/adapters/dynamodb-points';
 import { dynamodbRuns } from '../../lambda-src/webhook-runner/adapters/dynamodb-runs';
+import { sqsDestination } from '../../lambda-src/webhook-runner/adapters/sqs-destination';
 import { createAuthorizer } from '../../lambda-src/webhook-runner/adapters/http-auth';
 import { retryAfterMs } from '../../lambda-src/webhook-runner/core/backoff';
 import { newCheckpoint } from '../../lambda-src/webhook-runner/core/checkpoint';
@@ -167,6 +168,17 @@ test('a slice without an answer has no latency, and a circuit that is closed aga
   const values = new RunMeter().values(begin, end, 0);
   expect(values).not.toHaveProperty('DestinationLatency');
   expect(values.CircuitOpen).toBe(0);
+});
+
+test('of a hundred latencies none is left out', () => {
+  const meter = new RunMeter(() => 0);
+  const all = Array.from({ length: 100 }, (_, i) => i);
+  for (const latencyMs of all) meter.observe({ latencyMs });
+  expect(meter.values(newCheckpoint(0), newCheckpoint(0), 0).DestinationLatency).toEqual(all);
+});
+
+test('what a queue adds to the records of a batch is a pair of brackets', () => {
+  expect(sqsDestination({} as never, 'https://q.example/1/q', 'w').overheadBytes).toBe('[]'.length);
 });
 
 test('a pause that was to end before now is none, and no pause is longer than a quarter of an hour', () => {

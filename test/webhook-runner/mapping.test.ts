@@ -22,6 +22,12 @@ const mapText = (steps: MappingStep[], line: string, request: JsonObject = REQUE
 const map = (steps: MappingStep[], record: JsonObject) =>
   JSON.parse(mapText(steps, JSON.stringify(record))) as unknown;
 
+test('the first member of a record is replaced where it stands, and gives way to one that takes its name', () => {
+  const line = '{"a":1,"b":2}';
+  expect(mapText([{ op: 'set', field: 'a', value: 3 }], line)).toBe('{"a":3,"b":2}');
+  expect(mapText([{ op: 'rename', from: 'b', to: 'a' }], line)).toBe('{"a":2}');
+});
+
 describe('a declarative mapping', () => {
   const record = { id: 1, name: 'n', empty: null, deep: { a: { b: 2 } }, 'a/b': 3 };
   test.each<[string, MappingStep[], unknown]>([

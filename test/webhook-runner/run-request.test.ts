@@ -18,6 +18,7 @@ test('a body as the platform sends it is taken, further members included', () =>
   expect(parse({ tenant_id: 't', batch_offset: 7, extra: [1] })).toEqual({
     request: { ...BODY, tenant_id: 't', batch_offset: 7, extra: [1] },
   });
+  expect(parse({ batch_offset: 0 })).toEqual({ request: { ...BODY, batch_offset: 0 } });
   expect(parse({ settings: undefined, label_name: null, tenant_id: null, batch_offset: null })).toEqual({
     request: {
       settings: {},

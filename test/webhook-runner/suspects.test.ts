@@ -82,3 +82,39 @@ test('killed at any request while it is halved, it is halved again into the same
     });
   }
 });
+
+test('of a batch that is suspected every part is tried once, and a single record three times', async () => {
+  await Harness.use({ content: ndjson(16), settings: SETTINGS }, async harness => {
+    poisoned(harness);
+    await harness.toEnd();
+    const tries = new Map<string, number>();
+    for (const { body } of harness.sink.received) {
+      const first = [...body.toString().matchAll(/"id":(\d+),/g)].map(([, id]) => id).join();
+      tries.set(first, (tries.get(first) ?? 0) + 1);
+    }
+    expect(Object.fromEntries(tries)).toEqual({
+      '0,1,2,3,4,5,6,7': 9, // eight failures made it suspected
+      '0,1,2,3': 1,
+      '4,5,6,7': 1,
+      '4,5': 1,
+      '4': 1,
+      '5': 3,
+      '6,7': 1,
+      '8,9,10,11,12,13,14,15': 1,
+    });
+  });
+});
+
+// At 200 there are five parts that were not tried yet: each is, once.
+test('a batch is halved until 200 requests were made for it; what is left then fails as it is', async () => {
+  const settings = { ...SETTINGS, batchSize: 500, bisect: true };
+  await Harness.use({ content: ndjson(500), settings }, async harness => {
+    harness.sink.answer = (_request, response, _index, body) => {
+      const refused = /"id":\d*[13579],/.test(body.toString());
+      if (refused) response.writeHead(422).end();
+      return refused;
+    };
+    const end = await harness.toEnd();
+    expect([harness.sink.received.length, end.delivered, end.failedRecords]).toEqual([205, 49, 451]);
+  });
+});
