@@ -4,11 +4,12 @@ import { findMutants, withAllMutants } from '../../scripts/mutants';
 const changes = (file: string, text: string) =>
   findMutants(file, text).map(({ from, to }) => `${from} ${to}`);
 
-test('limits, times and comparisons are changed; types, names, texts, indexes and steps are not', () => {
+test('limits, times and comparisons are changed; types, names, texts, indexes, steps and -1 are not', () => {
   const text = `const a: 1 = 2; // 3
 const b = { 4: x < 5_000 && "5 < 6", limit: 60 * 1024 };
 if (a === b[7] + 8) f(\`9 \${a >= 10}\`);
 setTimeout(f, 11 << 12);
+const none = found ?? -1;
 class A { private tries = 13; of(n = 14) { return n + 15; } }`;
   expect(changes('a.ts', text)).toEqual([
     ...[
