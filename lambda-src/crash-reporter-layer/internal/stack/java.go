@@ -39,10 +39,7 @@ func parseJava(lines []string) (Trace, bool) {
 
 // lastOf restores what "... n more" leaves out: the frames shared with the enclosing trace.
 func lastOf(frames []Frame, n int) []Frame {
-	if n > len(frames) {
-		n = len(frames)
-	}
-	return frames[len(frames)-n:]
+	return frames[max(0, len(frames)-n):]
 }
 
 // javaHeadAbove looks upwards for the line that names the exception.

@@ -7,7 +7,7 @@ import "strings"
 func parseNode(lines []string) (Trace, bool) {
 	var found, members []Exception
 	inErrors := false
-	for start := 0; start < len(lines); {
+	for start := 0; ; {
 		first := nextAt(lines, start)
 		if first < 0 {
 			break
@@ -132,6 +132,6 @@ func nodeLocation(line string) bool {
 	if strings.HasSuffix(line, "(<anonymous>") || strings.HasSuffix(line, "(native") || strings.HasSuffix(line, "(index 0") {
 		return true
 	}
-	_, row, column := cutPosition(line)
-	return row > 0 && column > 0
+	_, _, column := cutPosition(line)
+	return column > 0
 }

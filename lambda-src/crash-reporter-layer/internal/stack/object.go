@@ -171,7 +171,7 @@ func framesFrom(raw wire.Raw) (string, []Frame) {
 			if ok && (language == "" || language == lang) {
 				language = lang
 				frames = append(frames, frame)
-			} else if n := len(frames); language == Python && n > 0 && frames[n-1].Source == "" {
+			} else if n := len(frames); language == Python && frames[n-1].Source == "" {
 				frames[n-1].Source = strings.TrimSpace(text)
 			}
 		}

@@ -199,8 +199,8 @@ func splitHead(line string) (typ, value string, ok bool) {
 	if !found {
 		value = ""
 	}
-	if code := strings.IndexByte(typ, '['); code > 0 && strings.HasSuffix(typ, "]") { // Error [ERR_X]: message
-		typ = strings.TrimSpace(typ[:code])
+	if name, _, coded := strings.Cut(typ, "["); coded && strings.HasSuffix(typ, "]") { // Error [ERR_X]: message
+		typ = strings.TrimSpace(name)
 	}
 	if !isTypeName(typ) {
 		return "", "", false
@@ -306,8 +306,8 @@ func inApp(path string) bool {
 // atoi is 0 for anything but a small number.
 func atoi(s string) int {
 	n, err := strconv.Atoi(strings.TrimSpace(s))
-	if err != nil || n < 0 || n > 1<<30 {
+	if err != nil || n > 1<<30 {
 		return 0
 	}
-	return n
+	return max(n, 0)
 }
