@@ -112,17 +112,20 @@ export class Harness {
     for (let slices = 0; !isOver(checkpoint); slices += 1) {
       if (slices > 10_000) throw new Error('the run does not end');
       this.time = Math.max(this.time, checkpoint.notBefore ?? 0);
-      this.deadlineAfter = batchesPerSlice;
-      checkpoint = JSON.parse(
-        JSON.stringify(
-          await this.advance(
-            checkpoint,
-            batchesPerSlice === Infinity ? options : { deadline: this.time + 1, ...options },
-          ),
-        ),
-      ) as Checkpoint;
+      checkpoint = await this.slice(checkpoint, batchesPerSlice, options);
     }
     return checkpoint;
+  }
+
+  /** One slice, whose deadline comes after that many deliveries; its checkpoint is what the next one is sent. */
+  public async slice(
+    checkpoint: Checkpoint,
+    batches = Infinity,
+    options: Partial<SliceOptions> = {},
+  ): Promise<Checkpoint> {
+    this.deadlineAfter = batches;
+    const limits = batches === Infinity ? options : { deadline: this.time + 1, ...options };
+    return JSON.parse(JSON.stringify(await this.advance(checkpoint, limits))) as Checkpoint;
   }
 
   private async start(): Promise<void> {
