@@ -667,6 +667,11 @@ project.addTask('test:pack-fuzz', {
   env: { PACK_FUZZ_PACKS: '20000' },
   steps: [{ exec: 'vitest run test/git-push-pipeline/pack-fuzz.test.ts', receiveArgs: true }],
 });
+project.addTask('test:random-faults', {
+  description: 'Runs of WebhookRunner under 3,000 random combinations of faults (FAULT_SEEDS, FAULT_SEED)',
+  env: { FAULT_SEEDS: '3000' },
+  steps: [{ exec: 'vitest run test/webhook-runner/random-faults.test.ts', receiveArgs: true }],
+});
 project.addTask('test:extension-fuzz', {
   description:
     'Fuzzes the extension with telemetry posts until one breaks it, by default for ten minutes (-- --time 1h)',

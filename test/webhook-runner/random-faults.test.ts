@@ -4,7 +4,7 @@ import { Harness } from './harness';
 import { isOver } from '../../lambda-src/webhook-runner/core/drive';
 import type { Checkpoint } from '../../src/webhook-runner/contract';
 
-/** More of them: `FAULT_SEEDS=2000`; one that failed again: `FAULT_SEED=17 FAULT_SEEDS=1`. */
+/** More of them: `FAULT_SEEDS=2000`; one of them again: `FAULT_SEED=17 FAULT_SEEDS=1`. */
 const SEEDS = Number(process.env.FAULT_SEEDS ?? 40);
 const FIRST = Number(process.env.FAULT_SEED ?? 1);
 
