@@ -751,6 +751,10 @@ project.addTask('build:localhost', {
   exec: 'tsx scripts/build-localhost.ts',
 });
 
+// jsii-rosetta translates what has changed since, and writes the same bytes when nothing has.
+const docgen = tasks.tryFind('docgen')!;
+docgen.exec('jsii-rosetta extract --strict --cache .rosetta.tabl.json.gz --compress-cache --trim-cache');
+
 // Not jsii-pacmak's own compilation: that is with the lowest CDK of the other languages.
 const packageGo = tasks.tryFind('package:go')!;
 packageGo.reset('jsii-pacmak -v --code-only --target go');
@@ -826,6 +830,7 @@ project.npmignore!.exclude(
   'cdk.out',
   '/.npmrc',
   '.jsii.tabl.json',
+  '/.rosetta.tabl.json.gz',
 );
 project.npmignore!.include('/assets/');
 // What a user reads or starts from: each block's page, sample events, the type and template of a

@@ -1,6 +1,7 @@
 /**
- * Checks what is generated and committed: the files of projen and API.md are what their sources produce, and
- * every TypeScript snippet in a README or a docstring compiles. Nothing in the work tree is changed.
+ * Checks what is generated and committed: the files of projen, API.md and the translated snippets are what
+ * their sources produce, and every TypeScript snippet in a README or a docstring compiles. Nothing in the
+ * work tree is changed.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -15,6 +16,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { gunzipSync } from 'node:zlib';
 
 const ROOT = path.resolve(__dirname, '..');
 const bin = (name: string) => path.join(ROOT, 'node_modules', '.bin', name);
@@ -44,21 +47,48 @@ function linkModules(copy: string): void {
   symlinkSync(copy, path.join(modules, 'cdk-serverless-blocks'));
 }
 
+/** What jsii-rosetta made of each snippet that the package carries, as of the last `npx projen docgen`. */
+const TABLET = '.rosetta.tabl.json.gz';
+
 /**
- * Type-checks every `ts` snippet of the pages, each as a file of its own. jsii-rosetta knows only the README.
+ * Translates what is not in TABLET as it is now: a snippet that has changed, or one that uses a type of this
+ * library which has. What comes out must be TABLET again. jsii-rosetta does not look into the types of other
+ * packages, and so compileSnippets() compiles all of them, every time.
  */
-function compilePages(copy: string, pages: string[]): number {
+function translateSnippets(copy: string): string[] {
+  run(
+    bin('jsii-rosetta'),
+    ['extract', '--strict', '--cache-from', TABLET, '--directory', copy, path.join(copy, '.jsii')],
+    copy,
+  );
+  const translated = JSON.parse(readFileSync(path.join(copy, '.jsii.tabl.json'), 'utf8')) as object;
+  const committed = JSON.parse(gunzipSync(readFileSync(path.join(copy, TABLET))).toString()) as object;
+  return isDeepStrictEqual(translated, committed)
+    ? []
+    : [`${TABLET} is out of date: run \`npx projen docgen\``];
+}
+
+/**
+ * Type-checks every `ts` snippet of the pages and every example of a docstring, each as a file of its own.
+ */
+function compileSnippets(copy: string, pages: string[]): number {
   const folder = path.join(copy, 'snippets');
   mkdirSync(folder);
   let count = 0;
+  const add = (origin: string, snippet: string) =>
+    writeFileSync(
+      path.join(folder, `${origin.replace(/\W/g, '-')}-${++count}.ts`),
+      `${snippet}\nexport {};\n`,
+    );
   for (const page of pages) {
-    for (const [, snippet] of readFileSync(path.join(copy, page), 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)) {
-      writeFileSync(
-        path.join(folder, `${page.replace(/\W/g, '-')}-${++count}.ts`),
-        `${snippet}\nexport {};\n`,
-      );
-    }
+    const text = readFileSync(path.join(copy, page), 'utf8');
+    for (const [, snippet] of text.matchAll(/^```ts\n(.*?)^```$/gms)) add(page, snippet);
   }
+  // Whatever has an example, a type or a member of one, has it at `docs.example`.
+  JSON.parse(readFileSync(path.join(copy, '.jsii'), 'utf8'), (key, value: unknown) => {
+    if (key === 'example') add('docstring', String(value));
+    return value;
+  });
   writeFileSync(
     path.join(folder, 'tsconfig.json'),
     JSON.stringify({
@@ -95,12 +125,8 @@ function main(): void {
     const problems: string[] = [];
     run(bin('jsii-docgen'), ['-o', path.relative(ROOT, path.join(copy, 'API.md'))], ROOT);
     problems.push(...compare('API.md', copy, 'npx projen docgen'));
-    run(
-      bin('jsii-rosetta'),
-      ['extract', '--compile', '--strict', '--directory', copy, path.join(copy, '.jsii')],
-      copy,
-    );
-    const snippets = compilePages(
+    problems.push(...translateSnippets(copy));
+    const snippets = compileSnippets(
       copy,
       present.filter(file => file.endsWith('.md') && file !== 'API.md'),
     );
@@ -111,7 +137,7 @@ function main(): void {
     for (const file of [...generated, 'package.json']) problems.push(...compare(file, copy, 'npx projen'));
     if (problems.length > 0) throw new Error(problems.join('\n'));
     process.stdout.write(
-      `${generated.length + 2} generated files are up to date, and the README's snippets and ${snippets} of all pages compile.\n`,
+      `${generated.length + 3} generated files are up to date, and ${snippets} snippets of pages and docstrings compile.\n`,
     );
   } finally {
     rmSync(copy, { recursive: true, force: true });
