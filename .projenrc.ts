@@ -508,7 +508,8 @@ project.addTask('test:library', {
   receiveArgs: true,
 });
 project.addTask('test:systems', {
-  description: 'The tests that run whole systems, and those of the runner (after bundle and compile)',
+  description:
+    'The tests that run whole systems or other programs, and those of the runner (after bundle and compile)',
   exec: 'vitest run --reporter=default --reporter=./scripts/count-reporter.mts',
   env: { TEST_PART: 'systems' },
   receiveArgs: true,

@@ -15,16 +15,24 @@ const constructTests = [
   'test/crash-reporter-layer/attach.test.ts',
 ];
 
-/** What starts functions, the demo or other programs, and the runner: none of it is what coverage is measured of. */
-const SYSTEMS = ['test/{integration,demo,scripts}/**/*.test.ts', 'packages/*/test/**/*.test.ts'];
+/**
+ * What starts functions, the demo or other programs, and the runner: none of it runs code in this process that
+ * coverage is measured of.
+ */
+const SYSTEMS = [
+  'test/{integration,demo,scripts}/**/*.test.ts',
+  'test/{lint,package}.test.ts',
+  'test/crash-reporter-layer/{layer,publish-layer,scenarios,transport}.test.ts',
+  'packages/*/test/**/*.test.ts',
+];
 /** `npm test` runs two parts side by side, each with a processor of its own. */
 const part = process.env.TEST_PART || undefined;
 
 /** The files that take longest, most of them because they start other programs. */
 const LONG = [
   /\/test\/(integration|demo|scripts)\//,
-  /\/(dynamodb-writer|faults|fetch-and-zip|layer|lint|mapping-module|model|pack-fuzz|package)\.test\.ts$/,
-  /\/(partial-fetch|recipes|scenarios|template|verbs)\.test\.ts$/,
+  /\/(dynamodb-writer|faults|fetch-and-zip|layer|lint|mapping-module|model|pack-fuzz|package|publish-layer)\.test\.ts$/,
+  /\/(partial-fetch|recipes|scenarios|template|transport|verbs)\.test\.ts$/,
 ];
 
 /** Begun last, a long one would make one worker wait for the other. */
