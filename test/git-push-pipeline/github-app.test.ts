@@ -74,16 +74,21 @@ test('an installation issues a token that reads the one repository, kept until s
       body: '{"repositories":["app"],"permissions":{"contents":"read"}}',
     },
   ]);
-  now += 54 * 60_000;
+  now += 55 * 60_000;
   expect(await credentials('https://github.com/Acme/App')).toEqual(first);
   expect(await credentials('https://github.com/acme/other')).not.toEqual(first);
-  now += 2 * 60_000;
+  now += 1;
   expect(await credentials('https://github.com/acme/app')).not.toEqual(first);
 });
 
 test.each([
   [401, 'AUTH', /refused the key/, false],
   [404, 'AUTH', /is not installed/, false],
+  [403, 'AUTH', /is not installed/, false],
+  [422, 'AUTH', /is not installed/, false],
+  [300, 'REMOTE', /HTTP 300/, false],
+  [429, 'REMOTE', /HTTP 429/, true],
+  [499, 'REMOTE', /HTTP 499/, false],
   [500, 'REMOTE', /HTTP 500/, true],
 ])('HTTP %i is %s', async (answer, code, message, retryable) => {
   status = answer;

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Context, SQSEvent } from 'aws-lambda';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   createHandler as createAcceptHandler,
   type Ports as AcceptPorts,
@@ -311,6 +311,7 @@ describe('the work function', () => {
     });
 
   test('stores the zip, publishes the event, and keeps a fifth of the time for the upload', async () => {
+    const timeout = vi.spyOn(AbortSignal, 'timeout');
     expect(await work()).toEqual(DONE);
     const metadata = expect.objectContaining({ pusher: 'ada', 'delivery-id': 'delivery-1' });
     expect(happened.puts).toEqual([{ key: KEY, metadata }]);
@@ -322,6 +323,9 @@ describe('the work function', () => {
       expect.objectContaining({ message: 'published', bytes: 10, PushesPublished: 1 }),
     ]);
     expect(happened.deadline).toBe(new Date('2026-01-02T03:04:05Z').getTime() + 80_000);
+    // Of that, a twentieth of all is for saying what went wrong.
+    expect(new Set(timeout.mock.calls.map(([ms]) => ms))).toEqual(new Set([95_000]));
+    timeout.mockRestore();
   });
 
   test('publishes where the ref stands now, whatever the webhook said', async () => {
