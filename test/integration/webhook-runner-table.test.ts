@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import * as path from 'node:path';
 import { Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import { DynamoDb } from 'cdk-localhost/dynamodb';
 import { EventBridge } from 'cdk-localhost/event-bridge';
 import { S3 } from 'cdk-localhost/s3';
 import { Sqs } from 'cdk-localhost/sqs';
@@ -361,6 +362,17 @@ describe('a source that', () => {
     expect(detail.reason).toContain('data_url is not NDJSON');
     expect(runners.host.batches).toEqual([]);
   });
+});
+
+test.each([400, 500])('a table that answers %i to twenty calls costs no record', async status => {
+  const { system } = runners.running;
+  runners.host.onBatch = () => {
+    if (runners.host.batches.length === 0) system.service(DynamoDb).failNext('UpdateItem', 20, status);
+    return false;
+  };
+  const detail = await ended(await runners.run('Plain'), 'Plain', true);
+  expect(detail).toMatchObject({ state: 'succeeded', delivered: COUNT });
+  expectAll(detail, false);
 });
 
 test('a bucket of failed records, a bus and a queue that fail for a while cost no record', async () => {

@@ -9,10 +9,11 @@ import { randomUUID } from 'node:crypto';
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import dynalite from 'dynalite';
-import { answerError, notImplemented, operationOf } from '../aws-json';
+import { answerError, notImplemented, operationOf, ServiceError } from '../aws-json';
 import { LeadingKeys } from './leading-keys';
 import { BY_TIME_TO_LIVE, Stream, Streams, touchesOf } from './streams';
 import { type TransactBody, type TransactGetBody, transactActions, Transactions } from './transactions';
+import { Faults } from '../../faults';
 import { type Context, type Resource, type Service, unknownAttribute } from '../../service';
 import { Lock } from '../../util/lock';
 import { listen, readBody, type RunningServer } from '../../util/server';
@@ -61,6 +62,7 @@ export class DynamoDb implements Service {
   public readonly types = ['AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable'];
   public readonly endpoint = { name: 'dynamodb', url: () => this.server.url };
   private server!: RunningServer;
+  private readonly faults = new Faults();
   private readonly engine = dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 });
   private enginePort = 0;
   private readonly lock = new Lock();
@@ -138,6 +140,11 @@ export class DynamoDb implements Service {
       const arn = this.attribute(resource, 'StreamArn') as string;
       this.streams.add(new Stream(tableName(resource), arn, StreamViewType, keyNames));
     }
+  }
+
+  /** Makes the next calls of an operation fail, for instance `failNext('UpdateItem', 2, 500)`; 400 throttles. */
+  public failNext(operation: string, times: number, statusCode: number): void {
+    this.faults.failNext(operation, times, statusCode);
   }
 
   /** Items of a table, as they are stored. */
@@ -243,6 +250,13 @@ export class DynamoDb implements Service {
     const body = await readBody(request);
     const operation = operationOf(request);
     try {
+      const failure = this.faults.take(operation);
+      if (failure)
+        {throw new ServiceError(
+          failure === 400 ? 'ThrottlingException' : 'InternalServerError',
+          'This call was made to fail',
+          failure,
+        );}
       if (!OPERATIONS.has(operation)) throw notImplemented('DynamoDB', operation);
       const parsed = JSON.parse(body.toString('utf8') || '{}') as Body & TransactBody;
       for (const { action, table } of this.actionsOf(operation, parsed)) {
