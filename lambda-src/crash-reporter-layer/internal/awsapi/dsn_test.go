@@ -32,6 +32,7 @@ func TestTheEndpointIsOfTheResourcesRegionAndPartition(t *testing.T) {
 	for _, c := range []struct{ region, resource, want string }{
 		{"eu-central-1", "arn:aws:secretsmanager:us-east-2:123456789012:secret:dsn-AbCdEf", "secretsmanager.us-east-2.amazonaws.com:443"},
 		{"cn-north-1", "arn:aws-cn:secretsmanager:cn-northwest-1:123456789012:secret:dsn-AbCdEf", "secretsmanager.cn-northwest-1.amazonaws.com.cn:443"},
+		{"eu-central-1", "arn:aws:secretsmanager:us-east-2:dsn", "secretsmanager.eu-central-1.amazonaws.com:443"},
 		{"eu-central-1", "sentry/dsn", "secretsmanager.eu-central-1.amazonaws.com:443"},
 	} {
 		r := reader(client, map[string]string{"AWS_REGION": c.region, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"})

@@ -248,8 +248,5 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	}
 	raw := make([]byte, info.Size())
 	n, err := f.ReadAt(raw, 0)
-	if int64(n) == info.Size() {
-		err = nil
-	}
 	return raw[:n], err
 }

@@ -96,3 +96,87 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitsOfTheBook(t *testing.T) {
+	held := func(n int) *Ledger {
+		l := OpenLedger(t.TempDir(), limits, now)
+		for range n {
+			l.HoldBack("f", 0, Duplicate)
+		}
+		return l
+	}
+	l := held(3)
+	l.Reported(map[Reason]int{Duplicate: 2}, now)
+	if got := l.Unreported(); len(got) != 1 || got[Duplicate] != 1 {
+		t.Errorf("after two of three were reported: %v", got)
+	}
+	l = held(1)
+	l.Release("f", Duplicate, now)
+	if got := l.Unreported(); len(got) != 0 {
+		t.Errorf("after a release: %v", got)
+	}
+	l = held(1)
+	l.Reported(map[Reason]int{Duplicate: 1}, now)
+	if l.ReportDue(now.Add(time.Minute-time.Millisecond)) || !l.ReportDue(now.Add(time.Minute)) {
+		t.Error("the next report is not due after a minute")
+	}
+	if !(Account{HeldBack: map[Reason]int{Duplicate: 0}}).valid() {
+		t.Error("a book with a zero")
+	}
+	if got := readCounts([]byte(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1}`)); len(got) != 11 {
+		t.Errorf("%d reasons", len(got))
+	}
+}
+
+func TestLimitsOfTheLedger(t *testing.T) {
+	l := OpenLedger(t.TempDir(), limits, now)
+	for _, step := range []struct {
+		later time.Duration
+		want  bool
+	}{{0, true}, {0, false}, {time.Second, true}} {
+		if at := now.Add(step.later); l.Limit(at.Add(time.Second), at) != step.want {
+			t.Errorf("a pause after %v is news: %v", step.later, !step.want)
+		}
+	}
+	if d := l.Admit(Crash{Fingerprint: "a"}, now.Add(2*time.Second)); !d.Send {
+		t.Errorf("at the end of a pause: %+v", d)
+	}
+	// What a process has used up, the next one does not have.
+	dir := t.TempDir()
+	one := Limits{PerMinute: 1, Window: time.Minute}
+	l = OpenLedger(dir, one, now)
+	if !l.Admit(Crash{Fingerprint: "a"}, now).Send {
+		t.Error("one a minute, and none is sent")
+	}
+	l.HoldBack("b", 0, Queue)
+	l.Reported(map[Reason]int{Queue: 1}, now)
+	l = OpenLedger(dir, one, now)
+	if l.Admit(Crash{Fingerprint: "c"}, now).Send || l.ReportDue(now) {
+		t.Error("the next process begins anew")
+	}
+}
+
+func TestNothingIsLeftOfAFileThatCouldNotBeReplaced(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ledger.json")
+	if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(path, nil); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Stat(path + ".tmp"); !os.IsNotExist(err) {
+		t.Errorf("left behind: %v", err)
+	}
+}
+
+func TestWhatIsDeletedMakesRoom(t *testing.T) {
+	s := OpenSpool(t.TempDir())
+	item := []byte(`"` + strings.Repeat("x", 128<<10-2) + `"`)
+	name := func(i int) string { return fmt.Sprintf("%032x", i) }
+	saved := s.Save(name(1), item) && s.Save(name(2), item) && !s.Save(name(3), item)
+	s.Delete(name(1), len(item))
+	if !saved || !s.Save(name(3), item) {
+		t.Error("there is no room")
+	}
+}

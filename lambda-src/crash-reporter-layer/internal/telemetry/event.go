@@ -46,11 +46,7 @@ func (e *Event) Failed() bool {
 
 // IsLog tells a function record from a platform event without parsing it.
 func IsLog(raw []byte) bool {
-	head := raw
-	if len(head) > 96 {
-		head = head[:96]
-	}
-	return bytes.Contains(head, []byte(`"type":"function"`))
+	return bytes.Contains(raw[:min(len(raw), 96)], []byte(`"type":"function"`))
 }
 
 // Decode reads one event. Anything odd in it leaves fields empty.
@@ -102,8 +98,8 @@ func text(raw wire.Raw) string {
 // number takes 128, 128.0 and "128".
 func number(raw wire.Raw) float64 {
 	n, err := strconv.ParseFloat(strings.Trim(string(raw), `" `), 64)
-	if err != nil || n != n || n < 0 || n > 1e15 {
+	if err != nil || n != n || n > 1e15 {
 		return 0
 	}
-	return n
+	return max(n, 0)
 }

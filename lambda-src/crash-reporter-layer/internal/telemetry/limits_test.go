@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +64,39 @@ func TestLimits(t *testing.T) {
 		if len(got.events) != want {
 			t.Errorf("%d bytes: %d events", length, len(got.events))
 		}
+	}
+}
+
+func TestWhatIsAroundAnEvent(t *testing.T) {
+	for batch, want := range map[string]int{
+		`[{` + crash + `]`:        1, // an element that breaks with its second byte
+		`[` + crash + `]` + crash: 1, // after the end
+		`[{"time":"T","type":"platform.x","record":{"n":19,"m":[0,9]}},` + crash + `]`: 2,
+	} {
+		in, got := ingest(nil)
+		in.Read(strings.NewReader(batch))
+		if len(got.events) != want {
+			t.Errorf("%s: %d events", batch, len(got.events))
+		}
+	}
+}
+
+// endless is a record that never ends, and how much of it was read.
+type endless int
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	*e += endless(len(p))
+	return len(p), nil
+}
+
+func TestAPostIsReadTo16MiB(t *testing.T) {
+	in, _ := ingest(nil)
+	var read endless
+	in.Read(io.MultiReader(strings.NewReader(`[{"time":"`), &read))
+	if read < 15<<20 || read > 17<<20 {
+		t.Errorf("%d bytes were read", read)
 	}
 }
