@@ -5,6 +5,7 @@ import { appToken } from '../../lambda-src/git-push-pipeline/core/github-app';
 import { reconcile } from '../../lambda-src/git-push-pipeline/core/reconcile';
 import { standardWebhookMatches } from '../../lambda-src/git-push-pipeline/core/signatures';
 import { DEFAULT_STALL_TIMEOUT_MS } from '../../lambda-src/git-push-pipeline/git/connect';
+import { unsafeName } from '../../lambda-src/git-push-pipeline/git/entry-name';
 import {
   DEFAULT_LIMITS,
   DiskBudget,
@@ -47,6 +48,11 @@ test('a webhook may have been signed five minutes ago, or in five minutes, and n
     return standardWebhookMatches({ headers, body: Buffer.from('{}') }, ['key'], NOW);
   };
   expect([-301, -300, 0, 300, 301].map(accepted)).toEqual([false, true, true, true, false]);
+});
+
+test('a name that Windows can hold is safe, whatever else is in it', () => {
+  expect(unsafeName(Buffer.from('a b+c'), true)).toBeUndefined();
+  expect(unsafeName(Buffer.from('a\\b'), true)).toMatch(/backslash/);
 });
 
 describe('limits', () => {

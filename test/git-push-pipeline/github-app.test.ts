@@ -97,6 +97,11 @@ test.each([
   expect(error.message).not.toContain('eyJ');
 });
 
+test('an answer with any status of success is one', async () => {
+  status = 299;
+  expect(await credentials('https://github.com/acme/app')).toMatchObject({ password: 'ghs_12345_2' });
+});
+
 test('an invalid key is reported before anybody is asked', async () => {
   app = { ...app, privateKey: 'no key' };
   await expect(credentials('https://github.com/acme/app')).rejects.toMatchObject({ code: 'KEY' });

@@ -422,15 +422,18 @@ describe('the work function', () => {
   });
 
   test('an object that is there and may not be read is a fault of the configuration', async () => {
+    let puts = 0;
     const store = {
       bucket: 'zips',
       head: async () => 'hidden' as const,
       put: async () => {
+        puts++;
         throw new ConditionFailed();
       },
     };
     expect(await work({ store })).toEqual(DONE);
     expect(happened.failed).toEqual([expect.objectContaining({ code: 'CONFIGURATION' })]);
+    expect(puts).toBe(2);
   });
 
   describe('where every commit has a key of its own', () => {
@@ -476,6 +479,7 @@ describe('the work function', () => {
       ['address', 'repositories', 'ref', 'host', 'protocol', 'key', 'object'].map(check => [check, true]),
     );
     expect(found[5].message).toBe(KEY);
+    expect(found[6].message).toBe('there is no object yet, or it may not be read');
     happened.protocol = { version: 0, filters: false };
     const some = { settings: { ...app.settings, paths: true } };
     const [, , , , protocol] = await consult('https://github.com/acme/app', 'refs/heads/main', some);
@@ -507,7 +511,12 @@ describe('the work function', () => {
     const body = message({ kind: 'reconcile', deliveryId: 'reconcile-1' });
     expect(await work({}, 1, body)).toEqual(DONE);
     expect(happened.queued).toEqual([
-      expect.objectContaining({ kind: 'ref', ref: 'refs/heads/other', deliveryId: 'reconcile-1' }),
+      expect.objectContaining({
+        version: 2,
+        kind: 'ref',
+        ref: 'refs/heads/other',
+        deliveryId: 'reconcile-1',
+      }),
     ]);
     expect(metrics.RefsReconciled).toBe(1);
   });

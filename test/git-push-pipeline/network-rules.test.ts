@@ -213,6 +213,18 @@ describe('a fetch', () => {
       expect(String(error)).not.toContain('pr0xyPw');
     });
 
+    it.each([
+      [499, false],
+      [500, true],
+    ])('that answers %i is worth a retry: %s', async (status, retryable) => {
+      const proxy = await serveProxy(status);
+      const network = { proxy: `http://127.0.0.1:${proxy.port}` };
+      expect(await failure(fetchFrom((await https()).port, { network }))).toMatchObject({
+        code: 'PROXY',
+        retryable,
+      });
+    });
+
     it('is worth a retry where the proxy is not there', async () => {
       const proxy = await serveProxy();
       await opened.pop()?.();
