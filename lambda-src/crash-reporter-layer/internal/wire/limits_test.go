@@ -32,3 +32,19 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+func TestWhatIsCutOffIsNotValid(t *testing.T) {
+	for _, text := range []string{"[", "{", `{"a"`, `{"a":`, `{"a":1,`, "[1", "[1,", `"\`, `"\u123`, `"\u+123"`, `"\u-123"`, `"\u1_23"`} {
+		if Valid([]byte(text)) {
+			t.Errorf("%s is valid", text)
+		}
+	}
+	for text, want := range map[string]string{`"\b\f"`: "\b\f", `"\\"`: `\`, `"\ud83d\ude00"`: "\U0001F600", `"\ud83d"`: "\uFFFD", `"\ud83dx"`: "\uFFFDx"} {
+		if got := String([]byte(text)); got != want {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+	if got := string(Marshal("\x80")); got != "\"\uFFFD\"" {
+		t.Errorf("%q", got)
+	}
+}

@@ -4,6 +4,7 @@
 package wire
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -262,7 +263,7 @@ func hex4(raw Raw, at int) (rune, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(string(raw[at:at+4]), 16, 32)
-	return rune(n), err == nil && strings.IndexByte("+-_", raw[at]) < 0
+	return rune(n), err == nil
 }
 
 // unquote reads the content of a string that skipText has found valid.
@@ -293,7 +294,7 @@ func unquote(raw Raw) string {
 		i += 4
 		if utf16.IsSurrogate(r) {
 			pair := utf8.RuneError
-			if i+6 < len(raw) && raw[i+1] == '\\' && raw[i+2] == 'u' {
+			if bytes.HasPrefix(raw[i+1:], []byte(`\u`)) {
 				if low, ok := hex4(raw, i+3); ok {
 					pair = utf16.DecodeRune(r, low)
 				}
