@@ -187,5 +187,5 @@ func lineEnd(s string, from int) int {
 func isKey(c byte) bool { return isWord(c) || c == '-' || c == '.' }
 
 func isLetterOrDigit(c rune) bool {
-	return c > 127 || c < 128 && isWord(byte(c)) && c != '_'
+	return c > 127 || isWord(byte(c)) && c != '_'
 }

@@ -20,6 +20,17 @@ func TestLimits(t *testing.T) {
 	redacted(r, " "+strings.Repeat("k", 56)+"password=hunter22", true)
 	redacted(r, " "+strings.Repeat("k", 57)+"password=hunter22", false)
 	redacted(r, "password="+strings.Repeat(" ", 8)+"hunter22", true)
+	redacted(r, "password="+strings.Repeat(" ", 9)+"hunter22", false)
+	redacted(r, "password"+strings.Repeat(" ", 8)+"=hunter22", true)
+	redacted(r, "password"+strings.Repeat(" ", 9)+"=hunter22", false)
+	for slashes, want := range map[int]bool{8: true, 9: false} {
+		quote := strings.Repeat(`\`, slashes) + `"`
+		redacted(r, "password="+quote+"hunter22"+quote, want)
+	}
+	redacted(r, "token: abc", true)
+	redacted(r, "token: ab", false)
+	redacted(r, "password=ééé", true)
+	redacted(r, "password=\x7f\x7f\x7f", false)
 
 	// What issuers begin tokens with, and how many characters follow at least.
 	for _, form := range []struct {
@@ -55,6 +66,8 @@ func TestLimits(t *testing.T) {
 	redacted(New([]string{"MY_TOKEN=cleartx"}, nil, nil), "it is cleartx", false)
 	redacted(New([]string{"PIN=4711"}, []string{"PIN"}, nil), "it is 4711", true)
 	redacted(New([]string{"PIN=471"}, []string{"PIN"}, nil), "it is 471", false)
+	redacted(New([]string{"MY_TOKEN=cleartxt"}, nil, nil), "it is cleart...", true)
+	redacted(New([]string{"MY_TOKEN=cleartxt"}, nil, nil), "it is clear...", false)
 	added := New(nil, nil, nil)
 	added.Add("cleartxt")
 	added.Add("cleartx")
@@ -62,7 +75,7 @@ func TestLimits(t *testing.T) {
 	redacted(added, "it is cleartx.", false)
 
 	// A value of a …_KEY looks random from 16 characters on, with a digit and a letter, and 3 bits a character.
-	for value, want := range map[string]bool{"a1b2c3d4e5f6g7h8": true, "a1b2c3d4e5f6g7h": false, "abcdefghijklmnop": false, "1234567890123456": false, "a1a1a1a1b2b2b2b2": false, "A1B2C3D4E5F6G7H8": true} {
+	for value, want := range map[string]bool{"a1b2c3d4e5f6g7h8": true, "a1b2c3d4e5f6g7h": false, "abcdefghijklmnop": false, "1234567890123456": false, "a1a1a1a1b2b2b2b2": false, "a1b2c3d4a1b2c3d4": true, "A1B2C3D4E5F6G7H8": true} {
 		redacted(New([]string{"SIGN_KEY=" + value}, nil, nil), "it is "+value, want)
 	}
 

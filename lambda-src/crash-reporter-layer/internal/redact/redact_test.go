@@ -39,6 +39,13 @@ var texts = [][2]string{
 	{"-----BEGIN PRIVATE KEY-----\nMIIE", "[redacted]"},
 	{"sk_live_abcdefghij whsec_0123456789abcdef", "[redacted] [redacted]"},
 	{"ghp_0123456789abcdefghij glpat-0123456789abcdef xoxb-1234567890-ab", "[redacted] [redacted] [redacted]"},
+	{"password=hunter22 and", "password=[redacted] and"},
+	{"password=[hunter22", "password=[[redacted]"},
+	{`cookie: "a=b"`, `cookie: "[redacted]"`},
+	{`cookie: "a=b",x`, `cookie: "[redacted]",x`},
+	{"AUTHORIZATION: x y", "AUTHORIZATION: [redacted]"},
+	{"-----BEGIN PRIVATE KEY-----\nM\n-----END -----after", "[redacted]after"},
+	{"redis://:hunter22@h", "redis://:[redacted]@h"},
 	{"CustomerId=4711, customer_id: 12", "CustomerId=[redacted], customer_id: [redacted]"},
 
 	{"password must have 8 characters", ""},
@@ -67,6 +74,11 @@ var texts = [][2]string{
 	{"authorization", ""},
 	{"Authorization: ", ""},
 	{"://", ""},
+	{"cookie:\nnext: line", ""},
+	{"a Bearer", ""},
+	{"eyJhbGciOiJI", ""},
+	{"eyJhbGciOiJI.abcd", ""},
+	{"http://h:p/x@y", ""},
 	{"at handler (/var/task/token.js:1:2)", ""},
 }
 
