@@ -219,6 +219,14 @@ func TestNothingIsPendingWhereNothingIsQueued(t *testing.T) {
 	if wait, pending := b.untilNext(); pending {
 		t.Errorf("in %v", wait)
 	}
+	b.ingest.Read(strings.NewReader(Batch(Start("r1"), Done("r1", "error", "Runtime.ExitError", 1))))
+	b.queue = []queued{{id: "i"}}
+	for retry, want := range map[time.Duration]time.Duration{time.Second: 50 * time.Millisecond, 10 * time.Millisecond: 10 * time.Millisecond} {
+		b.retryAt = b.now.Add(retry)
+		if wait, pending := b.untilNext(); wait != want || !pending {
+			t.Errorf("the next try in %v: %v", retry, wait)
+		}
+	}
 }
 
 // 300 ms are left for Lambda's kill, and 100 ms are taken where even those are not there.

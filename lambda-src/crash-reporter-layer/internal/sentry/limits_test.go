@@ -1,9 +1,11 @@
 package sentry
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
@@ -96,6 +98,15 @@ func exchange(t *testing.T, status int, m Message) (result Result, encodings []s
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		encodings = append(encodings, r.Header.Get("Content-Encoding"))
+		if encodings[len(encodings)-1] == "gzip" {
+			unpacked, err := gzip.NewReader(r.Body)
+			if err == nil {
+				_, err = io.Copy(io.Discard, unpacked)
+			}
+			if err != nil {
+				t.Errorf("what was sent cannot be unpacked: %v", err)
+			}
+		}
 		w.WriteHeader(status)
 	}))
 	defer server.Close()
@@ -118,7 +129,7 @@ func TestAReportMayComeAlone(t *testing.T) {
 		{200, Message{}, Rejected, 0},
 		{413, Message{Report: report}, Rejected, 1}, // nothing to make smaller
 	} {
-		if got, attempts := exchange(t, c.status, c.message); got.Outcome != c.want || len(attempts) != c.attempts {
+		if got, attempts := exchange(t, c.status, c.message); got.Outcome != c.want || got.ReportTaken != (c.want == Delivered) || len(attempts) != c.attempts {
 			t.Errorf("%d, %d bytes: %d after %d attempts", c.status, len(c.message.Report), got.Outcome, len(attempts))
 		}
 	}
