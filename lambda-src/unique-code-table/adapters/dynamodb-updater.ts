@@ -122,6 +122,7 @@ function expressionOf(change: Change): Expression {
 
 /**
  * The same rule as `stateOf`, in DynamoDB's terms, and that a redemption counts once, whatever became of it.
+ * Parentheses in parentheses take dynalite's parser, which the local runner has, exponentially longer.
  */
 function redeem({ entry, now, maxRedemptions, onlyIf }: Extract<Change, { kind: 'redeem' }>): Expression {
   const conditions = [
@@ -129,8 +130,9 @@ function redeem({ entry, now, maxRedemptions, onlyIf }: Extract<Change, { kind: 
     'attribute_not_exists(#revokedOn)',
     '(attribute_not_exists(#expires) OR #expires > :now)',
     '(attribute_not_exists(#validFrom) OR #validFrom <= :now)',
-    '(attribute_not_exists(#ids) OR (NOT contains(#ids, :id) AND ' +
-      '((attribute_exists(#max) AND size(#ids) < #max) OR (attribute_not_exists(#max) AND size(#ids) < :max))))',
+    '(attribute_not_exists(#ids) OR NOT contains(#ids, :id))',
+    '(attribute_not_exists(#ids) OR (attribute_exists(#max) AND size(#ids) < #max) OR ' +
+      '(attribute_not_exists(#max) AND size(#ids) < :max))',
     '(attribute_not_exists(#rolledBackIds) OR NOT contains(#rolledBackIds, :id))',
     '(attribute_not_exists(#redemptions) OR size(#redemptions) < :history)',
     ...(onlyIf.usedBy === undefined ? [] : ['#usedBy = :usedBy']),
