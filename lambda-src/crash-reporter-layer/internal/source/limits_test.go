@@ -61,7 +61,7 @@ func TestLimits(t *testing.T) {
 		strings.Repeat("\n", 4<<10-47) + "sentry-dbid-" + id + " " + strings.Repeat(rows, 20): false,
 	} {
 		write(t, dir, "id.js", text)
-		file, err := Open(dir).open("id.js", &budget{})
+		file, err := Open(dir).open("id.js", &budget{until: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
