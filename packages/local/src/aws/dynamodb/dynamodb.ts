@@ -251,12 +251,13 @@ export class DynamoDb implements Service {
     const operation = operationOf(request);
     try {
       const failure = this.faults.take(operation);
-      if (failure)
-        {throw new ServiceError(
+      if (failure) {
+        throw new ServiceError(
           failure === 400 ? 'ThrottlingException' : 'InternalServerError',
           'This call was made to fail',
           failure,
-        );}
+        );
+      }
       if (!OPERATIONS.has(operation)) throw notImplemented('DynamoDB', operation);
       const parsed = JSON.parse(body.toString('utf8') || '{}') as Body & TransactBody;
       for (const { action, table } of this.actionsOf(operation, parsed)) {
