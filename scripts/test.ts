@@ -1,5 +1,6 @@
 /**
- * `npm test`: all checks; `npm run test:fast`: type check and unit tests. Steps run side by side. What comes after `--` goes to vitest.
+ * `npm test`: all checks; `npm run test:fast`: type check and unit tests. As many steps run side by side as
+ * there are processors. What comes after `--` goes to vitest.
  *
  * Each step is a task of .projenrc.ts. Prints the wall and CPU time of each, and all that a failed one said.
  */
@@ -24,10 +25,10 @@ const ALL: readonly Step[] = [
   { task: 'test:systems', after: ['current-cdk', 'test:prepare', 'compile'] },
   { task: 'test:library', after: ['current-cdk', 'test:prepare', 'compile'] },
   { task: 'type-check', after: ['current-cdk'] },
-  { task: 'test:extension', after: ['test:prepare'] },
   { task: 'test:generated', after: ['current-cdk', 'test:prepare', 'compile'] },
   { task: 'lint', after: ['compile'] }, // jsii writes a tsconfig.json, which oxlint reads
   { task: 'test:lowest-constructs', after: ['test:prepare'] },
+  { task: 'test:extension', after: ['test:prepare'] },
   { task: 'layout', after: [] },
   { task: 'test:commits', after: [] },
   { task: 'test:api', after: ['compile'] },
@@ -38,9 +39,6 @@ const FAST: readonly Step[] = [
   { task: 'type-check', after: [] },
   { task: 'test:unit', after: ['bundle'] },
 ];
-
-/** One more than there are processors: most steps wait for other programs part of their time. */
-const AT_ONCE = Math.max(2, availableParallelism()) + 1;
 
 /** What is asked for by name may lie in one part alone. */
 const VITEST = /^test:(systems|library|unit)$/;
@@ -139,7 +137,7 @@ async function main(plan: readonly Step[], vitestArgs: readonly string[]): Promi
 
   for (;;) {
     for (const step of waiting) {
-      if (active.size >= AT_ONCE) break;
+      if (active.size >= Math.max(2, availableParallelism())) break;
       if (step.after.every(task => passedTasks.has(task))) start(step);
     }
     if (active.size === 0) break;

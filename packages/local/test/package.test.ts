@@ -69,7 +69,7 @@ test('depends on nothing, is small, and holds nothing that may not be shipped', 
   ).not.toContain('dependencies');
   expect(statSync(path.join(installed, 'cdk-localhost.js')).size).toBeLessThan(500_000);
   const packages = [
-    ...new Set(inputs.flatMap(file => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? [])),
+    ...new Set(inputs.flatMap(file => /^.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? [])),
   ];
   expect(packages).toContain('dynalite');
   const thirdParty = readFileSync(path.join(installed, 'THIRD-PARTY.txt'), 'utf8');
