@@ -21,8 +21,12 @@ What a user of the library notices, newest first. Written from the commits by \`
 [Semantic Versioning](https://semver.org).
 `;
 
+/** Parts of the repository that no user has: faster tests are no news. */
+const UNNOTICED: readonly string[] = ['test', 'build', 'ci', 'bench'];
+
 /** One part: upgrade notes first, then a list for each heading. */
-export function render(title: string, commits: readonly Commit[]): string {
+export function render(title: string, all: readonly Commit[]): string {
+  const commits = all.filter(({ breaking, scope = '' }) => breaking || !UNNOTICED.includes(scope));
   const lines = [`## ${title}`, ''];
   const breaking = commits.filter(commit => commit.breaking);
   if (breaking.length > 0) {

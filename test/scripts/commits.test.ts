@@ -105,6 +105,7 @@ describe('in a repository', () => {
     commit('feat(a)!: the first <id>\n\nBREAKING CHANGE: call `b()` in place of `a()`.');
     commit('fix: a third');
     commit('chore: nobody notices');
+    commit('fix(test): nor this');
     expect(changelog(folder, '', first)).toContain(
       '## Unreleased\n\n### Upgrade notes\n\n- **a**: call `b()` in place of `a()`.\n\n' +
         '### Added\n\n- **a**: the first \\<id>\n- **b**: the second\n\n### Fixed\n\n- a third\n',
